@@ -1,0 +1,1 @@
+//! How the world reaches Slipway over HTTP: hooks, git, REST, the registry.

@@ -1,0 +1,1 @@
+//! From a commit to pushed images: slipway.yaml, plan, back-ends.

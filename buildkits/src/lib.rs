@@ -1,0 +1,1 @@
+//! The kits: from a component declaration to build and package steps.

@@ -1,0 +1,1 @@
+//! The hand-off contract between the deploy stage and a reconcile core.

@@ -1,0 +1,1 @@
+//! Versions, labels, deterministic archives, component packages and bundles.

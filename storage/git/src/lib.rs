@@ -1,0 +1,1 @@
+//! Git objects: received packs, refs, mirrors, trees.

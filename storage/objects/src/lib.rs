@@ -1,0 +1,1 @@
+//! Content-addressed blobs through object_store.

@@ -1,0 +1,1 @@
+//! OCI media types, manifests and the registry client.

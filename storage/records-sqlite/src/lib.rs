@@ -1,0 +1,1 @@
+//! The embedded records adapter: SQLite in WAL mode with a single writer.

@@ -1,0 +1,26 @@
+//! The words of Slipway as types: names, digests, versions, labels, states.
+//!
+//! Nothing here does I/O or knows a clock. Every type that is parsed from text refuses what it
+//! cannot hold, so code further in never checks again.
+
+pub mod access;
+pub mod digest;
+pub mod fault;
+pub mod git;
+pub mod id;
+pub mod image;
+pub mod label;
+pub mod media_type;
+pub mod name;
+pub mod secret;
+pub mod state;
+pub mod version;
+
+pub use access::{Principal, Role};
+pub use digest::{Digest, Hasher};
+pub use fault::{Class, Fault};
+pub use git::{CommitId, GitRef};
+pub use image::{ImageReference, Platform};
+pub use name::{ApplicationName, ComponentName, TeamName};
+pub use secret::SecretReference;
+pub use version::Version;

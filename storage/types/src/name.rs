@@ -1,0 +1,203 @@
+//! Names people choose: teams, applications, components, sources.
+//!
+//! One rule for all: `[a-z][a-z0-9]*(-[a-z0-9]+)*`, at most 40 characters, so that every name is
+//! also a DNS label, an OCI path component and a file name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest name, in characters.
+pub const NAME_CHARS_MAX: usize = 40;
+
+/// A text that is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{found}` is not a valid {what} name: use lower-case letters, digits and single `-` between them, \
+     start with a letter, at most {NAME_CHARS_MAX} characters"
+)]
+pub struct InvalidName {
+    /// What kind of name was wanted, e.g. `component`.
+    pub what: &'static str,
+    /// What was given, cut to 80 characters.
+    pub found: String,
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= NAME_CHARS_MAX
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.split('-').all(|part| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                if is_name(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidName { what: $what, found: text.chars().take(80).collect() })
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name!(
+    /// A team: owns applications. A bare application name means the team `default`.
+    TeamName,
+    "team"
+);
+name!(
+    /// One deployable part of an application.
+    ComponentName,
+    "component"
+);
+name!(
+    /// A git source.
+    SourceName,
+    "source"
+);
+name!(
+    /// An application's name inside its team.
+    BareApplicationName,
+    "application"
+);
+name!(
+    /// A movable pointer to a version, such as `stable`.
+    ChannelName,
+    "channel"
+);
+
+/// The team that a bare application name belongs to.
+pub const DEFAULT_TEAM: &str = "default";
+
+/// An application's full name, `team/name`. Shown and parsed bare for the default team.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApplicationName {
+    team: TeamName,
+    name: BareApplicationName,
+}
+
+impl ApplicationName {
+    /// The application `name` of `team`.
+    pub fn new(team: TeamName, name: BareApplicationName) -> Self {
+        Self { team, name }
+    }
+
+    /// The owning team.
+    pub fn team(&self) -> &TeamName {
+        &self.team
+    }
+
+    /// The name without the team.
+    pub fn bare(&self) -> &BareApplicationName {
+        &self.name
+    }
+
+    /// `team/name`, also for the default team: the form used in OCI repositories.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.team, self.name)
+    }
+}
+
+impl FromStr for ApplicationName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (team, name) = text.split_once('/').unwrap_or((DEFAULT_TEAM, text));
+        Ok(Self { team: team.parse()?, name: name.parse()? })
+    }
+}
+
+impl fmt::Display for ApplicationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.team.as_str() == DEFAULT_TEAM {
+            write!(f, "{}", self.name)
+        } else {
+            write!(f, "{}/{}", self.team, self.name)
+        }
+    }
+}
+
+impl fmt::Debug for ApplicationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl Serialize for ApplicationName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ApplicationName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_one_rule() {
+        for good in ["a", "api", "api-2", "a1-b2", &"a".repeat(40)] {
+            assert!(good.parse::<ComponentName>().is_ok(), "{good}");
+        }
+        for bad in ["", "A", "1a", "a--b", "a-", "-a", "a_b", "a.b", "ä", &"a".repeat(41), "a/b"] {
+            assert!(bad.parse::<ComponentName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bare_application_belongs_to_the_default_team() {
+        let shop: ApplicationName = "shop".parse().unwrap();
+        assert_eq!(shop.path(), "default/shop");
+        assert_eq!(shop.to_string(), "shop");
+        let other: ApplicationName = "commerce/shop".parse().unwrap();
+        assert_eq!(other.to_string(), "commerce/shop");
+    }
+}

@@ -1,0 +1,23 @@
+//! State machines of deliveries, runs and builds: enums with data that refuse bad transitions.
+//!
+//! A terminal state never changes. A retry is a new run.
+
+pub mod build;
+pub mod delivery;
+pub mod run;
+
+pub use build::{BuildEvent, BuildState, BuiltImage, PlatformManifest};
+pub use delivery::{DeliveryEvent, DeliveryState};
+pub use run::{RunEvent, RunState, Step};
+
+/// An event that does not fit the state it met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {what} that is {state} cannot take `{event}`")]
+pub struct InvalidTransition {
+    /// `delivery`, `run` or `build`.
+    pub what: &'static str,
+    /// The state's word.
+    pub state: &'static str,
+    /// The event's word.
+    pub event: &'static str,
+}

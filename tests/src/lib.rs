@@ -1,0 +1,1 @@
+//! Ground shared by the end-to-end and conformance tests.
