@@ -1,1 +1,192 @@
 //! Repository traits, the job queue and its payloads, and the worker that runs them.
+//!
+//! One trait per aggregate and direction. [`Records::read`] gives a [`Read`], which cannot write;
+//! [`Records::begin`] gives a [`Write`], one short transaction: what is done through it happens at
+//! [`Write::commit`] together or not at all. No transaction is held while work is done.
+//!
+//! Two adapters implement this, SQLite and PostgreSQL, held to the same behaviour by one
+//! conformance suite. Uniqueness and compare-and-swap are the database's job, here and nowhere else.
+
+use async_trait::async_trait;
+
+pub mod application;
+pub mod build;
+pub mod change;
+pub mod delivery;
+pub mod git;
+pub mod job;
+pub mod log;
+pub mod package;
+pub mod port;
+pub mod queue;
+pub mod registry;
+pub mod run;
+pub mod secret;
+pub mod token;
+pub mod worker;
+
+pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
+pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
+pub use change::{Change, Changes};
+pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
+pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use job::{JobPayload, NewJob};
+pub use log::{LogChunk, ReadLogs, WriteLogs};
+pub use package::{
+    Channel, ChannelMove, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages,
+};
+pub use queue::{Job, JobState, Queue, QueueDepth};
+pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
+pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
+pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
+pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
+pub use worker::{Handler, JobContext, JobError, Lane, Worker};
+
+/// Why the records did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The database cannot be reached or is overloaded: try again.
+    #[error("the database does not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The disk under the database is full.
+    #[error("the disk under the database is full: free space and try again")]
+    NoSpace(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something with that identity exists with other content.
+    #[error("{what} exists already")]
+    Conflict {
+        /// What, in words for people, e.g. ``application `shop` ``.
+        what: String,
+    },
+    /// A row holds what this release cannot read.
+    #[error("{what} cannot be read by this release")]
+    Unreadable {
+        /// Which row.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The adapter sent a statement the database refuses: a bug.
+    #[error("the database refused a statement")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl RecordsError {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::NoSpace(_))
+    }
+}
+
+/// The result of every records operation.
+pub type Result<T, E = RecordsError> = std::result::Result<T, E>;
+
+/// Whether an insert made the row or found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted<T> {
+    /// It is new.
+    New(T),
+    /// It was there already.
+    Existing(T),
+}
+
+impl<T> Inserted<T> {
+    /// The row either way.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::New(row) | Self::Existing(row) => row,
+        }
+    }
+
+    /// Whether it is new.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
+}
+
+/// One page of a list, newest first, and where the next begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// At most so many rows; adapters cap it at [`PAGE_ROWS_MAX`].
+    pub limit: u32,
+    /// Rows that come after this identifier in the list's order.
+    pub after: Option<uuid::Uuid>,
+}
+
+/// The largest page of any list, in rows.
+pub const PAGE_ROWS_MAX: u32 = 1000;
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { limit: 50, after: None }
+    }
+}
+
+impl Page {
+    /// The first `limit` rows.
+    pub fn first(limit: u32) -> Self {
+        Self { limit, after: None }
+    }
+}
+
+/// Everything that can be read.
+pub trait Read:
+    ReadApplications
+    + ReadBuilds
+    + ReadDeliveries
+    + ReadGit
+    + ReadLogs
+    + ReadPackages
+    + ReadRegistry
+    + ReadRuns
+    + ReadSecrets
+    + ReadTokens
+    + Send
+{
+}
+
+/// One transaction. Dropped without [`Write::commit`], it never happened.
+#[async_trait]
+pub trait Write:
+    Read
+    + WriteApplications
+    + WriteBuilds
+    + WriteDeliveries
+    + WriteGit
+    + WriteLogs
+    + WritePackages
+    + WriteRegistry
+    + WriteRuns
+    + WriteSecrets
+    + WriteTokens
+{
+    /// Puts a job into the queue. A ready job with the same dedupe key is adopted instead; its due
+    /// time becomes the earlier of the two.
+    async fn job_enqueue(&mut self, job: NewJob) -> Result<slipway_types::id::JobId>;
+
+    /// Makes everything done so far durable, then tells those who listen to [`Changes`].
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// The records: one database.
+#[async_trait]
+pub trait Records: Send + Sync + 'static {
+    /// A connection for reading. Statements see committed rows; no snapshot across statements is
+    /// promised.
+    async fn read(&self) -> Result<Box<dyn Read>>;
+
+    /// Begins a transaction. On SQLite it holds the one writer: keep it short, do no I/O inside.
+    async fn begin(&self) -> Result<Box<dyn Write>>;
+
+    /// The job queue.
+    fn queue(&self) -> &dyn Queue;
+
+    /// What was committed, as it happens. A hint only: listeners also poll slowly.
+    fn changes(&self) -> &Changes;
+
+    /// Which database this is, for `doctor` and logs: no credentials.
+    fn describe(&self) -> String;
+
+    /// Answers if the database does.
+    async fn ping(&self) -> Result<()>;
+}

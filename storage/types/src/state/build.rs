@@ -202,10 +202,11 @@ impl BuildState {
             return Err(invalid);
         }
         match (self, event) {
-            (Self::Cancelling { by }, E::Stopped) => Ok(Self::Cancelled { by }),
-            (Self::Cancelling { .. }, _) | (_, E::Stopped) => Err(invalid),
             // Nothing runs for a queued build, so there is nothing to wait for.
-            (Self::Queued { .. }, E::Cancel(by)) => Ok(Self::Cancelled { by }),
+            (Self::Cancelling { by }, E::Stopped) | (Self::Queued { .. }, E::Cancel(by)) => {
+                Ok(Self::Cancelled { by })
+            }
+            (Self::Cancelling { .. }, _) | (_, E::Stopped) => Err(invalid),
             (_, E::Cancel(by)) => Ok(Self::Cancelling { by }),
             (Self::Queued { .. }, E::Start) => Ok(Self::Building { attempt }),
             (Self::Queued { .. }, E::Reuse { from, why, images }) => Ok(Self::Reused { from, why, images }),

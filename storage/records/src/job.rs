@@ -1,0 +1,111 @@
+//! Payloads of jobs. Each arrow of the pipeline is one; they live beside the queue, so that no
+//! library needs to know the one that does the next step.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use slipway_types::id::{ApplicationId, BuildId, DeliveryId, RunId, SourceId};
+
+/// What a job is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum JobPayload {
+    /// Turn a delivery into runs.
+    Deliver {
+        /// Which.
+        delivery: DeliveryId,
+    },
+    /// Read the commit and decide what to build.
+    Plan {
+        /// Which run.
+        run: RunId,
+    },
+    /// Build one component's image.
+    Build {
+        /// Which build.
+        build: BuildId,
+    },
+    /// Write packages and the bundle.
+    Package {
+        /// Which run.
+        run: RunId,
+    },
+    /// Compare a source's heads with what was delivered.
+    Sweep {
+        /// Which source.
+        source: SourceId,
+    },
+    /// Tell the forge where a run stands.
+    Status {
+        /// Which run.
+        run: RunId,
+    },
+    /// Stop what a cancelled run still has going.
+    Cancel {
+        /// Which run.
+        run: RunId,
+    },
+    /// Remove what nothing refers to any more.
+    Collect,
+}
+
+impl JobPayload {
+    /// Every kind's word.
+    pub const KINDS: [&'static str; 8] =
+        ["deliver", "plan", "build", "package", "sweep", "status", "cancel", "collect"];
+
+    /// The kind's word, by which workers claim.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deliver { .. } => "deliver",
+            Self::Plan { .. } => "plan",
+            Self::Build { .. } => "build",
+            Self::Package { .. } => "package",
+            Self::Sweep { .. } => "sweep",
+            Self::Status { .. } => "status",
+            Self::Cancel { .. } => "cancel",
+            Self::Collect => "collect",
+        }
+    }
+
+    /// Two ready jobs with the same key are one.
+    pub fn dedupe_key(&self) -> String {
+        match self {
+            Self::Deliver { delivery } => format!("deliver/{delivery}"),
+            Self::Plan { run } => format!("plan/{run}"),
+            Self::Build { build } => format!("build/{build}"),
+            Self::Package { run } => format!("package/{run}"),
+            Self::Sweep { source } => format!("sweep/{source}"),
+            Self::Status { run } => format!("status/{run}"),
+            Self::Cancel { run } => format!("cancel/{run}"),
+            Self::Collect => "collect".to_owned(),
+        }
+    }
+}
+
+/// A job to be queued.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// What to do.
+    pub payload: JobPayload,
+    /// For whom: the queue takes turns between applications.
+    pub application_id: Option<ApplicationId>,
+    /// Not before this long from now.
+    pub delay: Duration,
+    /// Attempts before it is dead.
+    pub attempts_max: u32,
+}
+
+impl NewJob {
+    /// A job due now with five attempts.
+    pub fn new(payload: JobPayload, application_id: Option<ApplicationId>) -> Self {
+        Self { payload, application_id, delay: Duration::ZERO, attempts_max: 5 }
+    }
+
+    /// The same job, due later.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+}

@@ -1,0 +1,61 @@
+//! Ports: what the HTTP side must have answered at once, implemented by the libraries and wired by
+//! the binary, so that `http` links none of them.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use slipway_types::{CommitId, Fault};
+
+use crate::application::{Application, Source};
+
+/// What one component would do if its commit were built now.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct PlannedComponent {
+    /// Component name.
+    pub component: String,
+    /// Kit name.
+    pub kit: String,
+    /// `build`, `reuse` or `pack` (no image).
+    pub action: &'static str,
+    /// Why.
+    pub why: String,
+    /// Back-end, if an image is built.
+    pub backend: Option<String>,
+    /// Image fingerprint, where it is known before building.
+    pub image_fingerprint: Option<String>,
+}
+
+/// The plan of a commit.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct PlanView {
+    /// Application name.
+    pub application: String,
+    /// The commit.
+    pub commit: String,
+    /// Its components in order of `slipway.yaml`.
+    pub components: Vec<PlannedComponent>,
+}
+
+/// Planning without running.
+#[async_trait]
+pub trait Planning: Send + Sync {
+    /// The plan of a commit of an application's source.
+    async fn plan(&self, application: &Application, commit: &CommitId) -> Result<PlanView, Fault>;
+}
+
+/// One finding of a source check.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct SourceFinding {
+    /// What was checked, e.g. `address`, `credential`, `slipway.yaml`.
+    pub check: &'static str,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was found, and what to do if it does not hold.
+    pub detail: String,
+}
+
+/// Looking at a source.
+#[async_trait]
+pub trait SourceCheck: Send + Sync {
+    /// Checks address, credential, refs and `slipway.yaml`, one after the other.
+    async fn check(&self, source: &Source, applications: &[Application]) -> Vec<SourceFinding>;
+}

@@ -1,0 +1,127 @@
+//! The job queue: one table, short claiming statements, leases with heartbeats.
+//!
+//! A claim takes ready jobs that are due and leased ones whose lease has run out, and raises the
+//! attempt's fencing token; every later statement about the job names the token and touches nothing
+//! if another has claimed since. A lost lease counts in `losses`, not in `attempt`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_types::id::{ApplicationId, JobId};
+
+use crate::job::JobPayload;
+use crate::{Page, Result};
+
+/// How often a job may lose its lease before it is taken for poison.
+pub const LOSSES_MAX: u32 = 5;
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// Waiting for its time and a worker.
+    Ready,
+    /// A worker has it.
+    Leased,
+    /// Done.
+    Done,
+    /// Given up; kept and shown.
+    Dead,
+}
+
+impl JobState {
+    /// The word stored and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Identity.
+    pub id: JobId,
+    /// What to do.
+    pub payload: JobPayload,
+    /// For whom.
+    pub application_id: Option<ApplicationId>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Attempts that ended in an error or are under way; counts from 1 in a claimed job.
+    pub attempt: u32,
+    /// Attempts before it is dead.
+    pub attempts_max: u32,
+    /// Leases that ran out.
+    pub losses: u32,
+    /// Fencing token: rises with every claim.
+    pub token: i64,
+    /// When it is or was due.
+    pub run_at: DateTime<Utc>,
+    /// What the last attempt failed with.
+    pub last_error: Option<String>,
+    /// When it was queued.
+    pub created_at: DateTime<Utc>,
+}
+
+/// How many jobs of a kind wait, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The kind's word.
+    pub kind: String,
+    /// The state's word.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+    /// Of ready ones that are due: since when the oldest waits.
+    pub oldest_due: Option<DateTime<Utc>>,
+}
+
+/// The queue.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Claims one due job of one of `kinds` for `owner`, taking turns between applications (the one
+    /// served longest ago first). A job whose lease ran out counts a loss; beyond [`LOSSES_MAX`] it
+    /// is returned all the same, for its handler to bury.
+    async fn claim(&self, kinds: &[&'static str], owner: &str, lease: Duration) -> Result<Option<Job>>;
+
+    /// Prolongs the lease; `false` if the job is no longer this claim's.
+    async fn heartbeat(&self, job: JobId, token: i64, lease: Duration) -> Result<bool>;
+
+    /// Ends the job well; `false` if it is no longer this claim's.
+    async fn complete(&self, job: JobId, token: i64) -> Result<bool>;
+
+    /// Gives the job back, due after `delay`, with what went wrong. `counts` tells whether the
+    /// attempt counts (`false`: it merely waits for something).
+    async fn give_back(
+        &self,
+        job: JobId,
+        token: i64,
+        delay: Duration,
+        error: &str,
+        counts: bool,
+    ) -> Result<bool>;
+
+    /// Gives the job up: it is kept and shown.
+    async fn bury(&self, job: JobId, token: i64, error: &str) -> Result<bool>;
+
+    /// Makes every job leased by an owner that begins with `prefix` ready at once, as no loss: the
+    /// earlier boots of this instance. Returns how many.
+    async fn release(&self, prefix: &str) -> Result<u64>;
+
+    /// Counts by kind and state (done ones left out).
+    async fn depth(&self) -> Result<Vec<QueueDepth>>;
+
+    /// When the next job that is not yet due will be.
+    async fn next_due(&self, kinds: &[&'static str]) -> Result<Option<DateTime<Utc>>>;
+
+    /// Dead jobs, newest first.
+    async fn dead(&self, page: Page) -> Result<Vec<Job>>;
+
+    /// Removes done jobs older than `age`; returns how many.
+    async fn forget_done(&self, age: Duration) -> Result<u64>;
+}

@@ -1,0 +1,64 @@
+//! The built-in registry's rows: which repository holds which manifest, blob and tag.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_types::Digest;
+
+use crate::Result;
+
+/// A manifest or index in a repository. Its bytes are a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestRow {
+    /// Full repository path.
+    pub repository: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Media type it was pushed with.
+    pub media_type: String,
+    /// `artifactType`, or the configuration's media type where that is absent.
+    pub artifact_type: Option<String>,
+    /// The manifest it refers to.
+    pub subject: Option<Digest>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Its annotations.
+    pub annotations: serde_json::Map<String, serde_json::Value>,
+    /// When it was pushed.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Looking up what the registry holds.
+#[async_trait]
+pub trait ReadRegistry {
+    /// Size of the blob, if the repository holds it.
+    async fn blob_linked(&mut self, repository: &str, digest: &Digest) -> Result<Option<u64>>;
+    /// One manifest.
+    async fn manifest_get(&mut self, repository: &str, digest: &Digest) -> Result<Option<ManifestRow>>;
+    /// What a tag names.
+    async fn tag_get(&mut self, repository: &str, tag: &str) -> Result<Option<Digest>>;
+    /// Tags in byte order, those after `after`, at most `limit`.
+    async fn tag_list(&mut self, repository: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
+    /// Manifests whose `subject` is `digest`, in order of digest.
+    async fn referrers(&mut self, repository: &str, subject: &Digest) -> Result<Vec<ManifestRow>>;
+    /// Repositories in byte order, those after `after`, at most `limit`.
+    async fn repository_list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
+    /// Whether the repository holds anything.
+    async fn repository_exists(&mut self, repository: &str) -> Result<bool>;
+}
+
+/// Changing what the registry holds.
+#[async_trait]
+pub trait WriteRegistry {
+    /// Links a stored blob into a repository.
+    async fn blob_link(&mut self, repository: &str, digest: &Digest, size: u64) -> Result<()>;
+    /// Takes a blob out of a repository; `false` if it was not there.
+    async fn blob_unlink(&mut self, repository: &str, digest: &Digest) -> Result<bool>;
+    /// Puts a stored manifest into a repository.
+    async fn manifest_put(&mut self, manifest: &ManifestRow) -> Result<()>;
+    /// Takes a manifest and its tags out of a repository; `false` if it was not there.
+    async fn manifest_delete(&mut self, repository: &str, digest: &Digest) -> Result<bool>;
+    /// Makes a tag name a manifest of the repository.
+    async fn tag_put(&mut self, repository: &str, tag: &str, digest: &Digest) -> Result<()>;
+    /// Removes a tag; `false` if it was not there.
+    async fn tag_delete(&mut self, repository: &str, tag: &str) -> Result<bool>;
+}

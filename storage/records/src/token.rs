@@ -1,0 +1,69 @@
+//! Access tokens, stored as hashes.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_types::access::RepositoryGrant;
+use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::{Digest, Role};
+
+use crate::Result;
+
+/// A token as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Identity.
+    pub id: TokenId,
+    /// Name, shown as the actor. Unique among tokens that are not revoked.
+    pub name: String,
+    /// Role; unset for a build's token, which has grants instead.
+    pub role: Option<Role>,
+    /// The one application it is limited to.
+    pub application_id: Option<ApplicationId>,
+    /// A build token's repositories.
+    pub grants: Vec<RepositoryGrant>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Name.
+    pub name: String,
+    /// SHA-256 of the token; tokens hold 256 random bits, so no slow hash is needed.
+    pub hash: Digest,
+    /// Role.
+    pub role: Option<Role>,
+    /// The one application it is limited to.
+    pub application_id: Option<ApplicationId>,
+    /// A build token's repositories.
+    pub grants: Vec<RepositoryGrant>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Looking up tokens.
+#[async_trait]
+pub trait ReadTokens {
+    /// The token with that hash, revoked and expired ones too.
+    async fn token_by_hash(&mut self, hash: &Digest) -> Result<Option<TokenRow>>;
+    /// All tokens that people made, by name.
+    async fn token_list(&mut self) -> Result<Vec<TokenRow>>;
+}
+
+/// Changing tokens.
+#[async_trait]
+pub trait WriteTokens {
+    /// Makes a token. `Conflict` if the name is taken by a live one.
+    async fn token_insert(&mut self, token: NewToken) -> Result<TokenRow>;
+    /// Notes use, to the minute.
+    async fn token_used(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<()>;
+    /// Ends a token; `false` if it had ended.
+    async fn token_revoke(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<bool>;
+}
