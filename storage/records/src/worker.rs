@@ -166,7 +166,7 @@ impl Worker {
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::warn!(lane = lane.name, error = %chain(&error), "cannot claim jobs")
+                        tracing::warn!(lane = lane.name, error = %chain(&error), "cannot claim jobs");
                     }
                 }
             }
