@@ -86,7 +86,8 @@ pub struct QueueDepth {
 pub trait Queue: Send + Sync {
     /// Claims one due job of one of `kinds` for `owner`, taking turns between applications (the one
     /// served longest ago first). A job whose lease ran out counts a loss; beyond [`LOSSES_MAX`] it
-    /// is returned all the same, for its handler to bury.
+    /// is returned all the same, for its handler to bury. A ready job is passed over while another
+    /// with its dedupe key holds a lease: what has one key never runs twice at once.
     async fn claim(&self, kinds: &[&'static str], owner: &str, lease: Duration) -> Result<Option<Job>>;
 
     /// Prolongs the lease; `false` if the job is no longer this claim's.
@@ -96,7 +97,8 @@ pub trait Queue: Send + Sync {
     async fn complete(&self, job: JobId, token: i64) -> Result<bool>;
 
     /// Gives the job back, due after `delay`, with what went wrong. `counts` tells whether the
-    /// attempt counts (`false`: it merely waits for something).
+    /// attempt counts (`false`: it merely waits for something). If a ready job with its dedupe key
+    /// has come meanwhile, that one stays, due at the earlier time, and this one is done.
     async fn give_back(
         &self,
         job: JobId,
