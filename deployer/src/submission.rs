@@ -1,0 +1,117 @@
+//! What is handed off.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_types::{ApplicationName, Digest, SecretReference};
+
+use crate::graph::Graph;
+
+/// What is deployed where: the unit of ordering.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Address `unit/cluster/namespace/stage`.
+    pub environment: String,
+    /// The application.
+    pub application: ApplicationName,
+}
+
+/// What the receiver is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Drive the environment to the graph.
+    Apply,
+    /// Remove what this key owns.
+    Delete,
+    /// Say what apply would change; change nothing.
+    DryRun,
+}
+
+/// Why this generation exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// A person or automation chose a bundle.
+    Deploy {
+        /// Who.
+        by: String,
+    },
+    /// A return to an earlier live revision.
+    Rollback {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The same revision again after a failure.
+    Retry {
+        /// Who.
+        by: String,
+    },
+}
+
+/// One piece of evidence that this revision may go out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it is.
+    pub kind: ProofKind,
+    /// Digest of the evidence.
+    pub digest: Digest,
+}
+
+/// Kinds of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofKind {
+    /// A person's approval of exactly this revision.
+    Approval,
+    /// A signature over the bundle.
+    Signature,
+    /// A check that held.
+    Check,
+}
+
+/// A secret that the graph uses: its reference and version, never its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretUse {
+    /// Where it is kept.
+    pub reference: SecretReference,
+    /// The version that was frozen.
+    pub version: String,
+}
+
+/// One frozen revision on its way to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// [`crate::CONTRACT_VERSION`].
+    pub contract: u32,
+    /// What is deployed where.
+    pub key: Key,
+    /// Rises per key.
+    pub generation: u64,
+    /// Digest of everything frozen.
+    pub revision: Digest,
+    /// What to do.
+    pub mode: Mode,
+    /// The bundle.
+    pub bundle: Digest,
+    /// The locked component set.
+    pub lock: Digest,
+    /// Why it may go out.
+    pub proof: Vec<Proof>,
+    /// The revision that is replaced.
+    pub predecessor: Option<Digest>,
+    /// Why this generation exists.
+    pub cause: Cause,
+    /// Steps and nodes: closed, nothing is rendered after this.
+    pub graph: Graph,
+    /// Rendered manifests, by digest.
+    pub manifests: Vec<Digest>,
+    /// Secrets by reference and version.
+    pub secrets: Vec<SecretUse>,
+    /// Whether a graph without objects is meant.
+    pub allow_empty: bool,
+    /// When the receiver gives up.
+    pub deadline: DateTime<Utc>,
+}
