@@ -1,1 +1,15 @@
-//! Versions, labels, deterministic archives, component packages and bundles.
+//! Versions, deterministic archives, component packages and bundles.
+//!
+//! Everything written here is reproducible: sorted, fixed owner, mode and time, canonical JSON, one
+//! gzip implementation at one level. No host, port, run id or clock enters a digest.
+
+pub mod archive;
+pub mod bundle;
+pub mod component;
+pub mod document;
+pub mod handler;
+pub mod provenance;
+pub mod publish;
+pub mod version;
+
+pub use handler::{PackageHandler, PackageOptions};

@@ -1,0 +1,479 @@
+//! From packages to rows: what a publication stores, all in one transaction.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slipway_git::Snapshot;
+use slipway_objects::Blobs;
+use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
+use slipway_records::plan::{ComponentPlan, PackedFile};
+use slipway_records::{Application, Inserted, ManifestRow, NewVersion, PackageVersion, Run, Write};
+use slipway_types::id::VersionId;
+use slipway_types::label::{LabelKey, LabelValue, Labels};
+use slipway_types::media_type::{BUNDLE_ARTIFACT, COMPONENT_ARTIFACT, IN_TOTO, LOCK_ARTIFACT, is_index};
+use slipway_types::state::RunEvent;
+use slipway_types::{ApplicationName, ComponentName, Digest, Fault, GitRef, Version};
+
+use crate::archive::{self, Content, Entry, Written};
+use crate::bundle::Bundle;
+use crate::component::Package;
+use crate::document::Document;
+use crate::handler::{Component, members_of};
+use crate::provenance::Provenance;
+
+/// A component's place in the bundle, with the documents of a package that is new.
+pub(crate) struct Member {
+    row: BundleMember,
+    labels: Labels,
+    new: Option<NewPackage>,
+}
+
+struct NewPackage {
+    package: Package,
+    content: Option<Written>,
+    provenance: Provenance,
+}
+
+impl Member {
+    pub(crate) fn reused(
+        component: &Component,
+        fingerprint: Digest,
+        known: &PackageVersion,
+        version: Version,
+        manifest_size: u64,
+    ) -> Self {
+        let row = BundleMember {
+            component: component.plan.name.clone(),
+            version,
+            built_as: known.built_as.clone(),
+            digest: known.digest,
+            manifest_size,
+            size: known.size,
+            kit: component.plan.kit.clone(),
+            images: component.images.clone(),
+            reused: true,
+            fingerprint,
+        };
+        Self { row, labels: component.plan.labels.clone(), new: None }
+    }
+
+    pub(crate) fn new(
+        component: &Component,
+        fingerprint: Digest,
+        version: Version,
+        package: Package,
+        content: Option<Written>,
+        provenance: Provenance,
+    ) -> Self {
+        let manifest_size = package.manifest.bytes.len() as u64;
+        let content_size = content.as_ref().map_or(0, |content| content.size);
+        let row = BundleMember {
+            component: component.plan.name.clone(),
+            built_as: version.clone(),
+            version,
+            digest: package.manifest.digest,
+            manifest_size,
+            size: manifest_size + package.config.bytes.len() as u64 + content_size,
+            kit: component.plan.kit.clone(),
+            images: component.images.clone(),
+            reused: false,
+            fingerprint,
+        };
+        Self {
+            row,
+            labels: component.plan.labels.clone(),
+            new: Some(NewPackage { package, content, provenance }),
+        }
+    }
+}
+
+/// A publication in the making.
+pub(crate) struct Draft<'a> {
+    pub run: &'a Run,
+    pub application: &'a Application,
+    pub version: Version,
+    pub blobs: &'a Blobs,
+}
+
+/// All rows that a run publishes.
+pub(crate) struct Publication {
+    run: Run,
+    application: ApplicationName,
+    version: Version,
+    members: Vec<Member>,
+    bundle: Option<NewBundle>,
+}
+
+struct NewBundle {
+    digest: Digest,
+    built_as: Version,
+    lock_digest: Digest,
+    size: u64,
+    /// Absent where a published bundle gets one more version.
+    documents: Option<Bundle>,
+    links: Vec<Link>,
+}
+
+impl Draft<'_> {
+    /// Publishes packages without a bundle.
+    pub(crate) async fn component_only(self, members: Vec<Member>) -> Result<Publication, Fault> {
+        Ok(self.publication(members, None))
+    }
+
+    /// Writes the bundle of all members.
+    pub(crate) async fn bundle(self, members: Vec<Member>) -> Result<Publication, Fault> {
+        let rows: Vec<BundleMember> = members.iter().map(|member| member.row.clone()).collect();
+        let run = self.run;
+        let bundle =
+            Bundle::write(&self.application.name, &self.version, &run.commit, run.committed_at, &rows);
+        for document in [&bundle.lock_config, &bundle.lock, &bundle.index, &Document::empty()] {
+            put(self.blobs, document).await?;
+        }
+        let size =
+            [&bundle.lock_config, &bundle.lock, &bundle.index].iter().map(|d| d.bytes.len() as u64).sum();
+        let mut links = Vec::new();
+        for row in &rows {
+            links.extend(links_of(self.blobs, &self.application.name, row).await?);
+        }
+        let new = NewBundle {
+            links,
+            digest: bundle.index.digest,
+            built_as: self.version.clone(),
+            lock_digest: bundle.lock_config.digest,
+            size,
+            documents: Some(bundle),
+        };
+        Ok(self.publication(members, Some(new)))
+    }
+
+    fn publication(self, members: Vec<Member>, bundle: Option<NewBundle>) -> Publication {
+        Publication {
+            run: self.run.clone(),
+            application: self.application.name.clone(),
+            version: self.version,
+            members,
+            bundle,
+        }
+    }
+}
+
+impl Publication {
+    /// The lock of a published bundle under a further version, which every component gets too.
+    pub(crate) fn of_published(
+        run: &Run,
+        application: &Application,
+        version: Version,
+        bundle: &PackageVersion,
+    ) -> Result<Self, Fault> {
+        let members = members_of(bundle)?
+            .into_iter()
+            .map(|row| {
+                let row = BundleMember { version: version.clone(), reused: true, ..row };
+                Member { row, labels: Labels::new(), new: None }
+            })
+            .collect();
+        let bundle = NewBundle {
+            digest: bundle.digest,
+            built_as: bundle.built_as.clone(),
+            lock_digest: bundle.fingerprint,
+            size: bundle.size,
+            documents: None,
+            links: Vec::new(),
+        };
+        Ok(Self {
+            run: run.clone(),
+            application: application.name.clone(),
+            version,
+            members,
+            bundle: Some(bundle),
+        })
+    }
+
+    /// Stores every row; gives the event that ends the run.
+    pub(crate) async fn store(&self, tx: &mut dyn Write) -> Result<RunEvent, Fault> {
+        for member in &self.members {
+            self.store_member(tx, member).await?;
+        }
+        let bundle = match &self.bundle {
+            Some(bundle) => Some(self.store_bundle(tx, bundle).await?),
+            None => None,
+        };
+        Ok(RunEvent::Publish { bundle, version: self.version.clone() })
+    }
+
+    async fn store_member(&self, tx: &mut dyn Write, member: &Member) -> Result<(), Fault> {
+        let row = &member.row;
+        let repository = package_repository(&self.application, &row.component);
+        if let Some(new) = &member.new {
+            store_package(tx, &repository, new, self.run.created_at).await?;
+        }
+        let detail = PackageDetail { kit: row.kit.clone(), images: row.images.clone() };
+        let labels = member.labels.clone().into_iter().chain(server_labels(&self.run)).collect();
+        let version = NewVersion {
+            component: Some(row.component.clone()),
+            version: row.version.clone(),
+            digest: row.digest,
+            size: row.size,
+            built_as: row.built_as.clone(),
+            fingerprint: row.fingerprint,
+            detail: to_json(&detail),
+            ..self.new_version(labels)
+        };
+        insert(tx, version).await?;
+        tx.tag_put(&repository, &row.version.to_string(), &row.digest).await.map_err(records_fault)?;
+        for image in row.images.iter().filter(|image| image.host.is_none()) {
+            tx.tag_put(&image.repository, &row.version.to_string(), &image.digest)
+                .await
+                .map_err(records_fault)?;
+        }
+        Ok(())
+    }
+
+    async fn store_bundle(&self, tx: &mut dyn Write, bundle: &NewBundle) -> Result<VersionId, Fault> {
+        let repository = self.application.path();
+        if let Some(documents) = &bundle.documents {
+            for link in &bundle.links {
+                store_link(tx, &repository, link).await?;
+            }
+            let images = self.members.iter().flat_map(|member| &member.row.images);
+            for index in images.filter(|image| is_index(&image.media_type)) {
+                tx.blob_link(&repository, &index.digest, index.size).await.map_err(records_fault)?;
+            }
+            let at = self.run.created_at;
+            link_documents(tx, &repository, &[&documents.lock_config, &Document::empty()]).await?;
+            let lock = manifest_row(&repository, &documents.lock, Some(LOCK_ARTIFACT), None, at);
+            tx.manifest_put(&lock).await.map_err(records_fault)?;
+            let index = manifest_row(&repository, &documents.index, Some(BUNDLE_ARTIFACT), None, at);
+            tx.manifest_put(&index).await.map_err(records_fault)?;
+        }
+        let detail = BundleDetail { members: self.members.iter().map(|member| member.row.clone()).collect() };
+        let source_labels = self.members.iter().flat_map(|member| member.labels.clone());
+        let version = NewVersion {
+            component: None,
+            version: self.version.clone(),
+            digest: bundle.digest,
+            size: bundle.size,
+            built_as: bundle.built_as.clone(),
+            fingerprint: bundle.lock_digest,
+            detail: to_json(&detail),
+            ..self.new_version(source_labels.chain(server_labels(&self.run)).collect())
+        };
+        let stored = insert(tx, version).await?;
+        tx.tag_put(&repository, &self.version.to_string(), &bundle.digest).await.map_err(records_fault)?;
+        Ok(stored.id)
+    }
+
+    /// The fields that every version of this run shares.
+    fn new_version(&self, labels: Labels) -> NewVersion {
+        NewVersion {
+            application_id: self.run.application_id,
+            component: None,
+            version: self.version.clone(),
+            digest: Digest::of(b""),
+            size: 0,
+            built_as: self.version.clone(),
+            run_id: self.run.id,
+            git_ref: self.run.git_ref.clone(),
+            commit: self.run.commit.clone(),
+            fingerprint: Digest::of(b""),
+            detail: Value::Null,
+            labels,
+        }
+    }
+}
+
+async fn insert(tx: &mut dyn Write, version: NewVersion) -> Result<PackageVersion, Fault> {
+    let name = version.version.clone();
+    tx.version_insert(version).await.map(Inserted::into_inner).map_err(|error| match error {
+        slipway_records::RecordsError::Conflict { what } => {
+            Fault::permanent("version_taken", format!("version {name}: {what}"))
+                .hint("A published version never changes; publish under another version.")
+        }
+        other => records_fault(other),
+    })
+}
+
+async fn store_package(
+    tx: &mut dyn Write,
+    repository: &str,
+    new: &NewPackage,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<(), Fault> {
+    let package = &new.package;
+    link_documents(tx, repository, &[&package.config, &Document::empty(), &new.provenance.statement]).await?;
+    if let Some(content) = &new.content {
+        tx.blob_link(repository, &content.digest, content.size).await.map_err(records_fault)?;
+    }
+    let manifest = manifest_row(repository, &package.manifest, Some(COMPONENT_ARTIFACT), None, at);
+    tx.manifest_put(&manifest).await.map_err(records_fault)?;
+    let subject = Some(package.manifest.digest);
+    let provenance = manifest_row(repository, &new.provenance.manifest, Some(IN_TOTO), subject, at);
+    tx.manifest_put(&provenance).await.map_err(records_fault)
+}
+
+async fn link_documents(tx: &mut dyn Write, repository: &str, documents: &[&Document]) -> Result<(), Fault> {
+    for document in documents {
+        tx.blob_link(repository, &document.digest, document.bytes.len() as u64)
+            .await
+            .map_err(records_fault)?;
+    }
+    Ok(())
+}
+
+fn manifest_row(
+    repository: &str,
+    document: &Document,
+    artifact_type: Option<&str>,
+    subject: Option<Digest>,
+    at: chrono::DateTime<chrono::Utc>,
+) -> ManifestRow {
+    let parsed: Value = serde_json::from_slice(&document.bytes).unwrap_or_default();
+    ManifestRow {
+        repository: repository.to_owned(),
+        digest: document.digest,
+        media_type: document.media_type.to_owned(),
+        artifact_type: artifact_type.map(str::to_owned),
+        subject,
+        size: document.bytes.len() as u64,
+        annotations: parsed["annotations"].as_object().cloned().unwrap_or_default(),
+        created_at: at,
+    }
+}
+
+/// A manifest of one repository that the bundle's repository must hold too, with the blobs it names:
+/// registries refuse an index with children elsewhere.
+struct Link {
+    from: String,
+    digest: Digest,
+    blobs: Vec<(Digest, u64)>,
+}
+
+/// What must be linked for a member: its package and every platform's image.
+async fn links_of(
+    blobs: &Blobs,
+    application: &ApplicationName,
+    member: &BundleMember,
+) -> Result<Vec<Link>, Fault> {
+    let mut links =
+        vec![link_of(blobs, package_repository(application, &member.component), member.digest).await?];
+    for image in &member.images {
+        for platform in &image.platforms {
+            links.push(link_of(blobs, image.repository.clone(), platform.digest).await?);
+        }
+    }
+    Ok(links)
+}
+
+async fn link_of(blobs: &Blobs, from: String, digest: Digest) -> Result<Link, Fault> {
+    let bytes = blobs.get(&digest, MANIFEST_BYTES_MAX).await.map_err(|error| storage_fault(&error))?;
+    let manifest: Value = serde_json::from_slice(&bytes)
+        .map_err(|_| Fault::permanent("manifest_unreadable", format!("{from}@{digest} is not JSON")))?;
+    let layers = manifest["layers"].as_array().into_iter().flatten();
+    let named = layers.chain(std::iter::once(&manifest["config"]));
+    let blobs =
+        named.filter_map(|blob| Some((blob["digest"].as_str()?.parse().ok()?, blob["size"].as_u64()?)));
+    Ok(Link { blobs: blobs.collect(), from, digest })
+}
+
+async fn store_link(tx: &mut dyn Write, to: &str, link: &Link) -> Result<(), Fault> {
+    if tx.manifest_get(to, &link.digest).await.map_err(records_fault)?.is_some() {
+        return Ok(());
+    }
+    let row = tx.manifest_get(&link.from, &link.digest).await.map_err(records_fault)?.ok_or_else(|| {
+        let what = format!("the registry does not hold {}@{} any more", link.from, link.digest);
+        Fault::transient("manifest_missing", what).hint("Start the run anew with `slipway run retry`.")
+    })?;
+    for (digest, size) in &link.blobs {
+        tx.blob_link(to, digest, *size).await.map_err(records_fault)?;
+    }
+    tx.manifest_put(&ManifestRow { repository: to.to_owned(), ..row }).await.map_err(records_fault)
+}
+
+/// The largest manifest that is read, in bytes: what registries accept.
+const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The repository of a component's packages.
+pub fn package_repository(application: &ApplicationName, component: &ComponentName) -> String {
+    format!("{}/c/{component}", application.path())
+}
+
+/// Labels that the server writes at birth.
+fn server_labels(run: &Run) -> BTreeMap<LabelKey, LabelValue> {
+    let ref_key = match run.git_ref {
+        GitRef::Branch(_) => "branch",
+        GitRef::Tag(_) => "tag",
+    };
+    [(ref_key, run.git_ref.short()), ("commit", run.commit.as_str()), ("actor", &run.actor)]
+        .into_iter()
+        .map(|(key, value)| {
+            let key = LabelKey::of_server(key).expect("invariant: the server's own keys are valid");
+            (key, LabelValue::nearest(value))
+        })
+        .collect()
+}
+
+/// Stores a document's bytes.
+pub(crate) async fn put(blobs: &Blobs, document: &Document) -> Result<(), Fault> {
+    blobs.put(Bytes::from(document.bytes.clone())).await.map(drop).map_err(|error| storage_fault(&error))
+}
+
+/// Writes the package's files as a layer and stores it; `None` for a package without files.
+pub(crate) async fn write_content(
+    blobs: &Blobs,
+    snapshot: Snapshot,
+    plan: &ComponentPlan,
+    max_file_bytes: u64,
+) -> Result<Option<Written>, Fault> {
+    if plan.files.is_empty() {
+        return Ok(None);
+    }
+    let mut spool = blobs.blocking_spool().map_err(|error| storage_fault(&error))?;
+    let files = plan.files.clone();
+    let (written, spool) = tokio::task::spawn_blocking(move || {
+        let entries = files.iter().map(|file| entry(&snapshot, file, max_file_bytes));
+        let written = archive::write(entries, &mut spool).map_err(|error| {
+            Fault::transient("package_write", format!("the package cannot be written: {error}"))
+        })?;
+        Ok::<_, Fault>((written, spool))
+    })
+    .await
+    .map_err(|error| Fault::bug("package_write", format!("writing the package ended badly: {error}")))??;
+    let spooled = spool.finish().map_err(|error| storage_fault(&error))?;
+    blobs.put_spooled(spooled).await.map_err(|error| storage_fault(&error))?;
+    Ok(Some(written))
+}
+
+fn entry(
+    snapshot: &Snapshot,
+    file: &PackedFile,
+    max_file_bytes: u64,
+) -> io::Result<Entry<io::Cursor<Vec<u8>>>> {
+    let content = match &file.link {
+        Some(target) => Content::Link { target: target.clone() },
+        None => {
+            let id = file.object.parse().map_err(io::Error::other)?;
+            let bytes = snapshot.read_blob(&id, max_file_bytes).map_err(io::Error::other)?;
+            Content::File {
+                size: bytes.len() as u64,
+                executable: file.executable,
+                reader: io::Cursor::new(bytes),
+            }
+        }
+    };
+    Ok(Entry { path: file.path.clone(), content })
+}
+
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|_| json!({}))
+}
+
+pub(crate) fn records_fault(error: slipway_records::RecordsError) -> Fault {
+    slipway_records::worker::fault_of(&error)
+}
+
+pub(crate) fn storage_fault(error: &(impl std::error::Error + 'static)) -> Fault {
+    tracing::error!(error = %slipway_records::worker::chain(error), "object store failed");
+    Fault::transient("object_store", error.to_string())
+}
