@@ -1,1 +1,16 @@
 //! From a commit to pushed images: slipway.yaml, plan, back-ends.
+
+pub mod advance;
+pub mod assemble;
+pub mod backend;
+pub mod build;
+pub mod dockerfile;
+pub mod fingerprint;
+pub mod intake;
+pub mod log;
+pub mod manifest;
+pub mod pin;
+pub mod plan;
+pub mod planner;
+pub mod planning;
+pub mod target;

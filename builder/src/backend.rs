@@ -1,0 +1,115 @@
+//! Image back-ends: what turns a planned build into an image that the registry confirms.
+
+pub mod assemble;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slipway_git::GitStore;
+use slipway_records::plan::BuildPlan;
+use slipway_records::{Build, Source};
+use slipway_types::state::BuiltImage;
+use slipway_types::{CommitId, ComponentName, Fault};
+use tokio_util::sync::CancellationToken;
+
+use crate::log::LogWriter;
+
+/// What a Dockerfile asks of a back-end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requirements {
+    /// Line of the first `RUN`.
+    pub run: Option<usize>,
+    /// Line and name of the first thing that only BuildKit has.
+    pub buildkit: Option<(usize, String)>,
+    /// Whether the build mounts secrets.
+    pub secrets: bool,
+    /// More than one platform, or one that is not the server's own.
+    pub foreign_platforms: bool,
+}
+
+/// One build handed to a back-end.
+pub struct ImageBuild<'a> {
+    /// The build's row.
+    pub build: &'a Build,
+    /// Its component.
+    pub component: &'a ComponentName,
+    /// What to build.
+    pub plan: &'a BuildPlan,
+    /// Context directory in the repository.
+    pub context: &'a str,
+    /// The commit.
+    pub commit: &'a CommitId,
+    /// The source that has it.
+    pub source: &'a Source,
+    /// Where its objects are.
+    pub git: &'a GitStore,
+    /// Repository the image goes to, e.g. `default/shop/i/api`.
+    pub repository: &'a str,
+    /// Images of needed components.
+    pub needs: &'a BTreeMap<ComponentName, Vec<BuiltImage>>,
+    /// Where progress and output go.
+    pub log: &'a LogWriter,
+    /// Fires when the build is to stop.
+    pub cancelled: CancellationToken,
+}
+
+/// Why a back-end gave no image.
+#[derive(Debug)]
+pub enum BuildError {
+    /// It failed.
+    Failed(Fault),
+    /// A deadline passed: which, with its limit.
+    TimedOut(String),
+    /// It was told to stop, and nothing of it runs any more.
+    Cancelled,
+}
+
+impl From<Fault> for BuildError {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+/// A way to make images.
+#[async_trait]
+pub trait ImageBackend: Send + Sync {
+    /// `assemble`, `docker`, `kaniko`.
+    fn name(&self) -> &'static str;
+
+    /// Raised when its output changes for the same input.
+    fn recipe(&self) -> u32;
+
+    /// Whether it can do the job now: the reason it can, or the one it cannot.
+    async fn can(&self, wanted: &Requirements) -> Result<String, String>;
+
+    /// Builds, pushes, and returns what the registry confirms. Adopts what an earlier attempt of the
+    /// same build has left.
+    async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError>;
+}
+
+/// The back-ends of a server in order of preference.
+#[derive(Clone, Default)]
+pub struct Backends(pub Vec<Arc<dyn ImageBackend>>);
+
+impl Backends {
+    /// The first back-end that can do the job, with its reason; else every reason why not.
+    pub async fn choose(
+        &self,
+        wanted: &Requirements,
+    ) -> Result<(Arc<dyn ImageBackend>, String), Vec<String>> {
+        let mut refused = Vec::new();
+        for backend in &self.0 {
+            match backend.can(wanted).await {
+                Ok(why) => return Ok((Arc::clone(backend), why)),
+                Err(why) => refused.push(format!("{}: {why}", backend.name())),
+            }
+        }
+        Err(refused)
+    }
+
+    /// The back-end of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<dyn ImageBackend>> {
+        self.0.iter().find(|backend| backend.name() == name).cloned()
+    }
+}

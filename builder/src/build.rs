@@ -1,0 +1,308 @@
+//! The `build` job: one component's image, from its plan to the registry's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{TimeDelta, Utc};
+use slipway_git::GitStore;
+use slipway_objects::Blobs;
+use slipway_records::job::JobPayload;
+use slipway_records::plan::{ComponentPlan, ImagePlan};
+use slipway_records::{
+    Application, Build, BuildResult, Change, Handler, Job, JobContext, JobError, Records, Run, Source,
+};
+use slipway_types::id::BuildId;
+use slipway_types::state::{BuildEvent, BuildState, BuiltImage, RunState};
+use slipway_types::{Class, Fault};
+use tokio_util::sync::CancellationToken;
+
+use crate::advance::{Advance, needed_images, plan_of};
+use crate::backend::{Backends, BuildError, ImageBuild};
+use crate::log::LogWriter;
+use crate::pin::Pin;
+
+/// Limits of one build.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildOptions {
+    /// One attempt's time, in all.
+    pub build_timeout: Duration,
+    /// The largest log of one build, in bytes.
+    pub max_log_bytes: u64,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self { build_timeout: Duration::from_mins(30), max_log_bytes: 512 * 1024 * 1024 }
+    }
+}
+
+/// Does `build` jobs.
+pub struct BuildHandler {
+    /// The records.
+    pub records: Arc<dyn Records>,
+    /// Where logs and layers go.
+    pub blobs: Blobs,
+    /// Where commits are.
+    pub git: GitStore,
+    /// What makes images.
+    pub backends: Backends,
+    /// What pins existing images.
+    pub pin: Pin,
+    /// What follows.
+    pub advance: Advance,
+    /// Limits.
+    pub options: BuildOptions,
+}
+
+/// A build with all that belongs to it.
+struct Work {
+    build: Build,
+    run: Run,
+    application: Application,
+    source: Source,
+    plan: ComponentPlan,
+    builds: Vec<Build>,
+}
+
+#[async_trait]
+impl Handler for BuildHandler {
+    async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
+        let Some(mut work) = self.load(job).await? else { return Ok(()) };
+        if work.build.state.is_terminal() {
+            return self.advance.run(work.run.id).await;
+        }
+        if matches!(work.build.state, BuildState::Cancelling { .. }) {
+            // The lease is ours, so no worker of that attempt is left.
+            self.record(&mut work.build, BuildEvent::Stopped).await?;
+            return self.advance.run(work.run.id).await;
+        }
+        if work.run.state != RunState::Building {
+            self.record(&mut work.build, BuildEvent::Cancel("the run has ended".into())).await?;
+            return Ok(());
+        }
+        let waiting = matches!(work.build.state, BuildState::Queued { .. });
+        if waiting && self.advance.try_reuse(&work.run, work.build.clone(), &work.builds).await? {
+            return self.advance.run(work.run.id).await;
+        }
+        let Some(image) = work.plan.image.clone() else { return self.advance.run(work.run.id).await };
+        let needs = needed_images(&work.plan, &work.builds);
+        work.build.image_fingerprint = Some(crate::fingerprint::image(&image, &work.plan.kit_digest, &needs));
+        if waiting && !self.start(&mut work.build).await? {
+            return Ok(());
+        }
+        let outcome = self.attempt(&work, &image, context).await;
+        self.settle(work, outcome, job, context).await
+    }
+
+    async fn bury(&self, job: &Job, fault: Fault) -> Result<(), JobError> {
+        let Some(mut work) = self.load(job).await? else { return Ok(()) };
+        if !work.build.state.is_terminal() {
+            self.record(&mut work.build, BuildEvent::Fail(fault)).await?;
+        }
+        self.advance.run(work.run.id).await
+    }
+}
+
+impl BuildHandler {
+    async fn load(&self, job: &Job) -> Result<Option<Work>, JobError> {
+        let JobPayload::Build { build } = job.payload else { return Ok(None) };
+        let mut read = self.records.read().await?;
+        let Some(build) = read.build_get(build).await? else { return Ok(None) };
+        let Some(run) = read.run_get(build.run_id).await? else { return Ok(None) };
+        let Some(application) = read.application_get(run.application_id).await? else { return Ok(None) };
+        let Some(source) = read.source_get(application.source_id).await? else { return Ok(None) };
+        let builds = read.builds_of(run.id).await?;
+        let plan = plan_of(&build)?;
+        Ok(Some(Work { build, run, application, source, plan, builds }))
+    }
+
+    /// Stores that an attempt begins; `false` if somebody changed the build meanwhile.
+    async fn start(&self, build: &mut Build) -> Result<bool, JobError> {
+        let now = Utc::now();
+        build.attempt += 1;
+        if build.started_at.is_none() {
+            build.started_at = Some(now);
+            set_stage(build, "queue", now - build.created_at);
+        }
+        self.record(build, BuildEvent::Start).await
+    }
+
+    async fn record(&self, build: &mut Build, event: BuildEvent) -> Result<bool, JobError> {
+        let Ok(state) = build.state.clone().apply(event, build.attempt) else { return Ok(false) };
+        if state.is_terminal() {
+            build.finished_at = Some(Utc::now());
+        }
+        build.state = state;
+        let mut tx = self.records.begin().await?;
+        if !tx.build_save(build).await? {
+            return Ok(false);
+        }
+        if let BuildState::Pushed { images } = &build.state
+            && let Some(fingerprint) = build.image_fingerprint
+        {
+            let result = BuildResult {
+                application_id: build.application_id,
+                component: build.component.clone(),
+                fingerprint,
+                build_id: build.id,
+                images: images.clone(),
+                built_at: Utc::now(),
+            };
+            tx.result_put(&result).await?;
+        }
+        tx.commit().await?;
+        self.records.changes().send(Change::Build(build.run_id, build.id));
+        Ok(true)
+    }
+
+    /// One attempt under its deadline, watched for cancellation; its log is stored before it returns.
+    async fn attempt(
+        &self,
+        work: &Work,
+        image: &ImagePlan,
+        context: &JobContext,
+    ) -> Result<BuiltImage, BuildError> {
+        let id = work.build.id;
+        let (log, log_task) = LogWriter::open(
+            Arc::clone(&self.records),
+            self.blobs.clone(),
+            id.as_uuid(),
+            self.options.max_log_bytes,
+        );
+        let cancelled = context.cancelled.child_token();
+        let limit = self.options.build_timeout;
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(limit, self.make(work, image, &log, cancelled.clone())) => outcome
+                .unwrap_or_else(|_| Err(BuildError::TimedOut(format!(
+                    "the build took longer than build_timeout_ms = {}", limit.as_millis())))),
+            () = self.until_cancelled(id, &cancelled) => Err(BuildError::Cancelled),
+        };
+        match &outcome {
+            Ok(image) => log.line(format!("pushed {}@{}", image.repository, image.digest)).await,
+            Err(BuildError::Failed(fault)) => log.line(format!("error: {fault}")).await,
+            Err(BuildError::TimedOut(which)) => log.line(format!("timed out: {which}")).await,
+            Err(BuildError::Cancelled) => log.line("stopped").await,
+        }
+        drop(log);
+        log_task.close().await;
+        outcome
+    }
+
+    async fn make(
+        &self,
+        work: &Work,
+        image: &ImagePlan,
+        log: &LogWriter,
+        cancelled: CancellationToken,
+    ) -> Result<BuiltImage, BuildError> {
+        let repository = image_repository(&work.application, &work.plan);
+        let made = match image {
+            ImagePlan::Pin { reference, digest, platforms } => {
+                log.line(format!("pinning {reference} at {digest}")).await;
+                self.pin.pin(reference, *digest, platforms, &repository).await?
+            }
+            ImagePlan::Build(plan) => {
+                let backend = self.backends.get(&plan.backend).ok_or_else(|| {
+                    Fault::transient(
+                        "backend_gone",
+                        format!("this server has no back-end `{}`", plan.backend),
+                    )
+                })?;
+                log.line(format!("building with {} ({})", plan.backend, plan.backend_why)).await;
+                let needs = needed_images(&work.plan, &work.builds);
+                let job = ImageBuild {
+                    build: &work.build,
+                    component: &work.plan.name,
+                    plan,
+                    context: &work.plan.context,
+                    commit: &work.run.commit,
+                    source: &work.source,
+                    git: &self.git,
+                    repository: &repository,
+                    needs: &needs,
+                    log,
+                    cancelled,
+                };
+                backend.build(job).await?
+            }
+        };
+        if self.advance.target.holds(&made).await? {
+            Ok(made)
+        } else {
+            Err(Fault::transient(
+                "not_in_registry",
+                format!("the registry does not answer for {}", made.digest),
+            )
+            .into())
+        }
+    }
+
+    /// Returns once the build's row says that it is to stop.
+    async fn until_cancelled(&self, id: BuildId, cancelled: &CancellationToken) {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        loop {
+            tokio::select! {
+                () = cancelled.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let Ok(mut read) = self.records.read().await else { continue };
+            if let Ok(Some(build)) = read.build_get(id).await
+                && (build.state.is_terminal() || matches!(build.state, BuildState::Cancelling { .. }))
+            {
+                cancelled.cancel();
+                return;
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        work: Work,
+        outcome: Result<BuiltImage, BuildError>,
+        job: &Job,
+        context: &JobContext,
+    ) -> Result<(), JobError> {
+        let Work { run, .. } = work;
+        if context.cancelled.is_cancelled() && !matches!(outcome, Ok(_)) {
+            // The server stops: the build stays `building` and the next worker goes on with it.
+            return Err(JobError::Stopped);
+        }
+        // The row may have moved to `cancelling` meanwhile.
+        let mut read = self.records.read().await?;
+        let Some(mut build) = read.build_get(work.build.id).await? else { return Ok(()) };
+        drop(read);
+        build.image_fingerprint = work.build.image_fingerprint;
+        let event = match outcome {
+            _ if matches!(build.state, BuildState::Cancelling { .. }) => BuildEvent::Stopped,
+            Ok(image) => {
+                let since = build.started_at.unwrap_or(build.created_at);
+                set_stage(&mut build, "build", Utc::now() - since);
+                BuildEvent::Pushed(vec![image])
+            }
+            Err(BuildError::Cancelled) => BuildEvent::Cancel("stopped".into()),
+            Err(BuildError::TimedOut(which)) => BuildEvent::TimeOut(which),
+            Err(BuildError::Failed(fault))
+                if fault.class == Class::Transient && job.attempt < job.attempts_max =>
+            {
+                let event = BuildEvent::Retry { why: fault.message.clone(), at: Utc::now() };
+                self.record(&mut build, event).await?;
+                return Err(JobError::Failed(fault));
+            }
+            Err(BuildError::Failed(fault)) => BuildEvent::Fail(fault),
+        };
+        self.record(&mut build, event).await?;
+        self.advance.run(run.id).await
+    }
+}
+
+/// The repository of a component's images.
+pub fn image_repository(application: &Application, plan: &ComponentPlan) -> String {
+    format!("{}/i/{}", application.name.path(), plan.name)
+}
+
+fn set_stage(build: &mut Build, stage: &str, took: TimeDelta) {
+    if let Some(stages) = build.stages_ms.as_object_mut() {
+        stages.insert(stage.to_owned(), took.num_milliseconds().max(0).into());
+    }
+}

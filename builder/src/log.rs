@@ -1,0 +1,125 @@
+//! Writing a log: lines gather for a moment, then become a blob and a row. What is written survives
+//! the build, its container and this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use slipway_objects::Blobs;
+use slipway_records::{Change, LogChunk, Records};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Bytes after which a chunk is stored without waiting further.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// How long written bytes may stay unseen.
+const FLUSH_AFTER: Duration = Duration::from_millis(300);
+/// Pieces that may wait for the writer; beyond that whoever writes is slowed down.
+const PIECES_MAX: usize = 256;
+
+/// A log being written. Cheap to clone; [`LogWriter::close`] stores what is left.
+#[derive(Clone)]
+pub struct LogWriter {
+    pieces: mpsc::Sender<Bytes>,
+}
+
+/// The task that stores what the writers send.
+pub struct LogTask(JoinHandle<()>);
+
+impl LogWriter {
+    /// Opens the log of a build or run for appending, at most `limit` bytes in all.
+    pub fn open(records: Arc<dyn Records>, blobs: Blobs, log: Uuid, limit: u64) -> (Self, LogTask) {
+        let (pieces, receiver) = mpsc::channel(PIECES_MAX);
+        let store = LogStore { records, blobs, log, limit };
+        (Self { pieces }, LogTask(tokio::spawn(store.run(receiver))))
+    }
+
+    /// Appends raw bytes.
+    pub async fn write(&self, bytes: Bytes) {
+        // The store outlives every writer; if it is gone the process is ending.
+        drop(self.pieces.send(bytes).await);
+    }
+
+    /// Appends one line of Slipway's own.
+    pub async fn line(&self, text: impl AsRef<str>) {
+        self.write(Bytes::from(format!("{}\n", text.as_ref()))).await;
+    }
+
+    /// Appends one line from code that must not wait, e.g. on a blocking thread.
+    pub fn line_blocking(&self, text: impl AsRef<str>) {
+        drop(self.pieces.blocking_send(Bytes::from(format!("{}\n", text.as_ref()))));
+    }
+}
+
+impl LogTask {
+    /// Waits until everything written is stored. All writers must be dropped before.
+    pub async fn close(self) {
+        if let Err(error) = self.0.await {
+            tracing::error!(%error, "the task that stores a log ended badly");
+        }
+    }
+}
+
+struct LogStore {
+    records: Arc<dyn Records>,
+    blobs: Blobs,
+    log: Uuid,
+    limit: u64,
+}
+
+impl LogStore {
+    async fn run(self, mut pieces: mpsc::Receiver<Bytes>) {
+        let mut gathered = BytesMut::new();
+        let mut open = true;
+        while open {
+            let deadline = tokio::time::Instant::now() + FLUSH_AFTER;
+            while open && gathered.len() < CHUNK_BYTES {
+                let piece = if gathered.is_empty() {
+                    Ok(pieces.recv().await)
+                } else {
+                    tokio::time::timeout_at(deadline, pieces.recv()).await
+                };
+                match piece {
+                    Ok(Some(piece)) => gathered.extend_from_slice(&piece),
+                    Ok(None) => open = false,
+                    Err(_) => break,
+                }
+            }
+            if !gathered.is_empty() {
+                self.store(gathered.split().freeze()).await;
+            }
+        }
+    }
+
+    /// Stores one chunk, trying for a while: a log must not be lost to a hiccup.
+    async fn store(&self, bytes: Bytes) {
+        const TRIES: u32 = 6;
+        for attempt in 1..=TRIES {
+            match self.try_store(&bytes).await {
+                Ok(()) => return,
+                Err(error) if attempt == TRIES => {
+                    tracing::error!(log = %self.log, bytes = bytes.len(), %error, "log bytes are lost");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await,
+            }
+        }
+    }
+
+    async fn try_store(&self, bytes: &Bytes) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let blob = self.blobs.put(bytes.clone()).await?;
+        loop {
+            let mut tx = self.records.begin().await?;
+            let offset = tx.log_size(self.log).await?;
+            if offset >= self.limit {
+                return Ok(());
+            }
+            let chunk = LogChunk { offset, length: blob.size, digest: blob.digest };
+            if tx.log_append(self.log, &chunk).await? {
+                tx.commit().await?;
+                self.records.changes().send(Change::Log(self.log));
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Pinning: an existing image is copied into the application's own repository by digest, so that it
+//! stays pullable and the bundle complete when its registry is gone.
+
+use std::sync::Arc;
+
+use slipway_oci::manifest::{Descriptor, ImageIndex, Manifest, canonical_json};
+use slipway_oci::source::{FetchedManifest, ImageSource, Images, Resolved};
+use slipway_types::media_type::{OCI_INDEX, is_index};
+use slipway_types::state::{BuiltImage, PlatformManifest};
+use slipway_types::{Digest, Fault, ImageReference, Platform};
+
+use crate::target::ImageTarget;
+
+/// Copies images.
+#[derive(Clone)]
+pub struct Pin {
+    /// Where images come from.
+    pub images: Images,
+    /// Where they go.
+    pub target: Arc<ImageTarget>,
+}
+
+impl Pin {
+    /// Copies `reference` at `digest` into `repository`: all of it, or only some `platforms`.
+    pub async fn pin(
+        &self,
+        reference: &ImageReference,
+        digest: Digest,
+        platforms: &[Platform],
+        repository: &str,
+    ) -> Result<BuiltImage, Fault> {
+        let from = reference.pinned(digest);
+        let fetched = self.images.fetch_manifest(&from).await?;
+        let resolved = self.images.resolve(&from, None).await?;
+        let chosen = choose(reference, &resolved, platforms)?;
+        for platform in &chosen {
+            let image = self.images.fetch_manifest(&reference.pinned(platform.digest)).await?;
+            self.copy_image(&from, &image, repository).await?;
+        }
+        let to = self.target.reference(repository, None);
+        let (bytes, media_type) = match (&fetched.manifest, chosen.as_slice()) {
+            (Manifest::Image(_), [only]) => {
+                return Ok(built(repository, only.digest, &only.media_type, only.size, chosen.clone()));
+            }
+            (Manifest::Index(_), [only]) if !platforms.is_empty() => {
+                return Ok(built(repository, only.digest, &only.media_type, only.size, chosen.clone()));
+            }
+            // An index may list attestations and foreign platforms: it is kept only if all of it came.
+            (Manifest::Index(index), all) if all.len() == index.manifests.len() => {
+                (fetched.bytes.clone(), fetched.media_type.clone())
+            }
+            _ => (index_of(&chosen), OCI_INDEX.to_owned()),
+        };
+        let size = bytes.len() as u64;
+        let digest = self.target.images.push_manifest(&to, bytes, &media_type).await?;
+        Ok(built(repository, digest, &media_type, size, chosen))
+    }
+
+    async fn copy_image(
+        &self,
+        from: &ImageReference,
+        image: &FetchedManifest,
+        repository: &str,
+    ) -> Result<(), Fault> {
+        let to = self.target.reference(repository, None);
+        for blob in image.manifest.blobs().filter(|blob| !blob.is_foreign()) {
+            let stored = self.images.fetch_blob(from, blob).await?;
+            self.target.images.push_blob(&to, &stored).await?;
+        }
+        self.target.images.push_manifest(&to, image.bytes.clone(), &image.media_type).await?;
+        Ok(())
+    }
+}
+
+/// The platforms to copy, sorted.
+fn choose(
+    reference: &ImageReference,
+    resolved: &Resolved,
+    wanted: &[Platform],
+) -> Result<Vec<PlatformManifest>, Fault> {
+    let mut chosen: Vec<PlatformManifest> = resolved
+        .platforms
+        .iter()
+        .filter(|platform| wanted.is_empty() || wanted.contains(&platform.platform))
+        .map(|platform| PlatformManifest {
+            platform: platform.platform.clone(),
+            digest: platform.digest,
+            size: platform.size,
+            media_type: platform.media_type.clone(),
+        })
+        .collect();
+    if let Some(missing) = wanted.iter().find(|want| !chosen.iter().any(|have| have.platform == **want)) {
+        let has: Vec<String> =
+            resolved.platforms.iter().map(|platform| platform.platform.to_string()).collect();
+        let message = format!("{reference} has no platform {missing}, only {}", has.join(", "));
+        return Err(Fault::permanent("platform_missing", message));
+    }
+    chosen.sort_by(|a, b| (&a.platform, a.digest).cmp(&(&b.platform, b.digest)));
+    Ok(chosen)
+}
+
+/// An index of some platforms' manifests.
+pub(crate) fn index_of(platforms: &[PlatformManifest]) -> bytes::Bytes {
+    let descriptors = platforms
+        .iter()
+        .map(|image| {
+            Descriptor::new(&image.media_type, image.digest, image.size).for_platform(&image.platform)
+        })
+        .collect();
+    canonical_json(&ImageIndex::new(descriptors))
+}
+
+pub(crate) fn built(
+    repository: &str,
+    digest: Digest,
+    media_type: &str,
+    size: u64,
+    platforms: Vec<PlatformManifest>,
+) -> BuiltImage {
+    debug_assert!(is_index(media_type) || platforms.len() == 1);
+    BuiltImage {
+        repository: repository.to_owned(),
+        host: None,
+        digest,
+        media_type: media_type.to_owned(),
+        size,
+        platforms,
+    }
+}

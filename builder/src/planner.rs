@@ -1,0 +1,158 @@
+//! From drafts to plans: base images resolved, secrets' versions looked up, back-ends chosen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slipway_git::GitStore;
+use slipway_oci::source::{ImageSource, Images};
+use slipway_records::plan::{ComponentPlan, ImagePlan, PlannedBase};
+use slipway_records::{Application, Records};
+use slipway_types::{Class, CommitId, ComponentName, Fault, ImageReference};
+
+use crate::backend::Backends;
+use crate::manifest::{Problem, Problems};
+use crate::plan::{self, Draft, DraftImage, Wanted};
+
+/// Makes plans.
+#[derive(Clone)]
+pub struct Planner {
+    /// The records.
+    pub records: Arc<dyn Records>,
+    /// Where commits are.
+    pub git: GitStore,
+    /// Where base images are.
+    pub images: Images,
+    /// What can build.
+    pub backends: Backends,
+    /// The largest context, in bytes.
+    pub max_context_bytes: u64,
+}
+
+impl Planner {
+    /// The plan of a commit, in the order of its `slipway.yaml`.
+    pub async fn plan(
+        &self,
+        application: &Application,
+        commit: &CommitId,
+        only: Option<&ComponentName>,
+    ) -> Result<Vec<ComponentPlan>, Fault> {
+        let snapshot =
+            self.git.snapshot(application.source_id, commit).await.map_err(|error| error.fault())?;
+        let (application, only) = (application.clone(), only.cloned());
+        let max_context_bytes = self.max_context_bytes;
+        let drafts = tokio::task::spawn_blocking(move || {
+            let wanted = Wanted {
+                application: &application.name,
+                path: &application.path,
+                only: only.as_ref(),
+                max_context_bytes,
+            };
+            plan::read(&snapshot, &wanted)
+        })
+        .await
+        .map_err(|error| Fault::bug("plan", format!("planning ended badly: {error}")))??;
+        let mut resolved = BTreeMap::new();
+        let mut plans = Vec::with_capacity(drafts.len());
+        let mut problems = Vec::new();
+        for draft in drafts {
+            match self.complete(draft, &mut resolved).await {
+                Ok(plan) => plans.push(plan),
+                Err(Unplanned::Problem(problem)) => problems.push(*problem),
+                Err(Unplanned::Fault(fault)) => return Err(fault),
+            }
+        }
+        if problems.is_empty() { Ok(plans) } else { Err(plan::fault(Problems::new(problems, 100))) }
+    }
+
+    async fn complete(&self, draft: Draft, resolved: &mut Bases) -> Result<ComponentPlan, Unplanned> {
+        let Draft { mut plan, image, place, secrets } = draft;
+        plan.image = match image {
+            None => None,
+            Some(DraftImage::Pin { reference, platforms }) => {
+                let digest = self.digest(&reference, resolved).await.map_err(|fault| at(&place, fault))?;
+                Some(ImagePlan::Pin { reference, digest, platforms })
+            }
+            Some(DraftImage::Build { plan: mut build, requirements, bases }) => {
+                for (line, reference) in bases {
+                    let digest = self.digest(&reference, resolved).await.map_err(|fault| {
+                        let message = format!("{}:{line}: {}", build.dockerfile, fault.message);
+                        at(&place, Fault { message, ..fault })
+                    })?;
+                    build.bases.push(PlannedBase { reference, digest });
+                }
+                build.secrets = self.secret_versions(&secrets, &place).await?;
+                let chosen = self.backends.choose(&requirements).await;
+                let (backend, why) = chosen.map_err(|refused| {
+                    let what = format!("no back-end can build {}: {}", build.dockerfile, refused.join("; "));
+                    Unplanned::Problem(Box::new(place.problem(what)))
+                })?;
+                backend.name().clone_into(&mut build.backend);
+                build.recipe = backend.recipe();
+                build.backend_why = why;
+                Some(ImagePlan::Build(build))
+            }
+        };
+        Ok(plan)
+    }
+
+    /// What a reference leads to, asked once a plan.
+    async fn digest(
+        &self,
+        reference: &ImageReference,
+        resolved: &mut Bases,
+    ) -> Result<slipway_types::Digest, Fault> {
+        if let Some(digest) = reference.digest.or_else(|| resolved.get(reference).copied()) {
+            return Ok(digest);
+        }
+        let digest = self.images.head_manifest(reference).await?.ok_or_else(|| {
+            Fault::permanent("image_not_found", format!("the image {reference} does not exist"))
+        })?;
+        resolved.insert(reference.clone(), digest);
+        Ok(digest)
+    }
+
+    async fn secret_versions(
+        &self,
+        names: &[String],
+        place: &plan::Place,
+    ) -> Result<BTreeMap<String, String>, Unplanned> {
+        let mut versions = BTreeMap::new();
+        if names.is_empty() {
+            return Ok(versions);
+        }
+        let fault = |error| Unplanned::Fault(slipway_records::worker::fault_of(&error));
+        let mut read = self.records.read().await.map_err(fault)?;
+        for name in names {
+            let Some((row, _)) = read.secret_get(name).await.map_err(fault)? else {
+                let problem = place.problem(format!("the secret `{name}` does not exist"));
+                let problem = problem.hint(format!("set it: slipway secret set {name} < FILE"));
+                return Err(Unplanned::Problem(Box::new(problem)));
+            };
+            versions.insert(name.clone(), row.version.to_string());
+        }
+        Ok(versions)
+    }
+}
+
+type Bases = BTreeMap<ImageReference, slipway_types::Digest>;
+
+/// Why a component has no plan.
+enum Unplanned {
+    /// The file must change.
+    Problem(Box<Problem>),
+    /// Something else is the matter.
+    Fault(Fault),
+}
+
+/// A fault that the file's author can cure is a problem of the file; others stay what they are.
+fn at(place: &plan::Place, fault: Fault) -> Unplanned {
+    if fault.class == Class::Permanent {
+        let problem = place.problem(fault.message);
+        Unplanned::Problem(Box::new(match fault.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }))
+    } else {
+        Unplanned::Fault(fault)
+    }
+}
