@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slipway_git::{CommitInfo, Credential, GitStore, Notify, Wanted};
+use slipway_git::{CommitInfo, GitStore, Notify, Wanted};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{
@@ -15,6 +15,8 @@ use slipway_types::id::RunId;
 use slipway_types::state::{DeliveryEvent, RunEvent, RunState};
 use slipway_types::{Fault, GitRef};
 
+use crate::sweep::credential;
+
 /// Does `deliver` jobs.
 pub struct DeliverHandler {
     /// The records.
@@ -22,7 +24,7 @@ pub struct DeliverHandler {
     /// Where commits are.
     pub git: GitStore,
     /// Where credentials of sources are.
-    pub secrets: Arc<Secrets>,
+    pub secrets: Secrets,
 }
 
 /// What a delivery comes down to.
@@ -84,7 +86,7 @@ impl DeliverHandler {
         let believed = delivery.commit.as_ref();
         let known = head.as_ref().is_some_and(|head| believed.is_some_and(|commit| head.commit == *commit));
         if !known && let SourceKind::Https { url } = &source.kind {
-            let credential = self.credential(source).await?;
+            let credential = credential(&self.secrets, source).await?;
             let wanted = Wanted::Refs(vec![git_ref.clone()]);
             self.git.fetch(source.id, url, credential.as_ref(), &wanted, &Notify::None).await?;
             head = self.head(source, &git_ref).await?;
@@ -104,12 +106,6 @@ impl DeliverHandler {
         let info = snapshot.commit_info().map_err(|error| error.fault())?;
         let is_head = commit == head.commit;
         Ok(Verdict::Build(Box::new(Target { git_ref, commit: info, is_head })))
-    }
-
-    async fn credential(&self, source: &Source) -> Result<Option<Credential>, JobError> {
-        let Some(reference) = &source.credential else { return Ok(None) };
-        let resolved = self.secrets.resolve(reference).await.map_err(Fault::from)?;
-        Ok(Some(Credential::parse(&resolved.value)))
     }
 
     async fn head(&self, source: &Source, git_ref: &GitRef) -> Result<Option<RefRow>, JobError> {

@@ -13,4 +13,7 @@ pub mod pin;
 pub mod plan;
 pub mod planner;
 pub mod planning;
+pub mod source_check;
+pub mod status;
+pub mod sweep;
 pub mod target;

@@ -60,7 +60,7 @@ impl BlockStream<'_> {
             return Ok(());
         }
         if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, Stopped));
+            return Err(io::Error::other(Stopped));
         }
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES));
         self.hasher.update(&block);

@@ -173,6 +173,9 @@ impl AssembleError {
             message = format!("{dockerfile}, {message}");
         }
         match self {
+            Self::BaseLayer { source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+                Fault::permanent(self.code(), message)
+            }
             Self::BaseLayer { .. } | Self::Sink(_) | Self::Spool(_) => Fault::transient(self.code(), message),
             Self::UnresolvedBase { .. } => Fault::bug(self.code(), message),
             Self::NotAssemblable { .. } => {

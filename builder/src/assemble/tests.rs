@@ -544,7 +544,7 @@ fn threads_order_and_cache_do_not_change_a_byte() {
     assert_eq!(digests.len(), 1);
     // Recipe 1: whoever changes these bytes must raise `RECIPE`.
     let (image, _) = Run::new(FILES).assemble("FROM scratch\nCOPY . /\nCMD [\"/run.sh\"]").unwrap();
-    assert_eq!((RECIPE, image.digest.short().as_str()), (1, "PINNED"));
+    assert_eq!((RECIPE, image.digest.short().as_str()), (1, "52e4e6baadc3"));
 }
 
 #[test]
@@ -596,6 +596,55 @@ fn a_sink_that_fails_ends_the_work() {
     };
     let error = super::assemble(&input, &Options::default()).unwrap_err();
     assert!(matches!(&error, AssembleError::Sink(source) if source.kind() == io::ErrorKind::StorageFull));
+}
+
+#[test]
+fn cancelling_ends_the_work_in_the_middle_of_a_layer() {
+    struct Cancelling<'a>(&'a MemorySink, &'a AtomicBool);
+    impl LayerSink for Cancelling<'_> {
+        fn create(&self) -> io::Result<Box<dyn LayerWriter>> {
+            self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.0.create()
+        }
+    }
+    let dockerfile = Dockerfile::parse(b"FROM scratch\nCOPY n /n").unwrap();
+    let (memory, flag) = (MemorySink::default(), AtomicBool::new(false));
+    let input = Input {
+        dockerfile: &dockerfile,
+        parameters: &Parameters::default(),
+        context: Arc::new((0..100).fold(MemoryContext::default(), |context, index| {
+            context.with(&format!("n/{index:03}"), noise(index + 1, 100_000))
+        })),
+        dockerignore: Some(b"n/099"),
+        bases: &BTreeMap::new(),
+        sink: &Cancelling(&memory, &flag),
+        cache: None,
+        cancelled: Some(&flag),
+    };
+    let error = super::assemble(&input, &Options::default()).unwrap_err();
+    assert!(matches!(error, AssembleError::Cancelled), "{error}");
+    assert!(memory.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn an_ignore_file_beside_the_dockerfile_wins() {
+    let dockerfile = Dockerfile::parse(b"FROM scratch\nCOPY . /").unwrap();
+    let sink = MemorySink::default();
+    let assemble = |dockerignore, files: &[(&str, &str)]| {
+        let input = Input {
+            dockerfile: &dockerfile,
+            parameters: &Parameters::default(),
+            context: Arc::new(MemoryContext::new(files)),
+            dockerignore,
+            bases: &BTreeMap::new(),
+            sink: &sink,
+            cache: None,
+            cancelled: None,
+        };
+        super::assemble(&input, &Options::default()).unwrap().digest
+    };
+    let files = [("a", "A"), ("b", "B"), (".dockerignore", "a")];
+    assert_eq!(assemble(Some(b"b\n.dockerignore"), &files), assemble(None, &[("a", "A")]));
 }
 
 #[test]

@@ -1,1 +1,20 @@
-//! OCI media types, manifests and the registry client.
+//! OCI manifests, the core of the built-in registry, and the way to external ones.
+//!
+//! [`BuiltinRegistry`] decides what the built-in registry holds; HTTP, builder and packager all go
+//! through it. [`Registries`] speaks to registries of others. [`ImageSource`] is both, and [`Images`]
+//! chooses between them by the host of a reference, so that callers need not care.
+
+pub mod builtin;
+pub mod client;
+pub mod error;
+pub mod layout;
+pub mod manifest;
+pub mod source;
+
+pub use builtin::{BlobRule, BuiltinRegistry, NewManifest, PreparedManifest, RegistryError};
+pub use client::{AddressPolicy, ClientOptions, Credential, HostSettings, Registries};
+pub use error::ImageError;
+pub use manifest::{
+    Descriptor, ImageConfig, ImageIndex, ImageManifest, Manifest, ManifestLimits, canonical_json,
+};
+pub use source::{FetchedManifest, ImageSource, Images, PlatformManifest, Resolved};

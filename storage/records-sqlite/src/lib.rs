@@ -1,1 +1,22 @@
 //! The embedded records adapter: SQLite in WAL mode with a single writer.
+//!
+//! One connection writes, through a pool of one that serves in order of asking; a few others read.
+//! Every write transaction is `BEGIN IMMEDIATE`, so it never fails half way for want of the lock.
+
+mod application;
+mod build;
+mod delivery;
+mod error;
+mod git;
+mod log;
+mod package;
+mod queue;
+mod records;
+mod registry;
+mod run;
+mod secret;
+mod session;
+mod token;
+mod value;
+
+pub use records::{SqliteOptions, SqliteRecords};

@@ -1,1 +1,14 @@
-//! Secret references and their providers.
+//! Secrets: references to their values, and the providers that keep them; masking; access tokens.
+//!
+//! A value leaves this crate only as [`secrecy::SecretString`]. Errors name references, never values.
+
+pub mod mask;
+pub mod master_key;
+pub mod provider;
+pub mod sealing;
+pub mod tokens;
+
+pub use mask::Mask;
+pub use master_key::{KeyError, MasterKey};
+pub use provider::{Resolved, SecretError, SecretOptions, Secrets};
+pub use tokens::{AuthError, authenticate, hash, new_token};

@@ -1,0 +1,363 @@
+//! The core of the built-in registry: what a repository holds and what may change, without HTTP.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slipway_objects::{Blob, Blobs};
+use slipway_records::registry::ManifestRow;
+use slipway_records::{Read, Records, Write};
+use slipway_types::image::{is_repository, is_tag};
+use slipway_types::{Digest, media_type};
+
+use crate::manifest::{Descriptor, ImageIndex, Manifest, ManifestLimits};
+
+mod error;
+mod protection;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use error::RegistryError;
+
+type Result<T, E = RegistryError> = std::result::Result<T, E>;
+
+/// The built-in registry. Cheap to clone.
+#[derive(Clone)]
+pub struct BuiltinRegistry {
+    records: Arc<dyn Records>,
+    blobs: Blobs,
+    limits: ManifestLimits,
+}
+
+/// What must be there before a manifest is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobRule {
+    /// Its configuration and layers are in the repository.
+    MustExist,
+    /// They may lie in an external registry; only child manifests must be in the repository.
+    MayBeElsewhere,
+}
+
+/// A manifest on its way into a repository.
+#[derive(Debug, Clone)]
+pub struct NewManifest {
+    /// Full repository path.
+    pub repository: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The media type it was sent with, without parameters; otherwise `mediaType` decides.
+    pub media_type: Option<String>,
+    /// A tag that shall name it.
+    pub tag: Option<String>,
+    /// What must be there before.
+    pub blobs: BlobRule,
+}
+
+impl NewManifest {
+    /// A manifest whose blobs are in the repository.
+    pub fn new(repository: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            repository: repository.into(),
+            bytes: bytes.into(),
+            media_type: None,
+            tag: None,
+            blobs: BlobRule::MustExist,
+        }
+    }
+
+    /// The same, sent as `media_type`.
+    #[must_use]
+    pub fn sent_as(mut self, media_type: impl Into<String>) -> Self {
+        self.media_type = Some(media_type.into());
+        self
+    }
+
+    /// The same with a tag.
+    #[must_use]
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// The same, its configuration and layers not necessarily here.
+    #[must_use]
+    pub fn blobs_may_be_elsewhere(mut self) -> Self {
+        self.blobs = BlobRule::MayBeElsewhere;
+        self
+    }
+}
+
+/// A manifest that was checked and whose bytes are stored; its rows can be written in a transaction.
+#[derive(Debug, Clone)]
+pub struct PreparedManifest {
+    row: ManifestRow,
+    tag: Option<String>,
+    blobs: Vec<Digest>,
+    children: Vec<Digest>,
+}
+
+impl PreparedManifest {
+    /// Digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.row.digest
+    }
+
+    /// What its subject is, if it has one; HTTP answers it as `OCI-Subject`.
+    pub fn subject(&self) -> Option<Digest> {
+        self.row.subject
+    }
+
+    /// Media type it is stored with.
+    pub fn media_type(&self) -> &str {
+        &self.row.media_type
+    }
+
+    /// A descriptor of it.
+    pub fn descriptor(&self) -> Descriptor {
+        row_descriptor(&self.row)
+    }
+}
+
+impl BuiltinRegistry {
+    /// The registry over `records` and `blobs`.
+    pub fn new(records: Arc<dyn Records>, blobs: Blobs) -> Self {
+        Self { records, blobs, limits: ManifestLimits::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ManifestLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &ManifestLimits {
+        &self.limits
+    }
+
+    /// Where its bytes lie.
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Size of a blob, if the repository holds it. Manifests count as blobs too.
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<Option<u64>> {
+        let mut read = self.records.read().await?;
+        if let Some(size) = read.blob_linked(repository, digest).await? {
+            return Ok(Some(size));
+        }
+        Ok(read.manifest_get(repository, digest).await?.map(|row| row.size))
+    }
+
+    /// Puts a stored blob into a repository.
+    pub async fn link_blob(&self, repository: &str, blob: &Blob) -> Result<()> {
+        let mut tx = self.records.begin().await?;
+        self.link_blob_tx(tx.as_mut(), repository, blob).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// [`Self::link_blob`] inside the caller's transaction.
+    pub async fn link_blob_tx(&self, tx: &mut dyn Write, repository: &str, blob: &Blob) -> Result<()> {
+        check_repository(repository)?;
+        Ok(tx.blob_link(repository, &blob.digest, blob.size).await?)
+    }
+
+    /// Puts a blob of one repository into another; `false` if the first does not hold it. Whether
+    /// the caller may read the first is for the caller to check.
+    pub async fn mount(&self, from: &str, to: &str, digest: &Digest) -> Result<bool> {
+        check_repository(from)?;
+        check_repository(to)?;
+        let mut tx = self.records.begin().await?;
+        let Some(size) = tx.blob_linked(from, digest).await? else { return Ok(false) };
+        tx.blob_link(to, digest, size).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes a blob out of a repository; `false` if it was not there. Its bytes stay until collected.
+    pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let mut tx = self.records.begin().await?;
+        protection::of_blob(tx.as_mut(), repository, digest).await?;
+        let was_there = tx.blob_unlink(repository, digest).await?;
+        tx.commit().await?;
+        Ok(was_there)
+    }
+
+    /// Puts a manifest into a repository, and its tag. Again the same: nothing changes.
+    pub async fn put_manifest(&self, manifest: NewManifest) -> Result<PreparedManifest> {
+        let prepared = self.prepare_manifest(manifest).await?;
+        let mut tx = self.records.begin().await?;
+        self.put_manifests_tx(tx.as_mut(), std::slice::from_ref(&prepared)).await?;
+        tx.commit().await?;
+        Ok(prepared)
+    }
+
+    /// Checks a manifest by itself and stores its bytes. Nothing sees it before its rows are written
+    /// by [`Self::put_manifests_tx`].
+    pub async fn prepare_manifest(&self, manifest: NewManifest) -> Result<PreparedManifest> {
+        let NewManifest { repository, bytes, media_type, tag, blobs } = manifest;
+        check_repository(&repository)?;
+        tag.as_deref().map_or(Ok(()), check_tag)?;
+        let (parsed, media_type) = Manifest::parse(&bytes, media_type.as_deref(), &self.limits)?;
+        let stored = self.blobs.put(bytes).await?;
+        let annotations = parsed.annotations().iter();
+        let row = ManifestRow {
+            repository,
+            digest: stored.digest,
+            media_type,
+            artifact_type: parsed.artifact_type().map(str::to_owned),
+            subject: parsed.subject().map(|subject| subject.digest),
+            size: stored.size,
+            annotations: annotations.map(|(key, value)| (key.clone(), value.as_str().into())).collect(),
+            created_at: chrono::Utc::now(),
+        };
+        let blobs = match blobs {
+            BlobRule::MustExist => parsed.blobs().map(|blob| blob.digest).collect(),
+            BlobRule::MayBeElsewhere => Vec::new(),
+        };
+        let children = parsed.children().iter().map(|child| child.digest).collect();
+        Ok(PreparedManifest { row, tag, blobs, children })
+    }
+
+    /// Writes the rows of prepared manifests inside the caller's transaction, in order: children
+    /// before their index. On an error the caller drops the transaction.
+    pub async fn put_manifests_tx(&self, tx: &mut dyn Write, manifests: &[PreparedManifest]) -> Result<()> {
+        for manifest in manifests {
+            put_rows(tx, manifest).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a tag name a manifest of the repository.
+    pub async fn put_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<()> {
+        check_tag(tag)?;
+        let mut tx = self.records.begin().await?;
+        if tx.manifest_get(repository, digest).await?.is_none() {
+            return Err(RegistryError::ManifestUnknown { reference: digest.to_string() });
+        }
+        put_tag_row(tx.as_mut(), repository, tag, digest).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The row of a manifest, by tag or digest.
+    pub async fn find_manifest(&self, repository: &str, reference: &str) -> Result<ManifestRow> {
+        let mut read = self.records.read().await?;
+        find(read.as_mut(), repository, reference).await
+    }
+
+    /// A manifest by tag or digest, with its bytes.
+    pub async fn get_manifest(&self, repository: &str, reference: &str) -> Result<(ManifestRow, Bytes)> {
+        let row = self.find_manifest(repository, reference).await?;
+        let bytes = self.blobs.get(&row.digest, self.limits.max_manifest_bytes).await?;
+        Ok((row, bytes))
+    }
+
+    /// Takes a manifest (by digest, with its tags) or one tag out of a repository.
+    pub async fn delete_manifest(&self, repository: &str, reference: &str) -> Result<()> {
+        let unknown = || RegistryError::ManifestUnknown { reference: reference.to_owned() };
+        let mut tx = self.records.begin().await?;
+        let deleted = if reference.contains(':') {
+            let digest: Digest = reference.parse()?;
+            protection::of_digest(tx.as_mut(), repository, &digest).await?;
+            tx.manifest_delete(repository, &digest).await?
+        } else {
+            protection::of_tag(tx.as_mut(), repository, reference, None).await?;
+            tx.tag_delete(repository, reference).await?
+        };
+        if !deleted {
+            return Err(unknown());
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Tags in byte order, those after `after`, at most `limit`; an unknown repository is an error.
+    pub async fn tags(&self, repository: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        let mut read = self.records.read().await?;
+        if !read.repository_exists(repository).await? {
+            return Err(RegistryError::RepositoryUnknown { repository: repository.to_owned() });
+        }
+        Ok(read.tag_list(repository, after, limit).await?)
+    }
+
+    /// The manifests that say something about `digest`, as an index; empty if there is none.
+    pub async fn referrers(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<ImageIndex> {
+        check_repository(repository)?;
+        let mut read = self.records.read().await?;
+        let rows = read.referrers(repository, digest).await?;
+        let wanted =
+            |row: &&ManifestRow| artifact_type.is_none_or(|t| row.artifact_type.as_deref() == Some(t));
+        Ok(ImageIndex::new(rows.iter().filter(wanted).map(row_descriptor).collect()))
+    }
+}
+
+fn row_descriptor(row: &ManifestRow) -> Descriptor {
+    let text = |(key, value): (&String, &serde_json::Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    Descriptor {
+        artifact_type: row.artifact_type.clone(),
+        annotations: row.annotations.iter().filter_map(text).collect(),
+        ..Descriptor::new(row.media_type.clone(), row.digest, row.size)
+    }
+}
+
+fn check_repository(repository: &str) -> Result<()> {
+    if is_repository(repository) {
+        return Ok(());
+    }
+    Err(RegistryError::RepositoryInvalid { repository: repository.chars().take(120).collect() })
+}
+
+fn check_tag(tag: &str) -> Result<()> {
+    if is_tag(tag) {
+        return Ok(());
+    }
+    Err(RegistryError::TagInvalid { tag: tag.chars().take(140).collect() })
+}
+
+async fn find(read: &mut dyn Read, repository: &str, reference: &str) -> Result<ManifestRow> {
+    let unknown = || RegistryError::ManifestUnknown { reference: reference.chars().take(140).collect() };
+    let digest = if reference.contains(':') {
+        reference.parse()?
+    } else {
+        read.tag_get(repository, reference).await?.ok_or_else(unknown)?
+    };
+    read.manifest_get(repository, &digest).await?.ok_or_else(unknown)
+}
+
+async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()> {
+    let repository = manifest.row.repository.as_str();
+    for digest in &manifest.blobs {
+        if tx.blob_linked(repository, digest).await?.is_none() {
+            return Err(RegistryError::ManifestBlobUnknown { digest: *digest });
+        }
+    }
+    for digest in &manifest.children {
+        if tx.manifest_get(repository, digest).await?.is_none() {
+            return Err(RegistryError::ManifestUnknown { reference: digest.to_string() });
+        }
+    }
+    // The first push decides type and time; the same bytes again change nothing.
+    if tx.manifest_get(repository, &manifest.row.digest).await?.is_none() {
+        tx.manifest_put(&manifest.row).await?;
+    }
+    match &manifest.tag {
+        Some(tag) => put_tag_row(tx, repository, tag, &manifest.row.digest).await,
+        None => Ok(()),
+    }
+}
+
+async fn put_tag_row(tx: &mut dyn Write, repository: &str, tag: &str, digest: &Digest) -> Result<()> {
+    if tx.tag_get(repository, tag).await? == Some(*digest) {
+        return Ok(());
+    }
+    protection::of_tag(tx, repository, tag, Some(digest)).await?;
+    Ok(tx.tag_put(repository, tag, digest).await?)
+}
+
+/// Media types that a manifest request accepts; the HTTP client sends them.
+pub(crate) const MANIFEST_TYPES: [&str; 4] =
+    [media_type::OCI_INDEX, media_type::OCI_MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];

@@ -1,0 +1,86 @@
+use bytes::Bytes;
+use chrono::Utc;
+use slipway_records::{Inserted, NewRun, NewSource, NewVersion, SourceKind};
+use slipway_types::label::Labels;
+use slipway_types::{CommitId, GitRef};
+
+use super::*;
+use crate::builtin::tests::{image, registry};
+use crate::builtin::{BuiltinRegistry, NewManifest};
+
+const REPOSITORY: &str = "default/shop/c/api";
+
+/// Publishes `bytes` as version 1.0.0 of `shop`'s component `api`, as the packager does.
+async fn publish(registry: &BuiltinRegistry, bytes: Bytes) -> Digest {
+    let (git_ref, commit) = (GitRef::Branch("main".into()), CommitId::zero());
+    let manifest = NewManifest::new(REPOSITORY, bytes).tagged("1.0.0");
+    let prepared = registry.prepare_manifest(manifest).await.unwrap();
+    let mut tx = registry.records.begin().await.unwrap();
+    let source = NewSource {
+        name: "shop".parse().unwrap(),
+        kind: SourceKind::Builtin,
+        credential: None,
+        poll_interval_s: 300,
+    };
+    let source = tx.source_insert(source).await.unwrap();
+    let shop = tx.application_insert(&"shop".parse().unwrap(), source.id, "").await.unwrap();
+    let run = NewRun {
+        application_id: shop.id,
+        git_ref: git_ref.clone(),
+        commit: commit.clone(),
+        actor: "ann".into(),
+        subject: String::new(),
+        author: String::new(),
+        committed_at: Utc::now(),
+        delivery_id: None,
+        retry_of: None,
+        fresh: false,
+    };
+    let run = Inserted::into_inner(tx.run_insert(run).await.unwrap());
+    let version = NewVersion {
+        application_id: shop.id,
+        component: Some("api".parse().unwrap()),
+        version: Version::release(1, 0, 0),
+        digest: prepared.digest(),
+        size: 1,
+        built_as: Version::release(1, 0, 0),
+        run_id: run.id,
+        git_ref,
+        commit,
+        fingerprint: Digest::of("fingerprint"),
+        detail: serde_json::json!({}),
+        labels: Labels::default(),
+    };
+    tx.version_insert(version).await.unwrap();
+    registry.put_manifests_tx(tx.as_mut(), std::slice::from_ref(&prepared)).await.unwrap();
+    tx.commit().await.unwrap();
+    prepared.digest()
+}
+
+#[tokio::test]
+async fn a_tag_that_names_a_published_version_stays_where_it_is() {
+    let (_directory, registry) = registry().await;
+    let other = image(&registry, REPOSITORY, b"other").await;
+    let bytes = image(&registry, REPOSITORY, b"layer").await;
+    // Pushed by hand before the version was published: the packager takes the tag over.
+    let by_hand = NewManifest::new(REPOSITORY, other.clone()).tagged("1.0.0");
+    registry.put_manifest(by_hand.clone()).await.unwrap();
+    let digest = publish(&registry, bytes.clone()).await;
+    assert_eq!(registry.find_manifest(REPOSITORY, "1.0.0").await.unwrap().digest, digest);
+
+    let error = registry.put_manifest(by_hand).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TagProtected { .. }) && error.code() == "DENIED", "{error}");
+    let error = registry.delete_manifest(REPOSITORY, "1.0.0").await.unwrap_err();
+    assert!(matches!(error, RegistryError::TagProtected { .. }), "{error}");
+    let error = registry.delete_manifest(REPOSITORY, &digest.to_string()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ContentProtected { .. }), "{error}");
+    let error = registry.delete_blob(REPOSITORY, &Digest::of("layer")).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ContentProtected { .. }), "{error}");
+
+    // The same again, other tags and unpublished manifests are free.
+    registry.put_manifest(NewManifest::new(REPOSITORY, bytes).tagged("1.0.0")).await.unwrap();
+    registry.put_manifest(NewManifest::new(REPOSITORY, other.clone()).tagged("1.0.1")).await.unwrap();
+    registry.delete_manifest(REPOSITORY, "1.0.1").await.unwrap();
+    registry.delete_manifest(REPOSITORY, &Digest::of(&other).to_string()).await.unwrap();
+    assert_eq!(registry.find_manifest(REPOSITORY, "1.0.0").await.unwrap().digest, digest);
+}

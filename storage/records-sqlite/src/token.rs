@@ -1,0 +1,125 @@
+//! Access tokens.
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use slipway_records::{NewToken, ReadTokens, Result, TokenRow, WriteTokens};
+use slipway_types::access::RepositoryGrant;
+use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::{Digest, Role};
+
+use crate::error::{failed, failed_insert};
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Json, Millis, Text, json, millis, now};
+
+struct StoredToken {
+    id: Text<TokenId>,
+    name: String,
+    role: Option<Text<Role>>,
+    application_id: Option<Text<ApplicationId>>,
+    grants: Json<Vec<RepositoryGrant>>,
+    created_at: Millis,
+    expires_at: Option<Millis>,
+    last_used_at: Option<Millis>,
+    revoked_at: Option<Millis>,
+}
+
+impl From<StoredToken> for TokenRow {
+    fn from(row: StoredToken) -> Self {
+        Self {
+            id: row.id.0,
+            name: row.name,
+            role: row.role.map(|role| role.0),
+            application_id: row.application_id.map(|id| id.0),
+            grants: row.grants.0,
+            created_at: row.created_at.0,
+            expires_at: row.expires_at.map(|at| at.0),
+            last_used_at: row.last_used_at.map(|at| at.0),
+            revoked_at: row.revoked_at.map(|at| at.0),
+        }
+    }
+}
+
+macro_rules! tokens {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            StoredToken,
+            r#"select id as "id!: _", name as "name!", role as "role?: _",
+            application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!: _",
+            expires_at as "expires_at?: _", last_used_at as "last_used_at?: _", revoked_at as "revoked_at?: _"
+            from token "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+#[async_trait]
+impl<H: Handle> ReadTokens for Session<H> {
+    async fn token_by_hash(&mut self, hash: &Digest) -> Result<Option<TokenRow>> {
+        let row = tokens!("where hash = ?1", hash.to_string()).fetch_optional(self.db()).await;
+        Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
+        let rows = tokens!("where role is not null order by name, id").fetch_all(self.db()).await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+}
+
+#[async_trait]
+impl WriteTokens for Writer {
+    async fn token_insert(&mut self, token: NewToken) -> Result<TokenRow> {
+        let row = TokenRow {
+            id: TokenId::new(),
+            name: token.name,
+            role: token.role,
+            application_id: token.application_id,
+            grants: token.grants,
+            created_at: now(),
+            expires_at: token.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        sqlx::query!(
+            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            row.id.to_string(),
+            row.name,
+            token.hash.to_string(),
+            row.role.map(|role| role.to_string()),
+            row.application_id.map(|id| id.to_string()),
+            json(&row.grants),
+            millis(row.created_at),
+            row.expires_at.map(millis),
+        )
+        .execute(self.db())
+        .await
+        .map_err(|error| failed_insert(error, || format!("token `{}`", row.name)))?;
+        Ok(row)
+    }
+
+    async fn token_used(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<()> {
+        let minute = at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
+        sqlx::query!(
+            "update token set last_used_at = ?2
+            where id = ?1 and (last_used_at is null or last_used_at < ?2)",
+            id.to_string(),
+            millis(minute),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn token_revoke(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<bool> {
+        let revoked = sqlx::query!(
+            "update token set revoked_at = ?2 where id = ?1 and revoked_at is null",
+            id.to_string(),
+            millis(at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(revoked.rows_affected() == 1)
+    }
+}

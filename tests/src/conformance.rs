@@ -1,0 +1,173 @@
+//! What every records adapter promises, one function per promise. [`conformance!`](crate::conformance)
+//! makes a test of each against fresh, empty records.
+
+#![expect(missing_docs, reason = "the name of each function is the promise it checks")]
+#![expect(clippy::unwrap_used, reason = "a failing promise is a panic")]
+
+pub mod applications;
+pub mod builds;
+pub mod deliveries;
+pub mod git;
+pub mod logs;
+pub mod packages;
+mod prelude;
+pub mod queue;
+pub mod registry;
+pub mod runs;
+pub mod secrets;
+pub mod tokens;
+pub mod transactions;
+
+/// One test per promise. `$make` is an `async fn` that gives `(Arc<dyn Records>, guard)`: fresh, empty
+/// records that live until the guard is dropped.
+#[macro_export]
+macro_rules! conformance {
+    ($make:path) => {
+        $crate::conformance! { $make;
+            applications [
+                a_source_is_found_by_id_and_name
+                sources_are_listed_by_name
+                a_source_name_is_taken_once
+                a_failed_sweep_keeps_the_time_of_the_last_good_one
+                an_application_is_found_by_id_and_name
+                an_application_name_is_taken_once
+                applications_are_listed_by_name_and_source
+                a_deleted_application_is_hidden_and_continues_when_made_again
+            ]
+            builds [
+                builds_are_kept_whole_and_listed_by_position
+                builds_that_exist_stay_as_they_are
+                a_build_is_saved_only_on_the_generation_read
+                a_result_belongs_to_its_application_component_and_fingerprint
+                a_newer_result_takes_the_place_of_an_older_one
+            ]
+            deliveries [
+                a_delivery_is_kept_whole
+                a_repeated_delivery_is_found
+                deliveries_without_external_id_are_all_kept
+                deliveries_are_paged_newest_first
+                a_delivery_is_settled_once
+                a_named_commit_is_known_by_source_ref_and_commit
+                the_last_hundred_refusals_are_kept_and_all_are_counted
+                parallel_repeats_of_a_delivery_make_one
+            ]
+            git [
+                packs_are_numbered_in_their_source
+                a_pack_is_adopted_by_its_digest
+                refs_move_only_from_what_they_point_to
+                refs_are_sorted_by_name
+                the_revision_rises_with_every_change
+                parallel_moves_of_a_ref_have_one_winner
+            ]
+            logs [
+                chunks_follow_one_another
+                chunks_are_read_from_any_offset
+            ]
+            packages [
+                branch_numbers_are_never_given_twice
+                branch_numbers_outlive_the_application
+                a_version_is_kept_whole
+                a_version_is_published_once
+                versions_are_paged_newest_first
+                versions_are_filtered_before_the_limit
+                versions_are_filtered_by_labels
+                a_package_is_found_by_the_fingerprint_it_was_first_published_with
+                labels_are_changed_by_compare_and_swap
+                a_label_is_overwritten_and_removed_without_check
+                channels_move_by_compare_and_swap
+                parallel_moves_of_a_channel_have_one_winner
+            ]
+            queue [
+                a_job_is_claimed_once_and_done
+                only_the_kinds_asked_for_are_claimed
+                a_delayed_job_waits
+                ready_jobs_with_one_key_are_one
+                a_leased_job_can_be_queued_anew
+                a_job_given_back_merges_with_its_ready_twin
+                attempts_count_only_when_told
+                a_lost_lease_counts_a_loss_and_fences_the_loser
+                a_heartbeat_keeps_the_lease
+                a_buried_job_is_dead_and_shown
+                dead_jobs_are_paged_newest_first
+                released_jobs_are_ready_without_loss
+                released_jobs_with_one_key_are_one
+                applications_take_turns
+                older_jobs_of_an_application_go_first
+                the_depth_counts_by_kind_and_state
+                done_jobs_are_forgotten_by_age
+                news_of_a_job_comes_after_commit
+                every_job_is_completed_once_whatever_happens
+            ]
+            registry [
+                a_blob_belongs_to_its_repository
+                a_manifest_is_kept_whole
+                tags_move_and_are_listed_in_byte_order
+                deleting_a_manifest_takes_its_tags
+                referrers_are_sorted_by_digest
+                repositories_are_listed_in_byte_order
+            ]
+            runs [
+                a_run_is_kept_whole_and_numbered_in_its_application
+                a_commit_of_a_ref_makes_one_run
+                a_retry_is_a_new_run_and_the_latest_is_found
+                parallel_inserts_of_one_key_make_one_run
+                a_run_is_saved_only_on_the_generation_read
+                parallel_saves_have_one_winner
+                runs_are_paged_newest_first
+                runs_are_filtered_before_the_limit
+                live_runs_are_listed_oldest_first
+                the_last_done_run_of_a_ref_is_found
+            ]
+            secrets [
+                a_secret_counts_its_versions_and_goes_on_after_removal
+                secrets_are_listed_by_name
+            ]
+            tokens [
+                a_token_is_found_by_hash
+                a_token_name_is_taken_by_a_live_token_only
+                tokens_of_people_are_listed_by_name
+                use_is_noted_to_the_minute
+                a_token_is_revoked_once
+            ]
+            transactions [
+                a_dropped_transaction_never_happened
+                readers_see_nothing_before_commit
+                a_writer_sees_its_own_writes
+                news_of_runs_comes_after_commit_only
+                writers_wait_for_their_turn
+                the_records_answer_and_describe_themselves
+            ]
+        }
+    };
+    ($make:path; $($module:ident [$($promise:ident)*])*) => {
+        $(mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let (records, guard) = $make().await;
+                    $crate::conformance::$module::$promise(records).await;
+                    drop(guard);
+                }
+            )*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_promise_is_in_the_list() {
+        let list = include_str!("conformance.rs");
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance");
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let source = std::fs::read_to_string(&path).unwrap();
+            for line in source.lines() {
+                let Some(rest) = line.strip_prefix("pub async fn ") else { continue };
+                let name = rest.split('(').next().unwrap();
+                let listed = list.lines().any(|line| line.trim() == name);
+                assert!(listed, "{name} of {} is not in `conformance!`", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The SQLite adapter keeps every promise of the records.
+
+#![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use slipway_records::Records;
+use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
+use tempfile::TempDir;
+
+async fn open(path: &Path) -> SqliteRecords {
+    SqliteRecords::open(path, SqliteOptions::default()).await.unwrap()
+}
+
+async fn fresh() -> (Arc<dyn Records>, TempDir) {
+    let directory = TempDir::new().unwrap();
+    let records: Arc<dyn Records> = Arc::new(open(&directory.path().join("records.db")).await);
+    (records, directory)
+}
+
+slipway_tests::conformance!(crate::fresh);
+
+async fn make_source(records: &SqliteRecords) {
+    let mut tx = records.begin().await.unwrap();
+    let source = slipway_records::NewSource {
+        name: "shop".parse().unwrap(),
+        kind: slipway_records::SourceKind::Builtin,
+        credential: None,
+        poll_interval_s: 60,
+    };
+    tx.source_insert(source).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_files_are_their_owners_alone_and_open_again() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    let records = open(&path).await;
+    make_source(&records).await;
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+    }
+    records.close().await;
+    let again = open(&path).await;
+    assert_eq!(again.read().await.unwrap().source_list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_backup_is_a_database_of_its_own() {
+    let directory = TempDir::new().unwrap();
+    let records = open(&directory.path().join("records.db")).await;
+    make_source(&records).await;
+    let copy = directory.path().join("copy.db");
+    // A transaction under way does not hold it up and is not in it.
+    let mut tx = records.begin().await.unwrap();
+    let shop = tx.source_by_name(&"shop".parse().unwrap()).await.unwrap().unwrap();
+    tx.application_insert(&"shop".parse().unwrap(), shop.id, "").await.unwrap();
+    records.backup(&copy).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut read = open(&copy).await.read().await.unwrap();
+    assert_eq!(read.source_list().await.unwrap().len(), 1);
+    assert_eq!(read.application_list().await.unwrap(), []);
+    assert!(records.backup(&copy).await.is_err(), "a backup overwrites nothing");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_opened_is_named_unavailable() {
+    let directory = TempDir::new().unwrap();
+    let missing = directory.path().join("missing/records.db");
+    let error = SqliteRecords::open(&missing, SqliteOptions::default()).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
