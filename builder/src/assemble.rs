@@ -15,11 +15,11 @@
 
 mod archive;
 mod base;
-mod blocks;
+pub(crate) mod blocks;
 mod config;
 mod configure;
 mod contents;
-mod context;
+pub(crate) mod context;
 mod copy;
 mod error;
 mod ignore;
@@ -28,7 +28,7 @@ mod owner;
 mod stage;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(crate) mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;

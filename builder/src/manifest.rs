@@ -130,7 +130,9 @@ impl Manifest {
         let root = match root(bytes, options) {
             Ok(root) => root,
             Err(errors) => {
-                errors.into_iter().for_each(|error| decoder.report("", error));
+                for error in errors {
+                    decoder.report("", error);
+                }
                 return Err(decoder.into_problems());
             }
         };
@@ -252,17 +254,14 @@ fn labels(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> BTreeMap<LabelK
     let mut labels = BTreeMap::new();
     for entry in decoder.entries(node, path) {
         let path = format!("{path}.{}", decode::shown(&entry.key));
-        let key = match LabelKey::of_source(&entry.key) {
-            Ok(key) => Some(key),
-            Err(_) => {
-                // The message names the key as written, without the prefix it would get.
-                let error = InvalidLabel::Key(decode::shown(&entry.key));
-                decoder.problem(entry.key_at, &path, error.to_string());
-                None
-            }
-        };
+        let key = LabelKey::of_source(&entry.key);
+        if key.is_err() {
+            // The message names the key as written, without the prefix it would get.
+            let error = InvalidLabel::Key(decode::shown(&entry.key));
+            decoder.problem(entry.key_at, &path, error.to_string());
+        }
         let value = decoder.parsed::<LabelValue>(&entry.value, &path);
-        if let (Some(key), Some(value)) = (key, value) {
+        if let (Ok(key), Some(value)) = (key, value) {
             labels.insert(key, value.value);
         }
     }

@@ -17,19 +17,13 @@ const DEFAULT_INCLUDE: [&str; 3] = ["**/*.yaml", "**/*.yml", "**/*.json"];
 
 pub(crate) fn plan(planning: &Planning<'_>) -> Result<Vec<Verb>, KitError> {
     let with: With = planning.with()?;
-    let chosen = match &with.include {
-        Some(patterns) => chosen_by(planning, patterns)?,
-        None => {
-            let matchers = DEFAULT_INCLUDE
-                .map(|pattern| matcher(pattern).expect("invariant: the default patterns are globs"));
-            planning
-                .files
-                .paths()
-                .iter()
-                .filter(|path| matchers.iter().any(|m| m.is_match(path)))
-                .cloned()
-                .collect()
-        }
+    let chosen = if let Some(patterns) = &with.include {
+        chosen_by(planning, patterns)?
+    } else {
+        let matchers = DEFAULT_INCLUDE
+            .map(|pattern| matcher(pattern).expect("invariant: the default patterns are globs"));
+        let is_default = |path: &&String| matchers.iter().any(|matcher| matcher.is_match(path.as_str()));
+        planning.files.paths().iter().filter(is_default).cloned().collect()
     };
     if chosen.is_empty() {
         return Err(KitError::new(format!(

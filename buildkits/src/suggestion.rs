@@ -16,7 +16,7 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// The hint for an unknown word: the nearest one, else all of them.
-pub fn did_you_mean<'a>(found: &str, known: &[&'a str]) -> String {
+pub fn did_you_mean(found: &str, known: &[&str]) -> String {
     match nearest(found, known.iter().copied()) {
         Some(word) => format!("did you mean `{word}`?"),
         None if known.is_empty() => "none is allowed here".to_owned(),

@@ -1,5 +1,7 @@
 //! Each `<kit>/golden/*.yaml`: a declaration and files give exactly these verbs, or this error.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::Path;
 
 use serde::Deserialize;

@@ -1,1 +1,5 @@
 //! Ground shared by the end-to-end and conformance tests.
+
+pub mod conformance;
+pub mod deadline;
+pub mod services;

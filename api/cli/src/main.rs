@@ -1,2 +1,41 @@
-//! The `slipway` binary.
-fn main() {}
+//! `slipway`: the server, its command line and its demonstration in one binary.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a wait expired, 4 cancelled or superseded.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod client;
+mod command;
+mod config;
+mod demo;
+mod local;
+mod output;
+mod serve;
+
+use command::{Cli, Exit};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("invariant: nothing installed a TLS provider before main");
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("cannot start: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(command::run(cli));
+    // Blocking reads of standard input must not hold the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(Exit(code)) => ExitCode::from(code),
+        Err(error) => {
+            output::report(&error);
+            ExitCode::from(client::exit_code(&error))
+        }
+    }
+}

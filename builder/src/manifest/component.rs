@@ -55,13 +55,7 @@ impl<'k> Workspace<'k> {
         let context = fields
             .get("context")
             .and_then(|(node, path)| located(decoder, node, &path, RepositoryPath::resolve));
-        let with = match fields.get("with") {
-            Some((node, path)) => decoder.mapping(node, &path),
-            None => {
-                let value = Node { at: node.at, value: Value::Map(Vec::new()) };
-                Some(Positioned { value, at: node.at, path: join(path, "with") })
-            }
-        };
+        let with = decoder.optional_mapping(&fields, "with");
         if let (Some((kit, _)), Some(with)) = (&kit, &with) {
             check_with(decoder, *kit, with);
         }
@@ -162,13 +156,7 @@ fn workload(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Worklo
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         checked(decoder, node, &path, text, valid, "a workload type: lower-case letters, digits and `-`")
     });
-    let properties = match fields.get("properties") {
-        Some((node, path)) => decoder.mapping(node, &path),
-        None => {
-            let value = Node { at: node.at, value: Value::Map(Vec::new()) };
-            Some(Positioned { value, at: node.at, path: join(path, "properties") })
-        }
-    };
+    let properties = decoder.optional_mapping(&fields, "properties");
     let overridable =
         fields.get("overridable").map(|(node, path)| decoder.distinct(node, &path, property_path));
     Some(Workload { kind: kind?, properties: properties?, overridable: overridable.unwrap_or_default() })

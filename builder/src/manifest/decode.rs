@@ -161,7 +161,7 @@ impl<'a> Decoder<'a> {
     where
         T: FromStr<Err: Display>,
     {
-        self.distinct(node, path, |decoder, node, path| decoder.parsed(node, path))
+        self.distinct(node, path, Self::parsed)
     }
 
     /// A list read by `read`, none of its texts twice.
@@ -189,6 +189,16 @@ impl<'a> Decoder<'a> {
             return None;
         }
         Some(Positioned { value: node.clone(), at: node.at, path: path.to_owned() })
+    }
+
+    /// The mapping at `key`; where there is none, an empty one at the place of `fields`.
+    pub(super) fn optional_mapping(&mut self, fields: &Fields<'_>, key: &str) -> Option<Positioned<Node>> {
+        if let Some((node, path)) = fields.get(key) {
+            return self.mapping(node, &path);
+        }
+        let at = fields.node.at;
+        let value = Node { at, value: Value::Map(Vec::new()) };
+        Some(Positioned { value, at, path: join(&fields.path, key) })
     }
 
     pub(super) fn constant(&mut self, node: &Node, path: &str, wanted: &str) {

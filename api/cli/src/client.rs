@@ -1,0 +1,245 @@
+//! Talking to a server: addresses, tokens, problems.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use futures::StreamExt;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where the server of the default configuration listens.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
+
+/// A server's refusal: RFC 9457 problem details.
+#[derive(Debug, thiserror::Error, Deserialize)]
+#[error("{}", .detail.as_deref().unwrap_or(.title))]
+pub(crate) struct Problem {
+    /// HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// What kind of problem.
+    #[serde(default)]
+    pub title: String,
+    /// What exactly.
+    pub detail: Option<String>,
+    /// Stable word.
+    #[serde(default)]
+    pub code: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Wrong usage that only shows at run time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub String);
+
+/// The exit code that tells scripts what kind of failure it was.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    let usage = error.is::<Usage>()
+        || error.downcast_ref::<Problem>().is_some_and(|problem| matches!(problem.status, 400 | 422));
+    if usage { 2 } else { 1 }
+}
+
+/// How to reach a server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Address of the server; else what `slipway login` stored, else the local default
+    #[arg(long, env = "SLIPWAY_SERVER", global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Access token; else what `slipway login` stored
+    #[arg(long, env = "SLIPWAY_TOKEN", global = true, value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// What `slipway login` stores.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub server: String,
+    pub token: String,
+}
+
+/// Where `slipway login` stores it.
+pub(crate) fn login_file() -> Result<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
+    Ok(config.context("neither XDG_CONFIG_HOME nor HOME is set")?.join("slipway").join("login.toml"))
+}
+
+/// A server with a token.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<SecretString>,
+}
+
+impl Client {
+    /// A client of the server that flags, environment or login name.
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self> {
+        let stored = login_file()
+            .ok()
+            .and_then(|path| std::fs::read_to_string(path).ok())
+            .and_then(|text| toml::from_str::<Login>(&text).ok());
+        let base = args.server.clone().or_else(|| stored.as_ref().map(|login| login.server.clone()));
+        let base = base.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+        // A stored token belongs to the server it was stored for.
+        let stored_token = stored.filter(|login| login.server == base).map(|login| login.token);
+        let token =
+            args.token.clone().or(stored_token).map(|token| SecretString::from(token.trim().to_owned()));
+        Self::connect(&base, token)
+    }
+
+    /// A client of the server at `base`.
+    pub(crate) fn connect(base: &str, token: Option<SecretString>) -> Result<Self> {
+        let base = base.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            bail!(Usage(format!("`{base}` is not a server address: expected http:// or https://")));
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(std::time::Duration::from_secs(10))
+            .build()
+            .context("cannot set up HTTP")?;
+        Ok(Self { http, base, token })
+    }
+
+    /// The server's address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
+        let response = request.send().await.map_err(|error| {
+            let advice = if error.is_connect() {
+                format!(
+                    "no server answers at {}: is `slipway serve` running? Set SLIPWAY_SERVER to its address",
+                    self.base
+                )
+            } else {
+                format!("the server at {} did not answer", self.base)
+            };
+            anyhow::Error::new(error).context(advice)
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(problem(response, self.token.is_some()).await.into())
+    }
+
+    /// GET, as JSON.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
+        let response = self.send(self.request(Method::GET, &with_query(path, query))).await?;
+        response.json().await.context("the server's answer is not JSON")
+    }
+
+    /// Every row of a paged list, up to `limit`.
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        limit: usize,
+    ) -> Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        let mut after: Option<String> = None;
+        while rows.len() < limit {
+            let mut query = query.to_vec();
+            query.push(("limit", (limit - rows.len()).min(200).to_string()));
+            query.extend(after.take().map(|after| ("after", after)));
+            let page = self.get(path, &query).await?;
+            rows.extend(page["items"].as_array().cloned().unwrap_or_default());
+            match page["next"].as_str() {
+                Some(next) => after = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// A request with a JSON body; `Null` for an answer without one.
+    pub(crate) async fn send_json(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        let response = self.send(self.request(method, path).json(body)).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        let bytes = response.bytes().await.context("the server's answer broke off")?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).context("the server's answer is not JSON")
+    }
+
+    /// POST with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send_json(Method::POST, path, body).await
+    }
+
+    /// PUT with a JSON body.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send_json(Method::PUT, path, body).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
+        self.send_json(Method::DELETE, path, &serde_json::json!({})).await
+    }
+
+    /// GET of raw bytes, handed on piece by piece; returns the response's headers first.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        accept: &str,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<reqwest::header::HeaderMap> {
+        let request = self.request(Method::GET, &with_query(path, query)).header("accept", accept);
+        let response = self.send(request).await?;
+        let headers = response.headers().clone();
+        let mut body = response.bytes_stream();
+        while let Some(piece) = body.next().await {
+            each(&piece.context("the server's answer broke off")?)?;
+        }
+        Ok(headers)
+    }
+}
+
+/// `path` with a query, its values escaped.
+fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    if query.is_empty() {
+        return path.to_owned();
+    }
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    pairs.extend_pairs(query);
+    format!("{path}?{}", pairs.finish())
+}
+
+async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
+    let status = response.status();
+    let read = response.json::<Problem>().await;
+    let mut problem = read.unwrap_or_else(|_| Problem {
+        status: status.as_u16(),
+        title: format!("the server answered {status}"),
+        detail: None,
+        code: String::new(),
+        hint: None,
+    });
+    problem.status = status.as_u16();
+    if status == StatusCode::UNAUTHORIZED && problem.hint.is_none() {
+        problem.hint = Some(if with_token {
+            "The token is unknown, expired or revoked: make one with `slipway token create`.".into()
+        } else {
+            "Set SLIPWAY_TOKEN or run `slipway login`; the first token is in DATA/admin.token.".into()
+        });
+    }
+    problem
+}

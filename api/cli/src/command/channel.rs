@@ -1,0 +1,72 @@
+//! `slipway channel`.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{Exit, Global, in_path};
+use crate::output::{ago, json as print_json, say, table, text};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChannelCommand {
+    /// Make a channel name a bundle version
+    #[command(
+        after_help = "Example: slipway channel set shop stable 1.4.2 --if-current 1.4.1 --reason 'soaked a week'"
+    )]
+    Set {
+        /// The application
+        app: String,
+        /// The channel
+        channel: String,
+        /// The bundle version
+        version: String,
+        /// Only if the channel names this version now (`none`: only if it does not exist)
+        #[arg(long, value_name = "VERSION")]
+        if_current: Option<String>,
+        /// Why; kept in the history
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// List an application's channels
+    #[command(after_help = "Example: slipway channel list shop")]
+    List {
+        /// The application
+        app: String,
+    },
+}
+
+pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        ChannelCommand::Set { app, channel, version, if_current, reason } => {
+            let mut body = json!({"version": version, "reason": reason});
+            match if_current.as_deref() {
+                Some("none") => body["if_current"] = Value::Null,
+                Some(current) => body["if_current"] = current.into(),
+                None => {}
+            }
+            let moved = client.put(&format!("/api/v1/channels/{}/{channel}", in_path(&app)), &body).await?;
+            if global.json() {
+                print_json(&moved);
+            } else {
+                say(format!("Channel {channel} of {app} names {}.", text(&moved["version"])));
+            }
+        }
+        ChannelCommand::List { app } => {
+            let rows = client.list("/api/v1/channels", &[("application", app.clone())], 1000).await?;
+            if global.json() {
+                print_json(&Value::Array(rows));
+            } else {
+                let cells: Vec<_> = rows
+                    .iter()
+                    .map(|c| {
+                        vec![text(&c["name"]), text(&c["version"]), ago(&c["moved_at"]), text(&c["moved_by"])]
+                    })
+                    .collect();
+                let empty = format!("No channel yet. Make one: slipway channel set {app} stable VERSION");
+                table(&["CHANNEL", "VERSION", "MOVED", "BY"], &cells, &empty);
+            }
+        }
+    }
+    Ok(Exit::OK)
+}

@@ -1,0 +1,79 @@
+//! `slipway label`.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Exit, Global, in_path};
+use crate::client::Usage;
+use crate::output::{json as print_json, say};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabelCommand {
+    /// Set a label on a bundle, or with --component on a package
+    #[command(after_help = "Example: slipway label set shop 1.4.2 qa=passed --reason 'suite 812'")]
+    Set {
+        #[command(flatten)]
+        on: On,
+        /// KEY=VALUE
+        label: String,
+    },
+    /// Remove a label
+    #[command(after_help = "Example: slipway label remove shop 1.4.2 qa")]
+    Remove {
+        #[command(flatten)]
+        on: On,
+        /// The key
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct On {
+    /// The application
+    app: String,
+    /// The version
+    version: String,
+    /// A package of this component instead of the bundle
+    #[arg(long)]
+    component: Option<String>,
+    /// Why; kept in the history
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl On {
+    fn path(&self, key: &str) -> String {
+        let (app, version, key) = (in_path(&self.app), &self.version, in_path(key));
+        match &self.component {
+            Some(component) => format!("/api/v1/packages/{app}/{component}/{version}/labels/{key}"),
+            None => format!("/api/v1/bundles/{app}/{version}/labels/{key}"),
+        }
+    }
+}
+
+pub(crate) async fn run(command: LabelCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        LabelCommand::Set { on, label } => {
+            let Some((key, value)) = label.split_once('=') else {
+                bail!(Usage(format!("`{label}` is not KEY=VALUE")));
+            };
+            let labelled = client.put(&on.path(key), &json!({"value": value, "reason": on.reason})).await?;
+            if global.json() {
+                print_json(&labelled);
+            } else {
+                say(format!("{} {} has {label}.", on.app, on.version));
+            }
+        }
+        LabelCommand::Remove { on, key } => {
+            let query = on.reason.as_ref().map_or(String::new(), |reason| {
+                let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+                format!("?{}", pairs.append_pair("reason", reason).finish())
+            });
+            client.delete(&format!("{}{query}", on.path(&key))).await?;
+            say(format!("{} {} no longer has {key}.", on.app, on.version));
+        }
+    }
+    Ok(Exit::OK)
+}

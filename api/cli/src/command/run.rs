@@ -1,0 +1,382 @@
+//! `slipway run`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Exit, Global};
+use crate::client::{Client, Usage};
+use crate::output::{ago, bytes, data, json as print_json, say, table, text};
+
+/// A wait ran out.
+const WAIT_EXPIRED: Exit = Exit(3);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// Start a run of a branch, a tag or one commit of it
+    #[command(after_help = "Example: slipway run start --app shop --ref main --fresh")]
+    Start(StartArgs),
+    /// List runs, newest first
+    #[command(after_help = "Example: slipway run list --app shop --branch main")]
+    List(ListArgs),
+    /// Show one run with its builds
+    #[command(after_help = "Example: slipway run show shop#12")]
+    Show {
+        /// Its id, or APP#NUMBER
+        run: String,
+    },
+    /// Print the log of one component's build
+    #[command(after_help = "Example: slipway run logs shop#12 api -f")]
+    Logs(LogArgs),
+    /// Wait until a commit's run appears and ends
+    #[command(
+        after_help = "Exit codes: 0 done or skipped, 1 failed or timed out, 2 usage, 3 the wait expired, 4 cancelled or superseded.\nExample: slipway run wait --app shop --commit $(git rev-parse HEAD)"
+    )]
+    Wait(WaitArgs),
+    /// Start a failed run again; finished builds are adopted
+    #[command(after_help = "Example: slipway run retry shop#12")]
+    Retry {
+        /// Its id, or APP#NUMBER
+        run: String,
+    },
+    /// Stop a run
+    #[command(after_help = "Example: slipway run cancel shop#12")]
+    Cancel {
+        /// Its id, or APP#NUMBER
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// The application
+    #[arg(long)]
+    app: String,
+    /// Branch or tag
+    #[arg(long = "ref", default_value = "main")]
+    git_ref: String,
+    /// A commit of it; its head if absent
+    #[arg(long)]
+    commit: Option<String>,
+    /// Reuse nothing
+    #[arg(long)]
+    fresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Of this application
+    #[arg(long)]
+    app: Option<String>,
+    /// Of this branch
+    #[arg(long)]
+    branch: Option<String>,
+    /// Of this commit
+    #[arg(long)]
+    commit: Option<String>,
+    /// In one of these states, separated by commas
+    #[arg(long)]
+    state: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 30)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The run's id, or APP#NUMBER
+    run: String,
+    /// The component; may be left out where there is only one
+    component: Option<String>,
+    /// Go on until the build ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin at this byte
+    #[arg(long, default_value_t = 0)]
+    offset: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// The application
+    #[arg(long)]
+    app: String,
+    /// The commit, 40 hex digits
+    #[arg(long)]
+    commit: String,
+    /// Only the run of this branch or tag
+    #[arg(long = "ref")]
+    git_ref: Option<String>,
+    /// How long to wait, e.g. 90s, 5m, 1h
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// Reads `90s`, `5m`, `1h`, or plain seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 =
+        text[..split].parse().map_err(|_| format!("`{text}` is no duration: write 90s, 5m or 1h"))?;
+    let seconds = match &text[split..] {
+        "" | "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3600),
+        _ => None,
+    };
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is no duration: write 90s, 5m or 1h"))
+}
+
+pub(crate) async fn run(command: RunCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        RunCommand::Start(args) => start(&client, args, global).await?,
+        RunCommand::List(args) => list(&client, args, global).await?,
+        RunCommand::Show { run } => {
+            let run = client.get(&format!("/api/v1/runs/{}", run_path(&run)), &[]).await?;
+            if global.json() { print_json(&run) } else { show(&run) }
+        }
+        RunCommand::Logs(args) => logs(&client, args).await?,
+        RunCommand::Wait(args) => return wait(&client, args, global).await,
+        RunCommand::Retry { run } => {
+            let made = client.post(&format!("/api/v1/runs/{}/retry", run_path(&run)), &json!({})).await?;
+            announce(&made, global);
+        }
+        RunCommand::Cancel { run } => {
+            let stopped = client.post(&format!("/api/v1/runs/{}/cancel", run_path(&run)), &json!({})).await?;
+            announce(&stopped, global);
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// A run's name in a path.
+fn run_path(name: &str) -> String {
+    name.replace('#', "%23").replace('/', "%2F")
+}
+
+async fn start(client: &Client, args: StartArgs, global: &Global) -> Result<()> {
+    let mut body = json!({"application": args.app, "ref": args.git_ref, "fresh": args.fresh});
+    if let Some(commit) = args.commit {
+        body["commit"] = commit.into();
+    }
+    let started = client.post("/api/v1/runs", &body).await?;
+    if started["run"].is_object() {
+        announce(&started["run"], global);
+    } else if global.json() {
+        print_json(&started);
+    } else {
+        let delivery = &started["delivery"];
+        data(format!(
+            "delivery {} is {}: {}",
+            text(&delivery["id"]),
+            text(&delivery["state"]),
+            text(&delivery["reason"])
+        ));
+    }
+    Ok(())
+}
+
+fn announce(run: &Value, global: &Global) {
+    if global.json() {
+        print_json(run);
+    } else {
+        data(format!("{}#{} {}", text(&run["application"]), text(&run["number"]), text(&run["state"])));
+        say(format!("Follow it: slipway run show {}#{}", text(&run["application"]), text(&run["number"])));
+    }
+}
+
+async fn list(client: &Client, args: ListArgs, global: &Global) -> Result<()> {
+    let given =
+        [("application", args.app), ("branch", args.branch), ("commit", args.commit), ("state", args.state)];
+    let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let rows = client.list("/api/v1/runs", &query, args.limit).await?;
+    if global.json() {
+        print_json(&Value::Array(rows));
+        return Ok(());
+    }
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|run| {
+            let name = format!("{}#{}", text(&run["application"]), text(&run["number"]));
+            let git_ref = text(if run["branch"].is_null() { &run["tag"] } else { &run["branch"] });
+            let commit = text(&run["commit"]).chars().take(8).collect();
+            let reason = text(&run["reason"]).lines().next().unwrap_or_default().chars().take(60).collect();
+            vec![
+                name,
+                git_ref,
+                commit,
+                text(&run["state"]),
+                text(&run["version"]),
+                ago(&run["created_at"]),
+                reason,
+            ]
+        })
+        .collect();
+    let head = ["RUN", "REF", "COMMIT", "STATE", "VERSION", "STARTED", "REASON"];
+    table(
+        &head,
+        &cells,
+        "No run yet. A git push starts one; so does `slipway run start --app NAME --ref main`.",
+    );
+    Ok(())
+}
+
+fn show(run: &Value) {
+    let git_ref = text(if run["branch"].is_null() { &run["tag"] } else { &run["branch"] });
+    data(format!("run        {}#{} ({})", text(&run["application"]), text(&run["number"]), text(&run["id"])));
+    data(format!("commit     {} on {git_ref}: {}", text(&run["commit"]), text(&run["subject"])));
+    data(format!("by         {}, {}", text(&run["actor"]), ago(&run["created_at"])));
+    data(format!("state      {}", text(&run["state"])));
+    if let Some(version) = run["version"].as_str() {
+        data(format!("version    {version}"));
+    }
+    if let Some(fault) = run["fault"].as_object() {
+        data(format!("failed in  {}", text(&run["failed_step"])));
+        data(text(&fault["message"]));
+        if let Some(hint) = fault["hint"].as_str() {
+            data(format!("next step  {hint}"));
+        }
+        if let Some(good) = run["last_good"].as_object() {
+            data(format!("last good  #{} {}", text(&good["number"]), text(&good["version"])));
+        }
+    } else if let Some(reason) = run["reason"].as_str() {
+        data(format!("reason     {reason}"));
+    }
+    let rows: Vec<_> = run["builds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|b| {
+            vec![
+                text(&b["component"]),
+                text(&b["kit"]),
+                text(&b["state"]),
+                text(&b["backend"]),
+                stages(&b["stages_ms"]),
+                first_line(&b["reason"]),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        data("");
+        table(&["COMPONENT", "KIT", "STATE", "BACK-END", "TIMES", "REASON"], &rows, "");
+    }
+}
+
+fn first_line(value: &Value) -> String {
+    text(value).lines().next().unwrap_or_default().chars().take(80).collect()
+}
+
+fn stages(stages: &Value) -> String {
+    let parts = stages.as_object().into_iter().flatten().map(|(stage, ms)| format!("{stage} {ms} ms"));
+    let text = parts.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "-".into() } else { text }
+}
+
+async fn logs(client: &Client, args: LogArgs) -> Result<()> {
+    let component = match args.component {
+        Some(component) => component,
+        None => only_component(client, &args.run).await?,
+    };
+    let path = format!("/api/v1/runs/{}/builds/{component}/log", run_path(&args.run));
+    let mut offset = args.offset;
+    loop {
+        let query = [("offset", offset.to_string())];
+        let headers = client.stream(&path, &query, "text/plain", |piece| {
+            bytes(piece);
+            Ok(())
+        });
+        let headers = headers.await?;
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let next = header("slipway-next-offset").and_then(|value| value.parse().ok()).unwrap_or(offset);
+        let complete = header("slipway-log-complete") == Some("true");
+        let more = next > offset;
+        offset = next;
+        if complete || (!args.follow && !more) {
+            return Ok(());
+        }
+        if !more {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+async fn only_component(client: &Client, run: &str) -> Result<String> {
+    let run = client.get(&format!("/api/v1/runs/{}", run_path(run)), &[]).await?;
+    let names: Vec<String> =
+        run["builds"].as_array().into_iter().flatten().map(|build| text(&build["component"])).collect();
+    match names.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => bail!(Usage("the run has no builds yet; `slipway run show` tells why".into())),
+        many => bail!(Usage(format!("name a component: {}", many.join(", ")))),
+    }
+}
+
+async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> {
+    let deadline = Instant::now() + args.timeout;
+    let mut last = String::new();
+    loop {
+        let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
+        let rows = client.list("/api/v1/runs", &query, 50).await?;
+        let run =
+            rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
+        if let Some(run) = &run {
+            let state = text(&run["state"]);
+            if let Some(exit) = exit_of(&state) {
+                if global.json() {
+                    print_json(run);
+                } else {
+                    let detail =
+                        if run["version"].is_null() { text(&run["reason"]) } else { text(&run["version"]) };
+                    data(format!("{}#{} {state} {detail}", text(&run["application"]), text(&run["number"])));
+                }
+                return Ok(exit);
+            }
+            if state != last {
+                say(format!("{}#{} {state}", text(&run["application"]), text(&run["number"])));
+                last = state;
+            }
+        }
+        if Instant::now() >= deadline {
+            let seen =
+                if last.is_empty() { "no run of that commit appeared" } else { "the run has not ended" };
+            say(format!("{seen} within {} s", args.timeout.as_secs()));
+            return Ok(WAIT_EXPIRED);
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+fn names(run: &Value, wanted: &str) -> bool {
+    let short = wanted.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/");
+    run["branch"] == short || run["tag"] == short
+}
+
+/// The exit code of a state that will not change.
+fn exit_of(state: &str) -> Option<Exit> {
+    match state {
+        "done" | "skipped" => Some(Exit::OK),
+        "failed" | "timed_out" => Some(Exit(1)),
+        "cancelled" | "superseded" => Some(Exit(4)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(
+            duration("5 days").is_err()
+                && duration("").is_err()
+                && duration("99999999999999999999h").is_err()
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! `slipway token`.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{Exit, Global};
+use crate::output::{ago, data, json as print_json, say, table, text};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and show it once
+    #[command(after_help = "Example: slipway token create ci --role developer --app shop --expires 90d")]
+    Create {
+        /// Its name, shown as the actor of what it does
+        name: String,
+        /// reader, developer or admin
+        #[arg(long, default_value = "developer")]
+        role: String,
+        /// Limit it to this application
+        #[arg(long)]
+        app: Option<String>,
+        /// How long it lives, e.g. 90d, 12h; for ever if absent
+        #[arg(long, value_parser = life)]
+        expires: Option<u64>,
+    },
+    /// List tokens, never the tokens themselves
+    #[command(after_help = "Example: slipway token list")]
+    List,
+    /// End a token at once
+    #[command(after_help = "Example: slipway token revoke ci")]
+    Revoke {
+        /// Its name or id
+        token: String,
+    },
+}
+
+/// Reads `90d` or a duration; gives seconds.
+fn life(text: &str) -> Result<u64, String> {
+    match text.strip_suffix('d') {
+        Some(days) => {
+            let days: u64 = days.parse().map_err(|_| format!("`{text}` is no duration: write 90d or 12h"))?;
+            days.checked_mul(86_400).ok_or_else(|| "that is too long".to_owned())
+        }
+        None => super::run::duration(text).map(|life| life.as_secs()),
+    }
+}
+
+pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        TokenCommand::Create { name, role, app, expires } => {
+            let mut body = json!({"name": name, "role": role});
+            if let Some(app) = app {
+                body["application"] = app.into();
+            }
+            if let Some(expires) = expires {
+                body["expires_in_s"] = expires.into();
+            }
+            let made = client.post("/api/v1/tokens", &body).await?;
+            if global.json() {
+                print_json(&made);
+            } else {
+                data(text(&made["token"]));
+                say("This token is shown this once.");
+            }
+        }
+        TokenCommand::List => {
+            let rows = client.list("/api/v1/tokens", &[], 1000).await?;
+            if global.json() {
+                print_json(&Value::Array(rows));
+            } else {
+                let cells: Vec<_> = rows
+                    .iter()
+                    .map(|t| {
+                        let ends =
+                            if t["revoked_at"].is_null() { text(&t["expires_at"]) } else { "revoked".into() };
+                        vec![
+                            text(&t["name"]),
+                            text(&t["role"]),
+                            text(&t["application"]),
+                            ago(&t["last_used_at"]),
+                            ends,
+                        ]
+                    })
+                    .collect();
+                table(&["NAME", "ROLE", "APPLICATION", "LAST USED", "ENDS"], &cells, "No token.");
+            }
+        }
+        TokenCommand::Revoke { token } => {
+            client.delete(&format!("/api/v1/tokens/{token}")).await?;
+            say(format!("Token {token} is revoked."));
+        }
+    }
+    Ok(Exit::OK)
+}

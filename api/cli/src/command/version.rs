@@ -1,0 +1,233 @@
+//! `slipway package` and `slipway bundle`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::{Exit, Global, in_path, pull};
+use crate::client::Client;
+use crate::output::{ago, data, json as print_json, size, table, text};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackageCommand {
+    /// List versions of component packages, newest first
+    #[command(after_help = "Example: slipway package list --app shop --component api")]
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Of this component
+        #[arg(long)]
+        component: Option<String>,
+    },
+    /// Show one version of a component package
+    #[command(after_help = "Example: slipway package show shop api 1.4.2")]
+    Show {
+        /// The application
+        app: String,
+        /// The component
+        component: String,
+        /// The version
+        version: String,
+    },
+    /// Fetch a component package into an OCI layout
+    #[command(after_help = "Example: slipway package pull shop api 1.4.2 --to ./api-1.4.2")]
+    Pull {
+        /// The application
+        app: String,
+        /// The component
+        component: String,
+        /// The version
+        version: String,
+        /// Directory of the OCI layout
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// List bundles, newest first
+    #[command(after_help = "Example: slipway bundle list --app shop --label slipway/branch=main -o json")]
+    List {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Show one bundle with its packages
+    #[command(after_help = "Example: slipway bundle show shop 1.4.2")]
+    Show {
+        /// The application
+        app: String,
+        /// The version
+        version: String,
+    },
+    /// Fetch a bundle with its packages and images into an OCI layout
+    #[command(after_help = "Example: slipway bundle pull shop 1.4.2 --to ./shop-1.4.2")]
+    Pull {
+        /// The application
+        app: String,
+        /// The version
+        version: String,
+        /// Directory of the OCI layout
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Of this application
+    #[arg(long)]
+    app: Option<String>,
+    /// Published from this branch
+    #[arg(long)]
+    branch: Option<String>,
+    /// Published from this commit
+    #[arg(long)]
+    commit: Option<String>,
+    /// Having this label; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 30)]
+    limit: usize,
+}
+
+impl Which {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let labels = (!self.label.is_empty()).then(|| self.label.join(","));
+        let given = [
+            ("application", self.app.clone()),
+            ("branch", self.branch.clone()),
+            ("commit", self.commit.clone()),
+            ("label", labels),
+        ];
+        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
+pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        PackageCommand::List { which, component } => {
+            let mut query = which.query();
+            query.extend(component.map(|component| ("component", component)));
+            let rows = client.list("/api/v1/packages", &query, which.limit).await?;
+            list(rows, global);
+        }
+        PackageCommand::Show { app, component, version } => {
+            let path = format!("/api/v1/packages/{}/{component}/{version}", in_path(&app));
+            let package = client.get(&path, &[]).await?;
+            if global.json() { print_json(&package) } else { show_package(&package) }
+        }
+        PackageCommand::Pull { app, component, version, to } => {
+            let path = format!("/api/v1/packages/{}/{component}/{version}", in_path(&app));
+            pull_version(&client, &path, &version, &to).await?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        BundleCommand::List { which } => {
+            let rows = client.list("/api/v1/bundles", &which.query(), which.limit).await?;
+            list(rows, global);
+        }
+        BundleCommand::Show { app, version } => {
+            let bundle = client.get(&format!("/api/v1/bundles/{}/{version}", in_path(&app)), &[]).await?;
+            if global.json() { print_json(&bundle) } else { show_bundle(&bundle) }
+        }
+        BundleCommand::Pull { app, version, to } => {
+            let path = format!("/api/v1/bundles/{}/{version}", in_path(&app));
+            pull_version(&client, &path, &version, &to).await?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path::Path) -> Result<()> {
+    let found = client.get(path, &[]).await?;
+    let reference = text(&found["reference"]);
+    let (host_and_repository, digest) = reference.split_once('@').unwrap_or((&reference, ""));
+    let repository =
+        host_and_repository.split_once('/').map_or(host_and_repository, |(_, repository)| repository);
+    pull::pull(client, repository, digest, version, to).await
+}
+
+fn list(rows: Vec<Value>, global: &Global) {
+    if global.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let name = match row["component"].as_str() {
+                Some(component) => format!("{} {component}", text(&row["application"])),
+                None => text(&row["application"]),
+            };
+            let from = text(if row["branch"].is_null() { &row["ref"] } else { &row["branch"] });
+            let commit: String = text(&row["commit"]).chars().take(8).collect();
+            vec![
+                name,
+                text(&row["version"]),
+                format!("{from}@{commit}"),
+                short(&row["digest"]),
+                ago(&row["created_at"]),
+            ]
+        })
+        .collect();
+    let head = ["NAME", "VERSION", "FROM", "DIGEST", "PUBLISHED"];
+    table(&head, &cells, "Nothing published yet. A git push of a slipway.yaml publishes the first version.");
+}
+
+fn short(digest: &Value) -> String {
+    text(digest).chars().take(19).collect()
+}
+
+fn show_package(package: &Value) {
+    for key in
+        ["application", "component", "version", "built_as", "kit", "digest", "reference", "commit", "ref"]
+    {
+        data(format!("{key:<12}{}", text(&package[key])));
+    }
+    data(format!("{:<12}{}", "size", size(package["size"].as_u64().unwrap_or(0))));
+    data(format!("{:<12}{}", "published", ago(&package["created_at"])));
+    for image in package["images"].as_array().into_iter().flatten() {
+        data(format!("{:<12}{}", "image", text(image)));
+    }
+    labels(package);
+}
+
+fn show_bundle(bundle: &Value) {
+    for key in ["application", "version", "digest", "reference", "lock_digest", "commit", "ref"] {
+        data(format!("{key:<12}{}", text(&bundle[key])));
+    }
+    data(format!("{:<12}{}", "published", ago(&bundle["created_at"])));
+    labels(bundle);
+    data("");
+    let rows: Vec<_> = bundle["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|p| {
+            let how = if p["reused"] == true { "reused" } else { "new" };
+            vec![
+                text(&p["component"]),
+                text(&p["version"]),
+                how.to_owned(),
+                text(&p["kit"]),
+                short(&p["digest"]),
+            ]
+        })
+        .collect();
+    table(&["COMPONENT", "VERSION", "", "KIT", "DIGEST"], &rows, "");
+}
+
+fn labels(version: &Value) {
+    for (key, value) in version["labels"].as_object().into_iter().flatten() {
+        data(format!("{:<12}{key}={}", "label", text(value)));
+    }
+}

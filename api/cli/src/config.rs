@@ -1,0 +1,259 @@
+//! Configuration: commented defaults < file < `SLIPWAY__SECTION__KEY` < flags. Every value remembers
+//! where it came from; unknown keys are refused by name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+const DEFAULTS: &str = include_str!("default.toml");
+const ENV_PREFIX: &str = "SLIPWAY__";
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub server: Server,
+    pub database: Database,
+    pub storage: Storage,
+    pub git: Git,
+    pub build: Build,
+    pub registry: Registry,
+    pub secrets: Secrets,
+    pub packages: Packages,
+    pub log: Log,
+}
+
+macro_rules! sections {
+    ($($name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name { $(pub $field: $type),* }
+    )*};
+}
+
+sections! {
+    Server {
+        listen: String, public_url: String, data: PathBuf, tls_certificate: PathBuf, tls_key: PathBuf,
+        roles: Vec<Role>, stop_timeout_ms: u64,
+    }
+    Database { url: String, password: String }
+    Storage {
+        url: String, s3_endpoint: String, s3_region: String, s3_access_key: String, s3_secret_key: String,
+        s3_path_style: bool, s3_allow_http: bool, spool_dir: PathBuf, max_spool_bytes: u64, min_free_bytes: u64,
+    }
+    Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
+    Build {
+        max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
+        max_reuse_age_days: u32, max_base_age_hours: u32,
+    }
+    Registry { allow_private_hosts: Vec<String> }
+    Secrets { file_roots: Vec<PathBuf> }
+    Packages { keep_branch_days: u32 }
+    Log { level: String, format: LogFormat }
+}
+
+/// What a server process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// REST, webhooks, git remote.
+    Api,
+    /// The registry at `/v2`.
+    Registry,
+    /// Intake, planning, builds, packaging.
+    Builder,
+    /// Upkeep.
+    Gc,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// The configuration with each value's origin, by `section.key`.
+pub(crate) struct Layered {
+    pub config: Config,
+    pub origins: BTreeMap<String, String>,
+}
+
+/// Values given on the command line, by `section.key`.
+pub(crate) type Flags = Vec<(&'static str, Value)>;
+
+/// Reads all layers.
+pub(crate) fn load(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    flags: Flags,
+) -> Result<Layered> {
+    let mut table: Table = DEFAULTS.parse().expect("invariant: the defaults are TOML");
+    let mut origins = BTreeMap::new();
+    for (section, value) in &table {
+        for key in value.as_table().into_iter().flat_map(Table::keys) {
+            origins.insert(format!("{section}.{key}"), "default".to_owned());
+        }
+    }
+    if let Some(path) = file {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let given: Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+        for (section, value) in given {
+            let Value::Table(keys) = value else {
+                bail!("{}: `{section}` must be a section", path.display())
+            };
+            for (key, value) in keys {
+                set(&mut table, &mut origins, &section, &key, value, &path.display().to_string())?;
+            }
+        }
+    }
+    for (name, text) in env.filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
+        let path = name[ENV_PREFIX.len()..].to_ascii_lowercase();
+        let Some((section, key)) = path.split_once("__") else {
+            bail!("{name}: expected {ENV_PREFIX}SECTION__KEY");
+        };
+        let like = table.get(section).and_then(|section| section.get(key)).cloned();
+        let value = parse_like(like.as_ref(), &text)
+            .with_context(|| format!("{name} has a value of the wrong type"))?;
+        set(&mut table, &mut origins, section, key, value, &name)?;
+    }
+    for (path, value) in flags {
+        let (section, key) = path.split_once('.').expect("invariant: flags name section.key");
+        set(&mut table, &mut origins, section, key, value, "flag")?;
+    }
+    let config = Config::deserialize(Value::Table(table)).context("the configuration is not valid")?;
+    check(&config)?;
+    Ok(Layered { config, origins })
+}
+
+fn set(
+    table: &mut Table,
+    origins: &mut BTreeMap<String, String>,
+    section: &str,
+    key: &str,
+    value: Value,
+    origin: &str,
+) -> Result<()> {
+    let path = format!("{section}.{key}");
+    let Some(old) = table.get_mut(section).and_then(Value::as_table_mut).and_then(|keys| keys.get_mut(key))
+    else {
+        let near = nearest(&path, origins.keys());
+        bail!("{origin}: unknown key `{path}`{near}; `slipway config show` lists all keys");
+    };
+    if old.type_str() != value.type_str() {
+        bail!("{origin}: `{path}` must be of type {}, not {}", old.type_str(), value.type_str());
+    }
+    *old = value;
+    origins.insert(path, origin.to_owned());
+    Ok(())
+}
+
+fn nearest<'a>(path: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    let same_key = |candidate: &&String| candidate.rsplit('.').next() == Some(key);
+    known.into_iter().find(same_key).map_or(String::new(), |found| format!("; did you mean `{found}`?"))
+}
+
+/// Reads an environment value by the type of the default it replaces. Lists are comma-separated.
+fn parse_like(like: Option<&Value>, text: &str) -> Result<Value> {
+    Ok(match like {
+        Some(Value::Integer(_)) => Value::Integer(text.parse()?),
+        Some(Value::Boolean(_)) => Value::Boolean(text.parse()?),
+        Some(Value::Array(_)) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+fn check(config: &Config) -> Result<()> {
+    let server = &config.server;
+    if server.tls_certificate.as_os_str().is_empty() != server.tls_key.as_os_str().is_empty() {
+        bail!("server.tls_certificate and server.tls_key belong together: set both or none");
+    }
+    if server.roles.is_empty() {
+        bail!("server.roles is empty: name at least one of api, registry, builder, gc");
+    }
+    let listen: std::net::SocketAddr = server
+        .listen
+        .parse()
+        .with_context(|| format!("server.listen `{}` is not ADDRESS:PORT", server.listen))?;
+    if !listen.ip().is_loopback() && server.public_url.is_empty() {
+        bail!("server.listen is not loopback: set server.public_url to the address people and forges use");
+    }
+    if !config.database.url.is_empty() && !config.database.url.starts_with("postgres://") {
+        bail!("database.url must be empty (SQLite) or begin with postgres://");
+    }
+    for network in &config.git.allow_private_networks {
+        network.parse::<ipnet::IpNet>().with_context(|| {
+            format!("git.allow_private_networks: `{network}` is not a network such as 10.1.0.0/16")
+        })?;
+    }
+    Ok(())
+}
+
+impl Config {
+    /// Address under which people and forges reach the server, without a slash at its end.
+    pub(crate) fn public_url(&self) -> String {
+        if self.server.public_url.is_empty() {
+            let scheme = if self.server.tls_certificate.as_os_str().is_empty() { "http" } else { "https" };
+            format!("{scheme}://{}", self.server.listen)
+        } else {
+            self.server.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+
+    /// Whether this process has the role.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.server.roles.contains(&role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_env(pairs: &[(&str, &str)]) -> Result<Layered> {
+        load(None, pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())), vec![])
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_bound_to_loopback() {
+        let layered = load_env(&[]).unwrap();
+        assert!(layered.config.server.listen.starts_with("127.0.0.1:"));
+        assert_eq!(layered.config.public_url(), "http://127.0.0.1:7300");
+    }
+
+    #[test]
+    fn environment_beats_file_and_flags_beat_environment() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[build]\nmax_builds = 3\nbuild_timeout_ms = 5\n").unwrap();
+        let env = [("SLIPWAY__BUILD__MAX_BUILDS".to_owned(), "4".to_owned())];
+        let flags = vec![("server.listen", Value::String("127.0.0.1:1".into()))];
+        let layered = load(Some(file.path()), env.into_iter(), flags).unwrap();
+        assert_eq!(layered.config.build.max_builds, 4);
+        assert_eq!(layered.config.build.build_timeout_ms, 5);
+        assert_eq!(layered.origins["build.max_builds"], "SLIPWAY__BUILD__MAX_BUILDS");
+        assert_eq!(layered.origins["server.listen"], "flag");
+        assert_eq!(layered.origins["server.data"], "default");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |pairs: &[(&str, &str)]| format!("{:#}", load_env(pairs).err().unwrap());
+        assert!(
+            message(&[("SLIPWAY__BUILDS__MAX_BUILDS", "4")]).contains("did you mean `build.max_builds`?")
+        );
+        assert!(message(&[("SLIPWAY__BUILD__MAX_BUILDS", "many")]).contains("SLIPWAY__BUILD__MAX_BUILDS"));
+        assert!(message(&[("SLIPWAY__SERVER__LISTEN", "0.0.0.0:80")]).contains("server.public_url"));
+        assert!(message(&[("SLIPWAY__SERVER__TLS_KEY", "x")]).contains("belong together"));
+    }
+}

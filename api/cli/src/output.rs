@@ -1,0 +1,148 @@
+//! What people and scripts see: data on standard output, talk on standard error.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module is where the command line speaks"
+)]
+
+use std::io::{IsTerminal, Write as _};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use crate::client::Problem;
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for people.
+    Text,
+    /// JSON for scripts.
+    Json,
+}
+
+/// Writes a line of data.
+pub(crate) fn data(line: impl AsRef<str>) {
+    let mut out = std::io::stdout().lock();
+    // A reader that went away (`slipway … | head`) ends the program quietly.
+    if writeln!(out, "{}", line.as_ref()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes raw bytes of data.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes JSON, indented on a terminal.
+pub(crate) fn json(value: &Value) {
+    let text = if std::io::stdout().is_terminal() {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
+    data(text.unwrap_or_default());
+}
+
+/// Says something to the person.
+pub(crate) fn say(line: impl AsRef<str>) {
+    eprintln!("{}", line.as_ref());
+}
+
+/// Says that something failed.
+pub(crate) fn error(line: &str) {
+    eprintln!("error: {line}");
+}
+
+/// Says what failed, why, and what to do.
+pub(crate) fn report(failure: &anyhow::Error) {
+    if let Some(problem) = failure.downcast_ref::<Problem>() {
+        error(&problem.to_string());
+        if let Some(hint) = &problem.hint {
+            eprintln!("hint: {hint}");
+        }
+        return;
+    }
+    error(&failure.to_string());
+    for cause in failure.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+}
+
+/// A table with aligned columns; nothing but a remark for an empty one.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>], empty: &str) {
+    if rows.is_empty() {
+        say(empty);
+        return;
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].width());
+        cells.chain(std::iter::once(head[column].width())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', width + 2 - cell.width()));
+        }
+        text.trim_end().to_owned()
+    };
+    data(line(&mut head.iter().copied()));
+    for row in rows {
+        data(line(&mut row.iter().map(String::as_str)));
+    }
+}
+
+/// `3 min ago`, from an RFC 3339 text.
+pub(crate) fn ago(value: &Value) -> String {
+    let Some(at) = value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok()) else {
+        return "-".into();
+    };
+    let seconds = (Utc::now() - at).num_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// The text of a field, `-` where it is absent.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `1.5 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let mut amount = bytes as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_rounded_to_one_decimal() {
+        assert_eq!(size(512), "512 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(3 << 30), "3.0 GiB");
+    }
+}

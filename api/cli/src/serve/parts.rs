@@ -1,0 +1,318 @@
+//! Every part of a server, wired.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use chrono::TimeDelta;
+use slipway_builder::advance::Advance;
+use slipway_builder::backend::Backends;
+use slipway_builder::backend::assemble::AssembleBackend;
+use slipway_builder::build::{BuildHandler, BuildOptions};
+use slipway_builder::intake::DeliverHandler;
+use slipway_builder::pin::Pin;
+use slipway_builder::planner::Planner;
+use slipway_builder::planning::{CancelHandler, PlanHandler};
+use slipway_builder::source_check::SourceChecker;
+use slipway_builder::status::StatusHandler;
+use slipway_builder::sweep::SweepHandler;
+use slipway_builder::target::{INTERNAL_HOST, ImageTarget};
+use slipway_git::{GitOptions, GitStore};
+use slipway_http::operation::metrics::Metrics;
+use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
+use slipway_objects::{Blobs, BlobsOptions};
+use slipway_oci::builtin::BuiltinRegistry;
+use slipway_oci::client::{ClientOptions, Registries};
+use slipway_oci::source::Images;
+use slipway_packager::{PackageHandler, PackageOptions};
+use slipway_records::{Lane, Records, Worker};
+use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
+use slipway_secrets::{SecretOptions, Secrets};
+use slipway_types::id::InstanceId;
+use slipway_types::secret::SecretReference;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{DataDirectory, or_below, timers};
+use crate::config::{Config, Role};
+
+/// Spool files older than this are of earlier boots.
+const SPOOL_ORPHAN_AGE: Duration = Duration::ZERO;
+
+/// Everything a server is made of.
+pub(crate) struct Parts {
+    pub records: Arc<dyn Records>,
+    blobs: Blobs,
+    git: GitStore,
+    secrets: Secrets,
+    images: Images,
+    target: Arc<ImageTarget>,
+    planner: Planner,
+    backends: Backends,
+    state: ServerState,
+}
+
+impl Parts {
+    /// Opens and connects everything.
+    pub(crate) async fn build(
+        config: &Config,
+        directory: &DataDirectory,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let data = directory.path();
+        let records = open_records(config, data).await?;
+        let secrets = open_secrets(config, data, Arc::clone(&records))?;
+        let blobs = open_blobs(config, data, &secrets).await?;
+        let git = GitStore::open(
+            data.join("cache").join("git"),
+            blobs.clone(),
+            Arc::clone(&records),
+            git_options(config)?,
+        )
+        .await
+        .context("cannot open the git cache")?;
+        let registry = BuiltinRegistry::new(Arc::clone(&records), blobs.clone());
+        let registries = Registries::new(client_options(config), BTreeMap::new(), blobs.clone())?;
+        let images = Images::new(registry.clone(), registries);
+        let target = Arc::new(ImageTarget { images: images.clone() });
+        let backends = Backends(vec![Arc::new(AssembleBackend {
+            blobs: blobs.clone(),
+            images: images.clone(),
+            target: Arc::clone(&target),
+            options: slipway_builder::assemble::Options {
+                spool_dir: or_below(&config.storage.spool_dir, data, "spool"),
+                ..Default::default()
+            },
+            cache: None,
+        })]);
+        let planner = Planner {
+            records: Arc::clone(&records),
+            git: git.clone(),
+            images: images.clone(),
+            backends: backends.clone(),
+            max_context_bytes: config.build.max_context_bytes,
+        };
+        let checker =
+            SourceChecker { git: git.clone(), secrets: secrets.clone(), records: Arc::clone(&records) };
+        let state = ServerState::new(ServerParts {
+            records: Arc::clone(&records),
+            blobs: blobs.clone(),
+            git: git.clone(),
+            registry: registry.clone(),
+            secrets: secrets.clone(),
+            planning: Arc::new(planner.clone()),
+            source_check: Arc::new(checker),
+            metrics: Arc::new(Metrics::default()),
+            stopping: stop,
+            options: http_options(config)?,
+        });
+        Ok(Self { records, blobs, git, secrets, images, target, planner, backends, state })
+    }
+
+    /// What this instance answers.
+    pub(crate) fn router(&self) -> Router {
+        slipway_http::router(self.state.clone())
+    }
+
+    /// Works off jobs until `stop`.
+    pub(crate) fn work(
+        self,
+        config: &Config,
+        directory: &DataDirectory,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let name = directory.name();
+        let owner = format!("{name}/{}", InstanceId::new());
+        let lanes = self.lanes(config);
+        let (records, blobs) = (Arc::clone(&self.records), self.blobs.clone());
+        async move {
+            match records.queue().release(&format!("{name}/")).await {
+                Ok(0) => {}
+                Ok(jobs) => tracing::info!(jobs, "took back the jobs of an earlier boot"),
+                Err(error) => tracing::warn!(%error, "cannot take back the jobs of an earlier boot"),
+            }
+            if let Err(error) = blobs.sweep_spool(SPOOL_ORPHAN_AGE).await {
+                tracing::warn!(%error, "cannot sweep the spool directory");
+            }
+            if let Err(error) = timers::resume(records.as_ref()).await {
+                tracing::warn!(%error, "cannot look for unfinished runs");
+            }
+            let worker = Worker::new(Arc::clone(&records), owner, Default::default());
+            tokio::join!(worker.run(lanes, stop.clone()), timers::run(records, stop));
+        }
+    }
+
+    fn lanes(&self, config: &Config) -> Vec<Lane> {
+        if !config.has(Role::Builder) {
+            return Vec::new();
+        }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let builds = if config.build.max_builds == 0 { cores } else { config.build.max_builds };
+        vec![
+            Lane { name: "intake", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
+            Lane {
+                name: "runs",
+                handlers: vec![
+                    ("plan", Arc::new(self.plan(config))),
+                    ("package", Arc::new(self.package())),
+                    ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
+                ],
+                slots: cores.max(2),
+            },
+            Lane {
+                name: "builds",
+                handlers: vec![("build", Arc::new(self.image_builds(config)))],
+                slots: builds,
+            },
+            Lane { name: "sweeps", handlers: vec![("sweep", Arc::new(self.sweep()))], slots: 2 },
+            Lane {
+                name: "feedback",
+                handlers: vec![("status", Arc::new(StatusHandler { records: Arc::clone(&self.records) }))],
+                slots: 2,
+            },
+        ]
+    }
+
+    fn advance(&self, config: &Config) -> Advance {
+        Advance {
+            records: Arc::clone(&self.records),
+            target: Arc::clone(&self.target),
+            reuse_age_max: TimeDelta::days(i64::from(config.build.max_reuse_age_days)),
+        }
+    }
+
+    fn deliver(&self) -> DeliverHandler {
+        DeliverHandler {
+            records: Arc::clone(&self.records),
+            git: self.git.clone(),
+            secrets: self.secrets.clone(),
+        }
+    }
+
+    fn sweep(&self) -> SweepHandler {
+        SweepHandler {
+            records: Arc::clone(&self.records),
+            git: self.git.clone(),
+            secrets: self.secrets.clone(),
+        }
+    }
+
+    fn plan(&self, config: &Config) -> PlanHandler {
+        PlanHandler {
+            records: Arc::clone(&self.records),
+            planner: self.planner.clone(),
+            advance: self.advance(config),
+        }
+    }
+
+    fn package(&self) -> PackageHandler {
+        PackageHandler {
+            records: Arc::clone(&self.records),
+            blobs: self.blobs.clone(),
+            git: self.git.clone(),
+            options: PackageOptions::default(),
+        }
+    }
+
+    fn image_builds(&self, config: &Config) -> BuildHandler {
+        BuildHandler {
+            records: Arc::clone(&self.records),
+            blobs: self.blobs.clone(),
+            git: self.git.clone(),
+            backends: self.backends.clone(),
+            pin: Pin { images: self.images.clone(), target: Arc::clone(&self.target) },
+            advance: self.advance(config),
+            options: BuildOptions {
+                build_timeout: Duration::from_millis(config.build.build_timeout_ms),
+                max_log_bytes: config.build.max_log_bytes,
+            },
+        }
+    }
+}
+
+async fn open_records(config: &Config, data: &Path) -> Result<Arc<dyn Records>> {
+    if !config.database.url.is_empty() {
+        bail!("database.url: PostgreSQL comes with a later release; leave it empty for SQLite");
+    }
+    let path = data.join("slipway.db");
+    let records = SqliteRecords::open(&path, SqliteOptions::default())
+        .await
+        .with_context(|| format!("cannot open the database {}", path.display()))?;
+    Ok(Arc::new(records))
+}
+
+fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
+    let options = SecretOptions {
+        key_file: data.join("secret.key"),
+        file_roots: config.secrets.file_roots.clone(),
+        ..SecretOptions::default()
+    };
+    Ok(Secrets::new(records, options)?)
+}
+
+async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets) -> Result<Blobs> {
+    let storage = &config.storage;
+    let url = if storage.url.is_empty() {
+        let directory = data.join("blobs");
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        Url::from_file_path(&directory)
+            .map_err(|()| anyhow::anyhow!("the data directory must be absolute"))?
+            .to_string()
+    } else {
+        storage.url.clone()
+    };
+    let mut options = BlobsOptions::new(url, or_below(&storage.spool_dir, data, "spool"));
+    options.max_spool_bytes = storage.max_spool_bytes;
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    options.s3.endpoint = given(&storage.s3_endpoint);
+    options.s3.region.clone_from(&storage.s3_region);
+    options.s3.access_key = given(&storage.s3_access_key).map(Into::into);
+    options.s3.path_style = storage.s3_path_style;
+    options.s3.allow_http = storage.s3_allow_http;
+    if !storage.s3_secret_key.is_empty() {
+        let reference: SecretReference = storage.s3_secret_key.parse().context("storage.s3_secret_key")?;
+        options.s3.secret_key = Some(secrets.resolve(&reference).await?.value);
+    }
+    Blobs::open(options).await.context("cannot open the object store")
+}
+
+fn git_options(config: &Config) -> Result<GitOptions> {
+    let networks = config.git.allow_private_networks.iter().map(|network| network.parse());
+    Ok(GitOptions {
+        max_pack_bytes: config.git.max_pack_bytes,
+        allow_http: config.git.allow_http,
+        allow_private_addresses: networks.collect::<Result<_, _>>().context("git.allow_private_networks")?,
+        ..GitOptions::default()
+    })
+}
+
+/// The names under which this server's registry is known: references to them never leave the process.
+fn client_options(config: &Config) -> ClientOptions {
+    let public = config.public_url();
+    let host = public.split_once("://").map_or(public.as_str(), |(_, host)| host).to_owned();
+    let port = config.server.listen.rsplit(':').next().unwrap_or_default();
+    ClientOptions {
+        own_hosts: vec![
+            INTERNAL_HOST.to_owned(),
+            config.server.listen.clone(),
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+            host,
+        ],
+        allowed_private_hosts: config.registry.allow_private_hosts.clone(),
+        ..ClientOptions::default()
+    }
+}
+
+fn http_options(config: &Config) -> Result<HttpOptions> {
+    Ok(HttpOptions {
+        public_url: config.public_url().parse().context("server.public_url")?,
+        roles: HttpRoles { api: config.has(Role::Api), registry: config.has(Role::Registry) },
+        max_push_bytes: config.git.max_pack_bytes,
+        ..HttpOptions::default()
+    })
+}

@@ -1,0 +1,85 @@
+//! The real services that `./test` starts and the programs that it installs.
+//!
+//! A test asks for what it needs. What is absent fails the test by name: nothing is skipped silently.
+
+use std::env;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A running Docker engine.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    /// What `DOCKER_HOST` would hold: `unix:///…`.
+    pub host: String,
+    /// The host's address as containers reach it.
+    pub host_address: IpAddr,
+}
+
+/// A bucket on a running S3 server, and who may use it.
+#[derive(Debug, Clone)]
+pub struct S3Bucket {
+    /// Base address, path style: `http://127.0.0.1:PORT`.
+    pub endpoint: String,
+    /// Region that requests are signed for.
+    pub region: String,
+    /// Bucket that exists and may be read and written.
+    pub bucket: String,
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+/// The Docker engine of this Debian release.
+pub fn docker() -> DockerEngine {
+    docker_engine("SLIPWAY_TEST_DOCKER")
+}
+
+/// A later Docker engine than [`docker`].
+pub fn docker_new() -> DockerEngine {
+    docker_engine("SLIPWAY_TEST_DOCKER_NEW")
+}
+
+/// `HOST:PORT` of a reference registry without TLS or authentication.
+pub fn registry() -> String {
+    address("SLIPWAY_TEST_REGISTRY")
+}
+
+/// Address of a PostgreSQL database whose user may create further databases.
+pub fn postgres() -> String {
+    address("SLIPWAY_TEST_POSTGRES")
+}
+
+/// A bucket on a real S3 server.
+pub fn s3() -> S3Bucket {
+    S3Bucket {
+        endpoint: address("SLIPWAY_TEST_S3_ENDPOINT"),
+        region: address("SLIPWAY_TEST_S3_REGION"),
+        bucket: address("SLIPWAY_TEST_S3_BUCKET"),
+        access_key: address("SLIPWAY_TEST_S3_KEY"),
+        secret_key: address("SLIPWAY_TEST_S3_SECRET"),
+    }
+}
+
+/// Path of an installed program such as `oras`, `skopeo`, `crane`, `cosign` or `docker`.
+pub fn tool(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("the program `{name}` is not installed: run `./test`, which installs it"))
+}
+
+fn docker_engine(prefix: &str) -> DockerEngine {
+    let host_address = address(&format!("{prefix}_HOST_ADDRESS"));
+    DockerEngine {
+        host: address(&format!("{prefix}_HOST")),
+        host_address: host_address.parse().expect("the engine's host address is an IP address"),
+    }
+}
+
+fn address(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run `./test` or `./test only 'test(NAME)'`, which start the services")
+    })
+}
