@@ -1,1 +1,19 @@
 //! How the world reaches Slipway over HTTP: hooks, git, REST, the registry.
+//!
+//! The binary makes a [`ServerState`] from [`ServerParts`] and serves [`router`]. Nothing here
+//! builds or packs: work is asked for by committing a delivery or enqueuing a job.
+
+pub mod auth;
+mod extract;
+mod git_remote;
+mod hooks;
+pub mod operation;
+pub mod problem;
+mod rest;
+pub mod state;
+mod v2;
+
+pub use operation::metrics::Metrics;
+pub use problem::ApiError;
+pub use rest::openapi;
+pub use state::{HttpOptions, HttpRoles, ServerParts, ServerState, VERSION, router};

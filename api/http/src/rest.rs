@@ -1,0 +1,116 @@
+//! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
+
+mod applications;
+mod bundles;
+mod channels;
+mod events;
+mod labels;
+mod list;
+mod logs;
+mod packages;
+mod plan;
+mod precondition;
+mod run_actions;
+mod run_views;
+mod runs;
+mod secrets;
+mod server;
+mod sources;
+mod tokens;
+mod version_views;
+
+pub(crate) use logs::wait_for;
+pub(crate) use run_views::names_of;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Slipway",
+        description = "From git push to images, versioned packages and bundles. Errors are RFC 9457 problems with a \
+            stable `code`; lists give `items` and, while there is more, `next` for the query parameter `after`. An \
+            application of a team other than `default` is written `team%2Fname` in paths."
+    ),
+    components(schemas(Problem)),
+    modifiers(&TokenSecurity),
+    security(("token" = []))
+)]
+struct Document;
+
+struct TokenSecurity;
+
+impl Modify for TokenSecurity {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+fn calls() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(applications::list, applications::create))
+        .routes(routes!(applications::show, applications::delete))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::show))
+        .routes(routes!(sources::check))
+        .routes(routes!(sources::deliveries))
+        .routes(routes!(sources::refusals))
+        .routes(routes!(sources::rotate_webhook_secret))
+        .routes(routes!(runs::list, run_actions::start))
+        .routes(routes!(runs::show))
+        .routes(routes!(run_actions::cancel))
+        .routes(routes!(run_actions::retry))
+        .routes(routes!(logs::of_run))
+        .routes(routes!(logs::of_build))
+        .routes(routes!(bundles::list))
+        .routes(routes!(bundles::show))
+        .routes(routes!(packages::list))
+        .routes(routes!(packages::show))
+        .routes(routes!(labels::put_on_bundle, labels::remove_from_bundle))
+        .routes(routes!(labels::put_on_package, labels::remove_from_package))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::show, channels::put))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::remove))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(plan::plan))
+        .routes(routes!(server::queue))
+        .routes(routes!(server::dead_jobs))
+        .routes(routes!(server::show))
+}
+
+fn endless() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::new()
+        .routes(routes!(logs::stream_of_run))
+        .routes(routes!(logs::stream_of_build))
+        .routes(routes!(events::stream))
+}
+
+/// The description of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = calls().into_openapi();
+    document.merge(endless().into_openapi());
+    document
+}
+
+/// Calls that are answered at once.
+pub(crate) fn router(_state: &ServerState) -> Router<ServerState> {
+    let (router, _) = calls().split_for_parts();
+    let document = openapi();
+    router.route("/openapi.json", get(async move || Json(document.clone())))
+}
+
+/// Streams that last as long as what they show.
+pub(crate) fn streams() -> Router<ServerState> {
+    endless().split_for_parts().0
+}

@@ -1,0 +1,289 @@
+//! Applications.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_git::GitOptions;
+use slipway_records::{Application, NewSource, Read, RecordsError, Source, SourceKind, Write};
+use slipway_types::name::{DEFAULT_TEAM, SourceName};
+use slipway_types::{ApplicationName, Role, SecretReference};
+use utoipa::ToSchema;
+
+use super::list::List;
+use super::sources::new_webhook_secret;
+use crate::auth::Caller;
+use crate::extract::{Body, Path};
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// How often heads are compared if nobody says otherwise, in seconds.
+const POLL_INTERVAL_DEFAULT_S: u32 = 300;
+/// The shortest and longest interval, in seconds.
+const POLL_INTERVAL_S: std::ops::RangeInclusive<u32> = 30..=86_400;
+/// The longest directory of a `slipway.yaml`, in bytes.
+const PATH_BYTES_MAX: usize = 500;
+
+/// Where forges send their webhooks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookUrls {
+    github: String,
+    gitlab: String,
+    /// For Forgejo too.
+    gitea: String,
+    generic: String,
+}
+
+impl WebhookUrls {
+    pub(crate) fn of(state: &ServerState, source: &SourceName) -> Self {
+        let address = |forge| state.public_address(&format!("/hooks/{source}/{forge}"));
+        Self {
+            github: address("github"),
+            gitlab: address("gitlab"),
+            gitea: address("gitea"),
+            generic: address("generic"),
+        }
+    }
+}
+
+/// An application.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApplicationView {
+    /// Full name; bare for the team `default`.
+    name: String,
+    /// Its source.
+    source: String,
+    /// Where to push, or where the source is mirrored from.
+    git_url: String,
+    /// Directory of `slipway.yaml`, empty for the root.
+    path: String,
+    webhook_urls: WebhookUrls,
+    created_at: DateTime<Utc>,
+}
+
+/// An application just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CreatedApplication {
+    #[serde(flatten)]
+    application: ApplicationView,
+    /// For the forge's webhook settings. Shown this once; absent where the source existed before.
+    webhook_secret: Option<String>,
+}
+
+/// An application to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApplication {
+    /// `name`, or `team/name`.
+    #[schema(value_type = String)]
+    name: ApplicationName,
+    /// An existing source that feeds it.
+    #[schema(value_type = Option<String>)]
+    source: Option<SourceName>,
+    /// HTTPS clone address of a new source; without it and `source`, Slipway's own git remote.
+    source_url: Option<String>,
+    /// Directory of `slipway.yaml`; the root if absent.
+    #[serde(default)]
+    path: String,
+    /// `secret://…` holding the credential for fetching and commit status.
+    #[schema(value_type = Option<String>)]
+    credential: Option<SecretReference>,
+    /// How often the heads are compared, in seconds; 300 if absent.
+    poll_interval_s: Option<u32>,
+}
+
+fn view(state: &ServerState, application: &Application, source: &Source) -> ApplicationView {
+    let git_url = match &source.kind {
+        SourceKind::Builtin => state.public_address(&format!("/git/{}.git", application.name)),
+        SourceKind::Https { url } => url.clone(),
+    };
+    ApplicationView {
+        name: application.name.to_string(),
+        source: source.name.to_string(),
+        git_url,
+        path: application.path.clone(),
+        webhook_urls: WebhookUrls::of(state, &source.name),
+        created_at: application.created_at,
+    }
+}
+
+async fn source_of(read: &mut dyn Read, application: &Application) -> Result<Source, ApiError> {
+    let source = read.source_get(application.source_id).await?;
+    source.ok_or_else(|| ApiError::not_found("source of application", &application.name))
+}
+
+/// The applications this token may see.
+#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", responses((status = 200, body = List<ApplicationView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<ApplicationView>>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let mut read = state.records.read().await?;
+    let sources = read.source_list().await?;
+    let mut items = Vec::new();
+    for application in read.application_list().await? {
+        let source = sources.iter().find(|source| source.id == application.source_id);
+        if let Some(source) = source.filter(|_| caller.may(Role::Reader, Some(application.id))) {
+            items.push(view(&state, &application, source));
+        }
+    }
+    Ok(Json(List::whole(items)))
+}
+
+/// One application.
+#[utoipa::path(get, path = "/api/v1/applications/{application}", tag = "applications",
+    params(("application" = String, Path)), responses((status = 200, body = ApplicationView)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<ApplicationName>,
+) -> Result<Json<ApplicationView>, ApiError> {
+    let mut read = state.records.read().await?;
+    let application = caller.application(read.as_mut(), &name, Role::Reader).await?;
+    let source = source_of(read.as_mut(), &application).await?;
+    Ok(Json(view(&state, &application, &source)))
+}
+
+/// Removes an application from sight. Its published versions stay pullable, and making it again
+/// continues its numbers.
+#[utoipa::path(delete, path = "/api/v1/applications/{application}", tag = "applications",
+    params(("application" = String, Path)), responses((status = 204)))]
+pub(crate) async fn delete(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<ApplicationName>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = state.records.begin().await?;
+    let found = tx.application_by_name(&name).await?;
+    let found = found.filter(|application| caller.may(Role::Reader, Some(application.id)));
+    let application = found.ok_or_else(|| ApiError::not_found("application", &name))?;
+    caller.on_server(Role::Admin)?;
+    tx.application_delete(application.id).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes an application and, unless it names an existing one, its source.
+#[utoipa::path(post, path = "/api/v1/applications", tag = "applications", request_body = NewApplication,
+    responses((status = 201, body = CreatedApplication)))]
+pub(crate) async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Body(wanted): Body<NewApplication>,
+) -> Result<(StatusCode, Json<CreatedApplication>), ApiError> {
+    caller.on_server(Role::Admin)?;
+    let path = directory(&wanted.path)?;
+    let mut tx = state.records.begin().await?;
+    if tx.application_by_name(&wanted.name).await?.is_some() {
+        return Err(exists(&wanted.name));
+    }
+    let own_source = wanted.source.is_none();
+    let source = match &wanted.source {
+        Some(name) => {
+            let source = tx.source_by_name(name).await?;
+            source.ok_or_else(|| ApiError::not_found("source", name))?
+        }
+        None => make_source(&state, tx.as_mut(), &wanted).await?,
+    };
+    let application = match tx.application_insert(&wanted.name, source.id, &path).await {
+        Err(RecordsError::Conflict { .. }) => return Err(exists(&wanted.name)),
+        application => application?,
+    };
+    tx.commit().await?;
+    let webhook_secret =
+        if own_source { Some(new_webhook_secret(&state, &source.name, caller.name()).await?) } else { None };
+    let application = view(&state, &application, &source);
+    Ok((StatusCode::CREATED, Json(CreatedApplication { application, webhook_secret })))
+}
+
+fn exists(name: &ApplicationName) -> ApiError {
+    ApiError::conflict("exists_already", format!("application `{name}` exists already"))
+        .hint(format!("`slipway app show {name}` shows it"))
+}
+
+/// The application's own source.
+async fn make_source(
+    state: &ServerState,
+    tx: &mut dyn Write,
+    wanted: &NewApplication,
+) -> Result<Source, ApiError> {
+    let new = new_source(wanted, state.git.options())?;
+    match tx.source_by_name(&new.name).await? {
+        Some(source) => adopt(tx, source, &new).await,
+        None => Ok(tx.source_insert(new).await?),
+    }
+}
+
+/// A source left behind by a deleted application, if it is of the wanted kind.
+async fn adopt(read: &mut dyn Read, source: Source, new: &NewSource) -> Result<Source, ApiError> {
+    let used = !read.applications_of_source(source.id).await?.is_empty();
+    if used || source.kind != new.kind || source.credential != new.credential {
+        let detail = format!("source `{}` exists already and is set up otherwise or in use", source.name);
+        return Err(ApiError::conflict("source_exists", detail)
+            .hint("give `source` to build from it, or choose another application name"));
+    }
+    Ok(source)
+}
+
+fn new_source(wanted: &NewApplication, options: &GitOptions) -> Result<NewSource, ApiError> {
+    let team = wanted.name.team().as_str();
+    let bare = wanted.name.bare().as_str();
+    let name = if team == DEFAULT_TEAM { bare.to_owned() } else { format!("{team}-{bare}") };
+    let name = name.parse().map_err(|_| {
+        ApiError::bad_request("bad_body", format!("name: `{name}` is too long to name its source"))
+            .hint("shorten the team's or the application's name, or give `source`")
+    })?;
+    let kind = match &wanted.source_url {
+        Some(url) => SourceKind::Https { url: clone_address(url, options)? },
+        None => SourceKind::Builtin,
+    };
+    let poll_interval_s = wanted.poll_interval_s.unwrap_or(POLL_INTERVAL_DEFAULT_S);
+    if !POLL_INTERVAL_S.contains(&poll_interval_s) {
+        let detail = format!("poll_interval_s: {poll_interval_s} is not between 30 and 86400");
+        return Err(ApiError::bad_request("bad_body", detail));
+    }
+    Ok(NewSource { name, kind, credential: wanted.credential.clone(), poll_interval_s })
+}
+
+/// A clone address that can be mirrored.
+fn clone_address(text: &str, options: &GitOptions) -> Result<String, ApiError> {
+    let checked = slipway_git::fetch::check_url(text, options);
+    checked.map(|url| url.to_string()).map_err(|fault| {
+        let problem = ApiError::bad_request("bad_source_url", format!("source_url: {}", fault.message));
+        match fault.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    })
+}
+
+/// A directory inside the repository, without slashes at its ends.
+fn directory(text: &str) -> Result<String, ApiError> {
+    let path = text.trim_matches('/');
+    let sound = path.is_empty()
+        || path
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control));
+    if sound && path.len() <= PATH_BYTES_MAX && !path.contains('\\') {
+        return Ok(path.to_owned());
+    }
+    Err(ApiError::bad_request(
+        "bad_body",
+        format!("path: expected a directory inside the repository of at most {PATH_BYTES_MAX} bytes"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_stay_inside_the_repository() {
+        assert_eq!(directory("/deploy/shop/").unwrap(), "deploy/shop");
+        for bad in ["../x", "a//b", "a/./b", "a\\b"] {
+            assert!(directory(bad).is_err(), "{bad}");
+        }
+    }
+}

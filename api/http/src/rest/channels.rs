@@ -1,0 +1,146 @@
+//! Channels: named movable pointers to bundle versions.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_records::{Channel, ChannelMove, Read};
+use slipway_types::id::ApplicationId;
+use slipway_types::name::ChannelName;
+use slipway_types::{ApplicationName, Role, Version};
+use utoipa::{IntoParams, ToSchema};
+
+use super::labels::checked_reason;
+use super::list::List;
+use super::precondition::Precondition;
+use crate::auth::Caller;
+use crate::extract::{Body, Path, Query};
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// A channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChannelView {
+    application: String,
+    name: String,
+    /// The bundle version it names.
+    version: String,
+    moved_at: DateTime<Utc>,
+    moved_by: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelQuery {
+    /// Of this application.
+    #[param(value_type = String)]
+    application: ApplicationName,
+}
+
+/// Where a channel shall point.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelTarget {
+    /// A published bundle version.
+    #[schema(value_type = String)]
+    version: Version,
+    /// The version it must name now; `null`: it must not exist. Unchecked if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    if_current: Precondition<Version>,
+    /// Why; kept in the history.
+    reason: Option<String>,
+}
+
+fn view(channel: Channel, application: &ApplicationName) -> ChannelView {
+    ChannelView {
+        application: application.to_string(),
+        name: channel.name.to_string(),
+        version: channel.version.to_string(),
+        moved_at: channel.moved_at,
+        moved_by: channel.moved_by,
+    }
+}
+
+async fn found(
+    read: &mut dyn Read,
+    application: ApplicationId,
+    name: &ChannelName,
+) -> Result<Channel, ApiError> {
+    read.channel_get(application, name).await?.ok_or_else(|| ApiError::not_found("channel", name))
+}
+
+/// An application's channels.
+#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", params(ChannelQuery),
+    responses((status = 200, body = List<ChannelView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<ChannelQuery>,
+) -> Result<Json<List<ChannelView>>, ApiError> {
+    let mut read = state.records.read().await?;
+    let application = caller.application(read.as_mut(), &query.application, Role::Reader).await?;
+    let channels = read.channel_list(application.id).await?;
+    Ok(Json(List::whole(channels.into_iter().map(|channel| view(channel, &application.name)).collect())))
+}
+
+/// One channel.
+#[utoipa::path(get, path = "/api/v1/channels/{application}/{channel}", tag = "channels",
+    params(("application" = String, Path), ("channel" = String, Path)), responses((status = 200, body = ChannelView)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, name)): Path<(ApplicationName, ChannelName)>,
+) -> Result<Json<ChannelView>, ApiError> {
+    let mut read = state.records.read().await?;
+    let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
+    Ok(Json(view(found(read.as_mut(), application.id, &name).await?, &application.name)))
+}
+
+/// Makes or moves a channel.
+#[utoipa::path(put, path = "/api/v1/channels/{application}/{channel}", tag = "channels",
+    params(("application" = String, Path), ("channel" = String, Path)), request_body = ChannelTarget,
+    responses((status = 200, body = ChannelView)))]
+pub(crate) async fn put(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, name)): Path<(ApplicationName, ChannelName)>,
+    Body(target): Body<ChannelTarget>,
+) -> Result<Json<ChannelView>, ApiError> {
+    let reason = checked_reason(target.reason)?;
+    let mut tx = state.records.begin().await?;
+    let application = caller.application(tx.as_mut(), &application, Role::Developer).await?;
+    let to = tx.version_find(application.id, None, &target.version).await?;
+    let to = to.ok_or_else(|| ApiError::not_found("bundle version", &target.version))?;
+    let current = tx.channel_get(application.id, &name).await?;
+    let names = current.as_ref().map(|channel| &channel.version);
+    if let Precondition::Current(wanted) = &target.if_current
+        && wanted.as_ref() != names
+    {
+        return Err(moved(&name, names));
+    }
+    if let Some(channel) = current.as_ref().filter(|channel| channel.version_id == to.id) {
+        return Ok(Json(view(channel.clone(), &application.name)));
+    }
+    let change = ChannelMove {
+        application_id: application.id,
+        name: name.clone(),
+        from: current.as_ref().map(|channel| channel.version_id),
+        to: to.id,
+        by: caller.name().to_owned(),
+        reason,
+    };
+    if !tx.channel_move(&change).await? {
+        return Err(moved(&name, names));
+    }
+    let channel = found(tx.as_mut(), application.id, &name).await?;
+    tx.commit().await?;
+    Ok(Json(view(channel, &application.name)))
+}
+
+fn moved(name: &ChannelName, current: Option<&Version>) -> ApiError {
+    let current = current.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    ApiError::conflict("channel_moved", format!("channel `{name}` names {current} now"))
+        .hint("look at it again and decide anew")
+}

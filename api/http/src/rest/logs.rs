@@ -1,0 +1,350 @@
+//! Logs by byte offset: in pieces, and as a stream that resumes where it was cut.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::Stream;
+use serde::{Deserialize, Serialize};
+use slipway_records::{Change, Read};
+use slipway_types::id::{BuildId, RunId};
+use slipway_types::{ComponentName, Role};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::run_views::{RunName, find_run};
+use crate::auth::Caller;
+use crate::extract::{Path, Query};
+use crate::problem::{ApiError, chain};
+use crate::state::ServerState;
+
+/// Where the log goes on.
+const NEXT_OFFSET: HeaderName = HeaderName::from_static("slipway-next-offset");
+/// `true` once nothing more will come.
+const COMPLETE: HeaderName = HeaderName::from_static("slipway-log-complete");
+/// Bytes in one answer if nobody says otherwise.
+const LIMIT_DEFAULT: u64 = 1 << 20;
+/// Bytes in one event of a stream.
+const EVENT_BYTES_MAX: u64 = 64 << 10;
+/// Chunks looked up at once.
+const CHUNKS_MAX: u32 = 256;
+
+/// Which piece of the log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PieceQuery {
+    /// First byte; 0 if absent.
+    #[serde(default)]
+    offset: u64,
+    /// Bytes at most; 1 MiB if absent.
+    limit: Option<u64>,
+}
+
+/// Where a stream begins.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    /// First byte; `Last-Event-ID` goes before it.
+    #[serde(default)]
+    offset: u64,
+}
+
+/// One event of a stream; its id is the offset after `text`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogEvent {
+    /// First byte's place in the log.
+    offset: u64,
+    /// Bytes that are not UTF-8 are replaced.
+    text: String,
+}
+
+/// What a log belongs to; it ends with that.
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    Run(RunId),
+    Build(BuildId),
+}
+
+impl Owner {
+    fn log(self) -> Uuid {
+        match self {
+            Self::Run(id) => id.as_uuid(),
+            Self::Build(id) => id.as_uuid(),
+        }
+    }
+
+    /// Whether what it belongs to has ended, so that nothing more is written.
+    async fn ended(self, read: &mut dyn Read) -> Result<bool, ApiError> {
+        Ok(match self {
+            Self::Run(id) => read.run_get(id).await?.is_none_or(|run| run.state.is_terminal()),
+            Self::Build(id) => read.build_get(id).await?.is_none_or(|build| build.state.is_terminal()),
+        })
+    }
+}
+
+async fn owner_of(
+    caller: &Caller,
+    read: &mut dyn Read,
+    run: &RunName,
+    component: Option<&ComponentName>,
+) -> Result<Owner, ApiError> {
+    let (run, _) = find_run(caller, read, run, Role::Reader).await?;
+    let Some(component) = component else { return Ok(Owner::Run(run.id)) };
+    let builds = read.builds_of(run.id).await?;
+    let build = builds.into_iter().find(|build| build.component == *component);
+    build
+        .map(|build| Owner::Build(build.id))
+        .ok_or_else(|| ApiError::not_found("build of component", component))
+}
+
+/// Up to `limit` bytes from `offset` on.
+async fn read_piece(
+    state: &ServerState,
+    read: &mut dyn Read,
+    log: Uuid,
+    offset: u64,
+    limit: u64,
+) -> Result<Vec<u8>, ApiError> {
+    let mut piece = Vec::new();
+    for chunk in read.log_chunks(log, offset, CHUNKS_MAX).await? {
+        let wanted = limit - piece.len() as u64;
+        if wanted == 0 {
+            break;
+        }
+        let bytes: Bytes = state
+            .blobs
+            .get(&chunk.digest, chunk.length)
+            .await
+            .map_err(|error| ApiError::unavailable(&error, "a piece of the log cannot be read"))?;
+        let position = offset + piece.len() as u64;
+        let skip = usize::try_from(position.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
+        let rest = bytes.get(skip..).unwrap_or_default();
+        let take = rest.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        piece.extend_from_slice(&rest[..take]);
+    }
+    Ok(piece)
+}
+
+async fn piece(
+    state: &ServerState,
+    caller: &Caller,
+    run: &RunName,
+    component: Option<&ComponentName>,
+    query: &PieceQuery,
+) -> Result<Response, ApiError> {
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if limit == 0 || limit > state.options.max_log_bytes {
+        let max = state.options.max_log_bytes;
+        return Err(ApiError::bad_request("bad_query", format!("limit: expected 1 to {max} bytes")));
+    }
+    let mut read = state.records.read().await?;
+    let owner = owner_of(caller, read.as_mut(), run, component).await?;
+    // Asked before reading: what ended then has written all it will.
+    let ended = owner.ended(read.as_mut()).await?;
+    let bytes = read_piece(state, read.as_mut(), owner.log(), query.offset, limit).await?;
+    let next = query.offset + bytes.len() as u64;
+    let complete = ended && next >= read.log_size(owner.log()).await?;
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (NEXT_OFFSET, next.to_string()),
+        (COMPLETE, complete.to_string()),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// How many leading bytes end at a character's end, so that no character is cut between events.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let tail = bytes.len().saturating_sub(3);
+    for (place, byte) in bytes.iter().enumerate().skip(tail).rev() {
+        let length = match byte {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            0x80..=0xBF => continue,
+            _ => return bytes.len(),
+        };
+        return if place + length > bytes.len() { place } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+/// Sends the log to `events` until it ends, the client goes or the server stops.
+async fn follow(
+    state: &ServerState,
+    owner: Owner,
+    mut offset: u64,
+    events: &mpsc::Sender<Result<Event, Infallible>>,
+) -> Result<(), ApiError> {
+    let mut changes = state.records.changes().subscribe();
+    loop {
+        let mut read = state.records.read().await?;
+        let ended = owner.ended(read.as_mut()).await?;
+        let bytes = read_piece(state, read.as_mut(), owner.log(), offset, EVENT_BYTES_MAX).await?;
+        drop(read);
+        let length = if ended && (bytes.len() as u64) < EVENT_BYTES_MAX {
+            bytes.len()
+        } else {
+            whole_characters(&bytes)
+        };
+        if length > 0 {
+            let event = LogEvent { offset, text: String::from_utf8_lossy(&bytes[..length]).into_owned() };
+            offset += length as u64;
+            let event = Event::default().event("log").id(offset.to_string()).json_data(event);
+            let event = event.expect("invariant: a log event serialises");
+            if events.send(Ok(event)).await.is_err() {
+                return Ok(());
+            }
+        } else if ended {
+            let end = Event::default().event("end").id(offset.to_string()).data("");
+            // Whoever left early needs no end.
+            drop(events.send(Ok(end)).await);
+            return Ok(());
+        } else {
+            let poll = Duration::from_millis(state.options.stream_poll_ms);
+            tokio::select! {
+                () = state.stopping.cancelled() => return Ok(()),
+                () = events.closed() => return Ok(()),
+                () = wait_for(&mut changes, |change| concerns(change, owner)) => {}
+                () = tokio::time::sleep(poll) => {}
+            }
+        }
+    }
+}
+
+fn concerns(change: Change, owner: Owner) -> bool {
+    match (change, owner) {
+        (Change::Log(log), _) => log == owner.log(),
+        (Change::Run(run), Owner::Run(own)) => run == own,
+        (Change::Build(_, build), Owner::Build(own)) => build == own,
+        _ => false,
+    }
+}
+
+/// Waits for news that `wanted` picks; missed news counts as such.
+pub(crate) async fn wait_for(
+    changes: &mut tokio::sync::broadcast::Receiver<Change>,
+    wanted: impl Fn(Change) -> bool,
+) {
+    use tokio::sync::broadcast::error::RecvError;
+    loop {
+        match changes.recv().await {
+            Ok(change) if !wanted(change) => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return,
+            // No more news: the slow poll of the caller goes on.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+type EventStream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
+
+async fn stream(
+    state: ServerState,
+    caller: &Caller,
+    run: &RunName,
+    component: Option<&ComponentName>,
+    query: &StreamQuery,
+    headers: &HeaderMap,
+) -> Result<EventStream, ApiError> {
+    let mut read = state.records.read().await?;
+    let owner = owner_of(caller, read.as_mut(), run, component).await?;
+    drop(read);
+    let offset = match headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
+        Some(id) => id.parse().map_err(|_| {
+            ApiError::bad_request("bad_header", "Last-Event-ID: expected the id of an event of this stream")
+        })?,
+        None => query.offset,
+    };
+    let (sender, receiver) = mpsc::channel(8);
+    tokio::spawn(async move {
+        if let Err(error) = follow(&state, owner, offset, &sender).await {
+            tracing::warn!(error = %chain(&error), "a log stream was cut");
+        }
+    });
+    Ok(sse(receiver))
+}
+
+/// An event stream that keeps proxies awake.
+pub(crate) fn sse(receiver: mpsc::Receiver<Result<Event, Infallible>>) -> EventStream {
+    fn events<S: Stream<Item = Result<Event, Infallible>>>(stream: S) -> S {
+        stream
+    }
+    Sse::new(events(ReceiverStream::new(receiver))).keep_alive(KeepAlive::default())
+}
+
+/// A piece of the log of a run's planning and packaging. `Slipway-Next-Offset` says where it goes
+/// on, `Slipway-Log-Complete` whether anything more may come.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/log", tag = "runs", params(("run" = String, Path), PieceQuery),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn of_run(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(run): Path<RunName>,
+    Query(query): Query<PieceQuery>,
+) -> Result<Response, ApiError> {
+    piece(&state, &caller, &run, None, &query).await
+}
+
+/// A piece of a build's log. `Slipway-Next-Offset` says where it goes on, `Slipway-Log-Complete`
+/// whether anything more may come.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/builds/{component}/log", tag = "runs",
+    params(("run" = String, Path), ("component" = String, Path), PieceQuery),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn of_build(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((run, component)): Path<(RunName, ComponentName)>,
+    Query(query): Query<PieceQuery>,
+) -> Result<Response, ApiError> {
+    piece(&state, &caller, &run, Some(&component), &query).await
+}
+
+/// A run's log as it grows: events `log`, each with the next offset as its id, then `end`.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/log/stream", tag = "runs", params(("run" = String, Path), StreamQuery),
+    responses((status = 200, body = LogEvent, content_type = "text/event-stream")))]
+pub(crate) async fn stream_of_run(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(run): Path<RunName>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<EventStream, ApiError> {
+    stream(state, &caller, &run, None, &query, &headers).await
+}
+
+/// A build's log as it grows: events `log`, each with the next offset as its id, then `end`.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/builds/{component}/log/stream", tag = "runs",
+    params(("run" = String, Path), ("component" = String, Path), StreamQuery),
+    responses((status = 200, body = LogEvent, content_type = "text/event-stream")))]
+pub(crate) async fn stream_of_build(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((run, component)): Path<(RunName, ComponentName)>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<EventStream, ApiError> {
+    stream(state, &caller, &run, Some(&component), &query, &headers).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_is_cut_between_events() {
+        let text = "a€ü😀".as_bytes();
+        for end in 0..=text.len() {
+            let length = whole_characters(&text[..end]);
+            assert!(std::str::from_utf8(&text[..length]).is_ok(), "{end}");
+            assert!(end - length < 4);
+        }
+        assert_eq!(whole_characters(b"\xff\xff"), 2);
+    }
+}

@@ -1,0 +1,133 @@
+//! The server itself: release, addresses, limits and queue.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use slipway_types::Role;
+use utoipa::ToSchema;
+
+use super::list::{List, PageQuery};
+use crate::auth::Caller;
+use crate::extract::Query;
+use crate::problem::ApiError;
+use crate::state::{ServerState, VERSION};
+
+/// What this server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServerView {
+    version: &'static str,
+    public_url: String,
+    /// Host and port of the built-in registry.
+    registry: String,
+    database: String,
+    /// Who asks.
+    caller: String,
+    limits: LimitsView,
+}
+
+/// Limits of the HTTP side, each with its unit in its name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LimitsView {
+    max_hook_body_bytes: usize,
+    max_api_body_bytes: usize,
+    max_manifest_bytes: usize,
+    max_upload_bytes: u64,
+    max_push_bytes: u64,
+    request_timeout_ms: u64,
+    push_progress_timeout_ms: u64,
+}
+
+/// Jobs of one kind in one state.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DepthView {
+    kind: String,
+    /// `ready`, `leased` or `dead`.
+    state: String,
+    count: u64,
+    /// Of ready ones that are due: since when the oldest waits.
+    oldest_due: Option<DateTime<Utc>>,
+}
+
+/// A job that was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadJobView {
+    id: String,
+    kind: &'static str,
+    #[schema(value_type = Object)]
+    payload: serde_json::Value,
+    attempt: u32,
+    losses: u32,
+    last_error: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// Release, addresses and limits.
+#[utoipa::path(get, path = "/api/v1/server", tag = "server", responses((status = 200, body = ServerView)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<ServerView>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let options = &state.options;
+    Ok(Json(ServerView {
+        version: VERSION,
+        public_url: state.public_address(""),
+        registry: state.registry_host(),
+        database: state.records.describe(),
+        caller: caller.name().to_owned(),
+        limits: LimitsView {
+            max_hook_body_bytes: options.max_hook_body_bytes,
+            max_api_body_bytes: options.max_api_body_bytes,
+            max_manifest_bytes: options.max_manifest_bytes,
+            max_upload_bytes: options.max_upload_bytes,
+            max_push_bytes: options.max_push_bytes,
+            request_timeout_ms: options.request_timeout_ms,
+            push_progress_timeout_ms: options.push_progress_timeout_ms,
+        },
+    }))
+}
+
+/// How many jobs wait, run or were given up, by kind.
+#[utoipa::path(get, path = "/api/v1/queue", tag = "server", responses((status = 200, body = List<DepthView>)))]
+pub(crate) async fn queue(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<DepthView>>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let depths = state.records.queue().depth().await?;
+    let view = |depth: slipway_records::QueueDepth| DepthView {
+        kind: depth.kind,
+        state: depth.state,
+        count: depth.count,
+        oldest_due: depth.oldest_due,
+    };
+    Ok(Json(List::whole(depths.into_iter().map(view).collect())))
+}
+
+/// Jobs that were given up, newest first.
+#[utoipa::path(get, path = "/api/v1/queue/dead", tag = "server", params(PageQuery),
+    responses((status = 200, body = List<DeadJobView>)))]
+pub(crate) async fn dead_jobs(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<DeadJobView>>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let page = query.page()?;
+    let jobs = state.records.queue().dead(page.clone()).await?;
+    let mut rows = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let view = DeadJobView {
+            id: job.id.to_string(),
+            kind: job.payload.kind(),
+            payload: serde_json::to_value(&job.payload).map_err(|error| ApiError::internal(&error))?,
+            attempt: job.attempt,
+            losses: job.losses,
+            last_error: job.last_error,
+            created_at: job.created_at,
+        };
+        rows.push((job.id.as_uuid(), view));
+    }
+    Ok(Json(List::page(&page, rows)))
+}

@@ -1,0 +1,158 @@
+//! Access tokens.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use slipway_records::{NewToken, TokenRow};
+use slipway_types::{ApplicationName, Role};
+use utoipa::ToSchema;
+
+use super::list::List;
+use super::run_views::names_of;
+use crate::auth::Caller;
+use crate::extract::{Body, Path};
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// The longest name, in characters.
+const NAME_CHARS_MAX: usize = 60;
+/// The longest life, in seconds: ten years.
+const EXPIRES_IN_MAX_S: u32 = 10 * 366 * 86_400;
+
+/// A token without its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenView {
+    id: String,
+    /// Shown as the actor of what it does.
+    name: String,
+    /// `reader`, `developer` or `admin`.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+    /// The one application it is limited to.
+    application: Option<String>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    /// To the minute.
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A token just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CreatedToken {
+    #[serde(flatten)]
+    row: TokenView,
+    /// The token itself. Shown this once.
+    token: String,
+}
+
+/// A token to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTokenBody {
+    name: String,
+    /// `reader`, `developer` or `admin`.
+    #[schema(value_type = String)]
+    role: Role,
+    /// The one application to limit it to.
+    #[schema(value_type = Option<String>)]
+    application: Option<ApplicationName>,
+    /// Seconds until it ends; never if absent.
+    expires_in_s: Option<u32>,
+}
+
+fn view(row: TokenRow, application: Option<String>) -> TokenView {
+    TokenView {
+        id: row.id.to_string(),
+        name: row.name,
+        role: row.role,
+        application,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+        revoked_at: row.revoked_at,
+    }
+}
+
+/// All tokens that people made.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses((status = 200, body = List<TokenView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<TokenView>>, ApiError> {
+    caller.on_server(Role::Admin)?;
+    let mut read = state.records.read().await?;
+    let rows = read.token_list().await?;
+    let names = names_of(read.as_mut(), rows.iter().filter_map(|row| row.application_id)).await?;
+    let name = |row: &TokenRow| row.application_id.and_then(|id| names.get(&id).cloned());
+    let items = rows.into_iter().map(|row| {
+        let application = name(&row);
+        view(row, application)
+    });
+    Ok(Json(List::whole(items.collect())))
+}
+
+/// Makes a token.
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = NewTokenBody,
+    responses((status = 201, body = CreatedToken)))]
+pub(crate) async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Body(wanted): Body<NewTokenBody>,
+) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
+    caller.on_server(Role::Admin)?;
+    let sound = |name: &str| {
+        !name.trim().is_empty()
+            && name.chars().count() <= NAME_CHARS_MAX
+            && !name.chars().any(|c| c.is_control() || c == '/')
+    };
+    if !sound(&wanted.name) {
+        let detail = format!("name: expected 1 to {NAME_CHARS_MAX} printable characters without `/`");
+        return Err(ApiError::bad_request("bad_body", detail));
+    }
+    if wanted.expires_in_s.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX_S).contains(&seconds)) {
+        let detail = format!("expires_in_s: expected 1 to {EXPIRES_IN_MAX_S}");
+        return Err(ApiError::bad_request("bad_body", detail));
+    }
+    let mut read = state.records.read().await?;
+    let application = match &wanted.application {
+        Some(name) => Some(caller.application(read.as_mut(), name, Role::Admin).await?),
+        None => None,
+    };
+    drop(read);
+    let expires_at = wanted.expires_in_s.map(|seconds| Utc::now() + TimeDelta::seconds(i64::from(seconds)));
+    let id = application.as_ref().map(|application| application.id);
+    let (plain, hash) = slipway_secrets::new_token();
+    let role = Some(wanted.role);
+    let new = NewToken { name: wanted.name, hash, role, application_id: id, grants: Vec::new(), expires_at };
+    let mut tx = state.records.begin().await?;
+    let row = tx.token_insert(new).await?;
+    tx.commit().await?;
+    let token = plain.expose_secret().to_owned();
+    let name = application.map(|application| application.name.to_string());
+    Ok((StatusCode::CREATED, Json(CreatedToken { row: view(row, name), token })))
+}
+
+/// Revokes a token, by its id or its name.
+#[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens", params(("token" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn revoke(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    caller.on_server(Role::Admin)?;
+    let mut tx = state.records.begin().await?;
+    let rows = tx.token_list().await?;
+    let named =
+        |row: &&TokenRow| row.id.to_string() == name || (row.name == name && row.revoked_at.is_none());
+    let row = rows.iter().find(named);
+    let not_found = || ApiError::not_found("token", name.chars().take(NAME_CHARS_MAX).collect::<String>());
+    let id = row.ok_or_else(not_found)?.id;
+    tx.token_revoke(id, Utc::now()).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,10 @@
+//! The whole router over SQLite and local blobs.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
+
+mod access;
+mod git;
+mod hooks;
+mod logs;
+mod registry;
+mod rest;
+mod server;

@@ -1,0 +1,191 @@
+//! A server in a temporary directory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use slipway_git::{GitOptions, GitStore};
+use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
+use slipway_objects::{Blobs, BlobsOptions};
+use slipway_oci::builtin::BuiltinRegistry;
+use slipway_records::port::{PlanView, Planning, SourceCheck, SourceFinding};
+use slipway_records::{Application, NewToken, Records, Source};
+use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
+use slipway_secrets::{SecretOptions, Secrets};
+use slipway_types::access::RepositoryGrant;
+use slipway_types::id::ApplicationId;
+use slipway_types::{CommitId, Fault, Role};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) blobs: Blobs,
+    pub(crate) stopping: CancellationToken,
+    /// An admin's token.
+    pub(crate) admin: String,
+    pub(crate) directory: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+
+    /// A problem with that status and code.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["request_id"].is_string(), "{problem}");
+        problem
+    }
+}
+
+struct NoPlanning;
+
+#[async_trait]
+impl Planning for NoPlanning {
+    async fn plan(&self, _: &Application, _: &CommitId) -> Result<PlanView, Fault> {
+        Err(Fault::permanent("no_slipway_yaml", "there is no slipway.yaml").hint("write one"))
+    }
+}
+
+#[async_trait]
+impl SourceCheck for NoPlanning {
+    async fn check(&self, source: &Source, _: &[Application]) -> Vec<SourceFinding> {
+        vec![SourceFinding { check: "address", ok: true, detail: source.name.to_string() }]
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut HttpOptions)) -> Self {
+        let directory = TempDir::new().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let records = SqliteRecords::open(&at("slipway.db"), SqliteOptions::default()).await.unwrap();
+        let records: Arc<dyn Records> = Arc::new(records);
+        let url = format!("file://{}", at("objects").display());
+        let blobs = Blobs::open(BlobsOptions::new(url, at("spool"))).await.unwrap();
+        let git = GitStore::open(at("git"), blobs.clone(), records.clone(), GitOptions::default());
+        let key_file = at("secret.key");
+        let secrets = SecretOptions { key_file, ..SecretOptions::default() };
+        let stopping = CancellationToken::new();
+        let mut options = HttpOptions { start_wait_ms: 100, stream_poll_ms: 50, ..HttpOptions::default() };
+        options.public_url = "https://slipway.example".parse().unwrap();
+        change(&mut options);
+        let parts = ServerParts {
+            git: git.await.unwrap(),
+            registry: BuiltinRegistry::new(records.clone(), blobs.clone()),
+            secrets: Secrets::new(records.clone(), secrets).unwrap(),
+            planning: Arc::new(NoPlanning),
+            source_check: Arc::new(NoPlanning),
+            metrics: Arc::new(Metrics::default()),
+            stopping: stopping.clone(),
+            options,
+            records: records.clone(),
+            blobs: blobs.clone(),
+        };
+        let router = router(ServerState::new(parts));
+        let mut server = Self { router, records, blobs, stopping, admin: String::new(), directory };
+        server.admin = server.token("root", Some(Role::Admin), None, vec![]).await;
+        server
+    }
+
+    pub(crate) async fn token(
+        &self,
+        name: &str,
+        role: Option<Role>,
+        application_id: Option<ApplicationId>,
+        grants: Vec<RepositoryGrant>,
+    ) -> String {
+        let (plain, hash) = slipway_secrets::new_token();
+        let mut tx = self.records.begin().await.unwrap();
+        let name = name.to_owned();
+        tx.token_insert(NewToken { name, hash, role, application_id, grants, expires_at: None })
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        plain.expose_secret().to_owned()
+    }
+
+    /// A token limited to one application.
+    pub(crate) async fn token_for(&self, application: &str, role: Role) -> String {
+        let id = self.application_id(application).await;
+        self.token(&format!("{role} of {application}").replace('/', "-"), Some(role), Some(id), vec![]).await
+    }
+
+    pub(crate) async fn application_id(&self, name: &str) -> ApplicationId {
+        let mut read = self.records.read().await.unwrap();
+        read.application_by_name(&name.parse().unwrap()).await.unwrap().unwrap().id
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A call with a token and perhaps a JSON body.
+    pub(crate) async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(&self.admin, Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(&self.admin, Method::POST, path, Some(body)).await
+    }
+
+    /// Makes an application with Slipway's own git remote; gives what the call answered.
+    pub(crate) async fn application(&self, name: &str) -> Value {
+        self.post("/api/v1/applications", serde_json::json!({"name": name})).await.is(201).json()
+    }
+}
