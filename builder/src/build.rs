@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use slipway_git::GitStore;
 use slipway_objects::Blobs;
+use slipway_records::fault_point;
 use slipway_records::job::JobPayload;
 use slipway_records::plan::{ComponentPlan, ImagePlan};
 use slipway_records::{
@@ -91,6 +92,7 @@ impl Handler for BuildHandler {
         if waiting && !self.start(&mut work.build).await? {
             return Ok(());
         }
+        fault_point::reach("build.started");
         let outcome = self.attempt(&work, &image, context).await;
         self.settle(work, outcome, job, context).await
     }
@@ -150,8 +152,12 @@ impl BuildHandler {
                 built_at: Utc::now(),
             };
             tx.result_put(&result).await?;
+            fault_point::reach("build.before_commit");
         }
         tx.commit().await?;
+        if matches!(build.state, BuildState::Pushed { .. }) {
+            fault_point::reach("build.committed");
+        }
         self.records.changes().send(Change::Build(build.run_id, build.id));
         Ok(true)
     }
@@ -264,7 +270,7 @@ impl BuildHandler {
         context: &JobContext,
     ) -> Result<(), JobError> {
         let Work { run, .. } = work;
-        if context.cancelled.is_cancelled() && !matches!(outcome, Ok(_)) {
+        if context.cancelled.is_cancelled() && outcome.is_err() {
             // The server stops: the build stays `building` and the next worker goes on with it.
             return Err(JobError::Stopped);
         }

@@ -122,7 +122,7 @@ impl PackageHandler {
         }
         let draft = Draft { run, application, version, blobs: &self.blobs };
         Ok(match Release::of(&run.git_ref) {
-            Release::Component(..) => draft.component_only(members).await?,
+            Release::Component(..) => draft.component_only(members),
             _ => draft.bundle(members).await?,
         })
     }

@@ -118,8 +118,8 @@ struct NewBundle {
 
 impl Draft<'_> {
     /// Publishes packages without a bundle.
-    pub(crate) async fn component_only(self, members: Vec<Member>) -> Result<Publication, Fault> {
-        Ok(self.publication(members, None))
+    pub(crate) fn component_only(self, members: Vec<Member>) -> Publication {
+        self.publication(members, None)
     }
 
     /// Writes the bundle of all members.

@@ -138,7 +138,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Serve(args) => crate::serve::run(args).await,
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Login(args) => login::run(args, &global).await,
-        Command::Validate(args) => validate::validate(args, &global).await,
+        Command::Validate(args) => validate::validate(args, &global),
         Command::Plan(args) => validate::plan(args, &global).await,
         Command::App(command) => app::run(command, &global).await,
         Command::Source(command) => source::run(command, &global).await,

@@ -1,9 +1,5 @@
 //! What people and scripts see: data on standard output, talk on standard error.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this module is where the command line speaks"
-)]
+#![expect(clippy::print_stderr, reason = "this module is where the command line speaks")]
 
 use std::io::{IsTerminal, Write as _};
 

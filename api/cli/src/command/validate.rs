@@ -33,7 +33,7 @@ pub(crate) struct PlanArgs {
     local: bool,
 }
 
-pub(crate) async fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
+pub(crate) fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
     let tree = WorkTree::find(&args.path)?;
     match tree.validate()? {
         Ok(manifest) => {
