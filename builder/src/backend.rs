@@ -1,6 +1,7 @@
 //! Image back-ends: what turns a planned build into an image that the registry confirms.
 
 pub mod assemble;
+pub mod docker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -38,6 +38,9 @@ impl Default for BuildOptions {
     }
 }
 
+/// How long a back-end may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
 /// Does `build` jobs.
 pub struct BuildHandler {
     /// The records.
@@ -176,14 +179,7 @@ impl BuildHandler {
             id.as_uuid(),
             self.options.max_log_bytes,
         );
-        let cancelled = context.cancelled.child_token();
-        let limit = self.options.build_timeout;
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(limit, self.make(work, image, &log, cancelled.clone())) => outcome
-                .unwrap_or_else(|_| Err(BuildError::TimedOut(format!(
-                    "the build took longer than build_timeout_ms = {}", limit.as_millis())))),
-            () = self.until_cancelled(id, &cancelled) => Err(BuildError::Cancelled),
-        };
+        let outcome = self.make_in_time(work, image, context, &log).await;
         match &outcome {
             Ok(image) => log.line(format!("pushed {}@{}", image.repository, image.digest)).await,
             Err(BuildError::Failed(fault)) => log.line(format!("error: {fault}")).await,
@@ -193,6 +189,34 @@ impl BuildHandler {
         drop(log);
         log_task.close().await;
         outcome
+    }
+
+    /// Makes the image unless a deadline passes or the build is cancelled; then it is stopped.
+    async fn make_in_time(
+        &self,
+        work: &Work,
+        image: &ImagePlan,
+        context: &JobContext,
+        log: &LogWriter,
+    ) -> Result<BuiltImage, BuildError> {
+        let cancelled = context.cancelled.child_token();
+        let make = self.make(work, image, log, cancelled.clone());
+        tokio::pin!(make);
+        let limit = self.options.build_timeout;
+        let why = tokio::select! {
+            outcome = &mut make => return outcome,
+            () = tokio::time::sleep(limit) => {
+                let limit = limit.as_millis();
+                BuildError::TimedOut(format!("the build took longer than build_timeout_ms = {limit}"))
+            }
+            () = self.until_cancelled(work.build.id, &cancelled) => BuildError::Cancelled,
+        };
+        cancelled.cancel();
+        // The back-end returns once nothing of the build runs any more.
+        if tokio::time::timeout(STOP_WITHIN, make).await.is_err() {
+            log.line("the back-end did not stop in time; what it left is swept later").await;
+        }
+        Err(why)
     }
 
     async fn make(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use slipway_git::{CommitInfo, GitStore, Notify, Wanted};
+use slipway_records::fault_point;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{
@@ -160,7 +161,9 @@ impl DeliverHandler {
         if !tx.delivery_settle(delivery.id, &state).await? {
             return Ok(());
         }
+        fault_point::reach("deliver.before_commit");
         tx.commit().await?;
+        fault_point::reach("deliver.committed");
         for run in runs {
             self.records.changes().send(Change::Run(run));
         }

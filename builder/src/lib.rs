@@ -4,6 +4,7 @@ pub mod advance;
 pub mod assemble;
 pub mod backend;
 pub mod build;
+pub mod collect;
 pub mod dockerfile;
 pub mod fingerprint;
 pub mod intake;

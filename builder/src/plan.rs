@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use slipway_buildkits::{ContextListing, Kits, ReadError, Verb};
+use slipway_buildkits::{ContextListing, Kits, ReadError, Verb, VerbName};
 use slipway_git::{EntryKind, Snapshot, TreeEntry};
 use slipway_records::plan::{BuildPlan, ComponentPlan, PackedFile};
 use slipway_types::{ApplicationName, ComponentName, Fault, ImageReference, Platform};
@@ -151,12 +151,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn draft(&self) -> Result<Draft, Vec<Problem>> {
-        let context = self.context().map_err(|problem| vec![problem])?;
-        let files = self.files(&context).map_err(|problem| vec![problem])?;
-        self.check_hazards(&context)?;
         let kit = Kits::builtin()
             .get(&self.component.kit.value)
             .ok_or_else(|| vec![self.manifest.problem(&self.component.kit, "the kit does not exist")])?;
+        let context = self.context().map_err(|problem| vec![problem])?;
+        let mut files = Vec::new();
+        if kit.description().verbs.iter().any(|verb| *verb != VerbName::ImagePin) {
+            files = self.files(&context).map_err(|problem| vec![problem])?;
+            self.check_hazards(&context)?;
+        }
         let listing = GitListing::new(self.snapshot, &context, &files);
         let declaration = self.manifest.declaration(self.component);
         let verbs = kit

@@ -1,10 +1,13 @@
 //! The `plan` and `cancel` jobs, and planning without running.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::Utc;
 use serde_json::json;
+use slipway_records::fault_point;
 use slipway_records::job::JobPayload;
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_planning, run_move};
 use slipway_records::plan::{ComponentPlan, ImagePlan};
@@ -29,6 +32,29 @@ pub struct PlanHandler {
     pub planner: Planner,
     /// What follows.
     pub advance: Advance,
+    /// The disk that builds fill.
+    pub disk: Disk,
+}
+
+/// A disk that must not fill up.
+#[derive(Clone)]
+pub struct Disk {
+    /// How many bytes are free now.
+    pub free_bytes: fn(&Path) -> io::Result<u64>,
+    /// A directory on it.
+    pub path: PathBuf,
+    /// Below so much free space no run begins.
+    pub min_free_bytes: u64,
+}
+
+impl Disk {
+    /// Why no run may begin, if none may.
+    fn shortage(&self) -> Option<String> {
+        let free = (self.free_bytes)(&self.path).ok()?;
+        (free < self.min_free_bytes).then(|| {
+            format!("waits for disk space: {free} bytes are free, min_free_bytes is {}", self.min_free_bytes)
+        })
+    }
 }
 
 /// What a run's ref and commit ask for.
@@ -51,6 +77,7 @@ impl Handler for PlanHandler {
                 if !self.store(&mut run, RunEvent::Plan).await? {
                     return Ok(());
                 }
+                fault_point::reach("plan.begun");
             }
             RunState::Planning => {}
             RunState::Building | RunState::Cancelling { .. } => return self.advance.run(run.id).await,
@@ -93,8 +120,9 @@ impl PlanHandler {
 
     async fn wait_for_turn(&self, run: &mut Run) -> Result<(), JobError> {
         let live = self.records.read().await?.runs_live(run.application_id).await?;
-        let Some(other) = ahead_in_planning(run, &live) else { return Ok(()) };
-        let why = format!("waits for run #{} of the same commit", other.number);
+        let ahead = ahead_in_planning(run, &live)
+            .map(|other| format!("waits for run #{} of the same commit", other.number));
+        let Some(why) = ahead.or_else(|| self.disk.shortage()) else { return Ok(()) };
         let event = RunEvent::Wait(why.clone());
         if run.state.reason().as_ref() != Some(&why) {
             self.store(run, event).await?;
@@ -166,7 +194,9 @@ impl PlanHandler {
         if run_move(tx.as_mut(), &mut run, RunEvent::Planned).await? != Moved::Stored {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }
+        fault_point::reach("plan.before_commit");
         tx.commit().await?;
+        fault_point::reach("plan.committed");
         self.records.changes().send(Change::Run(run.id));
         self.advance.run(run.id).await
     }

@@ -1,4 +1,4 @@
-//! The `sweep` job: heads that no delivery named get one, so that a missed webhook or a process
+//! The `sweep` job: heads that have no run get a delivery, so that a missed webhook or a process
 //! killed at the wrong moment loses nothing.
 
 use std::sync::Arc;
@@ -7,13 +7,19 @@ use async_trait::async_trait;
 use chrono::Utc;
 use slipway_git::{Credential, GitStore, Notify, Wanted};
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Handler, Job, JobContext, JobError, NewDelivery, Origin, Records, Source, SourceKind};
+use slipway_records::{
+    Application, Handler, Job, JobContext, JobError, NewDelivery, Origin, Page, Records, RefRow, RunFilter,
+    Source, SourceKind,
+};
 use slipway_secrets::Secrets;
-use slipway_types::Fault;
 use slipway_types::state::DeliveryState;
+use slipway_types::{Class, Fault};
 
 /// Who made what the sweep found.
 pub const SWEEP_ACTOR: &str = "sweep";
+
+/// How many of a source's newest deliveries are looked through for what became of a head.
+const LATEST_MAX: u32 = 100;
 
 /// Does `sweep` jobs.
 pub struct SweepHandler {
@@ -56,16 +62,27 @@ impl SweepHandler {
         self.git.fetch(source.id, url, credential.as_ref(), &Wanted::All, &Notify::None).await.map(drop)
     }
 
-    /// Heads without a delivery get one. The check and the insertion are one transaction, so that a
-    /// push under way is not doubled.
+    /// Heads that some application has no run for get a delivery. That one named them before is not
+    /// enough: it may have failed while the forge was away, or come before the forge showed the commit.
     async fn deliver_missed(&self, source: &Source) -> Result<(), JobError> {
-        let heads = self.records.read().await?.git_refs(source.id).await?;
+        let mut read = self.records.read().await?;
+        let heads = read.git_refs(source.id).await?;
+        let applications = read.applications_of_source(source.id).await?;
+        let latest = read.delivery_list(source.id, Page::first(LATEST_MAX)).await?;
+        drop(read);
+        let is_in_hand = |head: &RefRow| {
+            let of_head = latest.iter().filter(|delivery| {
+                delivery.git_ref.as_ref() == Some(&head.name)
+                    && delivery.commit.as_ref() == Some(&head.commit)
+            });
+            of_head.map(|delivery| &delivery.state).any(|state| match state {
+                DeliveryState::Received => true,
+                DeliveryState::Failed { fault } => fault.class != Class::Transient,
+                DeliveryState::Planned { .. } | DeliveryState::Ignored { .. } => false,
+            })
+        };
         for head in heads {
-            if self.records.read().await?.delivery_names(source.id, &head.name, &head.commit).await? {
-                continue;
-            }
-            let mut tx = self.records.begin().await?;
-            if tx.delivery_names(source.id, &head.name, &head.commit).await? {
+            if is_in_hand(&head) || self.is_served(&applications, &head).await? {
                 continue;
             }
             let delivery = NewDelivery {
@@ -79,11 +96,29 @@ impl SweepHandler {
                 fresh: false,
                 state: DeliveryState::Received,
             };
+            let mut tx = self.records.begin().await?;
             let delivery = tx.delivery_insert(delivery).await?.into_inner();
             tx.job_enqueue(NewJob::new(JobPayload::Deliver { delivery: delivery.id }, None)).await?;
             tx.commit().await?;
         }
         Ok(())
+    }
+
+    /// Whether every application has a run of the head.
+    async fn is_served(&self, applications: &[Application], head: &RefRow) -> Result<bool, JobError> {
+        let mut read = self.records.read().await?;
+        for application in applications {
+            let filter = RunFilter {
+                application: Some(application.id),
+                git_ref: Some(head.name.clone()),
+                commit: Some(head.commit.clone()),
+                states: Vec::new(),
+            };
+            if read.run_list(&filter, Page::first(1)).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use slipway_git::GitStore;
 use slipway_objects::Blobs;
 use slipway_records::detail::{BundleDetail, BundleMember};
+use slipway_records::fault_point;
 use slipway_records::job::JobPayload;
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_packaging, run_move};
 use slipway_records::plan::ComponentPlan;
@@ -71,7 +72,11 @@ impl Handler for PackageHandler {
             () = context.cancelled.cancelled() => return Err(JobError::Stopped),
         };
         match publication {
-            Ok(publication) => self.publish(run.id, publication?).await,
+            Ok(publication) => {
+                let publication = publication?;
+                fault_point::reach("package.written");
+                self.publish(run.id, publication).await
+            }
             Err(_) => {
                 let which = format!("packaging took longer than package_timeout_ms = {}", limit.as_millis());
                 self.end(run.id, RunEvent::TimeOut(Step::Package, which)).await
@@ -183,6 +188,7 @@ impl PackageHandler {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }
         tx.commit().await?;
+        fault_point::reach("package.numbered");
         Ok(number)
     }
 
@@ -252,7 +258,9 @@ impl PackageHandler {
         if run_move(tx.as_mut(), &mut run, event).await? != Moved::Stored {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }
+        fault_point::reach("package.before_commit");
         tx.commit().await?;
+        fault_point::reach("package.committed");
         self.records.changes().send(Change::Run(run.id));
         Ok(())
     }

@@ -2,4 +2,5 @@
 
 pub mod conformance;
 pub mod deadline;
+pub mod server;
 pub mod services;

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub registry: Registry,
     pub secrets: Secrets,
     pub packages: Packages,
+    pub gc: Gc,
     pub log: Log,
 }
 
@@ -39,7 +40,7 @@ sections! {
         listen: String, public_url: String, data: PathBuf, tls_certificate: PathBuf, tls_key: PathBuf,
         roles: Vec<Role>, stop_timeout_ms: u64,
     }
-    Database { url: String, password: String }
+    Database { url: String, password: String, max_connections: u32 }
     Storage {
         url: String, s3_endpoint: String, s3_region: String, s3_access_key: String, s3_secret_key: String,
         s3_path_style: bool, s3_allow_http: bool, spool_dir: PathBuf, max_spool_bytes: u64, min_free_bytes: u64,
@@ -47,11 +48,12 @@ sections! {
     Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
     Build {
         max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
-        max_reuse_age_days: u32, max_base_age_hours: u32,
+        max_reuse_age_days: u32, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
     }
     Registry { allow_private_hosts: Vec<String> }
-    Secrets { file_roots: Vec<PathBuf> }
+    Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { keep_branch_days: u32 }
+    Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
 }
 

@@ -14,6 +14,7 @@ use crate::output::say;
 mod admin_token;
 mod instance;
 mod listen;
+mod observe;
 mod parts;
 mod timers;
 

@@ -11,6 +11,7 @@ use slipway_git::{EntryKind, Snapshot};
 use slipway_objects::{Blob, Blobs, BlockingSpool};
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{ImageSource, Images};
+use slipway_records::fault_point;
 use slipway_records::plan::BuildPlan;
 use slipway_types::media_type::{OCI_INDEX, OCI_MANIFEST};
 use slipway_types::state::{BuiltImage, PlatformManifest};
@@ -202,6 +203,7 @@ impl AssembleBackend {
         let size = manifest.len() as u64;
         let digest =
             self.target.images.push_manifest(&to, manifest, OCI_MANIFEST).await.map_err(Fault::from)?;
+        fault_point::reach("build.manifest_pushed");
         Ok(PlatformManifest { platform: platform.clone(), digest, size, media_type: OCI_MANIFEST.to_owned() })
     }
 }
@@ -342,6 +344,7 @@ impl LayerWriter for BlobWriter {
             return Err(io::Error::other("a layer was not stored as it was written"));
         }
         self.runtime.block_on(self.blobs.put_spooled(spooled)).map_err(io::Error::other)?;
+        fault_point::reach("build.layer_stored");
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use slipway_buildkits::suggestion::did_you_mean;
 use slipway_buildkits::yaml::{Node, Value};
-use slipway_buildkits::{Kit, Kits, path as tree_path};
+use slipway_buildkits::{Kit, Kits, VerbName, path as tree_path};
 use slipway_types::name::ComponentName;
 
 use super::decode::{Decoder, join, join_pointer, shown};
@@ -49,12 +49,15 @@ impl<'k> Workspace<'k> {
     }
 
     fn component(&self, decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Component> {
-        let fields = decoder.fields(node, path, &KNOWN, &["name", "kit", "context"])?;
+        let required: &[&str] =
+            if self.reads_no_files(node) { &["name", "kit"] } else { &["name", "kit", "context"] };
+        let fields = decoder.fields(node, path, &KNOWN, required)?;
         let name = fields.get("name").and_then(|(node, path)| decoder.parsed::<ComponentName>(node, &path));
         let kit = fields.get("kit").and_then(|(node, path)| self.kit(decoder, node, &path));
-        let context = fields
-            .get("context")
-            .and_then(|(node, path)| located(decoder, node, &path, RepositoryPath::resolve));
+        let context = match fields.get("context") {
+            Some((node, path)) => located(decoder, node, &path, RepositoryPath::resolve),
+            None => Self::own_directory(decoder, node, path),
+        };
         let with = decoder.optional_mapping(&fields, "with");
         if let (Some((kit, _)), Some(with)) = (&kit, &with) {
             check_with(decoder, *kit, with);
@@ -78,6 +81,18 @@ impl<'k> Workspace<'k> {
             secrets: secrets.unwrap_or_default(),
             workload,
         })
+    }
+
+    /// Whether the component's kit only names an image, so that it may do without a context.
+    fn reads_no_files(&self, node: &Node) -> bool {
+        let kit = node.get("kit").and_then(Node::text).and_then(|name| self.kits.get(name));
+        kit.is_some_and(|kit| kit.description().verbs.iter().all(|verb| *verb == VerbName::ImagePin))
+    }
+
+    /// Where a component without `context` lies: in the file's own directory.
+    fn own_directory(decoder: &Decoder<'_>, node: &Node, path: &str) -> Option<Positioned<RepositoryPath>> {
+        let value = RepositoryPath::resolve(tree_path::parent(decoder.file()), ".").ok()?;
+        Some(Positioned { value, at: node.at, path: join(path, "context") })
     }
 
     fn kit(

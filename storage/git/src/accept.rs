@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use slipway_records::fault_point;
 use slipway_records::{JobPayload, NewDelivery, NewJob, Origin, RefMove, RefRow, Write};
 use slipway_types::id::{DeliveryId, SourceId};
 use slipway_types::state::DeliveryState;
@@ -57,7 +58,9 @@ impl GitStore {
             return Ok(Decision::default());
         }
         let source = proposal.source;
+        fault_point::reach("receive.quarantined");
         let packs = self.store_packs(quarantine).await?;
+        fault_point::reach("receive.pack_stored");
         let decision = self.move_refs(proposal, &packs).await?;
         if !decision.moved.is_empty() {
             let packs = packs.into_iter().map(|pack| (pack.path, pack.digest)).collect();
@@ -65,6 +68,7 @@ impl GitStore {
             if let Err(error) = self.adopt(source, packs).await {
                 tracing::warn!(%source, %error, "cannot update the git cache after a push");
             }
+            fault_point::reach("receive.adopted");
         }
         Ok(decision)
     }
@@ -97,7 +101,9 @@ impl GitStore {
             let in_the_way = conflicts(&rows, &moved, self.options().max_refs);
             if in_the_way.is_empty() {
                 let moved = deliver(write.as_mut(), &proposal, moved).await?;
+                fault_point::reach("receive.before_commit");
                 write.commit().await?;
+                fault_point::reach("receive.committed");
                 return Ok(Decision { moved, refused });
             }
             drop(write);

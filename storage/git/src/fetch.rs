@@ -19,7 +19,7 @@ use crate::error::GitError;
 use crate::quarantine::Quarantine;
 use address::CheckedAddress;
 
-pub use address::check_url;
+pub use address::{check_url, resolve};
 pub use credential::Credential;
 
 /// How often a fetch starts over because the forge's refs moved under it.

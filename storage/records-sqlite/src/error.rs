@@ -9,6 +9,8 @@ const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
 /// Growing the index of the write-ahead log failed: in practice a full disk.
 const IO_SHM_SIZE: u32 = 4874;
+/// A trigger refused: the blob is being removed and must be stored again.
+const CONSTRAINT_TRIGGER: u32 = 1811;
 
 /// A text stored in a row that is no value of its type in this release.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +24,9 @@ pub(crate) fn failed(error: sqlx::Error) -> RecordsError {
             let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
             match (code, code & 0xff) {
                 (IO_SHM_SIZE, _) | (_, FULL) => RecordsError::NoSpace(error.into()),
-                (_, BUSY | LOCKED | IO | CANNOT_OPEN) => RecordsError::Unavailable(error.into()),
+                (CONSTRAINT_TRIGGER, _) | (_, BUSY | LOCKED | IO | CANNOT_OPEN) => {
+                    RecordsError::Unavailable(error.into())
+                }
                 _ => RecordsError::Refused(error.into()),
             }
         }

@@ -17,6 +17,7 @@ mod run;
 mod secret;
 mod session;
 mod token;
+mod upkeep;
 mod value;
 
 pub use records::{SqliteOptions, SqliteRecords};

@@ -14,6 +14,7 @@ pub mod build;
 pub mod change;
 pub mod delivery;
 pub mod detail;
+pub mod fault_point;
 pub mod git;
 pub mod job;
 pub mod log;
@@ -26,6 +27,7 @@ pub mod registry;
 pub mod run;
 pub mod secret;
 pub mod token;
+pub mod upkeep;
 pub mod worker;
 
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
@@ -43,6 +45,7 @@ pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
+pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
 /// Why the records did not do what was asked.
@@ -144,6 +147,7 @@ pub trait Read:
     + ReadRuns
     + ReadSecrets
     + ReadTokens
+    + ReadUpkeep
     + Send
 {
 }
@@ -162,6 +166,7 @@ pub trait Write:
     + WriteRuns
     + WriteSecrets
     + WriteTokens
+    + WriteUpkeep
 {
     /// Puts a job into the queue. A ready job with the same dedupe key is adopted instead; its due
     /// time becomes the earlier of the two.

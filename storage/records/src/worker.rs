@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Job, LOSSES_MAX};
-use crate::{Change, Records, RecordsError};
+use crate::{Change, Records, RecordsError, fault_point};
 
 /// Times of the worker.
 #[derive(Debug, Clone, Copy)]
@@ -243,7 +243,11 @@ impl Worker {
     ) -> Result<(), RecordsError> {
         let queue = self.records.queue();
         match outcome {
-            Ok(()) => drop(queue.complete(job.id, job.token).await?),
+            Ok(()) => {
+                fault_point::reach("job.handled");
+                queue.complete(job.id, job.token).await?;
+                fault_point::reach("job.completed");
+            }
             Err(JobError::Wait { why, delay }) => {
                 queue.give_back(job.id, job.token, delay, &why, false).await?;
             }

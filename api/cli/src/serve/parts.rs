@@ -9,15 +9,17 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use chrono::TimeDelta;
 use slipway_builder::advance::Advance;
-use slipway_builder::backend::Backends;
 use slipway_builder::backend::assemble::AssembleBackend;
+use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
+use slipway_builder::backend::{Backends, ImageBackend};
 use slipway_builder::build::{BuildHandler, BuildOptions};
+use slipway_builder::collect::{CollectHandler, CollectOptions, free_bytes};
 use slipway_builder::intake::DeliverHandler;
 use slipway_builder::pin::Pin;
 use slipway_builder::planner::Planner;
-use slipway_builder::planning::{CancelHandler, PlanHandler};
+use slipway_builder::planning::{CancelHandler, Disk, PlanHandler};
 use slipway_builder::source_check::SourceChecker;
-use slipway_builder::status::StatusHandler;
+use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
 use slipway_builder::target::{INTERNAL_HOST, ImageTarget};
 use slipway_git::{GitOptions, GitStore};
@@ -28,7 +30,7 @@ use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::client::{ClientOptions, Registries};
 use slipway_oci::source::Images;
 use slipway_packager::{PackageHandler, PackageOptions};
-use slipway_records::{Lane, Records, Worker};
+use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::id::InstanceId;
@@ -36,7 +38,7 @@ use slipway_types::secret::SecretReference;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{DataDirectory, or_below, timers};
+use super::{DataDirectory, observe, or_below, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -52,6 +54,8 @@ pub(crate) struct Parts {
     target: Arc<ImageTarget>,
     planner: Planner,
     backends: Backends,
+    docker: Option<Arc<DockerBackend>>,
+    metrics: Arc<Metrics>,
     state: ServerState,
 }
 
@@ -78,7 +82,7 @@ impl Parts {
         let registries = Registries::new(client_options(config), BTreeMap::new(), blobs.clone())?;
         let images = Images::new(registry.clone(), registries);
         let target = Arc::new(ImageTarget { images: images.clone() });
-        let backends = Backends(vec![Arc::new(AssembleBackend {
+        let mut backends: Vec<Arc<dyn ImageBackend>> = vec![Arc::new(AssembleBackend {
             blobs: blobs.clone(),
             images: images.clone(),
             target: Arc::clone(&target),
@@ -87,7 +91,12 @@ impl Parts {
                 ..Default::default()
             },
             cache: None,
-        })]);
+        })];
+        let docker = docker_options(config, directory).map(|options| {
+            Arc::new(DockerBackend::connect(options, blobs.clone(), images.clone(), Arc::clone(&target)))
+        });
+        backends.extend(docker.clone().map(|docker| docker as Arc<dyn ImageBackend>));
+        let backends = Backends(backends);
         let planner = Planner {
             records: Arc::clone(&records),
             git: git.clone(),
@@ -97,6 +106,7 @@ impl Parts {
         };
         let checker =
             SourceChecker { git: git.clone(), secrets: secrets.clone(), records: Arc::clone(&records) };
+        let metrics = Arc::new(Metrics::default());
         let state = ServerState::new(ServerParts {
             records: Arc::clone(&records),
             blobs: blobs.clone(),
@@ -105,11 +115,11 @@ impl Parts {
             secrets: secrets.clone(),
             planning: Arc::new(planner.clone()),
             source_check: Arc::new(checker),
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
         });
-        Ok(Self { records, blobs, git, secrets, images, target, planner, backends, state })
+        Ok(Self { records, blobs, git, secrets, images, target, planner, backends, docker, metrics, state })
     }
 
     /// What this instance answers.
@@ -126,8 +136,8 @@ impl Parts {
     ) -> impl Future<Output = ()> + Send + use<> {
         let name = directory.name();
         let owner = format!("{name}/{}", InstanceId::new());
-        let lanes = self.lanes(config);
-        let (records, blobs) = (Arc::clone(&self.records), self.blobs.clone());
+        let lanes = self.lanes(config, directory);
+        let (records, blobs, metrics, docker) = (self.records, self.blobs, self.metrics, self.docker);
         async move {
             match records.queue().release(&format!("{name}/")).await {
                 Ok(0) => {}
@@ -140,40 +150,69 @@ impl Parts {
             if let Err(error) = timers::resume(records.as_ref()).await {
                 tracing::warn!(%error, "cannot look for unfinished runs");
             }
+            if let Some(docker) = docker {
+                // Without an engine there is nothing to sweep.
+                tokio::spawn(async move { drop(docker.sweep().await) });
+            }
             let worker = Worker::new(Arc::clone(&records), owner, Default::default());
-            tokio::join!(worker.run(lanes, stop.clone()), timers::run(records, stop));
+            tokio::join!(
+                worker.run(lanes, stop.clone()),
+                timers::run(Arc::clone(&records), stop.clone()),
+                observe::run(records, metrics, stop),
+            );
         }
     }
 
-    fn lanes(&self, config: &Config) -> Vec<Lane> {
-        if !config.has(Role::Builder) {
-            return Vec::new();
+    fn lanes(&self, config: &Config, directory: &DataDirectory) -> Vec<Lane> {
+        let mut lanes = Vec::new();
+        if config.has(Role::Builder) {
+            lanes.extend(self.pipeline(config, directory));
         }
+        if config.has(Role::Gc) {
+            lanes.push(Lane {
+                name: "upkeep",
+                handlers: vec![("collect", Arc::new(self.collect(config)))],
+                slots: 1,
+            });
+        }
+        lanes
+    }
+
+    fn pipeline(&self, config: &Config, directory: &DataDirectory) -> Vec<Lane> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let builds = if config.build.max_builds == 0 { cores } else { config.build.max_builds };
+        let runs: Vec<(&'static str, Arc<dyn Handler>)> = vec![
+            ("plan", Arc::new(self.plan(config, directory))),
+            ("package", Arc::new(self.package())),
+            ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
+        ];
         vec![
             Lane { name: "intake", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
-            Lane {
-                name: "runs",
-                handlers: vec![
-                    ("plan", Arc::new(self.plan(config))),
-                    ("package", Arc::new(self.package())),
-                    ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
-                ],
-                slots: cores.max(2),
-            },
+            Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
                 name: "builds",
                 handlers: vec![("build", Arc::new(self.image_builds(config)))],
                 slots: builds,
             },
             Lane { name: "sweeps", handlers: vec![("sweep", Arc::new(self.sweep()))], slots: 2 },
-            Lane {
-                name: "feedback",
-                handlers: vec![("status", Arc::new(StatusHandler { records: Arc::clone(&self.records) }))],
-                slots: 2,
-            },
+            Lane { name: "feedback", handlers: vec![("status", Arc::new(self.status(config)))], slots: 2 },
         ]
+    }
+
+    fn status(&self, config: &Config) -> StatusHandler {
+        let options = StatusOptions { git: self.git.options().clone(), ..StatusOptions::default() };
+        StatusHandler::new(Arc::clone(&self.records), self.secrets.clone(), config.public_url(), options)
+    }
+
+    fn collect(&self, config: &Config) -> CollectHandler {
+        let options = CollectOptions {
+            keep_log_days: config.gc.keep_log_days,
+            keep_branch_days: config.packages.keep_branch_days,
+            gc_grace_hours: config.gc.grace_hours,
+            dry_run: config.gc.dry_run,
+            ..CollectOptions::default()
+        };
+        CollectHandler::new(Arc::clone(&self.records), self.blobs.clone(), options)
     }
 
     fn advance(&self, config: &Config) -> Advance {
@@ -200,11 +239,16 @@ impl Parts {
         }
     }
 
-    fn plan(&self, config: &Config) -> PlanHandler {
+    fn plan(&self, config: &Config, directory: &DataDirectory) -> PlanHandler {
         PlanHandler {
             records: Arc::clone(&self.records),
             planner: self.planner.clone(),
             advance: self.advance(config),
+            disk: Disk {
+                free_bytes,
+                path: directory.path().to_owned(),
+                min_free_bytes: config.storage.min_free_bytes,
+            },
         }
     }
 
@@ -244,9 +288,29 @@ async fn open_records(config: &Config, data: &Path) -> Result<Arc<dyn Records>> 
     Ok(Arc::new(records))
 }
 
+/// Where and how Dockerfiles that run commands are built, unless that is switched off.
+fn docker_options(config: &Config, directory: &DataDirectory) -> Option<DockerOptions> {
+    let build = &config.build;
+    let from_env = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let host = if build.docker_host.is_empty() { from_env() } else { Some(build.docker_host.clone()) };
+    if host.as_deref() == Some("none") {
+        return None;
+    }
+    let defaults = DockerOptions::default();
+    Some(DockerOptions {
+        host: host.unwrap_or_else(|| defaults.host.clone()),
+        owner: directory.name().to_string(),
+        idle_timeout_ms: build.docker_idle_timeout_ms,
+        total_timeout_ms: build.build_timeout_ms,
+        max_context_bytes: build.max_context_bytes,
+        cache_keep_bytes: build.docker_cache_keep_bytes,
+        ..defaults
+    })
+}
+
 fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
     let options = SecretOptions {
-        key_file: data.join("secret.key"),
+        key_file: or_below(&config.secrets.key_file, data, "secret.key"),
         file_roots: config.secrets.file_roots.clone(),
         ..SecretOptions::default()
     };

@@ -51,16 +51,15 @@ pub fn check_url(text: &str, options: &GitOptions) -> Result<Url, Fault> {
     Ok(url)
 }
 
-/// Checks a clone address and every address its host has.
-pub(super) async fn check(text: &str, options: &GitOptions) -> Result<CheckedAddress, Fault> {
-    let url = check_url(text, options)?;
-    let port = url.port_or_known_default().unwrap_or(443);
+/// The addresses of a URL's host, each of them checked: whoever connects must use these.
+pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fault> {
     let name = match url.host() {
-        Some(Host::Ipv4(ip)) => return literal(url, IpAddr::V4(ip), options),
-        Some(Host::Ipv6(ip)) => return literal(url, IpAddr::V6(ip), options),
+        Some(Host::Ipv4(ip)) => return literal(IpAddr::V4(ip), options),
+        Some(Host::Ipv6(ip)) => return literal(IpAddr::V6(ip), options),
         Some(Host::Domain(name)) => name.to_owned(),
         None => return Err(Fault::permanent("address_refused", "the clone address names no host")),
     };
+    let port = url.port_or_known_default().unwrap_or(443);
     let addresses: Vec<IpAddr> = tokio::net::lookup_host((name.as_str(), port))
         .await
         .map_err(|_| unresolved(&name))?
@@ -72,17 +71,27 @@ pub(super) async fn check(text: &str, options: &GitOptions) -> Result<CheckedAdd
     for address in &addresses {
         permit(&name, *address, options)?;
     }
+    Ok(addresses)
+}
+
+/// Checks a clone address and every address its host has.
+pub(super) async fn check(text: &str, options: &GitOptions) -> Result<CheckedAddress, Fault> {
+    let url = check_url(text, options)?;
+    let addresses = resolve(&url, options).await?;
+    let Some(Host::Domain(name)) = url.host() else { return Ok(CheckedAddress { url, pinned: None }) };
+    let port = url.port_or_known_default().unwrap_or(443);
     let shown = addresses.iter().map(|address| match address {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     });
     let shown: Vec<String> = shown.collect();
-    Ok(CheckedAddress { url, pinned: Some(format!("{name}:{port}:{}", shown.join(","))) })
+    let pinned = Some(format!("{name}:{port}:{}", shown.join(",")));
+    Ok(CheckedAddress { url, pinned })
 }
 
-fn literal(url: Url, ip: IpAddr, options: &GitOptions) -> Result<CheckedAddress, Fault> {
+fn literal(ip: IpAddr, options: &GitOptions) -> Result<Vec<IpAddr>, Fault> {
     permit(&ip.to_string(), ip, options)?;
-    Ok(CheckedAddress { url, pinned: None })
+    Ok(vec![ip])
 }
 
 fn unresolved(name: &str) -> Fault {

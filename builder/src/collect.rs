@@ -1,0 +1,216 @@
+//! The `collect` job: removing what nothing needs any more, a bounded piece at a time.
+//!
+//! Rows go first, each with its conditions checked again in the transaction that removes it; bytes
+//! go after a time of grace, in the steps of [`slipway_records::upkeep`]. Any step may be killed and
+//! repeated.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use slipway_objects::{BlobError, Blobs};
+use slipway_records::job::JobPayload;
+use slipway_records::{Handler, Job, JobContext, JobError, Records};
+use slipway_types::Fault;
+use tokio_util::sync::CancellationToken;
+
+mod blobs;
+mod disk;
+mod repository;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use disk::free_bytes;
+
+/// What is kept how long, and how much is done at once.
+#[derive(Debug, Clone)]
+pub struct CollectOptions {
+    /// Logs of runs and builds are kept so many days.
+    pub keep_log_days: u32,
+    /// Versions of a deleted branch, and images that no version names, are kept so many days.
+    pub keep_branch_days: u32,
+    /// Done jobs are kept so many hours.
+    pub keep_done_job_hours: u32,
+    /// Expired tokens of builds are kept so many hours.
+    pub keep_build_token_hours: u32,
+    /// Files of earlier boots in the spool are kept so many hours.
+    pub keep_spool_hours: u32,
+    /// Blobs that nothing refers to are kept so many hours, counted from when that was first seen.
+    pub gc_grace_hours: u32,
+    /// How many hours lie between two looks at all stored blobs.
+    pub scan_interval_hours: u32,
+    /// A removed blob that was stored again may be referred to after so many minutes.
+    pub min_condemned_minutes: u32,
+    /// A removed blob may be referred to after so many minutes: longer than any push or build takes
+    /// between finding a blob stored and publishing a reference to it.
+    pub max_condemned_minutes: u32,
+    /// Rows looked at and removed in one transaction.
+    pub page_rows: u32,
+    /// Pages of each kind in one pass; a pass that was not enough is followed by another soon.
+    pub max_pages: u32,
+    /// The largest manifest that is read, in bytes.
+    pub max_manifest_bytes: u64,
+    /// Only say what would be removed.
+    pub dry_run: bool,
+}
+
+impl Default for CollectOptions {
+    fn default() -> Self {
+        Self {
+            keep_log_days: 90,
+            keep_branch_days: 30,
+            keep_done_job_hours: 24,
+            keep_build_token_hours: 24,
+            keep_spool_hours: 24,
+            gc_grace_hours: 24,
+            scan_interval_hours: 6,
+            min_condemned_minutes: 5,
+            max_condemned_minutes: 60,
+            page_rows: 100,
+            max_pages: 20,
+            max_manifest_bytes: 16 << 20,
+            dry_run: false,
+        }
+    }
+}
+
+impl CollectOptions {
+    fn hours(hours: u32) -> TimeDelta {
+        TimeDelta::hours(i64::from(hours))
+    }
+
+    fn days(days: u32) -> TimeDelta {
+        TimeDelta::days(i64::from(days))
+    }
+}
+
+/// What a pass removed, or would have removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Spool files of earlier boots.
+    pub spool_files: u64,
+    /// Done jobs.
+    pub jobs: u64,
+    /// Expired tokens of builds.
+    pub build_tokens: u64,
+    /// Logs.
+    pub logs: u64,
+    /// Versions of bundles and packages.
+    pub versions: u64,
+    /// Manifests taken out of a repository.
+    pub manifests: u64,
+    /// Blobs taken out of a repository.
+    pub links: u64,
+    /// Blobs whose bytes were removed.
+    pub blobs: u64,
+    /// Whether there was more than one pass may do.
+    pub unfinished: bool,
+    /// Removed blobs that may not be referred to yet.
+    pub condemned: u64,
+}
+
+/// Does `collect` jobs.
+pub struct CollectHandler {
+    /// The records.
+    pub records: Arc<dyn Records>,
+    /// The stored bytes.
+    pub blobs: Blobs,
+    /// What is kept how long.
+    pub options: CollectOptions,
+    /// When all stored blobs were last looked at by this process.
+    scanned_at: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// One pass.
+struct Pass<'a> {
+    records: &'a dyn Records,
+    blobs: &'a Blobs,
+    options: &'a CollectOptions,
+    now: DateTime<Utc>,
+    stop: &'a CancellationToken,
+    collected: Collected,
+}
+
+impl Pass<'_> {
+    /// Asked between two transactions.
+    fn go_on(&self) -> Result<(), JobError> {
+        if self.stop.is_cancelled() { Err(JobError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// How soon a pass that did not get through is followed by the next.
+const NEXT_PASS: Duration = Duration::from_secs(5);
+/// How often blobs just removed are looked after.
+const WATCH_EVERY: Duration = Duration::from_mins(1);
+
+impl CollectHandler {
+    /// Upkeep of these records and blobs.
+    pub fn new(records: Arc<dyn Records>, blobs: Blobs, options: CollectOptions) -> Self {
+        Self { records, blobs, options, scanned_at: Mutex::new(None) }
+    }
+
+    /// One pass, at the time `now`.
+    pub async fn collect(&self, now: DateTime<Utc>, stop: &CancellationToken) -> Result<Collected, JobError> {
+        let mut pass = Pass {
+            records: self.records.as_ref(),
+            blobs: &self.blobs,
+            options: &self.options,
+            now,
+            stop,
+            collected: Collected::default(),
+        };
+        pass.expire_rows().await?;
+        pass.expire_repositories().await?;
+        pass.settle_condemned().await?;
+        if self.scan_is_due(now) {
+            pass.note_unreferenced().await?;
+            *self.scanned_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+        pass.remove_unreferenced().await?;
+        Ok(pass.collected)
+    }
+
+    fn scan_is_due(&self, now: DateTime<Utc>) -> bool {
+        let last = *self.scanned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| now - last >= CollectOptions::hours(self.options.scan_interval_hours))
+    }
+}
+
+#[async_trait]
+impl Handler for CollectHandler {
+    async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
+        if job.payload != JobPayload::Collect {
+            return Ok(());
+        }
+        let collected = self.collect(Utc::now(), &context.cancelled).await?;
+        if collected != Collected::default() {
+            tracing::info!(?collected, dry_run = self.options.dry_run, "upkeep");
+        }
+        if self.options.dry_run {
+            return Ok(());
+        }
+        if collected.unfinished {
+            let why = "more is to be removed than one pass does".to_owned();
+            return Err(JobError::Wait { why, delay: NEXT_PASS });
+        }
+        if collected.condemned > 0 {
+            let why = format!("{} blobs were removed a moment ago and are watched", collected.condemned);
+            return Err(JobError::Wait { why, delay: WATCH_EVERY });
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, _job: &Job, _fault: Fault) -> Result<(), JobError> {
+        // The next one by the clock goes on.
+        Ok(())
+    }
+}
+
+/// What the object store's failure means to a pass: later passes try again.
+fn blobs_fault(error: &BlobError) -> Fault {
+    let text = slipway_records::worker::chain(error);
+    tracing::warn!(error = %text, "upkeep cannot use the object store");
+    Fault::transient("object_store", error.to_string())
+}

@@ -1,0 +1,87 @@
+//! Named points between the effects of the pipeline at which a test may hold the process, to kill it
+//! exactly there. Outside of tests nothing is armed and passing a point costs one load.
+//!
+//! `SLIPWAY_TEST_STOP_AT=POINT:N` holds the thread that comes to POINT for the Nth time, once the
+//! point's name is in the file `SLIPWAY_TEST_STOP_MARKER`.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Every point, in the order in which a push comes to them.
+pub const POINTS: [&str; 21] = [
+    "receive.quarantined",
+    "receive.pack_stored",
+    "receive.before_commit",
+    "receive.committed",
+    "receive.adopted",
+    "deliver.before_commit",
+    "deliver.committed",
+    "plan.begun",
+    "plan.before_commit",
+    "plan.committed",
+    "build.started",
+    "build.layer_stored",
+    "build.manifest_pushed",
+    "build.before_commit",
+    "build.committed",
+    "package.numbered",
+    "package.written",
+    "package.before_commit",
+    "package.committed",
+    "job.handled",
+    "job.completed",
+];
+
+struct Armed {
+    point: String,
+    left: AtomicU32,
+    marker: PathBuf,
+}
+
+impl Armed {
+    fn from_env() -> Option<Self> {
+        let stop_at = std::env::var("SLIPWAY_TEST_STOP_AT").ok()?;
+        let marker = std::env::var_os("SLIPWAY_TEST_STOP_MARKER")?.into();
+        let (point, count) = stop_at.split_once(':')?;
+        let left = AtomicU32::new(count.parse().ok()?);
+        Some(Self { point: point.to_owned(), left, marker })
+    }
+
+    fn is_due(&self, point: &str) -> bool {
+        self.point == point && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// Never returns: whoever armed the point kills the process.
+    fn hold(&self) {
+        drop(std::fs::write(&self.marker, &self.point));
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Tells that the process has come to `point`, one of [`POINTS`].
+pub fn reach(point: &'static str) {
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+    debug_assert!(POINTS.contains(&point), "{point} is not listed");
+    if let Some(armed) = ARMED.get_or_init(Armed::from_env)
+        && armed.is_due(point)
+    {
+        armed.hold();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_point_is_due_and_only_at_its_count() {
+        let armed = Armed { point: "plan.begun".into(), left: AtomicU32::new(2), marker: PathBuf::new() };
+        assert!(!armed.is_due("plan.begun"));
+        assert!(!armed.is_due("plan.committed"));
+        assert!(armed.is_due("plan.begun"));
+        assert!(!armed.is_due("plan.begun"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Removing what nothing needs any more, a bounded piece at a time.
+//!
+//! Every removal checks its conditions again inside its own transaction, so a list of candidates may
+//! be as old as it likes, and every step may be killed and repeated.
+//!
+//! Bytes go last. A blob that nothing refers to is noted ([`WriteUpkeep::blobs_note`]); if that stays
+//! so for the time of grace it is condemned ([`WriteUpkeep::blob_condemn`]), from when on a
+//! transaction that would refer to it fails with [`RecordsError::Unavailable`]; then its bytes are
+//! deleted and that is noted too. Whoever had found the bytes before they went thus cannot publish a
+//! reference to nothing: it stores the bytes again, and the blob is released
+//! ([`WriteUpkeep::blob_release`]) once they are seen, or when no such writer can be left.
+//!
+//! [`RecordsError::Unavailable`]: crate::RecordsError::Unavailable
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_types::Digest;
+use slipway_types::id::{ApplicationId, VersionId};
+
+use crate::Result;
+use crate::package::PackageVersion;
+
+/// A condemned blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CondemnedBlob {
+    /// Which.
+    pub digest: Digest,
+    /// Since when nobody may refer to it.
+    pub since: DateTime<Utc>,
+    /// Whether its bytes were deleted since.
+    pub removed: bool,
+}
+
+/// A row of a repository that nothing needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryContent {
+    /// The repository.
+    pub repository: String,
+    /// The manifest or blob in it.
+    pub digest: Digest,
+}
+
+/// Looking for what nothing needs.
+#[async_trait]
+pub trait ReadUpkeep {
+    /// Every application there ever was, hidden ones too, in order of identity, those after `after`.
+    async fn upkeep_applications(
+        &mut self,
+        after: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<ApplicationId>>;
+    /// Versions of branches that were deleted before `gone_before` and that may go: no label of
+    /// people's, never named by a channel, no other version with or of their digest, not the
+    /// application's newest bundle, and no run of the application under way. Bundles first.
+    async fn versions_expired(
+        &mut self,
+        application: ApplicationId,
+        gone_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<PackageVersion>>;
+    /// Manifests whose contents were not noted yet. While there is one, no manifest and no blob expires.
+    async fn manifests_unread(&mut self, limit: u32) -> Result<Vec<Digest>>;
+    /// Manifests in an application's own repositories, pushed before `pushed_before`, that no tag, no
+    /// version, no manifest of the repository names and that say nothing about another one there.
+    async fn manifests_expired(
+        &mut self,
+        application: ApplicationId,
+        pushed_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryContent>>;
+    /// Blobs in an application's own repositories, last put there before `linked_before`, that no
+    /// manifest of the repository names.
+    async fn links_expired(
+        &mut self,
+        application: ApplicationId,
+        linked_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryContent>>;
+    /// Those of `digests` that something refers to: a repository, a pack, a log, a version.
+    async fn blobs_referenced(&mut self, digests: &[Digest]) -> Result<Vec<Digest>>;
+    /// Blobs noted before `noted_before` and not condemned yet, oldest first.
+    async fn blobs_unreferenced(&mut self, noted_before: DateTime<Utc>, limit: u32) -> Result<Vec<Digest>>;
+    /// Condemned blobs in order of digest, those after `after`.
+    async fn blobs_condemned(&mut self, after: Option<&Digest>, limit: u32) -> Result<Vec<CondemnedBlob>>;
+}
+
+/// Removing what nothing needs.
+#[async_trait]
+pub trait WriteUpkeep {
+    /// Removes a version with its tags, labels and label history if it is still among
+    /// [`ReadUpkeep::versions_expired`]; `false` otherwise. Its number stays taken for ever.
+    async fn version_remove(&mut self, id: VersionId, gone_before: DateTime<Utc>) -> Result<bool>;
+    /// Notes everything that the bytes of a manifest name: children, configuration, layers.
+    async fn manifest_note(&mut self, digest: &Digest, children: &[Digest]) -> Result<()>;
+    /// Takes a manifest out of its repository if it is still among [`ReadUpkeep::manifests_expired`].
+    async fn manifest_expire(
+        &mut self,
+        application: ApplicationId,
+        content: &RepositoryContent,
+        pushed_before: DateTime<Utc>,
+    ) -> Result<bool>;
+    /// Takes a blob out of its repository if it is still among [`ReadUpkeep::links_expired`].
+    async fn link_expire(
+        &mut self,
+        application: ApplicationId,
+        content: &RepositoryContent,
+        linked_before: DateTime<Utc>,
+    ) -> Result<bool>;
+    /// Removes whole logs whose run or build began before `before`, at most `limit` of them; returns
+    /// how many.
+    async fn logs_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
+    /// Removes tokens of builds that expired before `before`, at most `limit`; returns how many.
+    async fn build_tokens_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
+    /// Notes that nothing refers to these blobs as of `at`. Of those that something refers to, and of
+    /// those noted before, nothing changes.
+    async fn blobs_note(&mut self, digests: &[Digest], at: DateTime<Utc>) -> Result<()>;
+    /// Condemns a blob if it was noted before `noted_before` and nothing refers to it; `false`
+    /// otherwise. A blob that something refers to is not noted any more.
+    async fn blob_condemn(
+        &mut self,
+        digest: &Digest,
+        noted_before: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<bool>;
+    /// Notes that the bytes of a condemned blob were deleted.
+    async fn blob_removed(&mut self, digest: &Digest, at: DateTime<Utc>) -> Result<()>;
+    /// Ends a condemnation: the digest may be referred to again.
+    async fn blob_release(&mut self, digest: &Digest) -> Result<()>;
+}
