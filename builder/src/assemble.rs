@@ -5,7 +5,7 @@
 //! differ). Layers are written against an index of the base's merged tree: directories that exist
 //! are not written again, links are followed inside the root. Everything blocks.
 //!
-//! # Recipe 1
+//! # Recipe 2
 //!
 //! One layer for each COPY, ADD and WORKDIR that changes the tree. Entries are sorted by the bytes
 //! of their paths; times are 1980-01-01T00:00:00Z; ustar, with pax records only for what its fields
@@ -15,6 +15,7 @@
 
 mod archive;
 mod base;
+mod block_cache;
 pub(crate) mod blocks;
 mod config;
 mod configure;
@@ -42,13 +43,14 @@ use slipway_types::{Digest, media_type};
 use crate::dockerfile::{BaseKey, Dockerfile, Parameters};
 
 pub use base::{BaseImage, BaseLayer, InvalidBase};
+pub use block_cache::DiskBlockCache;
 pub use blocks::BlockCache;
 pub use config::{ContainerConfig, HealthConfig, History, ImageConfig, RootFs};
 pub use context::{ContextEntry, ContextFiles, ContextKind, DirectoryContext, EmptyContext};
 pub use error::AssembleError;
 
 /// Raised when the same input gives other bytes than before. Part of every image fingerprint.
-pub const RECIPE: u32 = 1;
+pub const RECIPE: u32 = 2;
 
 /// Where new layers go.
 pub trait LayerSink: Send + Sync {

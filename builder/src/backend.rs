@@ -11,10 +11,12 @@ use slipway_git::GitStore;
 use slipway_records::plan::BuildPlan;
 use slipway_records::{Build, Source};
 use slipway_types::state::BuiltImage;
-use slipway_types::{CommitId, ComponentName, Fault};
+use slipway_types::{CommitId, ComponentName, Fault, Platform};
 use tokio_util::sync::CancellationToken;
 
+use crate::dockerfile::Parameters;
 use crate::log::LogWriter;
+use crate::target::ImageTarget;
 
 /// What a Dockerfile asks of a back-end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Requirements {
     pub run: Option<usize>,
     /// Line and name of the first thing that only BuildKit has.
     pub buildkit: Option<(usize, String)>,
+    /// Line and name of the first thing that Docker's classic builder lacks, though others have it.
+    pub beyond_classic: Option<(usize, String)>,
     /// Whether the build mounts secrets.
     pub secrets: bool,
     /// More than one platform, or one that is not the server's own.
@@ -53,6 +57,31 @@ pub struct ImageBuild<'a> {
     pub log: &'a LogWriter,
     /// Fires when the build is to stop.
     pub cancelled: CancellationToken,
+}
+
+impl ImageBuild<'_> {
+    /// The parameters of its Dockerfile: `${NAME.image}` is filled in.
+    pub(crate) fn parameters(
+        &self,
+        platform: &Platform,
+        build_platform: &Platform,
+        target: &ImageTarget,
+    ) -> Parameters {
+        let mut build_args = self.plan.args.clone();
+        for (name, images) in self.needs {
+            let Some(image) = images.first() else { continue };
+            let reference = target.reference(&image.repository, Some(image.digest)).to_string();
+            for value in build_args.values_mut() {
+                *value = value.replace(&format!("${{{name}.image}}"), &reference);
+            }
+        }
+        Parameters {
+            build_args,
+            platform: platform.clone(),
+            build_platform: build_platform.clone(),
+            target: self.plan.target.clone(),
+        }
+    }
 }
 
 /// Why a back-end gave no image.

@@ -327,6 +327,8 @@ impl Reader<'_> {
             requirements.run = requirements.run.or(found.needs_run.map(|run| run.line));
             requirements.buildkit =
                 requirements.buildkit.or(found.needs_buildkit.map(|needed| (needed.line, needed.what)));
+            requirements.beyond_classic =
+                requirements.beyond_classic.or(found.beyond_classic.map(|needed| (needed.line, needed.what)));
             for base in dockerfile.base_references(&parameters).map_err(invalid)? {
                 if self.is_need(&base.key.text) {
                     continue;

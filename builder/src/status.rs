@@ -13,7 +13,9 @@ use secrecy::SecretString;
 use slipway_git::GitOptions;
 use slipway_records::job::JobPayload;
 use slipway_records::run::RunFilter;
-use slipway_records::{Application, Handler, Job, JobContext, JobError, Page, Records, Run, Source, SourceKind};
+use slipway_records::{
+    Application, Handler, Job, JobContext, JobError, Page, Records, Run, Source, SourceKind,
+};
 use slipway_secrets::Secrets;
 use slipway_types::id::SourceId;
 use slipway_types::{Class, Fault};
@@ -121,7 +123,8 @@ impl StatusHandler {
     }
 
     async fn token(&self, source: &Source) -> Result<Token, Fault> {
-        let reference = source.credential.as_ref().expect("invariant: only sources with a credential get here");
+        let reference =
+            source.credential.as_ref().expect("invariant: only sources with a credential get here");
         let value: SecretString = self.secrets.resolve(reference).await?.value;
         Ok(Token::parse(&value))
     }

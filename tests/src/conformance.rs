@@ -17,6 +17,7 @@ pub mod runs;
 pub mod secrets;
 pub mod tokens;
 pub mod transactions;
+pub mod upkeep;
 
 /// One test per promise. `$make` is an `async fn` that gives `(Arc<dyn Records>, guard)`: fresh, empty
 /// records that live until the guard is dropped.
@@ -89,8 +90,8 @@ macro_rules! conformance {
                 a_heartbeat_keeps_the_lease
                 a_buried_job_is_dead_and_shown
                 dead_jobs_are_paged_newest_first
-                released_jobs_are_ready_without_loss
                 released_jobs_with_one_key_are_one
+                one_key_is_never_leased_twice
                 applications_take_turns
                 older_jobs_of_an_application_go_first
                 the_depth_counts_by_kind_and_state
@@ -136,6 +137,19 @@ macro_rules! conformance {
                 news_of_runs_comes_after_commit_only
                 writers_wait_for_their_turn
                 the_records_answer_and_describe_themselves
+            ]
+            upkeep [
+                versions_of_deleted_branches_may_go
+                a_removed_version_is_never_published_again
+                versions_that_people_chose_stay
+                packages_stay_while_a_bundle_has_them
+                what_nothing_names_leaves_its_repository
+                a_removed_version_leaves_its_tags_and_its_manifest_can_go
+                old_logs_go_whole
+                expired_tokens_of_builds_go
+                everything_that_refers_to_a_blob_holds_it
+                a_condemned_blob_cannot_be_referred_to_until_released
+                a_blob_referred_to_again_waits_anew
             ]
         }
     };

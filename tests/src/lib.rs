@@ -2,5 +2,6 @@
 
 pub mod conformance;
 pub mod deadline;
+pub mod forge;
 pub mod server;
 pub mod services;

@@ -23,9 +23,9 @@ pub use app::{App, packages};
 pub use cli::CliOutput;
 pub use git::{GitRepository, Pushed};
 pub use http::Answer;
+pub use process::{Finished, run_within, tool_output};
 pub use sample::{SHOP_YAML, shop};
 pub use stub_registry::StubRegistry;
-pub use process::{Finished, run_within, tool_output};
 
 /// How long a server may take until it is ready, or until it has stopped.
 const START_WITHIN: Duration = Duration::from_mins(1);

@@ -61,14 +61,14 @@ fn mistakes_are_told_with_line_and_column() {
     let repository = shop();
     repository.symlink("../../outside", "link");
     let samples = [
-        ("kit: dockerfile, context: web", "kitt: dockerfile, context: web", "slipway.yaml:5:16", "kitt"),
-        ("context: web", "context: absent", "slipway.yaml:5:45", "absent"),
-        ("context: web", "context: ../web", "slipway.yaml:5:45", "../web"),
-        ("context: web", "context: /link", "slipway.yaml:5:45", "link"),
-        ("context: web", "context: [web]", "slipway.yaml:5:45", "context"),
+        ("kit: dockerfile, context: web", "kitt: dockerfile, context: web", "slipway.yaml:5:17", "kitt"),
+        ("context: web", "context: absent", "slipway.yaml:5:43", "absent"),
+        ("context: web", "context: ../web", "slipway.yaml:5:43", "../web"),
+        ("context: web", "context: /link", "slipway.yaml:5:43", "link"),
+        ("context: web", "context: [web]", "slipway.yaml:5:43", "context"),
         ("name: api", "name: web", "slipway.yaml:6:12", "web"),
         ("name: api", "name: API", "slipway.yaml:6:12", "API"),
-        ("kit: manifests", "kit: manifest", "slipway.yaml:7:26", "manifests"),
+        ("kit: manifests", "kit: manifest", "slipway.yaml:7:25", "manifests"),
         ("{name: shop}", "{name: other}", "slipway.yaml:3:18", "other"),
         ("context: web}", "context: web, needs: [web]}", "slipway.yaml:5:", "web"),
         ("context: web}", "context: web, needs: [absent]}", "slipway.yaml:5:", "absent"),
@@ -79,14 +79,20 @@ fn mistakes_are_told_with_line_and_column() {
         repository.write("slipway.yaml", SHOP_YAML.replacen(right, wrong, 1));
         let (seen, run) = push(&server, &app, &repository, wrong);
         let told = message(&run);
-        assert!(told.contains(place) && told.contains(named), "{wrong}: expected {place}, {named} in: {told}");
+        assert!(
+            told.contains(place) && told.contains(named),
+            "{wrong}: expected {place}, {named} in: {told}"
+        );
         assert!(seen.contains(place), "the pusher's terminal should show {place}: {seen}");
     }
     // Several mistakes are told at once.
-    repository.write("slipway.yaml", SHOP_YAML.replace("context: web", "context: a").replace("context: api", "context: b"));
+    repository.write(
+        "slipway.yaml",
+        SHOP_YAML.replace("context: web", "context: a").replace("context: api", "context: b"),
+    );
     let (_, run) = push(&server, &app, &repository, "two");
     let told = message(&run);
-    assert!(told.contains("slipway.yaml:5:45") && told.contains("slipway.yaml:6:45"), "{told}");
+    assert!(told.contains("slipway.yaml:5:43") && told.contains("slipway.yaml:6:43"), "{told}");
 }
 
 #[test]
@@ -114,7 +120,10 @@ fn lfs_pointers_and_submodules_are_never_packed() {
     let app = server.create_app("shop");
     let repository = shop();
     let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
-    repository.write("web/big.bin", format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n"));
+    repository.write(
+        "web/big.bin",
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n"),
+    );
     let (_, run) = push(&server, &app, &repository, "LFS");
     let told = message(&run);
     assert!(told.contains("web/big.bin") && told.contains("LFS"), "{told}");

@@ -17,7 +17,8 @@ fn each_branch_counts_for_itself() {
     let server = Server::fresh();
     let app = server.create_app("shop");
     let repository = shop();
-    let version = |branch: &str, message: &str| server.publish(&app, &repository, branch, message)["version"].clone();
+    let version =
+        |branch: &str, message: &str| server.publish(&app, &repository, branch, message)["version"].clone();
     assert_eq!(version("main", "one"), "0.1.0-main.1");
     assert_eq!(version("main", "two"), "0.1.0-main.2");
     assert_eq!(version("next", "three"), "0.1.0-next.1");
@@ -32,7 +33,8 @@ fn a_hotfix_of_an_older_release_gets_its_next_patch() {
     let server = Server::fresh();
     let app = server.create_app("shop");
     let repository = shop();
-    let publish = |branch: &str, message: &str| server.publish(&app, &repository, branch, message)["version"].clone();
+    let publish =
+        |branch: &str, message: &str| server.publish(&app, &repository, branch, message)["version"].clone();
     assert_eq!(publish("main", "one"), "0.1.0-main.1");
     assert_eq!(release(&server, &app, &repository, "v1.4.0")["version"], "1.4.0");
     assert_eq!(publish("main", "two"), "1.4.1-main.2");
@@ -182,7 +184,9 @@ fn tags_that_name_no_version_are_skipped_with_a_reason() {
     let app = server.create_app("shop");
     let repository = shop();
     server.publish(&app, &repository, "main", "one");
-    for tag in ["nightly", "v1.2", "v01.2.3", "1.2.3", "v1.2.3+build", "web/nightly", "v99999999999999999999.0.0"] {
+    for tag in
+        ["nightly", "v1.2", "v01.2.3", "1.2.3", "v1.2.3+build", "web/nightly", "v99999999999999999999.0.0"]
+    {
         let run = release(&server, &app, &repository, tag);
         assert_eq!(run["state"], "skipped", "{run:#}");
         assert!(run["reason"].as_str().unwrap().contains(tag), "{run:#}");
@@ -228,12 +232,18 @@ fn hostile_branch_names_give_valid_versions_and_tags() {
     server.push(&app, &repository, &refspecs.iter().map(String::as_str).collect::<Vec<_>>());
     let mut versions = BTreeSet::new();
     for name in names {
-        let run = server.wait_run_of("shop", &commit, name);
+        let run = server.wait_run_of("shop", &commit, &format!("refs/heads/{name}"));
         assert_eq!(run["branch"], name);
         let bundle = server.bundle_of(&run);
         let version = bundle["version"].as_str().unwrap().to_owned();
         assert_semver(&version);
-        assert!(version.len() <= 63 && version.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-'), "{version}");
+        assert!(
+            version.len() <= 63
+                && version
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-'),
+            "{version}"
+        );
         let manifest = server.get(&format!("/v2/default/shop/manifests/{version}"));
         assert_eq!(manifest.header("docker-content-digest"), bundle["digest"].as_str(), "{name}: {version}");
         assert!(versions.insert(version), "two branches share a version");
@@ -257,9 +267,15 @@ fn assert_semver(version: &str) {
     let (core, pre) = version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
     let numeric = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let no_leading_zero = |text: &str| !numeric(text) || text == "0" || !text.starts_with('0');
-    assert!(core.split('.').count() == 3 && core.split('.').all(|part| numeric(part) && no_leading_zero(part)), "{version}");
+    assert!(
+        core.split('.').count() == 3 && core.split('.').all(|part| numeric(part) && no_leading_zero(part)),
+        "{version}"
+    );
     for part in pre.into_iter().flat_map(|pre| pre.split('.')) {
-        assert!(!part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{version}");
+        assert!(
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+            "{version}"
+        );
         assert!(no_leading_zero(part), "{version}");
     }
 }

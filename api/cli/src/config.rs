@@ -50,7 +50,7 @@ sections! {
         max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
         max_reuse_age_days: u32, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
     }
-    Registry { allow_private_hosts: Vec<String> }
+    Registry { allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32 }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { keep_branch_days: u32 }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }

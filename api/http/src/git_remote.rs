@@ -24,6 +24,9 @@ use crate::auth::{Caller, authenticate};
 use crate::problem::{ApiError, chain};
 use crate::state::ServerState;
 
+/// What a push's body may hold beside its pack, in bytes.
+const BESIDE_PACK_BYTES: u64 = 4 << 20;
+
 /// Everything under `/git`.
 pub(crate) fn router() -> Router<ServerState> {
     Router::new().route("/git/{*path}", any(dispatch)).layer(DefaultBodyLimit::disable())
@@ -212,7 +215,8 @@ fn decoded(state: &ServerState, request: Request) -> Result<Reader, GitRefusal> 
     let gzip = is_gzip(request.headers())?;
     let chunks = request.into_body().into_data_stream().map_err(io::Error::other);
     let reader = StreamReader::new(chunks);
-    let max_bytes = state.options.max_push_bytes;
+    // A little more than a pack may have, so that git names the limit that is passed.
+    let max_bytes = state.options.max_push_bytes.saturating_add(BESIDE_PACK_BYTES);
     if gzip {
         Ok(Box::new(GzipDecoder::new(reader).take(max_bytes)))
     } else {

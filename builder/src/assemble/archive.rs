@@ -40,16 +40,16 @@ fn is_tar(source: &TarSource) -> bool {
     archive.entries().is_ok_and(|mut entries| matches!(entries.next(), Some(Ok(_))))
 }
 
-/// Unpacks an archive into `directory`, which exists.
+/// Unpacks an archive into `directory`, which exists. Members keep their owners and modes, whatever
+/// `--chown` and `--chmod` say, as in BuildKit.
 pub(crate) fn unpack(
     archive: &Arc<TarSource>,
     directory: &[u8],
-    owner: Option<Owner>,
     target: &mut Target<'_>,
 ) -> Result<(), CopyError> {
     let mut refused = None;
     let read = members(archive, MAX_ARCHIVE_ENTRIES, |member| {
-        place(member, directory, owner, target).map_err(|error| {
+        place(member, directory, target).map_err(|error| {
             refused = Some(error);
             io::Error::other("refused")
         })
@@ -61,32 +61,31 @@ pub(crate) fn unpack(
     }
 }
 
-fn place(
-    member: Member,
-    directory: &[u8],
-    owner: Option<Owner>,
-    target: &mut Target<'_>,
-) -> Result<(), CopyError> {
+fn place(member: Member, directory: &[u8], target: &mut Target<'_>) -> Result<(), CopyError> {
     if member.path.is_empty() {
         return Ok(());
     }
     let path = target.tree.resolve_parent(directory, &member.path)?;
-    target.make_directories(parent(&path), 0o755, Owner::default())?;
-    let mut node = match &member.hard_link {
+    target.make_directories(parent(&path), Some(Owner::default()))?;
+    let node = match &member.hard_link {
         None => member.node,
-        Some(link) => linked(link, &path, directory, target)?,
+        Some(link) => linked(link, &member.node, &path, directory, target)?,
     };
-    if let Some(owner) = owner {
-        node.owner = owner;
-    }
     if file_name(&path).is_empty() {
         return Ok(());
     }
     target.put(&path, node)
 }
 
-/// The node that a hard link of the archive names; it must lie inside the destination.
-fn linked(link: &[u8], path: &[u8], directory: &[u8], target: &mut Target<'_>) -> Result<Node, CopyError> {
+/// The node that a hard link of the archive names; it must lie inside the destination. Mode and owner
+/// of the link's own header become those of the file, under all its names.
+fn linked(
+    link: &[u8],
+    header: &Node,
+    path: &[u8],
+    directory: &[u8],
+    target: &mut Target<'_>,
+) -> Result<Node, CopyError> {
     let resolved = target.tree.resolve_parent(directory, link)?;
     let found = target.tree.get(&resolved).filter(|node| !node.is_directory()).cloned();
     let Some(mut node) = found else {
@@ -98,5 +97,21 @@ fn linked(link: &[u8], path: &[u8], directory: &[u8], target: &mut Target<'_>) -
     if let Some(changed) = target.changes.get_mut(&resolved) {
         changed.linked = true;
     }
+    if !matches!(node.kind, Kind::Symlink(_)) && (node.mode, node.owner) != (header.mode, header.owner) {
+        (node.mode, node.owner) = (header.mode, header.owner);
+        for (name, other) in target.changes.iter_mut().filter(|(_, other)| is_same_member(other, &node)) {
+            (other.mode, other.owner) = (node.mode, node.owner);
+            target.tree.put(name.clone(), other.clone());
+        }
+    }
     Ok(node)
+}
+
+/// Whether both are names of one member of one archive.
+fn is_same_member(one: &Node, other: &Node) -> bool {
+    let (Kind::File(one), Kind::File(other)) = (&one.kind, &other.kind) else { return false };
+    match (one.member(), other.member()) {
+        (Some((source, position)), Some((other, at))) => Arc::ptr_eq(source, other) && position == at,
+        _ => false,
+    }
 }

@@ -11,6 +11,11 @@ use super::tree::{
     Kind, Node, Owner, TooManyLinks, Tree, child, clean, components, file_name, parent, shown,
 };
 
+/// Mode of directories that nothing else gives a mode.
+const DIRECTORY_MODE: u32 = 0o755;
+/// The bit by which new entries of a directory take over its group.
+const SETGID: u32 = 0o2000;
+
 /// One COPY or ADD, all variables expanded.
 pub(crate) struct CopySpec {
     /// Absolute; a slash or `/.` at its end means a directory.
@@ -64,8 +69,9 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Makes `path` and what it lies in; what exists is left as it is.
-    pub(crate) fn make_directories(&mut self, path: &[u8], mode: u32, owner: Owner) -> Result<(), CopyError> {
+    /// Makes `path` and what it lies in; what exists is left as it is. As a kernel does it, a directory
+    /// made in one with the setgid bit takes over the bit, and without an owner of its own the group.
+    pub(crate) fn make_directories(&mut self, path: &[u8], owner: Option<Owner>) -> Result<(), CopyError> {
         let parts = components(path);
         for end in 1..=parts.len() {
             let directory = parts[..end].join(&b'/');
@@ -75,6 +81,10 @@ impl Target<'_> {
             if self.tree.exists(&directory) {
                 return Err(CopyError::Refused(format!("{} is not a directory", shown(&directory))));
             }
+            let setgid = self.tree.get(parent(&directory)).filter(|node| node.mode & SETGID != 0);
+            let mode = DIRECTORY_MODE | setgid.map_or(0, |_| SETGID);
+            let group = setgid.map_or(0, |node| node.owner.group);
+            let owner = owner.unwrap_or(Owner { user: 0, group });
             self.put(&directory, Node { owner, ..Node::new(Kind::Directory, mode) })?;
         }
         Ok(())
@@ -117,19 +127,18 @@ pub(crate) fn copy(
     if !source.exists(&followed) {
         return Err(CopyError::Missing);
     }
-    let owner = spec.owner.unwrap_or_default();
     if let Some(context) = &spec.unpack
         && let Some(archive) = archive::open(source.get(&followed), context)?
     {
         let directory = target.tree.resolve(spec.destination.as_bytes())?;
-        target.make_directories(&directory, 0o755, owner)?;
-        return archive::unpack(&archive, &directory, spec.owner, target);
+        target.make_directories(&directory, spec.owner)?;
+        return archive::unpack(&archive, &directory, target);
     }
     let names_directory = spec.destination.ends_with('/') || spec.destination.ends_with("/.");
     let destination = clean(spec.destination.as_bytes());
     let ensured = if names_directory { destination.as_slice() } else { parent(&destination) };
     let ensured = target.tree.resolve(ensured)?;
-    target.make_directories(&ensured, 0o755, owner)?;
+    target.make_directories(&ensured, spec.owner)?;
     let mut destination = target.tree.resolve(&destination)?;
     let is_directory = source.is_directory(&followed);
     if !is_directory && target.tree.is_directory(&destination) {
@@ -139,7 +148,7 @@ pub(crate) fn copy(
     if is_directory && target.tree.exists(&destination) && !target.tree.is_directory(&destination) {
         return Err(CopyError::Refused(format!("cannot copy to non-directory: {}", shown(&destination))));
     }
-    target.make_directories(needed, 0o755, owner)?;
+    target.make_directories(needed, spec.owner)?;
     if !is_directory {
         let node = source.get(&followed).expect("invariant: it exists and is not the root");
         return copy_node(node, &destination, spec, target);

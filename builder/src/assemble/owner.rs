@@ -32,6 +32,17 @@ pub(crate) fn lookup(tree: &Tree, text: &str) -> Result<Owner, UnknownName> {
     Ok(owner)
 }
 
+/// The owner of a WORKDIR for this `USER`: as in BuildKit, a user that the image does not know counts
+/// as root, and an unknown group leaves the user's.
+pub(crate) fn lookup_known(tree: &Tree, text: &str) -> Owner {
+    lookup(tree, text).unwrap_or_else(|_| {
+        let (user, group) = text.split_once(':').unwrap_or((text, ""));
+        let mut owner = lookup(tree, user).unwrap_or_default();
+        owner.group = number(group).or_else(|| named_group(tree, group).ok()).unwrap_or(owner.group);
+        owner
+    })
+}
+
 fn number(text: &str) -> Option<u64> {
     if text == "root" {
         return Some(0);
@@ -83,6 +94,15 @@ mod tests {
             ("app:9", 100, 9),
         ] {
             assert_eq!(lookup(&tree, text), Ok(Owner { user, group }), "{text}");
+        }
+        for (text, user, group) in [
+            ("none", 0, 0),
+            ("none:staff", 0, 50),
+            ("app:none", 100, 101),
+            ("7:none", 7, 7),
+            ("app", 100, 101),
+        ] {
+            assert_eq!(lookup_known(&tree, text), Owner { user, group }, "{text}");
         }
         assert_eq!(lookup(&tree, "none").unwrap_err().kind, "user");
         assert_eq!(lookup(&tree, "app:none").unwrap_err().kind, "group");

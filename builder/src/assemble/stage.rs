@@ -208,11 +208,10 @@ impl Builder<'_> {
         let refused = |error: CopyError| AssembleError::Refused { line, message: error.to_string() };
         let resolved = tree.resolve(directory.as_bytes()).map_err(|error| refused(error.into()))?;
         if !tree.is_directory(&resolved) {
-            // As in BuildKit, a user that the image does not know counts as root here.
-            let owner = if user.is_empty() { None } else { owner::lookup(tree, &user).ok() };
+            let owner = (!user.is_empty()).then(|| owner::lookup_known(tree, &user));
             let tree = state.files.own(max)?;
             let mut target = Target { tree, changes: &mut changes };
-            target.make_directories(&resolved, 0o755, owner.unwrap_or_default()).map_err(refused)?;
+            target.make_directories(&resolved, owner).map_err(refused)?;
         }
         self.commit(state, &changes, format!("WORKDIR {directory}"))
     }
@@ -474,8 +473,8 @@ fn absolute(current: &str, path: &str) -> String {
 
 /// The destination of a COPY; its end still says whether a directory is meant.
 fn copy_destination(working_dir: &str, written: &str) -> String {
-    let names_directory =
-        written.is_empty() || written == "." || written.ends_with('/') || written.ends_with("/.");
+    // As in BuildKit, `/.` at the end counts in absolute paths only.
+    let names_directory = matches!(written, "" | ".") || written.ends_with('/');
     let mut destination = absolute(working_dir, written);
     if names_directory && !destination.ends_with('/') {
         destination.push('/');
@@ -500,7 +499,8 @@ mod tests {
             ("/w", "../x", "/x"),
             ("/w", "a/", "/w/a/"),
             ("", "a", "/a"),
-            ("/w", "/b/.", "/b/./"),
+            ("/w", "/b/.", "/b/."),
+            ("/w", "b/.", "/w/b"),
         ] {
             assert_eq!(copy_destination(directory, written), expected, "{directory} {written}");
         }

@@ -93,7 +93,7 @@ impl AssembleBackend {
         let snapshot = job.git.snapshot(job.source.id, job.commit).await.map_err(|error| error.fault())?;
         let recipe = Recipe::read(&snapshot, job.context, &job.plan.dockerfile)?;
         drop(snapshot);
-        let parameters = parameters(job, platform, &self.target);
+        let parameters = job.parameters(platform, &Platform::default(), &self.target);
         let bases = self.bases(&recipe.dockerfile, &parameters, job.plan).await?;
         job.log.line(format!("assembling for {platform}")).await;
         let snapshot = job.git.snapshot(job.source.id, job.commit).await.map_err(|error| error.fault())?;
@@ -232,24 +232,6 @@ impl Recipe {
     }
 }
 
-/// The parameters of a Dockerfile at build time: `${NAME.image}` is filled in.
-fn parameters(job: &ImageBuild<'_>, platform: &Platform, target: &ImageTarget) -> Parameters {
-    let mut build_args = job.plan.args.clone();
-    for (name, images) in job.needs {
-        let Some(image) = images.first() else { continue };
-        let reference = target.reference(&image.repository, Some(image.digest)).to_string();
-        for value in build_args.values_mut() {
-            *value = value.replace(&format!("${{{name}.image}}"), &reference);
-        }
-    }
-    Parameters {
-        build_args,
-        platform: platform.clone(),
-        build_platform: Platform::default(),
-        target: job.plan.target.clone(),
-    }
-}
-
 fn build_error(error: &AssembleError, dockerfile: &str) -> BuildError {
     match error {
         AssembleError::Cancelled => BuildError::Cancelled,
@@ -348,3 +330,6 @@ impl LayerWriter for BlobWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,9 @@ impl ImageBackend for DockerBackend {
                 "line {line}: {what} needs BuildKit, which the engine's classic builder lacks"
             ));
         }
+        if let Some((line, what)) = &wanted.beyond_classic {
+            return Err(format!("line {line}: {what} is unknown to the engine's classic builder"));
+        }
         if wanted.secrets {
             return Err("the classic builder cannot mount build secrets".into());
         }
@@ -248,7 +251,7 @@ impl Inner {
         }
         let snapshot = job.git.snapshot(job.source.id, job.commit).await.map_err(|error| error.fault())?;
         let (recipe, snapshot) = Recipe::read(snapshot, job.context, &job.plan.dockerfile).await?;
-        let parameters = recipe::parameters(job, platform, &self.target);
+        let parameters = job.parameters(platform, platform, &self.target);
         recipe.check(&parameters)?;
         let bases = self.bases(&recipe, &parameters, job, reached).await?;
         let label = format!("{LABEL}={}", self.options.owner);

@@ -188,7 +188,11 @@ mod tests {
         for (clone, forge, expected) in [
             ("https://github.com/a/b.git", None, "https://api.github.com/repos/a/b/statuses/abc"),
             ("https://ghe.corp/a/b", Some(Forge::Github), "https://ghe.corp/api/v3/repos/a/b/statuses/abc"),
-            ("https://gitlab.com/g/s/p.git", None, "https://gitlab.com/api/v4/projects/g%2Fs%2Fp/statuses/abc"),
+            (
+                "https://gitlab.com/g/s/p.git",
+                None,
+                "https://gitlab.com/api/v4/projects/g%2Fs%2Fp/statuses/abc",
+            ),
             ("https://codeberg.org/a/b.git/", None, "https://codeberg.org/api/v1/repos/a/b/statuses/abc"),
             (
                 "https://git.corp:8443/a/b.git",
@@ -214,6 +218,9 @@ mod tests {
         assert_eq!(description(&skipped("one\ntwo"), 140), "one");
         assert_eq!(description(&skipped(&"ü".repeat(141)), 140).chars().count(), 140);
         assert_eq!(description(&RunState::Planning, 140), "planning");
-        assert_eq!(description(&RunState::Done { bundle: None, version: "1.2.3".parse().unwrap() }, 140), "published 1.2.3");
+        assert_eq!(
+            description(&RunState::Done { bundle: None, version: "1.2.3".parse().unwrap() }, 140),
+            "published 1.2.3"
+        );
     }
 }

@@ -78,8 +78,9 @@ async fn authorities(file: PathBuf) -> Result<Vec<reqwest::Certificate>, Fault> 
 fn authorize(request: RequestBuilder, forge: Forge, token: &Token) -> Result<RequestBuilder, Fault> {
     let secret = token.secret.expose_secret();
     let header = |text: String| {
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Fault::permanent("credential_invalid", "the source's credential is no single line of text"))?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            Fault::permanent("credential_invalid", "the source's credential is no single line of text")
+        })?;
         value.set_sensitive(true);
         Ok::<_, Fault>(value)
     };
@@ -106,7 +107,10 @@ async fn refused(forge: Forge, host: &str, answer: Response, token: &Token) -> R
     let (code, headers) = (answer.status(), answer.headers().clone());
     let reason = reason(answer, token).await;
     // GitLab refuses a step from a state to itself.
-    if forge == Forge::Gitlab && code == StatusCode::BAD_REQUEST && reason.contains("Cannot transition status") {
+    if forge == Forge::Gitlab
+        && code == StatusCode::BAD_REQUEST
+        && reason.contains("Cannot transition status")
+    {
         return Ok(());
     }
     let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };

@@ -5,8 +5,10 @@ mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use slipway_records::worker::chain;
 use slipway_records::{Origin, RefMove, RefRow};
 use slipway_types::id::{DeliveryId, SourceId};
 use slipway_types::{CommitId, GitRef};
@@ -106,16 +108,39 @@ impl GitStore {
         if request.commands.is_empty() {
             return Ok(Received::default());
         }
+        let request = Arc::new(request);
+        match self.take(source, Arc::clone(&request), &mut body, actor.to_owned()).await {
+            // git shows its person nothing of an error answer, but all of a report.
+            Err(error) if request.report_status && !matches!(error, GitError::Timeout { .. }) => {
+                tracing::error!(%source, error = %chain(&error), "a push failed");
+                self.drain(&mut body).await?;
+                // What the disk said is of use to everybody; what a database or store said is not.
+                let why =
+                    if matches!(error, GitError::Io { .. }) { chain(&error) } else { error.to_string() };
+                let refused = request.commands.iter().map(|c| (c.name.clone(), "not accepted".to_owned()));
+                Ok(answer(&request, &why, Decision::default(), refused.collect()))
+            }
+            received => received,
+        }
+    }
+
+    async fn take(
+        &self,
+        source: SourceId,
+        request: Arc<PushRequest>,
+        body: &mut (impl AsyncRead + Unpin + Send),
+        actor: String,
+    ) -> Result<Received, GitError> {
         self.sync(source).await?;
         let quarantine = self.quarantine(source).await?;
         let unpacked = if request.commands.iter().any(|command| !command.new.is_zero()) {
-            self.unpack(source, &quarantine, &mut body).await?
+            self.unpack(source, &quarantine, body).await?
         } else {
             Unpacked::Ok
         };
-        let (store, actor) = (self.clone(), actor.to_owned());
+        let store = self.clone();
         let accepting =
-            tokio::spawn(async move { store.conclude(source, request, quarantine, unpacked, actor).await });
+            tokio::spawn(async move { store.conclude(source, &request, quarantine, unpacked, actor).await });
         match accepting.await {
             Ok(received) => received,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -125,7 +150,7 @@ impl GitStore {
     async fn conclude(
         &self,
         source: SourceId,
-        request: PushRequest,
+        request: &PushRequest,
         quarantine: Quarantine,
         unpacked: Unpacked,
         actor: String,
@@ -133,18 +158,18 @@ impl GitStore {
         if let Unpacked::Refused(why) = unpacked {
             let refused = request.commands.iter().map(|c| (c.name.clone(), "unpacker error".to_owned()));
             let refused = refused.collect();
-            return Ok(answer(&request, &why, Decision::default(), refused));
+            return Ok(answer(request, &why, Decision::default(), refused));
         }
-        let (moves, mut refused) = self.judge(source, &request, &quarantine).await?;
+        let (moves, mut refused) = self.judge(source, request, &quarantine).await?;
         if request.atomic && !refused.is_empty() {
             refused.extend(moves.into_iter().map(|change| (change.name.to_string(), ATOMIC.to_owned())));
-            return Ok(answer(&request, "ok", Decision::default(), refused));
+            return Ok(answer(request, "ok", Decision::default(), refused));
         }
         let deliver = moves.iter().filter(|c| c.new.is_some()).map(|c| c.name.clone()).collect();
         let proposal =
             Proposal { source, moves, atomic: request.atomic, origin: Origin::Push, actor, deliver };
         let decision = self.accept(&quarantine, proposal).await?;
-        Ok(answer(&request, "ok", decision, refused))
+        Ok(answer(request, "ok", decision, refused))
     }
 
     /// Streams the pack into the quarantine.

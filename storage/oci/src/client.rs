@@ -141,8 +141,8 @@ impl Registries {
         hosts: BTreeMap<String, HostSettings>,
         blobs: Blobs,
     ) -> Result<Self, ClientError> {
-        let allowed = options.allowed_private_hosts.iter().chain(&options.own_hosts);
-        let policy = AddressPolicy::new(allowed.cloned());
+        // Not the server's own: references to them stay in the process, and beside its port are others.
+        let policy = AddressPolicy::new(options.allowed_private_hosts.iter().cloned());
         let builder = || request::client_builder(&options, &policy);
         let http = builder().build().map_err(ClientError::Http)?;
         let mut http_with_ca = BTreeMap::new();

@@ -114,12 +114,15 @@ async fn expired(db: &mut SqliteConnection, kinds: &str, now: i64) -> Result<Opt
     .map_err(failed)
 }
 
-/// The due job of those whose turn it is: for each turn and kind only the first is looked at.
+/// The due job of those whose turn it is: for each turn and kind only the first is looked at, and
+/// none whose dedupe key another job holds leased.
 async fn next(db: &mut SqliteConnection, kinds: &str, now: i64) -> Result<Option<String>> {
     sqlx::query_scalar!(
         r#"select j.id as "id!" from queue_turn t cross join json_each(?1) k cross join job j
-        where j.id = (select id from job where turn = t.turn and kind = k.value and state = 'ready'
-            and run_at <= ?2 order by run_at, id limit 1)
+        where j.id = (select r.id from job r where r.turn = t.turn and r.kind = k.value and r.state = 'ready'
+            and r.run_at <= ?2 and not exists (select 1 from job l
+                where l.state = 'leased' and l.dedupe_key = r.dedupe_key and l.lease_until > ?2)
+            order by r.run_at, r.id limit 1)
         order by t.served, j.run_at, j.id limit 1"#,
         kinds,
         now,

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use slipway_records::{Changes, Queue, Read, Records, RecordsError, Result, Write};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::error::failed;
 use crate::session::Session;
@@ -87,7 +87,17 @@ impl SqliteOptions {
             .max_lifetime(None)
             // A file cannot hang up.
             .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)))
     }
+}
+
+/// Whether no transaction is open once a dropped one was rolled back. On a full disk SQLite ends a
+/// transaction itself; its driver then fails to, and counts it on for ever: such a connection must go.
+async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes an empty file that only its owner can read; SQLite gives its companions the same mode.

@@ -47,13 +47,15 @@ pub async fn run_move(tx: &mut dyn Write, run: &mut Run, event: RunEvent) -> Res
 
 /// Makes the jobs of runs that may wait for `ended` due now.
 async fn wake_waiting(tx: &mut dyn Write, ended: &Run) -> Result<()> {
-    for run in tx.runs_live(ended.application_id).await? {
-        let payload = match run.state {
-            RunState::Queued { .. } if run.commit == ended.commit => JobPayload::Plan { run: run.id },
-            RunState::Packaging if run.git_ref == ended.git_ref => JobPayload::Package { run: run.id },
-            _ => continue,
-        };
-        tx.job_enqueue(NewJob::new(payload, Some(run.application_id))).await?;
+    let live = tx.runs_live(ended.application_id).await?;
+    // A queued run waits for the nearest one ahead of it, so one is woken, however long the line is.
+    let behind = live.iter().filter(|run| run.number > ended.number && run.commit == ended.commit);
+    let next = behind.min_by_key(|run| run.number).filter(|run| matches!(run.state, RunState::Queued { .. }));
+    let packaging =
+        live.iter().filter(|run| run.git_ref == ended.git_ref && matches!(run.state, RunState::Packaging));
+    let planned = next.map(|run| JobPayload::Plan { run: run.id });
+    for payload in planned.into_iter().chain(packaging.map(|run| JobPayload::Package { run: run.id })) {
+        tx.job_enqueue(NewJob::new(payload, Some(ended.application_id))).await?;
     }
     Ok(())
 }
@@ -61,10 +63,11 @@ async fn wake_waiting(tx: &mut dyn Write, ended: &Run) -> Result<()> {
 /// How long a waiting job sleeps if nothing wakes it.
 pub const WAIT_FALLBACK: Duration = Duration::from_secs(15);
 
-/// The live run that `run` must let pass before it plans: an earlier one of the same commit, whose
-/// images it will share.
+/// The live run that `run` must let pass before it plans: the nearest earlier one of the same commit,
+/// whose images it will share.
 pub fn ahead_in_planning<'a>(run: &Run, live: &'a [Run]) -> Option<&'a Run> {
-    live.iter().find(|other| other.number < run.number && other.commit == run.commit)
+    let ahead = live.iter().filter(|other| other.number < run.number && other.commit == run.commit);
+    ahead.max_by_key(|other| other.number)
 }
 
 /// The live run that `run` must let pass before it packages: an earlier one of its branch, so that

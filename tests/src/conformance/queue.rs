@@ -199,15 +199,23 @@ pub async fn released_jobs_are_ready_without_loss(records: Shared) {
 
 pub async fn released_jobs_with_one_key_are_one(records: Shared) {
     let new = plan(None);
-    for _ in 0..2 {
-        enqueue(&records, new.clone()).await;
-        claim(&records).await.unwrap();
-    }
+    enqueue(&records, new.clone()).await;
+    claim(&records).await.unwrap();
     enqueue(&records, new.after(Duration::from_mins(1))).await;
-    assert_eq!(records.queue().release("owner/").await.unwrap(), 2);
+    assert_eq!(records.queue().release("owner/").await.unwrap(), 1);
     assert_eq!(depth(&records).await, [("plan".into(), "ready".into(), 1)]);
     let job = claim(&records).await.unwrap();
     assert_eq!((job.attempt, job.losses), (1, 0));
+}
+
+pub async fn one_key_is_never_leased_twice(records: Shared) {
+    let new = plan(None);
+    enqueue(&records, new.clone()).await;
+    let first = claim(&records).await.unwrap();
+    enqueue(&records, new).await;
+    assert_eq!(claim(&records).await, None);
+    assert!(records.queue().complete(first.id, first.token).await.unwrap());
+    assert!(claim(&records).await.is_some());
 }
 
 pub async fn applications_take_turns(records: Shared) {

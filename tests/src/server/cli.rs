@@ -25,7 +25,6 @@ pub struct CliOutput {
 
 impl CliOutput {
     /// Asserts exit code 0.
-    #[must_use]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "slipway {}:\n{}{}", self.command, self.stdout, self.stderr);
         self

@@ -121,22 +121,30 @@ impl GitRepository {
         self.head()
     }
 
+    /// Makes, moves or deletes many refs at once: lines of `git update-ref --stdin`.
+    pub fn update_refs(&self, lines: &str) {
+        self.write(".git/ref-updates", lines);
+        let input = fs::File::open(self.path().join(".git/ref-updates")).expect("a file");
+        let mut command = self.command();
+        let status = command.args(["update-ref", "--stdin"]).stdin(input).status().expect("git runs");
+        assert!(status.success(), "git update-ref failed");
+    }
+
     /// Pushes to a URL, with the token as the password.
     pub fn push(&self, url: &str, token: &str, refspecs: &[&str]) -> Pushed {
         let finished = self.remote(token, &[&["push", url], refspecs].concat());
         Pushed { code: finished.code, stderr: finished.stderr }
     }
 
+    /// Pushes from the work tree at `path`, for threads that a repository cannot go to.
+    pub fn push_from(path: &Path, url: &str, token: &str, refspecs: &[&str]) -> Pushed {
+        let finished = talk(git_in(path), token, &[&["push", url], refspecs].concat());
+        Pushed { code: finished.code, stderr: finished.stderr }
+    }
+
     /// Runs a git command that talks to a server, with the token as the password.
     pub fn remote(&self, token: &str, args: &[&str]) -> Finished {
-        let mut command = self.command();
-        command
-            .args(args)
-            .env("GIT_CONFIG_COUNT", "1")
-            .env("GIT_CONFIG_KEY_0", "credential.helper")
-            .env("GIT_CONFIG_VALUE_0", CREDENTIAL_HELPER)
-            .env("SLIPWAY_PUSH_TOKEN", token);
-        run_within(command, GIT_WITHIN)
+        talk(self.command(), token, args)
     }
 
     /// Runs git, asserts that it went well, gives its trimmed output.
@@ -157,24 +165,37 @@ impl GitRepository {
         let commits = self.commits.get();
         self.commits.set(commits + 1);
         let date = format!("@{} +0000", FIRST_COMMIT_AT + commits * 60);
-        let mut command = Command::new("git");
-        command.current_dir(self.path()).envs([
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_AUTHOR_NAME", "Ada"),
-            ("GIT_AUTHOR_EMAIL", "ada@example.com"),
-            ("GIT_COMMITTER_NAME", "Ada"),
-            ("GIT_COMMITTER_EMAIL", "ada@example.com"),
-            ("GIT_AUTHOR_DATE", &date),
-            ("GIT_COMMITTER_DATE", &date),
-            ("LC_ALL", "C.UTF-8"),
-        ]);
-        for variable in
-            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "http_proxy", "https_proxy", "all_proxy"]
-        {
-            command.env_remove(variable);
-        }
+        let mut command = git_in(self.path());
+        command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
         command
     }
+}
+
+/// Git without anybody's configuration but the test's.
+fn git_in(path: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(path).envs([
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_AUTHOR_NAME", "Ada"),
+        ("GIT_AUTHOR_EMAIL", "ada@example.com"),
+        ("GIT_COMMITTER_NAME", "Ada"),
+        ("GIT_COMMITTER_EMAIL", "ada@example.com"),
+        ("LC_ALL", "C.UTF-8"),
+    ]);
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn talk(mut command: Command, token: &str, args: &[&str]) -> Finished {
+    command
+        .args(args)
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "credential.helper")
+        .env("GIT_CONFIG_VALUE_0", CREDENTIAL_HELPER)
+        .env("SLIPWAY_PUSH_TOKEN", token);
+    run_within(command, GIT_WITHIN)
 }

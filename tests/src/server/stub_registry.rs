@@ -150,6 +150,9 @@ fn image(content: &str) -> Vec<(String, &'static str, Vec<u8>)> {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     archive.append_data(&mut header, "etc/base", content.as_bytes()).expect("a tar in memory");
     let archive = archive.into_inner().expect("a tar in memory");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

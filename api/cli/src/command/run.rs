@@ -10,6 +10,8 @@ use super::{Exit, Global};
 use crate::client::{Client, Usage};
 use crate::output::{ago, bytes, data, json as print_json, say, table, text};
 
+/// How many runs of one commit are looked through for the one of a ref.
+const MAX_RUNS_OF_COMMIT: usize = 2000;
 /// A wait ran out.
 const WAIT_EXPIRED: Exit = Exit(3);
 
@@ -319,7 +321,7 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
     let mut last = String::new();
     loop {
         let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
-        let rows = client.list("/api/v1/runs", &query, 50).await?;
+        let rows = client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT).await?;
         let run =
             rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
         if let Some(run) = &run {
@@ -349,9 +351,9 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
     }
 }
 
+/// Whether `wanted` is the run's branch, tag or full ref.
 fn names(run: &Value, wanted: &str) -> bool {
-    let short = wanted.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/");
-    run["branch"] == short || run["tag"] == short
+    ["branch", "tag", "ref"].iter().any(|key| run[key] == wanted)
 }
 
 /// The exit code of a state that will not change.

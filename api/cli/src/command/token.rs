@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Exit, Global};
+use super::{Exit, Global, in_path};
 use crate::output::{ago, data, json as print_json, say, table, text};
 
 #[derive(Debug, Subcommand)]
@@ -31,7 +31,9 @@ pub(crate) enum TokenCommand {
     #[command(after_help = "Example: slipway token revoke ci")]
     Revoke {
         /// Its name or id
-        token: String,
+        // Not `token`: that is the id of the global `--token`.
+        #[arg(value_name = "TOKEN")]
+        revoked: String,
     },
 }
 
@@ -87,9 +89,9 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> 
                 table(&["NAME", "ROLE", "APPLICATION", "LAST USED", "ENDS"], &cells, "No token.");
             }
         }
-        TokenCommand::Revoke { token } => {
-            client.delete(&format!("/api/v1/tokens/{token}")).await?;
-            say(format!("Token {token} is revoked."));
+        TokenCommand::Revoke { revoked } => {
+            client.delete(&format!("/api/v1/tokens/{}", in_path(&revoked))).await?;
+            say(format!("Token {revoked} is revoked."));
         }
     }
     Ok(Exit::OK)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use chrono::TimeDelta;
+use secrecy::SecretString;
 use slipway_builder::advance::Advance;
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
@@ -31,10 +32,11 @@ use slipway_oci::client::{ClientOptions, Registries};
 use slipway_oci::source::Images;
 use slipway_packager::{PackageHandler, PackageOptions};
 use slipway_records::{Handler, Lane, Records, Worker};
+use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::id::InstanceId;
-use slipway_types::secret::SecretReference;
+use slipway_types::secret::{SecretProvider, SecretReference};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -279,13 +281,35 @@ impl Parts {
 
 async fn open_records(config: &Config, data: &Path) -> Result<Arc<dyn Records>> {
     if !config.database.url.is_empty() {
-        bail!("database.url: PostgreSQL comes with a later release; leave it empty for SQLite");
+        let options = PostgresOptions {
+            url: config.database.url.clone(),
+            password: database_password(config)?,
+            max_connections: config.database.max_connections,
+            ..PostgresOptions::default()
+        };
+        let records =
+            PostgresRecords::connect(options).await.context("cannot open the PostgreSQL database")?;
+        return Ok(Arc::new(records));
     }
     let path = data.join("slipway.db");
     let records = SqliteRecords::open(&path, SqliteOptions::default())
         .await
         .with_context(|| format!("cannot open the database {}", path.display()))?;
     Ok(Arc::new(records))
+}
+
+/// The password comes from the environment: the built-in secrets lie in the database it opens.
+fn database_password(config: &Config) -> Result<Option<SecretString>> {
+    if config.database.password.is_empty() {
+        return Ok(None);
+    }
+    let reference: SecretReference = config.database.password.parse().context("database.password")?;
+    if reference.provider != SecretProvider::Env {
+        bail!("database.password must be secret://env/VARIABLE");
+    }
+    let value = std::env::var(&reference.path)
+        .with_context(|| format!("database.password: {} is not set", reference.path))?;
+    Ok(Some(value.into()))
 }
 
 /// Where and how Dockerfiles that run commands are built, unless that is switched off.
@@ -368,6 +392,8 @@ fn client_options(config: &Config) -> ClientOptions {
             host,
         ],
         allowed_private_hosts: config.registry.allow_private_hosts.clone(),
+        idle_timeout_ms: config.registry.idle_timeout_ms,
+        max_attempts: config.registry.max_attempts,
         ..ClientOptions::default()
     }
 }

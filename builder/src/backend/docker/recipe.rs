@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
 use slipway_git::Snapshot;
-use slipway_types::{Fault, Platform};
+use slipway_types::Fault;
 
-use super::super::ImageBuild;
 use super::super::assemble::join;
 use super::context::DOCKERFILE;
 use crate::dockerfile::{
     BaseKey, CopyOrigin, Dockerfile, Instruction, MAX_DOCKERFILE_BYTES, Parameters, ParseError, StageBase,
     StagePlan,
 };
-use crate::target::ImageTarget;
 
 /// The largest `.dockerignore`, in bytes.
 const DOCKERIGNORE_BYTES_MAX: u64 = 1 << 20;
@@ -235,24 +233,6 @@ impl Prepared {
 fn invalid(path: &str, error: &ParseError) -> Fault {
     let column = error.column.map_or(String::new(), |column| format!(":{column}"));
     Fault::permanent("dockerfile", format!("{path}:{}{column}: {}", error.line, error.message))
-}
-
-/// The parameters of the build: `${NAME.image}` is filled in.
-pub(super) fn parameters(job: &ImageBuild<'_>, platform: &Platform, target: &ImageTarget) -> Parameters {
-    let mut build_args = job.plan.args.clone();
-    for (name, images) in job.needs {
-        let Some(image) = images.first() else { continue };
-        let reference = target.reference(&image.repository, Some(image.digest)).to_string();
-        for value in build_args.values_mut() {
-            *value = value.replace(&format!("${{{name}.image}}"), &reference);
-        }
-    }
-    Parameters {
-        build_args,
-        platform: platform.clone(),
-        build_platform: platform.clone(),
-        target: job.plan.target.clone(),
-    }
 }
 
 fn platform_argument(name: &str, parameters: &Parameters) -> Option<String> {

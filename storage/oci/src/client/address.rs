@@ -32,7 +32,14 @@ impl AddressPolicy {
             self.private_hosts.iter().any(|h| h == name || h.strip_prefix(name) == Some(&format!(":{port}")))
         };
         match host {
-            Host::Domain(_) => Ok(()),
+            // Resolving does not know the port: a name that is listed for others is refused here.
+            Host::Domain(name) => {
+                let name = name.trim_end_matches('.');
+                if self.is_listed_name(name) && !is_listed(name) {
+                    return Err(Refused(format!("{name} is allowed at other ports only")));
+                }
+                Ok(())
+            }
             Host::Ipv4(ip) => check(ip.into(), is_listed(&ip.to_string())),
             Host::Ipv6(ip) => check(ip.into(), is_listed(&format!("[{ip}]"))),
         }
@@ -177,6 +184,10 @@ mod tests {
         let verdict = |url: &str| policy.check_url(&url.parse().unwrap()).is_ok();
         assert!(verdict("http://127.0.0.1:5000/v2/") && verdict("https://10.0.0.5:8443/"));
         assert!(!verdict("http://127.0.0.1:50001/v2/") && !verdict("http://127.0.0.1/"));
+        let policy = AddressPolicy::new(["localhost:5000".to_owned()]);
+        assert!(policy.check_url(&"http://localhost:5000/v2/".parse().unwrap()).is_ok());
+        assert!(policy.check_url(&"http://localhost:22/v2/".parse().unwrap()).is_err());
+        assert!(policy.check_url(&"http://localhost.:22/v2/".parse().unwrap()).is_err());
         // Other spellings of the same address.
         assert!(!verdict("http://2130706433/") && !verdict("http://[::ffff:127.0.0.1]/"));
     }

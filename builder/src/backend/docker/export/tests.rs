@@ -167,7 +167,8 @@ impl Ground {
 #[tokio::test]
 async fn every_layout_gives_the_same_image() {
     let ground = Ground::new().await;
-    let layers: [&[u8]; 3] = [b"first layer", &[7; 3 << 20], b"first layer"];
+    let large = vec![7; 3 << 20];
+    let layers: [&[u8]; 3] = [b"first layer", &large, b"first layer"];
     let (legacy, graph, containerd) = (docker(&layers), oci(&layers, false), oci(&layers, true));
     for (archive, id) in [legacy, graph, containerd] {
         let (saved, stored) = ground.store(archive.bytes(), id, &[]).await.unwrap();

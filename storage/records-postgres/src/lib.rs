@@ -1,0 +1,28 @@
+//! The shared records adapter: PostgreSQL, one database for several servers.
+//!
+//! Transactions run at `read committed`. Where SQLite's single writer keeps others out, a
+//! transaction here locks the row of the application or source it is about, before it reads what it
+//! will decide on: see [`session`]. A deadlock or a lost connection ends the transaction as
+//! [`slipway_records::RecordsError::Unavailable`]; the caller does it again.
+
+mod application;
+mod build;
+mod delivery;
+mod error;
+mod git;
+mod log;
+mod news;
+mod options;
+mod package;
+mod queue;
+mod records;
+mod registry;
+mod run;
+mod secret;
+mod session;
+mod token;
+mod upkeep;
+mod value;
+
+pub use options::PostgresOptions;
+pub use records::PostgresRecords;

@@ -1,0 +1,81 @@
+//! Logs.
+
+use async_trait::async_trait;
+use slipway_records::{Change, LogChunk, ReadLogs, Result, WriteLogs};
+use slipway_types::Digest;
+use uuid::Uuid;
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Int, Text, int};
+
+struct ChunkRow {
+    start: Int<u64>,
+    length: Int<u64>,
+    digest: Text<Digest>,
+}
+
+#[async_trait]
+impl<H: Handle> ReadLogs for Session<H> {
+    async fn log_chunks(&mut self, log: Uuid, offset: u64, limit: u32) -> Result<Vec<LogChunk>> {
+        let rows = sqlx::query_as!(
+            ChunkRow,
+            r#"select start as "start!: _", length as "length!: _", digest as "digest!: _" from log_chunk
+            where log = $1 and start + length > $2
+            and start >= coalesce((select max(start) from log_chunk where log = $1 and start <= $2), 0)
+            order by start limit $3"#,
+            log,
+            int(offset),
+            i64::from(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| LogChunk { offset: row.start.0, length: row.length.0, digest: row.digest.0 })
+            .collect())
+    }
+
+    async fn log_size(&mut self, log: Uuid) -> Result<u64> {
+        let size = sqlx::query_scalar!(
+            r#"select start + length as "size!" from log_chunk where log = $1
+            order by start desc limit 1"#,
+            log,
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(size.unwrap_or(0).unsigned_abs())
+    }
+}
+
+#[async_trait]
+impl WriteLogs for Writer {
+    async fn log_append(&mut self, log: Uuid, chunk: &LogChunk) -> Result<bool> {
+        if self.log_size(log).await? != chunk.offset {
+            return Ok(false);
+        }
+        // Nothing to keep, and its place would be the next chunk's.
+        if chunk.length == 0 {
+            return Ok(true);
+        }
+        let made = sqlx::query!(
+            "insert into log_chunk (log, start, length, digest) values ($1, $2, $3, $4)
+            on conflict (log, start) do nothing",
+            log,
+            int(chunk.offset),
+            int(chunk.length),
+            chunk.digest.to_string(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        // Another writer may have been faster since the size was read.
+        if made.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.tell(Change::Log(log));
+        Ok(true)
+    }
+}

@@ -1,0 +1,128 @@
+//! Access tokens.
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use slipway_records::{NewToken, ReadTokens, RecordsError, Result, TokenRow, WriteTokens};
+use slipway_types::access::RepositoryGrant;
+use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::{Digest, Role};
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Id, Json, Text, json, now};
+
+struct StoredToken {
+    id: Id<TokenId>,
+    name: String,
+    role: Option<Text<Role>>,
+    application_id: Option<Id<ApplicationId>>,
+    grants: Json<Vec<RepositoryGrant>>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl From<StoredToken> for TokenRow {
+    fn from(row: StoredToken) -> Self {
+        Self {
+            id: row.id.0,
+            name: row.name,
+            role: row.role.map(|role| role.0),
+            application_id: row.application_id.map(|id| id.0),
+            grants: row.grants.0,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+macro_rules! tokens {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            StoredToken,
+            r#"select id as "id!: _", name as "name!", role as "role?: _",
+            application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!",
+            expires_at as "expires_at?", last_used_at as "last_used_at?", revoked_at as "revoked_at?"
+            from token "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+#[async_trait]
+impl<H: Handle> ReadTokens for Session<H> {
+    async fn token_by_hash(&mut self, hash: &Digest) -> Result<Option<TokenRow>> {
+        let row = tokens!("where hash = $1", hash.to_string()).fetch_optional(self.db()).await;
+        Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
+        let rows = tokens!("where role is not null order by name, id").fetch_all(self.db()).await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+}
+
+#[async_trait]
+impl WriteTokens for Writer {
+    async fn token_insert(&mut self, token: NewToken) -> Result<TokenRow> {
+        let row = TokenRow {
+            id: TokenId::new(),
+            name: token.name,
+            role: token.role,
+            application_id: token.application_id,
+            grants: token.grants,
+            created_at: now(),
+            expires_at: token.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let made = sqlx::query!(
+            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+            row.id.as_uuid(),
+            row.name,
+            token.hash.to_string(),
+            row.role.map(|role| role.to_string()),
+            row.application_id.map(|id| id.as_uuid()),
+            json(&row.grants),
+            row.created_at,
+            row.expires_at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        if made.rows_affected() == 0 {
+            return Err(RecordsError::Conflict { what: format!("token `{}`", row.name) });
+        }
+        Ok(row)
+    }
+
+    async fn token_used(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<()> {
+        let minute = at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
+        sqlx::query!(
+            "update token set last_used_at = $2
+            where id = $1 and (last_used_at is null or last_used_at < $2)",
+            id.as_uuid(),
+            minute,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn token_revoke(&mut self, id: TokenId, at: DateTime<Utc>) -> Result<bool> {
+        let revoked = sqlx::query!(
+            "update token set revoked_at = $2 where id = $1 and revoked_at is null",
+            id.as_uuid(),
+            at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(revoked.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,512 @@
+//! Removing what nothing needs any more.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_records::detail::PackageDetail;
+use slipway_records::{
+    CondemnedBlob, PackageVersion, ReadPackages, ReadUpkeep, RepositoryContent, Result, WriteUpkeep,
+};
+use slipway_types::id::{ApplicationId, VersionId};
+use slipway_types::{ComponentName, Digest};
+use uuid::Uuid;
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Id, Text, now, rows};
+
+struct ContentRow {
+    repository: String,
+    digest: Text<Digest>,
+}
+
+impl From<ContentRow> for RepositoryContent {
+    fn from(row: ContentRow) -> Self {
+        Self { repository: row.repository, digest: row.digest.0 }
+    }
+}
+
+struct CondemnedRow {
+    digest: Text<Digest>,
+    since: DateTime<Utc>,
+    removed: bool,
+}
+
+/// Versions `v` of applications `a` that may go, their branch gone before $1.
+macro_rules! expired_versions {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_scalar!(
+            r#"select v.id as "id!: Id<VersionId>" from application a
+            join branch_gone g on g.source_id = a.source_id and g.since < $1
+            join version v on v.application_id = a.id and v.git_ref = g.name
+            where not exists (select 1 from run r where r.application_id = a.id
+                and r.state in ('queued', 'planning', 'building', 'packaging', 'cancelling'))
+            and not exists (select 1 from version_label l where l.version_id = v.id
+                and l.key not like 'source/%' and l.key not like 'slipway/%')
+            and not exists (select 1 from channel_history h where h.application_id = a.id
+                and v.id in (h.from_version_id, h.to_version_id))
+            and not exists (select 1 from version_content c where c.digest = v.digest and c.version_id <> v.id)
+            and v.id is distinct from (select n.id from version n
+                where n.application_id = a.id and n.component = '' order by n.id desc limit 1)
+            and "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+/// Conditions under which a manifest `m` may leave a repository of application $1, pushed before $2.
+macro_rules! expired_manifests {
+    ($macro:ident!($($head:tt)*), $tail:tt $(, $arg:expr)*) => {
+        sqlx::$macro!(
+            $($head)* + " m.created_at < $2
+            and not exists (select 1 from manifest_unread)
+            and not exists (select 1 from run r where r.application_id = $1
+                and r.state in ('queued', 'planning', 'building', 'packaging', 'cancelling'))
+            and not exists (select 1 from tag t where t.repository = m.repository and t.digest = m.digest)
+            and not exists (select 1 from version_content c where c.digest = m.digest)
+            and not exists (select 1 from manifest_child e
+                join manifest p on p.repository = m.repository and p.digest = e.parent where e.child = m.digest)
+            and not exists (select 1 from manifest s where s.repository = m.repository and s.digest = m.subject)
+            and " + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+/// Conditions under which a blob `l` may leave a repository of application $1, linked before $2.
+macro_rules! expired_links {
+    ($macro:ident!($($head:tt)*), $tail:tt $(, $arg:expr)*) => {
+        sqlx::$macro!(
+            $($head)* + " l.linked_at < $2
+            and not exists (select 1 from manifest_unread)
+            and not exists (select 1 from run r where r.application_id = $1
+                and r.state in ('queued', 'planning', 'building', 'packaging', 'cancelling'))
+            and not exists (select 1 from manifest_child e
+                join manifest p on p.repository = l.repository and p.digest = e.parent where e.child = l.digest)
+            and " + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+fn texts(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(ToString::to_string).collect()
+}
+
+#[async_trait]
+impl<H: Handle> ReadUpkeep for Session<H> {
+    async fn upkeep_applications(
+        &mut self,
+        after: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<ApplicationId>> {
+        let ids = sqlx::query_scalar!(
+            r#"select id as "id!: Id<ApplicationId>" from application where id > $1 order by id limit $2"#,
+            after.map_or(Uuid::nil(), |id| id.as_uuid()),
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(ids.into_iter().map(|id| id.0).collect())
+    }
+
+    async fn versions_expired(
+        &mut self,
+        application: ApplicationId,
+        gone_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<PackageVersion>> {
+        let ids = expired_versions!(
+            "a.id = $2 order by v.component <> '', v.id limit $3",
+            gone_before,
+            application.as_uuid(),
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        let mut versions = Vec::with_capacity(ids.len());
+        for id in ids {
+            versions.extend(self.version_get(id.0).await?);
+        }
+        Ok(versions)
+    }
+
+    async fn manifests_unread(&mut self, limit: u32) -> Result<Vec<Digest>> {
+        let digests = sqlx::query_scalar!(
+            r#"select digest as "digest!: Text<Digest>" from manifest_unread order by digest limit $1"#,
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(digests.into_iter().map(|digest| digest.0).collect())
+    }
+
+    async fn manifests_expired(
+        &mut self,
+        application: ApplicationId,
+        pushed_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryContent>> {
+        let found = expired_manifests!(
+            query_as!(
+                ContentRow,
+                r#"select m.repository as "repository!", m.digest as "digest!: _" from application a
+                join manifest m on m.repository = a.name
+                    or (m.repository > a.name || '/c/' and m.repository < a.name || '/c0')
+                    or (m.repository > a.name || '/i/' and m.repository < a.name || '/i0')
+                where a.id = $1 and "#
+            ),
+            "true order by m.repository, m.digest limit $3",
+            application.as_uuid(),
+            pushed_before,
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(RepositoryContent::from).collect())
+    }
+
+    async fn links_expired(
+        &mut self,
+        application: ApplicationId,
+        linked_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryContent>> {
+        let found = expired_links!(
+            query_as!(
+                ContentRow,
+                r#"select l.repository as "repository!", l.digest as "digest!: _" from application a
+                join blob_link l on l.repository = a.name
+                    or (l.repository > a.name || '/c/' and l.repository < a.name || '/c0')
+                    or (l.repository > a.name || '/i/' and l.repository < a.name || '/i0')
+                where a.id = $1 and "#
+            ),
+            "true order by l.repository, l.digest limit $3",
+            application.as_uuid(),
+            linked_before,
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(RepositoryContent::from).collect())
+    }
+
+    async fn blobs_referenced(&mut self, digests: &[Digest]) -> Result<Vec<Digest>> {
+        let found = sqlx::query_scalar!(
+            r#"select d.value as "digest!: Text<Digest>" from unnest($1::text[]) d (value)
+            where exists (select 1 from blob_link where digest = d.value)
+            or exists (select 1 from manifest where digest = d.value)
+            or exists (select 1 from git_pack where digest = d.value)
+            or exists (select 1 from log_chunk where digest = d.value)
+            or exists (select 1 from version_content where digest = d.value)"#,
+            &texts(digests),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|digest| digest.0).collect())
+    }
+
+    async fn blobs_unreferenced(&mut self, noted_before: DateTime<Utc>, limit: u32) -> Result<Vec<Digest>> {
+        let found = sqlx::query_scalar!(
+            r#"select digest as "digest!: Text<Digest>" from blob_unreferenced
+            where removing_at is null and since < $1 order by since, digest limit $2"#,
+            noted_before,
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|digest| digest.0).collect())
+    }
+
+    async fn blobs_condemned(&mut self, after: Option<&Digest>, limit: u32) -> Result<Vec<CondemnedBlob>> {
+        let found = sqlx::query_as!(
+            CondemnedRow,
+            r#"select digest as "digest!: _", removing_at as "since!",
+            removed_at is not null as "removed!" from blob_unreferenced
+            where removing_at is not null and digest > $1 order by digest limit $2"#,
+            after.map_or_else(String::new, ToString::to_string),
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found
+            .into_iter()
+            .map(|row| CondemnedBlob { digest: row.digest.0, since: row.since, removed: row.removed })
+            .collect())
+    }
+}
+
+impl Writer {
+    async fn tag_remove(&mut self, repository: &str, tag: &str, digest: &Digest) -> Result<()> {
+        sqlx::query!(
+            "delete from tag where repository = $1 and name = $2 and digest = $3",
+            repository,
+            tag,
+            digest.to_string(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Removes the tags that publishing the version made.
+    async fn version_tags_remove(&mut self, version: &PackageVersion) -> Result<()> {
+        let path = sqlx::query_scalar!(
+            r#"select name as "name!" from application where id = $1"#,
+            version.application_id.as_uuid(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        let tag = version.version.to_string();
+        let Some(component) = &version.component else {
+            return self.tag_remove(&path, &tag, &version.digest).await;
+        };
+        self.tag_remove(&format!("{path}/c/{component}"), &tag, &version.digest).await?;
+        let detail = serde_json::from_value::<PackageDetail>(version.detail.clone());
+        for image in detail.map(|detail| detail.images).unwrap_or_default() {
+            if image.host.is_none() {
+                self.tag_remove(&image.repository, &tag, &image.digest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn version_rows_remove(&mut self, version: &PackageVersion) -> Result<()> {
+        let id = version.id.as_uuid();
+        sqlx::query!(
+            "insert into version_tombstone (application_id, component, version, digest, removed_at)
+            values ($1, $2, $3, $4, $5)",
+            version.application_id.as_uuid(),
+            version.component.as_ref().map_or("", ComponentName::as_str),
+            version.version.to_string(),
+            version.digest.to_string(),
+            now(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        sqlx::query!("delete from version_label where version_id = $1", id)
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        sqlx::query!("delete from label_history where version_id = $1", id)
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        sqlx::query!("delete from version_content where version_id = $1", id)
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        sqlx::query!("delete from version where id = $1", id).execute(self.db()).await.map_err(failed)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl WriteUpkeep for Writer {
+    async fn version_remove(&mut self, id: VersionId, gone_before: DateTime<Utc>) -> Result<bool> {
+        self.lock_application_of_version(id).await?;
+        self.close_registry().await?;
+        let expired = expired_versions!("v.id = $2", gone_before, id.as_uuid())
+            .fetch_optional(self.db())
+            .await
+            .map_err(failed)?;
+        if expired.is_none() {
+            return Ok(false);
+        }
+        let Some(version) = self.version_get(id).await? else { return Ok(false) };
+        self.version_tags_remove(&version).await?;
+        self.version_rows_remove(&version).await?;
+        Ok(true)
+    }
+
+    async fn manifest_note(&mut self, digest: &Digest, children: &[Digest]) -> Result<()> {
+        let digest = digest.to_string();
+        sqlx::query!(
+            "insert into manifest_read (digest) values ($1) on conflict (digest) do nothing",
+            digest
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        sqlx::query!(
+            "insert into manifest_child (child, parent) select d.value, $1 from unnest($2::text[]) d (value)
+            on conflict (child, parent) do nothing",
+            digest,
+            &texts(children),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        sqlx::query!("delete from manifest_unread where digest = $1", digest)
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn manifest_expire(
+        &mut self,
+        application: ApplicationId,
+        content: &RepositoryContent,
+        pushed_before: DateTime<Utc>,
+    ) -> Result<bool> {
+        self.lock_application(application).await?;
+        self.close_registry().await?;
+        let removed = expired_manifests!(
+            query!("delete from manifest as m where "),
+            "m.repository = $3 and m.digest = $4",
+            application.as_uuid(),
+            pushed_before,
+            content.repository,
+            content.digest.to_string()
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected() == 1)
+    }
+
+    async fn link_expire(
+        &mut self,
+        application: ApplicationId,
+        content: &RepositoryContent,
+        linked_before: DateTime<Utc>,
+    ) -> Result<bool> {
+        self.lock_application(application).await?;
+        self.close_registry().await?;
+        let removed = expired_links!(
+            query!("delete from blob_link as l where "),
+            "l.repository = $3 and l.digest = $4",
+            application.as_uuid(),
+            linked_before,
+            content.repository,
+            content.digest.to_string()
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected() == 1)
+    }
+
+    async fn logs_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        // A log has the name of its run or build, a UUIDv7: the time stands in front.
+        let first_kept =
+            uuid::Builder::from_unix_timestamp_millis(before.timestamp_millis().unsigned_abs(), &[0; 10]);
+        let logs = sqlx::query_scalar!(
+            r#"select distinct log as "log!" from log_chunk where log < $1 order by log limit $2"#,
+            first_kept.into_uuid(),
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        for log in &logs {
+            sqlx::query!("delete from log_chunk where log = $1", log)
+                .execute(self.db())
+                .await
+                .map_err(failed)?;
+        }
+        Ok(logs.len() as u64)
+    }
+
+    async fn build_tokens_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let removed = sqlx::query!(
+            "delete from token where id in
+            (select id from token where role is null and expires_at < $1 order by id limit $2)",
+            before,
+            rows(limit),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected())
+    }
+
+    async fn blobs_note(&mut self, digests: &[Digest], at: DateTime<Utc>) -> Result<()> {
+        sqlx::query!(
+            "insert into blob_unreferenced (digest, since) select d.value, $2 from unnest($1::text[]) d (value)
+            where not exists (select 1 from blob_link where digest = d.value)
+            and not exists (select 1 from manifest where digest = d.value)
+            and not exists (select 1 from git_pack where digest = d.value)
+            and not exists (select 1 from log_chunk where digest = d.value)
+            and not exists (select 1 from version_content where digest = d.value)
+            on conflict (digest) do nothing",
+            &texts(digests),
+            at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn blob_condemn(
+        &mut self,
+        digest: &Digest,
+        noted_before: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<bool> {
+        // Held against whoever is about to refer to it: see `blob_refers` in the migrations.
+        sqlx::query_scalar!(
+            "select digest from blob_unreferenced where digest = $1 for update",
+            digest.to_string(),
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        if !self.blobs_referenced(&[*digest]).await?.is_empty() {
+            sqlx::query!(
+                "delete from blob_unreferenced where digest = $1 and removing_at is null",
+                digest.to_string(),
+            )
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+            return Ok(false);
+        }
+        let condemned = sqlx::query!(
+            "update blob_unreferenced set removing_at = $3
+            where digest = $1 and removing_at is null and since < $2",
+            digest.to_string(),
+            noted_before,
+            at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(condemned.rows_affected() == 1)
+    }
+
+    async fn blob_removed(&mut self, digest: &Digest, at: DateTime<Utc>) -> Result<()> {
+        sqlx::query!(
+            "update blob_unreferenced set removed_at = $2 where digest = $1 and removing_at is not null",
+            digest.to_string(),
+            at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn blob_release(&mut self, digest: &Digest) -> Result<()> {
+        sqlx::query!(
+            "delete from blob_unreferenced where digest = $1 and removing_at is not null",
+            digest.to_string(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+}

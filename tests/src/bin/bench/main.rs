@@ -1,0 +1,49 @@
+//! Measures a release build of Slipway from outside, against targets. `./bench` runs it.
+
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+mod copy;
+mod idle;
+mod objects;
+mod push;
+mod report;
+mod sample;
+mod webhook;
+
+const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("FAIL  {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every target was met.
+fn run(words: &[&str]) -> Result<bool> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        bail!("a TLS provider was installed before");
+    }
+    let name = words.first().copied().unwrap_or_default();
+    report::heading(name);
+    match words {
+        ["webhook"] => webhook::run(webhook::SECONDS_DEFAULT),
+        ["webhook", seconds] => webhook::run(seconds.parse()?),
+        ["push"] => Ok(push::run()),
+        ["copy"] => copy::run(),
+        ["idle"] => idle::run(),
+        ["objects"] => objects::run(objects::GIB_DEFAULT),
+        ["objects", gib] => objects::run(gib.parse()?),
+        _ => bail!("{USAGE}"),
+    }
+}

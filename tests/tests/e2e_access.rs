@@ -1,0 +1,201 @@
+//! Who may do what, and what is never shown.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use slipway_tests::server::{Server, shop};
+
+fn make_token(server: &Server, args: &[&str]) -> String {
+    let made = server.json(&[&["token", "create"], args].concat());
+    made["token"].as_str().expect("a token").to_owned()
+}
+
+#[test]
+fn a_reader_reads_and_cannot_push() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    server.publish(&app, &repository, "main", "one");
+    let reader = make_token(&server, &["looker", "--role", "reader"]);
+
+    repository.commit("two");
+    let pushed = repository.push(&app.git_url, &reader, &["main"]);
+    assert_ne!(pushed.code, 0, "{}", pushed.stderr);
+    assert!(pushed.stderr.contains("403"), "a known token without the right is told so: {}", pushed.stderr);
+    assert_eq!(server.cli_as(&reader, &["bundle", "show", "shop", "0.1.0-main.1"]).code, 0);
+    assert_eq!(repository.remote(&reader, &["ls-remote", &app.git_url]).code, 0);
+    for refused in [
+        &["run", "start", "--app", "shop"][..],
+        &["run", "cancel", "shop#1"],
+        &["app", "create", "other"],
+        &["app", "delete", "shop"],
+        &["label", "set", "shop", "0.1.0-main.1", "a=b"],
+        &["channel", "set", "shop", "stable", "0.1.0-main.1"],
+        &["token", "create", "more"],
+        &["token", "list"],
+        &["secret", "list"],
+    ] {
+        let output = server.cli_as(&reader, refused);
+        assert_ne!(output.code, 0, "a reader may not: {}", output.command);
+        assert!(!output.stderr.contains("Usage"), "the command itself should be right: {}", output.stderr);
+    }
+    let heads = repository.remote(server.token(), &["ls-remote", "--heads", &app.git_url]).text();
+    assert!(!heads.contains(&repository.head()), "{heads}");
+}
+
+#[test]
+fn a_developer_pushes_and_is_the_actor_but_manages_nothing() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    let developer = make_token(&server, &["ada", "--role", "developer"]);
+    let commit = repository.commit("one");
+    let pushed = repository.push(&app.git_url, &developer, &["main"]);
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    assert_eq!(server.wait_run("shop", &commit)["actor"], "ada");
+    for refused in [&["token", "create", "more"][..], &["token", "list"], &["app", "delete", "shop"]] {
+        assert_ne!(server.cli_as(&developer, refused).code, 0, "{refused:?}");
+    }
+}
+
+#[test]
+fn a_scoped_token_sees_only_its_application() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let other = server.create_app("other");
+    let repository = shop();
+    server.publish(&app, &repository, "main", "one");
+    let token = make_token(&server, &["scoped", "--role", "developer", "--app", "other"]);
+    let bearer = format!("Bearer {token}");
+    let get = |path: &str| server.request("GET", path, &[("Authorization", &bearer)], b"");
+
+    let listed = server.cli_as(&token, &["app", "list", "-o", "json"]).ok().json();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|app| app["name"].clone()).collect();
+    assert_eq!(names, ["other"]);
+    for list in ["/api/v1/runs", "/api/v1/bundles", "/api/v1/packages"] {
+        let answer = get(list);
+        assert!(
+            answer.status >= 400 || answer.json()["items"] == serde_json::json!([]),
+            "{list}: {}",
+            answer.text()
+        );
+    }
+    let digest = server.bundles("shop")[0]["digest"].as_str().unwrap().to_owned();
+    let run = server.json(&["run", "show", "shop#1"])["id"].as_str().unwrap().to_owned();
+    for hidden in [
+        "/api/v1/applications/shop".to_owned(),
+        "/api/v1/bundles/shop/0.1.0-main.1".to_owned(),
+        "/api/v1/runs/shop%231".to_owned(),
+        format!("/api/v1/runs/{run}"),
+        format!("/api/v1/runs/{run}/builds/web/log"),
+        "/v2/default/shop/manifests/0.1.0-main.1".to_owned(),
+        format!("/v2/default/shop/manifests/{digest}"),
+        // The scope is no way around: blobs and manifests of one repository are not those of another.
+        format!("/v2/default/other/manifests/{digest}"),
+        format!("/v2/default/other/blobs/{digest}"),
+    ] {
+        let status = get(&hidden).status;
+        assert!([401, 403, 404].contains(&status), "{hidden} answered {status}");
+    }
+    repository.commit("two");
+    assert_ne!(repository.push(&app.git_url, &token, &["main"]).code, 0);
+    assert_ne!(repository.remote(&token, &["ls-remote", &app.git_url]).code, 0);
+    assert_eq!(repository.push(&other.git_url, &token, &["main"]).code, 0);
+}
+
+#[test]
+fn expired_and_revoked_tokens_are_refused_everywhere() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    repository.commit("one");
+    let refused = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let rest = server.request("GET", "/api/v1/applications", &[("Authorization", &bearer)], b"").status;
+        let registry = server.request("GET", "/v2/", &[("Authorization", &bearer)], b"").status;
+        let pushed = repository.push(&app.git_url, token, &["main"]);
+        (rest, registry, pushed.code != 0)
+    };
+    let short = make_token(&server, &["short", "--expires", "1s"]);
+    let end = Instant::now() + Duration::from_mins(1);
+    while server.cli_as(&short, &["app", "list"]).code == 0 {
+        assert!(Instant::now() < end, "a token outlives its expiry");
+        sleep(Duration::from_millis(100));
+    }
+    assert_eq!(refused(&short), (401, 401, true));
+    let revoked = make_token(&server, &["gone"]);
+    assert_eq!(server.cli_as(&revoked, &["app", "list"]).code, 0);
+    server.cli(&["token", "revoke", "gone"]).ok();
+    assert_eq!(refused(&revoked), (401, 401, true));
+    assert_eq!(refused("slw_nonsense"), (401, 401, true));
+    assert_eq!(server.request("GET", "/api/v1/applications", &[], b"").status, 401);
+}
+
+#[test]
+fn secrets_never_show_up() {
+    let server =
+        Server::start(slipway_tests::server::ServerOptions::default().env("SLIPWAY__LOG__LEVEL", "trace"));
+    let app = server.create_app("shop");
+    let repository = shop();
+    let value = "s3cr3t-value-of-a-test";
+    fs::write(server.scratch().join("value"), value).unwrap();
+    server.cli(&["secret", "set", "npm-token", "--from-file", "value"]).ok();
+    repository.commit("one");
+    server.push(&app, &repository, &["main"]);
+    let run = server.wait_run("shop", &repository.head());
+    assert_eq!(run["state"], "done", "{run:#}");
+    let wrong = "slw_this-token-is-wrong-0123456789";
+    assert_ne!(repository.push(&app.git_url, wrong, &["main:other"]).code, 0);
+
+    let outputs: String = [
+        &["secret", "list"][..],
+        &["token", "list"],
+        &["app", "show", "shop"],
+        &["run", "show", "shop#1"],
+        &["run", "logs", "shop#1", "web"],
+        &["config", "show"],
+        &["doctor"],
+    ]
+    .iter()
+    .map(|command| server.cli(&[command, &["-o", "json"][..]].concat()))
+    .map(|output| output.stdout + &output.stderr)
+    .collect();
+    let hidden = [value, server.token(), wrong, &app.webhook_secret];
+    for secret in hidden {
+        assert!(!server.log().contains(secret), "a secret is in the log");
+        assert!(!outputs.contains(secret), "a secret is in an output");
+    }
+    // On disk only the file of the first token holds one in the clear.
+    let found = files_with(&server.data(), &hidden);
+    assert_eq!(found, ["admin.token"]);
+}
+
+/// Names of files below a directory that hold one of the texts.
+fn files_with(directory: &Path, texts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, texts));
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let holds = |text: &&str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        if texts.iter().any(holds) {
+            found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_webhook_secret_is_shown_once() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    assert_eq!(app.webhook_secret.len(), 64);
+    let shown: Value = server.json(&["app", "show", "shop"]);
+    assert!(!shown.to_string().contains(&app.webhook_secret));
+}

@@ -1,0 +1,98 @@
+//! A forge and servers that build from it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use slipway_tests::forge::Forge;
+use slipway_tests::server::{App, CliOutput, GitRepository, Server, ServerOptions};
+
+/// No change is like another.
+static CHANGES: AtomicU64 = AtomicU64::new(1);
+
+/// A server that may fetch from this machine by plain HTTP.
+pub(crate) fn neighbourly() -> Server {
+    Server::start(
+        ServerOptions::default()
+            .env("SLIPWAY__GIT__ALLOW_HTTP", "true")
+            .env("SLIPWAY__GIT__ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8"),
+    )
+}
+
+/// Files of the application `name`.
+pub(crate) fn files(name: &str) -> GitRepository {
+    let manifest = format!(
+        "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {{name: {name}}}\n\
+         components:\n  - {{name: web, kit: dockerfile, context: web}}\n"
+    );
+    GitRepository::with(&[
+        ("slipway.yaml", manifest.as_str()),
+        ("web/Dockerfile", "FROM scratch\nCOPY index.html /srv/\n"),
+        ("web/index.html", "0\n"),
+    ])
+}
+
+/// Commits a change and brings it to a ref of the forge's repository, by force.
+pub(crate) fn change(forge: &Forge, name: &str, repository: &GitRepository, to: &str) -> String {
+    repository.write("web/index.html", format!("{}\n", CHANGES.fetch_add(1, Ordering::Relaxed)));
+    let commit = repository.commit("Change the page");
+    upload(forge, name, repository, &format!("{commit}:{to}"));
+    commit
+}
+
+/// Pushes a refspec to the forge's repository by its path.
+pub(crate) fn upload(forge: &Forge, name: &str, repository: &GitRepository, refspec: &str) {
+    let path = forge.path(name);
+    repository.git(&["push", "--quiet", "--force", path.to_str().expect("a path"), refspec]);
+}
+
+/// Tells the server of a push by the generic webhook; gives the delivery's id.
+pub(crate) fn tell(server: &Server, app: &App, git_ref: &str, commit: &str) -> String {
+    let body = format!("{{\"ref\": \"{git_ref}\", \"commit\": \"{commit}\"}}");
+    let mac = hmac(app.webhook_secret.as_bytes(), body.as_bytes());
+    let signature = format!("sha256={}", hex::encode(mac));
+    let headers = [("Content-Type", "application/json"), ("X-Slipway-Signature", signature.as_str())];
+    let answer = server.request("POST", &format!("/hooks/{}/generic", app.name), &headers, body.as_bytes());
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()["delivery"].as_str().expect("an id").to_owned()
+}
+
+/// RFC 2104 with SHA-256; webhook secrets are one block long.
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    use sha2::{Digest as _, Sha256};
+    let mut block = [0_u8; 64];
+    block[..key.len()].copy_from_slice(key);
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+/// `slipway source check`: the findings, and whether all is well by the exit code.
+pub(crate) fn check(server: &Server, source: &str) -> (Vec<Value>, i32) {
+    let output: CliOutput = server.cli(&["source", "check", source, "-o", "json"]);
+    (output.json().as_array().expect("a list").clone(), output.code)
+}
+
+/// Asserts that the first thing wrong with a source is of this kind and says this.
+pub(crate) fn assert_found(server: &Server, source: &str, kind: &str, part: &str) {
+    let (findings, code) = check(server, source);
+    let bad = findings.iter().find(|finding| finding["ok"] == false);
+    let bad = bad.unwrap_or_else(|| panic!("nothing is wrong with {source}: {findings:#?}"));
+    assert_eq!(code, 1, "{findings:#?}");
+    assert_eq!(bad["check"], kind, "{findings:#?}");
+    assert!(bad["detail"].as_str().unwrap_or_default().contains(part), "`{part}` is not in {bad:#}");
+}
+
+/// A delivery by its id, once it is settled.
+pub(crate) fn settled(server: &Server, source: &str, id: &str) -> Value {
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    loop {
+        let listed = server.json(&["source", "deliveries", source, "--limit", "1000"]);
+        let listed = listed.as_array().expect("a list");
+        let found = listed.iter().find(|delivery| delivery["id"] == id);
+        let found = found.unwrap_or_else(|| panic!("{id} is not among {listed:#?}"));
+        if found["state"] != "received" {
+            return found.clone();
+        }
+        assert!(std::time::Instant::now() < end, "not settled: {found:#}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
