@@ -1,5 +1,7 @@
 //! Who may do what, and what is never shown.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;

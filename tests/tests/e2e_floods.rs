@@ -14,9 +14,9 @@ mod faults {
         let app = server.create_app("shop");
         let repository = shop();
         let commit = repository.commit("one");
-        let refs: String =
+        let refs: Vec<_> =
             (0..BRANCHES).map(|n| format!("create refs/heads/branch-{n} {commit}\n")).collect();
-        repository.update_refs(&refs);
+        repository.update_refs(&refs.concat());
         server.push(&app, &repository, &["refs/heads/branch-*:refs/heads/branch-*"]);
         let end = Instant::now() + Duration::from_mins(8);
         loop {

@@ -1,7 +1,7 @@
 //! Images that come from elsewhere, and images that need one another.
 
 use serde_json::Value;
-use slipway_tests::server::{App, GitRepository, Server, ServerOptions, StubRegistry, packages};
+use slipway_tests::server::{App, GitRepository, Server, ServerOptions, StubRegistry, layout, packages};
 
 fn server_allowed(registry: &StubRegistry) -> Server {
     Server::start(ServerOptions::default().env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", registry.address()))
@@ -39,6 +39,17 @@ fn an_external_image_is_pinned_to_what_its_tag_names_now() {
     let moved = server.publish(&app, &repository, "main", "three");
     assert!(image(&moved, "proxy").ends_with(&registry.digest()), "{moved:#}");
     assert_eq!(package(&moved, "proxy")["reused"], false);
+
+    // The bundles hold the images themselves: they stay pullable when the other registry is gone.
+    registry.hold();
+    for (number, bundle) in [&first, &moved].into_iter().enumerate() {
+        let to = server.scratch().join(format!("pulled-{number}"));
+        let version = bundle["version"].as_str().unwrap();
+        server.cli(&["bundle", "pull", "shop", version, "--to", to.to_str().unwrap()]).ok();
+        let digest = image(bundle, "proxy").rsplit('@').next().unwrap().to_owned();
+        assert!(layout::walk(&to).manifests.contains(&digest));
+    }
+    registry.release();
 }
 
 #[test]

@@ -107,7 +107,8 @@ fn huge_and_exploding_files_are_refused_quickly() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let previous = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![previous; 10].join(", "));
+        let line = format!("a{level}: &a{level} [{}]\n", vec![previous; 10].join(", "));
+        bomb.push_str(&line);
     }
     repository.write("slipway.yaml", format!("{bomb}{SHOP_YAML}"));
     let (_, run) = push(&server, &app, &repository, "bomb");

@@ -1,5 +1,7 @@
 //! The registry as other people's clients use it, on a pushed application.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;

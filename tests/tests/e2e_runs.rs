@@ -1,5 +1,7 @@
 //! Runs that are stopped, tried again, followed and interrupted.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

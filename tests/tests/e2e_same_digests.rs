@@ -1,5 +1,7 @@
 //! What Slipway writes depends on what was pushed, not on where and when.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

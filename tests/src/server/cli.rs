@@ -25,6 +25,7 @@ pub struct CliOutput {
 
 impl CliOutput {
     /// Asserts exit code 0.
+    #[expect(clippy::return_self_not_must_use, reason = "often the assertion is all that is wanted")]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "slipway {}:\n{}{}", self.command, self.stdout, self.stderr);
         self

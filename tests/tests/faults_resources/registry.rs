@@ -67,6 +67,9 @@ impl Image {
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_size(5);
         archive.append_data(&mut header, "base", b"base\n".as_slice()).expect("an archive");
         let tar = archive.into_inner().expect("an archive");
