@@ -312,13 +312,13 @@ pub async fn a_condemned_blob_cannot_be_referred_to_until_released(records: Shar
     tx.commit().await.unwrap();
     let chunk = LogChunk { offset: 0, length: 1, digest };
     let row = manifest("team/a", "x", None);
-    let refused = [
-        begin(&records).await.blob_link("team/a", &digest, 1).await.unwrap_err(),
-        begin(&records).await.manifest_put(&row).await.unwrap_err(),
-        begin(&records).await.git_pack_add(shop.source_id, digest, 1).await.unwrap_err(),
-        begin(&records).await.log_append(uuid::Uuid::now_v7(), &chunk).await.unwrap_err(),
-    ];
-    for error in refused {
+    let log = uuid::Uuid::now_v7();
+    // One after the other: each holds the writer until it is dropped.
+    let link = begin(&records).await.blob_link("team/a", &digest, 1).await.unwrap_err();
+    let put = begin(&records).await.manifest_put(&row).await.unwrap_err();
+    let pack = begin(&records).await.git_pack_add(shop.source_id, digest, 1).await.unwrap_err();
+    let append = begin(&records).await.log_append(log, &chunk).await.unwrap_err();
+    for error in [link, put, pack, append] {
         assert!(error.is_transient(), "{error:?}");
     }
     let condemned = read(&records).await.blobs_condemned(None, 10).await.unwrap();

@@ -1,7 +1,6 @@
 //! Signed pushes at a steady rate, whatever the server makes of it, while workers run.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -41,9 +40,10 @@ pub(crate) fn run(seconds: u64) -> Result<bool> {
     line("and all the while another application is pushed to and bundled every 2 s");
     let (busy, repository) = prepare(&server, "busy");
     line(format!("made ready in {:.0} s", began.elapsed().as_secs_f64()));
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
     let (sent, bundles) = thread::scope(|scope| {
-        let bundling = scope.spawn(|| bundle_until(&server, &busy, &repository, &stop));
+        let (server, stopped) = (&server, &stop);
+        let bundling = scope.spawn(move || bundle_until(server, &busy, &repository, stopped));
         let sent = flood(&apps, total);
         stop.store(true, Ordering::Relaxed);
         (sent, bundling.join().expect("the other application's bundles come out"))
