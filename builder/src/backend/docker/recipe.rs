@@ -257,7 +257,7 @@ mod tests {
                            FROM --platform=$BUILDPLATFORM build AS late\nARG TARGETARCH\nFROM scratch\nCOPY --from=build /a /a\nCOPY \\\n  --from=x.y/tools:3 /t /t\n";
 
     fn key(text: &str) -> BaseKey {
-        BaseKey { text: text.to_owned(), platform: Platform::default() }
+        BaseKey { text: text.to_owned(), platform: slipway_types::Platform::default() }
     }
 
     fn prepared(parameters: Parameters) -> Prepared {
