@@ -14,9 +14,9 @@ use super::BlockCache;
 /// Where files are written before they get their names.
 const WRITING: &str = "writing";
 /// What is still being written after this time was left behind by a process that died.
-const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// The time of last use is written at most this often.
-const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+const USE_NOTED_EVERY: Duration = Duration::from_mins(1);
 /// Bytes of the digest before each block.
 const DIGEST_BYTES: usize = 32;
 
