@@ -1,4 +1,4 @@
-//! What every records adapter promises, one function per promise. [`conformance!`](crate::conformance)
+//! What every records adapter promises, one function per promise. [`conformance!`](macro@crate::conformance)
 //! makes a test of each against fresh, empty records.
 
 #![expect(missing_docs, reason = "the name of each function is the promise it checks")]
