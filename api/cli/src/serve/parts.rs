@@ -10,6 +10,7 @@ use axum::Router;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use slipway_builder::advance::Advance;
+use slipway_builder::assemble::DiskBlockCache;
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
 use slipway_builder::backend::{Backends, ImageBackend};
@@ -45,6 +46,9 @@ use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
 const SPOOL_ORPHAN_AGE: Duration = Duration::ZERO;
+
+/// Largest cache of compressed layer blocks, in bytes.
+const MAX_BLOCK_CACHE_BYTES: u64 = 4 << 30;
 
 /// Everything a server is made of.
 pub(crate) struct Parts {
@@ -92,7 +96,7 @@ impl Parts {
                 spool_dir: or_below(&config.storage.spool_dir, data, "spool"),
                 ..Default::default()
             },
-            cache: None,
+            cache: Some(Arc::new(open_block_cache(data)?)),
         })];
         let docker = docker_options(config, directory).map(|options| {
             Arc::new(DockerBackend::connect(options, blobs.clone(), images.clone(), Arc::clone(&target)))
@@ -330,6 +334,12 @@ fn docker_options(config: &Config, directory: &DataDirectory) -> Option<DockerOp
         cache_keep_bytes: build.docker_cache_keep_bytes,
         ..defaults
     })
+}
+
+fn open_block_cache(data: &Path) -> Result<DiskBlockCache> {
+    let directory = data.join("cache").join("blocks");
+    DiskBlockCache::open(&directory, MAX_BLOCK_CACHE_BYTES)
+        .with_context(|| format!("cannot open the cache {}", directory.display()))
 }
 
 fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
