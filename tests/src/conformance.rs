@@ -90,6 +90,7 @@ macro_rules! conformance {
                 a_heartbeat_keeps_the_lease
                 a_buried_job_is_dead_and_shown
                 dead_jobs_are_paged_newest_first
+                released_jobs_are_ready_without_loss
                 released_jobs_with_one_key_are_one
                 one_key_is_never_leased_twice
                 applications_take_turns

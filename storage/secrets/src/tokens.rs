@@ -93,6 +93,7 @@ fn principal(row: TokenRow) -> Principal {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DurationRound;
     use secrecy::ExposeSecret;
     use slipway_records::NewToken;
     use slipway_types::Role;
@@ -114,7 +115,8 @@ mod tests {
         let (_directory, records) = database().await;
         let (plain, hash) = new_token();
         let plain = plain.expose_secret();
-        let now = Utc::now();
+        // Use is noted to the minute: half a minute later is still the same one.
+        let now = Utc::now().duration_trunc(TimeDelta::minutes(1)).unwrap();
         let mut tx = records.begin().await.unwrap();
         let new = NewToken {
             name: "ci".into(),

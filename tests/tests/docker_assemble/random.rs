@@ -130,6 +130,8 @@ fn dockerfile(chance: &mut Chance) -> String {
     if chance.one_in(3) {
         let next = chance.of(&["first", "merged", "scratch"]);
         base = if next == "first" { base } else { next };
+        // From a stage without any layer BuildKit copies the destination's own root.
+        lines.push("COPY Dockerfile /of-first".to_owned());
         lines.push(format!("FROM {next}"));
         lines.push("ARG V=v2".to_owned());
         lines.push("COPY --from=first / /first/".to_owned());
