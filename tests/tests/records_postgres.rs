@@ -192,7 +192,7 @@ async fn what_has_one_key_never_runs_twice_at_once() {
                 done.fetch_add(1, Ordering::SeqCst);
                 let queue = server.queue();
                 // The twin comes and goes just while the job is given back.
-                let given = if n % 3 == 0 {
+                let given = if n.is_multiple_of(3) {
                     queue.give_back(job.id, job.token, Duration::ZERO, "again", true).await
                 } else {
                     queue.complete(job.id, job.token).await

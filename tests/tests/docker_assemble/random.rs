@@ -136,7 +136,7 @@ fn dockerfile(chance: &mut Chance) -> String {
         lines.push("ARG V=v2".to_owned());
         lines.push("COPY --from=first / /first/".to_owned());
     }
-    for _ in 0..1 + chance.below(4) {
+    for _ in 0..=chance.below(4) {
         lines.push(instruction(chance, owners(base)));
     }
     // An engine cannot save an image without layers.
