@@ -18,7 +18,7 @@ const FLUSH_AFTER: Duration = Duration::from_millis(300);
 /// Pieces that may wait for the writer; beyond that whoever writes is slowed down.
 const PIECES_MAX: usize = 256;
 
-/// A log being written. Cheap to clone; [`LogWriter::close`] stores what is left.
+/// A log being written. Cheap to clone; [`LogTask::close`] stores what is left.
 #[derive(Clone)]
 pub struct LogWriter {
     pieces: mpsc::Sender<Bytes>,
