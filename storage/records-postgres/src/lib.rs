@@ -2,7 +2,7 @@
 //!
 //! Transactions run at `read committed`. Where SQLite's single writer keeps others out, a
 //! transaction here locks the row of the application or source it is about, before it reads what it
-//! will decide on: see [`session`]. A deadlock or a lost connection ends the transaction as
+//! will decide on: see `session`. A deadlock or a lost connection ends the transaction as
 //! [`slipway_records::RecordsError::Unavailable`]; the caller does it again.
 
 mod application;
