@@ -27,7 +27,7 @@ fn push_history(server: &Server) {
         ("slipway.yaml", YAML),
         (
             "web/Dockerfile",
-            "FROM scratch AS files\nCOPY site /srv/\nFROM scratch\nCOPY --from=files --chown=7:8 /srv /www\nWORKDIR /work/here\n",
+            "FROM scratch AS files\nCOPY site /srv/\nFROM scratch\nCOPY --from=files --chown=7:8 /srv /www\nWORKDIR /site/here\n",
         ),
         ("web/site/index.html", "<p>Hello.</p>\n"),
         ("web/site/Zebra", "z\n"),
