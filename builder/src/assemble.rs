@@ -43,7 +43,7 @@ use slipway_types::{Digest, media_type};
 use crate::dockerfile::{BaseKey, Dockerfile, Parameters};
 
 pub use base::{BaseImage, BaseLayer, InvalidBase};
-pub use block_cache::DiskBlockCache;
+pub use block_cache::{BlockCacheLimits, DiskBlockCache};
 pub use blocks::BlockCache;
 pub use config::{ContainerConfig, HealthConfig, History, ImageConfig, RootFs};
 pub use context::{ContextEntry, ContextFiles, ContextKind, DirectoryContext, EmptyContext};

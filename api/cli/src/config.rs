@@ -48,7 +48,7 @@ sections! {
     Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
     Build {
         max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
-        max_reuse_age_days: u32, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
+        max_reuse_age_days: u32, layer_cache_max_bytes: u64, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
     }
     Registry { allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32 }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use slipway_types::Digest;
 
 use super::BlockCache;
+use crate::collect::free_bytes;
 
 /// Where files are written before they get their names.
 const WRITING: &str = "writing";
@@ -17,6 +18,8 @@ const WRITING: &str = "writing";
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// The time of last use is written at most this often.
 const USE_NOTED_EVERY: Duration = Duration::from_mins(1);
+/// The last of a disk is for records and work; a cache takes nothing of it, whatever it may hold.
+const MIN_KEEP_FREE_BYTES: u64 = 128 << 20;
 /// Bytes of the digest before each block.
 const DIGEST_BYTES: usize = 32;
 
@@ -25,10 +28,19 @@ const DIGEST_BYTES: usize = 32;
 #[derive(Debug)]
 pub struct DiskBlockCache {
     directory: PathBuf,
-    max_bytes: u64,
+    limits: BlockCacheLimits,
     /// Bytes held, as far as this process knows.
     held_bytes: AtomicU64,
     pruning: Mutex<()>,
+}
+
+/// How much a [`DiskBlockCache`] may take.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockCacheLimits {
+    /// Bytes of all blocks together.
+    pub max_bytes: u64,
+    /// Where less than this is free, the cache is emptied and takes nothing; at least 128 MiB.
+    pub keep_free_bytes: u64,
 }
 
 struct Kept {
@@ -39,12 +51,12 @@ struct Kept {
 
 impl DiskBlockCache {
     /// The cache in `directory`, which is made if it does not exist.
-    pub fn open(directory: impl Into<PathBuf>, max_bytes: u64) -> io::Result<Self> {
+    pub fn open(directory: impl Into<PathBuf>, limits: BlockCacheLimits) -> io::Result<Self> {
         let directory = directory.into();
         fs::create_dir_all(directory.join(WRITING))?;
-        let cache = Self { directory, max_bytes, held_bytes: AtomicU64::new(0), pruning: Mutex::new(()) };
+        let cache = Self { directory, limits, held_bytes: AtomicU64::new(0), pruning: Mutex::new(()) };
         cache.remove_abandoned()?;
-        cache.prune()?;
+        cache.prune(limits.max_bytes)?;
         Ok(cache)
     }
 
@@ -73,22 +85,36 @@ impl DiskBlockCache {
     fn write(&self, key: &Digest, block: &[u8]) -> io::Result<()> {
         let path = self.path(key);
         let size = (block.len() + DIGEST_BYTES) as u64;
-        if size > self.max_bytes || path.exists() {
+        if size > self.limits.max_bytes || path.exists() {
             return Ok(());
+        }
+        let keep_free_bytes = self.limits.keep_free_bytes.max(MIN_KEEP_FREE_BYTES);
+        if free_bytes(&self.directory)? < keep_free_bytes.saturating_add(size) {
+            return self.give_way();
         }
         let mut file = tempfile::NamedTempFile::new_in(self.directory.join(WRITING))?;
         file.write_all(&checksum(block))?;
         file.write_all(block)?;
         fs::create_dir_all(path.parent().expect("invariant: a block lies in a directory"))?;
         file.persist(&path)?;
-        if self.held_bytes.fetch_add(size, Ordering::Relaxed) + size > self.max_bytes {
-            self.prune()?;
+        if self.held_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_bytes {
+            self.prune(self.limits.max_bytes)?;
         }
         Ok(())
     }
 
-    /// Counts what is there and removes the longest unused until a tenth is free again.
-    fn prune(&self) -> io::Result<()> {
+    /// Leaves the disk to others.
+    fn give_way(&self) -> io::Result<()> {
+        if self.held_bytes.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        tracing::warn!(directory = %self.directory.display(), "the disk is nearly full: the cache is emptied");
+        self.prune(0)
+    }
+
+    /// Counts what is there; if it is more than `max_bytes`, removes the longest unused until a tenth
+    /// of that is free again.
+    fn prune(&self, max_bytes: u64) -> io::Result<()> {
         let _pruning = match self.pruning.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -97,10 +123,10 @@ impl DiskBlockCache {
         };
         let mut kept = self.kept()?;
         let mut held: u64 = kept.iter().map(|kept| kept.size).sum();
-        if held > self.max_bytes {
+        if held > max_bytes {
             kept.sort_by_key(|kept| kept.used);
             for oldest in kept {
-                if held <= self.max_bytes / 10 * 9 {
+                if held <= max_bytes / 10 * 9 {
                     break;
                 }
                 remove(&oldest.path)?;
@@ -198,6 +224,10 @@ mod tests {
         Digest::of(text.as_bytes())
     }
 
+    fn open(directory: impl Into<PathBuf>, max_bytes: u64) -> io::Result<DiskBlockCache> {
+        DiskBlockCache::open(directory, BlockCacheLimits { max_bytes, keep_free_bytes: 0 })
+    }
+
     fn age(cache: &DiskBlockCache, text: &str, age: Duration) {
         let file = File::open(cache.path(&key(text))).unwrap();
         file.set_times(FileTimes::new().set_modified(SystemTime::now() - age)).unwrap();
@@ -206,10 +236,10 @@ mod tests {
     #[test]
     fn blocks_are_given_back_after_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = DiskBlockCache::open(directory.path().join("deep/er"), 1000).unwrap();
+        let cache = open(directory.path().join("deep/er"), 1000).unwrap();
         assert_eq!(cache.get(&key("a")), None);
         cache.put(&key("a"), b"block");
-        let again = DiskBlockCache::open(directory.path().join("deep/er"), 1000).unwrap();
+        let again = open(directory.path().join("deep/er"), 1000).unwrap();
         assert_eq!(again.get(&key("a")).as_deref(), Some(&b"block"[..]));
         assert_eq!(again.held_bytes.load(Ordering::Relaxed), 37);
     }
@@ -217,7 +247,7 @@ mod tests {
     #[test]
     fn damaged_and_truncated_blocks_are_not_given_back() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = DiskBlockCache::open(directory.path(), 10_000).unwrap();
+        let cache = open(directory.path(), 10_000).unwrap();
         for length in [0, 10, DIGEST_BYTES, 100, 200] {
             cache.put(&key("a"), &[7; 200]);
             let mut bytes = fs::read(cache.path(&key("a"))).unwrap();
@@ -233,7 +263,7 @@ mod tests {
     #[test]
     fn the_longest_unused_blocks_go_first() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = DiskBlockCache::open(directory.path(), 1000).unwrap();
+        let cache = open(directory.path(), 1000).unwrap();
         let block = [1; 268];
         for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
             cache.put(&key(name), &block);
@@ -250,14 +280,14 @@ mod tests {
     #[test]
     fn what_a_dead_process_left_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = DiskBlockCache::open(directory.path(), 1000).unwrap();
+        let cache = open(directory.path(), 1000).unwrap();
         let (old, new) = (cache.directory.join("writing/old"), cache.directory.join("writing/new"));
         for path in [&old, &new] {
             fs::write(path, "half").unwrap();
         }
         let long_ago = SystemTime::now() - ABANDONED_AFTER * 2;
         File::open(&old).unwrap().set_times(FileTimes::new().set_modified(long_ago)).unwrap();
-        DiskBlockCache::open(directory.path(), 1000).unwrap();
+        open(directory.path(), 1000).unwrap();
         assert_eq!((old.exists(), new.exists()), (false, true));
     }
 
@@ -268,7 +298,7 @@ mod tests {
             for thread in 0..4 {
                 let directory = directory.path();
                 scope.spawn(move || {
-                    let cache = DiskBlockCache::open(directory, 5000).unwrap();
+                    let cache = open(directory, 5000).unwrap();
                     for index in 0..200 {
                         let name = format!("{}", (index * 7 + thread) % 50);
                         cache.put(&key(&name), name.repeat(100).as_bytes());
@@ -279,14 +309,20 @@ mod tests {
                 });
             }
         });
-        DiskBlockCache::open(directory.path(), 5000).unwrap();
-        let held: u64 = DiskBlockCache::open(directory.path(), 5000)
-            .unwrap()
-            .kept()
-            .unwrap()
-            .iter()
-            .map(|kept| kept.size)
-            .sum();
+        open(directory.path(), 5000).unwrap();
+        let held: u64 =
+            open(directory.path(), 5000).unwrap().kept().unwrap().iter().map(|kept| kept.size).sum();
         assert!(held <= 5000, "{held}");
+    }
+
+    #[test]
+    fn on_a_disk_that_is_nearly_full_it_is_emptied_and_takes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path(), 1000).unwrap().put(&key("a"), b"block");
+        let limits = BlockCacheLimits { max_bytes: 1000, keep_free_bytes: u64::MAX };
+        let cache = DiskBlockCache::open(directory.path(), limits).unwrap();
+        assert!(cache.get(&key("a")).is_some(), "what is there serves until others need the room");
+        cache.put(&key("b"), b"block");
+        assert_eq!([cache.get(&key("a")), cache.get(&key("b"))], [None, None]);
     }
 }

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::queue::{Job, LOSSES_MAX};
 use crate::{Change, Records, RecordsError, fault_point};
 
+/// First pause before the end of a job is recorded again; it doubles.
+const SETTLE_RETRY_BASE: Duration = Duration::from_millis(200);
+
 /// Times of the worker.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerOptions {
@@ -213,8 +216,27 @@ impl Worker {
                 return;
             }
         };
-        if let Err(error) = self.settle(&job, handler.as_ref(), outcome, poisoned).await {
-            tracing::error!(job = %job.id, error = %chain(&error), "cannot record the end of a job; its lease will run out");
+        self.settle_within_lease(&job, handler.as_ref(), &outcome, poisoned).await;
+    }
+
+    /// A database that is full or away for a moment must not cost the work its result.
+    async fn settle_within_lease(
+        &self,
+        job: &Job,
+        handler: &dyn Handler,
+        outcome: &Result<(), JobError>,
+        poisoned: bool,
+    ) {
+        let end = tokio::time::Instant::now() + self.options.lease;
+        let mut pause = SETTLE_RETRY_BASE;
+        while let Err(error) = self.settle(job, handler, outcome, poisoned).await {
+            if tokio::time::Instant::now() + pause > end {
+                tracing::error!(job = %job.id, error = %chain(&error), "cannot record the end of a job; its lease runs out");
+                return;
+            }
+            tracing::warn!(job = %job.id, error = %chain(&error), "cannot record the end of a job; trying again");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
     }
 
@@ -238,7 +260,7 @@ impl Worker {
         &self,
         job: &Job,
         handler: &dyn Handler,
-        outcome: Result<(), JobError>,
+        outcome: &Result<(), JobError>,
         poisoned: bool,
     ) -> Result<(), RecordsError> {
         let queue = self.records.queue();
@@ -249,7 +271,7 @@ impl Worker {
                 fault_point::reach("job.completed");
             }
             Err(JobError::Wait { why, delay }) => {
-                queue.give_back(job.id, job.token, delay, &why, false).await?;
+                queue.give_back(job.id, job.token, *delay, why, false).await?;
             }
             Err(JobError::Stopped) => {
                 queue.give_back(job.id, job.token, Duration::ZERO, "stopped", false).await?;

@@ -10,7 +10,7 @@ use axum::Router;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use slipway_builder::advance::Advance;
-use slipway_builder::assemble::DiskBlockCache;
+use slipway_builder::assemble::{BlockCacheLimits, DiskBlockCache};
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
 use slipway_builder::backend::{Backends, ImageBackend};
@@ -46,9 +46,6 @@ use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
 const SPOOL_ORPHAN_AGE: Duration = Duration::ZERO;
-
-/// Largest cache of compressed layer blocks, in bytes.
-const MAX_BLOCK_CACHE_BYTES: u64 = 4 << 30;
 
 /// Everything a server is made of.
 pub(crate) struct Parts {
@@ -96,7 +93,7 @@ impl Parts {
                 spool_dir: or_below(&config.storage.spool_dir, data, "spool"),
                 ..Default::default()
             },
-            cache: Some(Arc::new(open_block_cache(data)?)),
+            cache: Some(Arc::new(open_block_cache(config, data)?)),
         })];
         let docker = docker_options(config, directory).map(|options| {
             Arc::new(DockerBackend::connect(options, blobs.clone(), images.clone(), Arc::clone(&target)))
@@ -336,9 +333,13 @@ fn docker_options(config: &Config, directory: &DataDirectory) -> Option<DockerOp
     })
 }
 
-fn open_block_cache(data: &Path) -> Result<DiskBlockCache> {
+fn open_block_cache(config: &Config, data: &Path) -> Result<DiskBlockCache> {
     let directory = data.join("cache").join("blocks");
-    DiskBlockCache::open(&directory, MAX_BLOCK_CACHE_BYTES)
+    let limits = BlockCacheLimits {
+        max_bytes: config.build.layer_cache_max_bytes,
+        keep_free_bytes: config.storage.min_free_bytes,
+    };
+    DiskBlockCache::open(&directory, limits)
         .with_context(|| format!("cannot open the cache {}", directory.display()))
 }
 
