@@ -65,11 +65,11 @@ fn remove_leftovers(parent: &Path) -> io::Result<()> {
         let Ok(lock) = File::open(&path) else { continue };
         match lock.try_lock() {
             Ok(()) => {
-                let dir = path.with_extension("");
-                if dir.exists() {
-                    fs::remove_dir_all(&dir)?;
+                // A git of a killed boot may outlive it for a moment and still write there: then the
+                // next start removes it.
+                if let Err(error) = remove_leftover(&path) {
+                    tracing::debug!(path = %path.display(), %error, "a left quarantine stays for now");
                 }
-                fs::remove_file(&path)?;
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
@@ -118,5 +118,13 @@ mod tests {
         let _second = QuarantineRoot::open(cache.path()).unwrap();
         assert!(!parent.join("dead").exists() && !parent.join("dead.lock").exists());
         assert!(used.objects().exists());
+    }
+}
+
+/// The directory first: as long as its lock file is there, a later start finds it.
+fn remove_leftover(lock: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(lock.with_extension("")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_file(lock),
     }
 }
