@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 mod app;
+mod balancer;
 mod cli;
 mod git;
 mod http;
+mod instance;
 pub mod layout;
 mod process;
 mod sample;
 mod stub_registry;
+mod world;
 
 pub use app::{App, packages};
 pub use cli::CliOutput;
@@ -26,15 +27,15 @@ pub use http::Answer;
 pub use process::{Finished, run_within, tool_output};
 pub use sample::{SHOP_YAML, shop};
 pub use stub_registry::StubRegistry;
+pub use world::{Database, World};
 
-/// How long a server may take until it is ready, or until it has stopped.
-const START_WITHIN: Duration = Duration::from_mins(1);
-const STOP_WITHIN: Duration = Duration::from_secs(90);
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+use balancer::Balancer;
+use instance::{Instance, clean_environment};
+
 /// How much of a server's log a failing test prints.
 const MAX_LOG_LINES: usize = 200;
 
-/// How a server is started. The default: embedded SQLite and local disk in a directory of its own.
+/// How a server is started. The default: as `SLIPWAY_TEST_WORLD` says, in a directory of its own.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Data directory; none: one of its own that goes with the server.
@@ -51,10 +52,8 @@ pub struct ServerOptions {
     pub wrapper: Vec<String>,
     /// More arguments of `slipway serve`.
     pub args: Vec<String>,
-    /// `postgres://…`; none: SQLite.
-    pub database_url: Option<String>,
-    /// Address of the object store; none: local disk.
-    pub storage_url: Option<String>,
+    /// What it stands on; none: as `SLIPWAY_TEST_WORLD` says.
+    pub world: Option<World>,
 }
 
 impl Default for ServerOptions {
@@ -67,8 +66,7 @@ impl Default for ServerOptions {
             umask: None,
             wrapper: Vec::new(),
             args: Vec::new(),
-            database_url: None,
-            storage_url: None,
+            world: None,
         }
     }
 }
@@ -82,15 +80,17 @@ impl ServerOptions {
     }
 }
 
-/// A running server. It is killed when dropped; its log is printed if the test fails.
+/// A running server, or several that stand for one. It is killed when dropped; its log is printed if the
+/// test fails.
 #[derive(Debug)]
 pub struct Server {
     options: ServerOptions,
     directory: TempDir,
     url: String,
     token: String,
-    boots: usize,
-    child: Option<Child>,
+    instances: Vec<Instance>,
+    // After the instances: these go last.
+    _database: Option<Database>,
 }
 
 impl Server {
@@ -99,9 +99,49 @@ impl Server {
         let directory =
             tempfile::Builder::new().prefix("slipway-e2e.").tempdir().expect("a temporary directory");
         fs::create_dir(directory.path().join("home")).expect("an empty home");
+        match options.world.unwrap_or_else(World::of_environment) {
+            World::Embedded => Self::start_one(options, directory),
+            World::Cluster => Self::start_two(options, directory),
+        }
+    }
+
+    fn start_one(options: ServerOptions, directory: TempDir) -> Self {
+        let data = options.data.clone().unwrap_or_else(|| directory.path().join("data"));
+        let mut instance = Instance::new("server", directory.path(), data);
+        instance.boot(&options);
+        let url = format!("http://{}", instance.address());
+        Self::running(options, directory, url, vec![instance], None)
+    }
+
+    /// Two servers with nothing in common but database, bucket and the key of their secrets.
+    fn start_two(mut options: ServerOptions, directory: TempDir) -> Self {
+        let database = Database::create();
+        let balancer = Balancer::start();
+        let url = format!("http://{}", balancer.address());
+        world::share(&mut options, &database, directory.path());
+        options.env.entry("SLIPWAY__SERVER__PUBLIC_URL".to_owned()).or_insert_with(|| url.clone());
+        let data = options.data.clone().unwrap_or_else(|| directory.path().join("data"));
+        let instances = [("server-a", data), ("server-b", directory.path().join("data-b"))];
+        let instances = instances.into_iter().map(|(name, data)| {
+            let mut instance = Instance::new(name, directory.path(), data);
+            instance.boot(&options);
+            balancer.add(instance.address());
+            instance
+        });
+        let instances = instances.collect();
+        Self::running(options, directory, url, instances, Some(database))
+    }
+
+    fn running(
+        options: ServerOptions,
+        directory: TempDir,
+        url: String,
+        instances: Vec<Instance>,
+        database: Option<Database>,
+    ) -> Self {
         let mut server =
-            Self { options, directory, url: String::new(), token: String::new(), boots: 0, child: None };
-        server.boot();
+            Self { options, directory, url, token: String::new(), instances, _database: database };
+        server.read_token();
         server
     }
 
@@ -120,14 +160,19 @@ impl Server {
         self.url.trim_start_matches("http://")
     }
 
+    /// `ADDRESS:PORT` of one of several servers.
+    pub fn address_of(&self, instance: usize) -> &str {
+        self.instances[instance].address()
+    }
+
     /// The first admin token.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The data directory.
+    /// The (first) data directory.
     pub fn data(&self) -> PathBuf {
-        self.options.data.clone().unwrap_or_else(|| self.directory.path().join("data"))
+        self.instances[0].data().to_owned()
     }
 
     /// A directory that goes with the server, for what a test writes.
@@ -135,9 +180,9 @@ impl Server {
         self.directory.path()
     }
 
-    /// Process id of the running server.
+    /// Process id of the running (first) server.
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("the server runs").id()
+        self.instances[0].pid().expect("the server runs")
     }
 
     /// Options, which the next [`Server::restart`] uses.
@@ -147,120 +192,56 @@ impl Server {
 
     /// Everything the server wrote, of every start.
     pub fn log(&self) -> String {
-        (1..=self.boots).map(|boot| fs::read_to_string(self.log_path(boot)).unwrap_or_default()).collect()
+        self.instances.iter().map(Instance::log).collect()
     }
 
     /// Whether the process has not ended.
     pub fn runs(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.instances.iter_mut().all(Instance::runs)
     }
 
     /// Kills the process (SIGKILL).
     pub fn kill9(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            drop(child.kill());
-            drop(child.wait());
-        }
+        self.instances.iter_mut().for_each(Instance::kill9);
+    }
+
+    /// Kills one of several servers (SIGKILL).
+    pub fn kill9_of(&mut self, instance: usize) {
+        self.instances[instance].kill9();
     }
 
     /// Asks the server to stop (SIGTERM) and asserts that it ends well.
     pub fn stop(&mut self) {
-        self.terminate();
-        self.wait_stopped();
-    }
-
-    /// Sends SIGTERM only; [`Server::wait_stopped`] waits for the end.
-    pub fn terminate(&self) {
-        let pid = self.pid().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().expect("sh runs");
-        assert!(sent.success(), "the server has ended before it was asked to:\n{}", self.log());
-    }
-
-    /// Waits until the server has ended with exit code 0.
-    pub fn wait_stopped(&mut self) {
-        let end = Instant::now() + STOP_WITHIN;
-        let mut child = self.child.take().expect("the server runs");
-        loop {
-            if let Some(status) = child.try_wait().expect("the server can be waited for") {
-                assert!(status.success(), "the server ended with {status}:\n{}", self.log());
-                return;
-            }
-            if Instant::now() > end {
-                drop(child.kill());
-                drop(child.wait());
-                panic!("the server did not stop within {STOP_WITHIN:?}:\n{}", self.log());
-            }
-            sleep(POLL_INTERVAL);
+        for instance in &self.instances {
+            instance.terminate();
         }
+        self.instances.iter_mut().for_each(Instance::wait_stopped);
     }
 
     /// Starts a stopped or killed server again, on the same data, address and options.
     pub fn restart(&mut self) {
-        assert!(self.child.is_none(), "stop or kill the server first");
-        self.boot();
+        for instance in &mut self.instances {
+            instance.boot(&self.options);
+        }
+        self.read_token();
     }
 
-    fn boot(&mut self) {
-        self.boots += 1;
-        let log = fs::File::create(self.log_path(self.boots)).expect("a log file");
-        let mut command = self.command();
-        command.stdin(Stdio::null()).stderr(log.try_clone().expect("a log file")).stdout(log);
-        self.child = Some(command.spawn().expect("the server can be started"));
-        let end = Instant::now() + START_WITHIN;
-        while !self.is_ready() {
-            assert!(self.runs(), "the server ended at once:\n{}", self.log());
-            assert!(Instant::now() < end, "the server is not ready within {START_WITHIN:?}:\n{}", self.log());
-            sleep(POLL_INTERVAL);
-        }
+    /// Starts one of several servers again, with more environment.
+    pub fn restart_of(&mut self, instance: usize, env: &[(&str, &str)]) {
+        let options =
+            env.iter().fold(self.options.clone(), |options, (name, value)| options.env(name, value));
+        self.instances[instance].boot(&options);
+    }
+
+    fn read_token(&mut self) {
         if let Ok(token) = fs::read_to_string(self.data().join("admin.token")) {
             token.trim().clone_into(&mut self.token);
         }
     }
 
-    fn is_ready(&mut self) -> bool {
-        let log = fs::read_to_string(self.log_path(self.boots)).unwrap_or_default();
-        let Some((_, rest)) = log.split_once("listens on ") else { return false };
-        let Some((url, _)) = rest.split_once('\n') else { return false };
-        url.clone_into(&mut self.url);
-        http::request(self.address(), "GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
-    }
-
-    fn command(&self) -> Command {
-        let options = &self.options;
-        let mut words: Vec<std::ffi::OsString> = Vec::new();
-        if let Some(umask) = &options.umask {
-            words.extend(["sh", "-c", "umask \"$0\"; exec \"$@\"", umask].map(Into::into));
-        }
-        words.extend(options.wrapper.iter().map(Into::into));
-        words.extend([binary().into(), "serve".into(), "--data".into(), self.data().into()]);
-        let listen = if self.url.is_empty() { &options.listen } else { self.address() };
-        words.extend(["--listen".into(), listen.into()]);
-        words.extend(options.args.iter().map(Into::into));
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).current_dir(self.directory.path());
-        self.clean_environment(&mut command);
-        if let Some(url) = &options.database_url {
-            command.env("SLIPWAY__DATABASE__URL", url);
-        }
-        if let Some(url) = &options.storage_url {
-            command.env("SLIPWAY__STORAGE__URL", url);
-        }
-        command.envs(&options.env);
-        command
-    }
-
     /// Nothing of the test's own environment but `PATH`, and a home without anything in it.
     fn clean_environment(&self, command: &mut Command) {
-        let path = self.options.path.clone().or_else(|| env::var("PATH").ok()).unwrap_or_default();
-        command.env_clear().env("PATH", path).env("HOME", self.directory.path().join("home"));
-        if let Some(temporary) = env::var_os("TMPDIR") {
-            command.env("TMPDIR", temporary);
-        }
-    }
-
-    fn log_path(&self, boot: usize) -> PathBuf {
-        self.directory.path().join(format!("server-{boot}.log"))
+        clean_environment(command, self.directory.path(), &self.options);
     }
 }
 
@@ -268,7 +249,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill9();
         if std::thread::panicking() {
-            print_log(self.address(), &self.log());
+            for instance in &self.instances {
+                print_log(instance.address(), &instance.log());
+            }
         }
     }
 }

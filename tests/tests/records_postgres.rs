@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use slipway_records::{
 };
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_tests::deadline::wait_until;
-use slipway_tests::services;
+use slipway_tests::server::Database;
 use slipway_types::id::{ApplicationId, RunId};
 use slipway_types::label::Labels;
 use slipway_types::state::DeliveryState;
@@ -26,47 +25,18 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A lease that no test waits for.
 const LONG: Duration = Duration::from_mins(5);
 
-/// Runs one statement and returns what it gave.
-fn sql(url: &str, statement: &str) -> String {
-    let psql = Command::new(services::tool("psql")).args([url, "-qtAc", statement]).output().unwrap();
-    assert!(psql.status.success(), "{statement}: {}", String::from_utf8_lossy(&psql.stderr));
-    String::from_utf8(psql.stdout).unwrap().trim().to_owned()
+fn options(database: &Database) -> PostgresOptions {
+    PostgresOptions { url: database.url().to_owned(), max_connections: 8, ..PostgresOptions::default() }
 }
 
-/// A database of its own, gone when dropped.
-struct Database {
-    name: String,
-    url: String,
-}
-
-impl Database {
-    fn create() -> Self {
-        let server = services::postgres();
-        let name = format!("records_{}", Uuid::now_v7().simple());
-        sql(&server, &format!("create database {name}"));
-        let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-        Self { name, url }
-    }
-
-    fn options(&self) -> PostgresOptions {
-        PostgresOptions { url: self.url.clone(), max_connections: 8, ..PostgresOptions::default() }
-    }
-
-    /// One more server on it.
-    async fn server(&self) -> Arc<PostgresRecords> {
-        Arc::new(PostgresRecords::connect(self.options()).await.unwrap())
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        sql(&services::postgres(), &format!("drop database {} with (force)", self.name));
-    }
+/// One more server on a database.
+async fn server(database: &Database) -> Arc<PostgresRecords> {
+    Arc::new(PostgresRecords::connect(options(database)).await.unwrap())
 }
 
 async fn fresh() -> (Arc<dyn Records>, Database) {
     let database = Database::create();
-    (database.server().await, database)
+    (server(&database).await, database)
 }
 
 slipway_tests::conformance!(crate::fresh);
@@ -128,25 +98,24 @@ async fn claim(records: &PostgresRecords) -> Option<Job> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_start_at_once_make_the_tables_once() {
     let database = Database::create();
-    let servers = join_all((0..4).map(|_| database.server())).await;
+    let servers = join_all((0..4).map(|_| server(&database))).await;
     make_application(&servers[0], "shop").await;
     assert_eq!(servers[3].read().await.unwrap().source_list().await.unwrap().len(), 1);
-    let versions = sql(&database.url, "select string_agg(version::text, ',') from _sqlx_migrations");
+    let versions = database.sql("select string_agg(version::text, ',') from _sqlx_migrations");
     assert!(versions.starts_with('1'), "{versions}");
     // A newer release was here: its tables are taken as they are.
-    sql(
-        &database.url,
+    database.sql(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
         values (9999, 'of a newer release', true, '', 0)",
     );
-    database.server().await.ping().await.unwrap();
+    server(&database).await.ping().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixteen_claimers_of_two_servers_share_the_jobs() {
     const JOBS: usize = 60;
     let database = Database::create();
-    let servers = [database.server().await, database.server().await];
+    let servers = [server(&database).await, server(&database).await];
     let applications: Vec<_> = (0..3).map(|_| ApplicationId::new()).collect();
     for n in 0..JOBS {
         enqueue(&servers[0], plan(Some(applications[n % 3]))).await;
@@ -176,7 +145,7 @@ async fn sixteen_claimers_of_two_servers_share_the_jobs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_one_key_never_runs_twice_at_once() {
     let database = Database::create();
-    let servers = [database.server().await, database.server().await];
+    let servers = [server(&database).await, server(&database).await];
     let job = plan(None);
     let running = AtomicU32::new(0);
     let done = AtomicU32::new(0);
@@ -203,14 +172,14 @@ async fn what_has_one_key_never_runs_twice_at_once() {
     };
     join_all((0..6).map(work)).await;
     assert!(done.load(Ordering::SeqCst) > 0);
-    let states = sql(&database.url, "select count(*) from job where state in ('ready', 'leased')");
+    let states = database.sql("select count(*) from job where state in ('ready', 'leased')");
     assert!(states == "0" || states == "1", "{states} are left of one key");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ready_twin_waits_for_the_lease() {
     let database = Database::create();
-    let records = database.server().await;
+    let records = server(&database).await;
     let job = plan(None);
     enqueue(&records, job.clone()).await;
     let first = claim(&records).await.unwrap();
@@ -223,7 +192,7 @@ async fn a_ready_twin_waits_for_the_lease() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_agree_on_runs_numbers_versions_and_logs() {
     let database = Database::create();
-    let servers = [database.server().await, database.server().await];
+    let servers = [server(&database).await, server(&database).await];
     let shop = make_application(&servers[0], "shop").await;
     let runs = join_all((0..24).map(|n| insert_run(&servers[n as usize % 2], new_run(shop.id, n / 2)))).await;
     assert_eq!(runs.iter().filter(|run| run.is_new()).count(), 12);
@@ -278,7 +247,7 @@ async fn servers_agree_on_runs_numbers_versions_and_logs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sweeps_of_two_servers_make_one_delivery() {
     let database = Database::create();
-    let servers = [database.server().await, database.server().await];
+    let servers = [server(&database).await, server(&database).await];
     let source = make_application(&servers[0], "shop").await.source_id;
     let main = GitRef::Branch("main".into());
     let sweep = async |n: usize| {
@@ -310,7 +279,7 @@ async fn sweeps_of_two_servers_make_one_delivery() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_read_a_run_keeps_others_from_its_application() {
     let database = Database::create();
-    let servers = [database.server().await, database.server().await];
+    let servers = [server(&database).await, server(&database).await];
     let shop = make_application(&servers[0], "shop").await;
     let run = insert_run(&servers[0], new_run(shop.id, 1)).await.into_inner();
     let mut tx = servers[0].begin().await.unwrap();
@@ -321,8 +290,7 @@ async fn a_transaction_that_read_a_run_keeps_others_from_its_application() {
     });
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()
         and wait_event_type = 'Lock'";
-    wait_until("the other waits", DEADLINE, || async { (sql(&database.url, waiting) == "1").then_some(()) })
-        .await;
+    wait_until("the other waits", DEADLINE, || async { (database.sql(waiting) == "1").then_some(()) }).await;
     assert_eq!(tx.runs_live(shop.id).await.unwrap().len(), 1);
     tx.commit().await.unwrap();
     assert_eq!(other.await.unwrap().number, 2);
@@ -331,7 +299,7 @@ async fn a_transaction_that_read_a_run_keeps_others_from_its_application() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn news_come_to_every_server_once() {
     let database = Database::create();
-    let (here, there) = (database.server().await, database.server().await);
+    let (here, there) = (server(&database).await, server(&database).await);
     let (mut heard_here, mut heard_there) = (here.changes().subscribe(), there.changes().subscribe());
     let shop = make_application(&here, "shop").await;
     let run = insert_run(&here, new_run(shop.id, 1)).await.into_inner();
@@ -357,13 +325,13 @@ async fn news_come_to_every_server_once() {
 fn terminate_all(database: &Database) {
     let others = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()";
-    assert_ne!(sql(&database.url, others), "0");
+    assert_ne!(database.sql(others), "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_connections_are_made_anew() {
     let database = Database::create();
-    let (here, there) = (database.server().await, database.server().await);
+    let (here, there) = (server(&database).await, server(&database).await);
     let shop = make_application(&here, "shop").await;
     let mut tx = here.begin().await.unwrap();
     tx.run_insert(new_run(shop.id, 1)).await.unwrap();
@@ -395,8 +363,8 @@ async fn killed_connections_are_made_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_left_alone_frees_what_it_holds() {
     let database = Database::create();
-    let hasty = PostgresOptions { idle_transaction_timeout_ms: 100, ..database.options() };
-    let (hasty, other) = (PostgresRecords::connect(hasty).await.unwrap(), database.server().await);
+    let hasty = PostgresOptions { idle_transaction_timeout_ms: 100, ..options(&database) };
+    let (hasty, other) = (PostgresRecords::connect(hasty).await.unwrap(), server(&database).await);
     let shop = make_application(&other, "shop").await;
     let mut tx = hasty.begin().await.unwrap();
     tx.run_insert(new_run(shop.id, 1)).await.unwrap();

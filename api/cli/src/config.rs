@@ -206,11 +206,16 @@ impl Config {
     /// Address under which people and forges reach the server, without a slash at its end.
     pub(crate) fn public_url(&self) -> String {
         if self.server.public_url.is_empty() {
-            let scheme = if self.server.tls_certificate.as_os_str().is_empty() { "http" } else { "https" };
-            format!("{scheme}://{}", self.server.listen)
+            self.listen_url()
         } else {
             self.server.public_url.trim_end_matches('/').to_owned()
         }
+    }
+
+    /// Address under which this process answers.
+    pub(crate) fn listen_url(&self) -> String {
+        let scheme = if self.server.tls_certificate.as_os_str().is_empty() { "http" } else { "https" };
+        format!("{scheme}://{}", self.server.listen)
     }
 
     /// Whether this process has the role.

@@ -75,15 +75,15 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let layered = config::load(args.file.config.as_deref(), std::env::vars(), flags)?;
     log_to_stderr(&layered.config)?;
     let running = start(layered.config).await?;
-    say(format!("Slipway {} listens on {}", env!("CARGO_PKG_VERSION"), running.config.public_url()));
+    let (listen_url, public_url) = (running.config.listen_url(), running.config.public_url());
+    say(format!("Slipway {} listens on {listen_url}", env!("CARGO_PKG_VERSION")));
+    if public_url != listen_url {
+        say(format!("public  {public_url}"));
+    }
     say(format!("data    {}", running.config.server.data.display()));
     let token = running.config.server.data.join(admin_token::FILE);
     if token.exists() {
-        say(format!(
-            "login   slipway login {} --token-file {}",
-            running.config.public_url(),
-            token.display()
-        ));
+        say(format!("login   slipway login {public_url} --token-file {}", token.display()));
     }
     running.until_stopped().await?;
     Ok(Exit::OK)

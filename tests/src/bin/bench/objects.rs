@@ -38,7 +38,8 @@ pub(crate) fn run(gib: u64) -> Result<bool> {
 
 fn on_s3() -> ServerOptions {
     let s3 = services::s3();
-    ServerOptions { storage_url: Some(format!("s3://{}/bench", s3.bucket)), ..ServerOptions::default() }
+    ServerOptions::default()
+        .env("SLIPWAY__STORAGE__URL", &format!("s3://{}/bench", s3.bucket))
         .env("SLIPWAY__STORAGE__S3_ENDPOINT", &s3.endpoint)
         .env("SLIPWAY__STORAGE__S3_REGION", &s3.region)
         .env("SLIPWAY__STORAGE__S3_ACCESS_KEY", &s3.access_key)
