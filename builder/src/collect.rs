@@ -35,6 +35,9 @@ pub struct CollectOptions {
     pub keep_done_job_hours: u32,
     /// Expired tokens of builds are kept so many hours.
     pub keep_build_token_hours: u32,
+    /// Uploads into the registry are forgotten when idle for so many hours; less than `gc_grace_hours`, for
+    /// what has come of them is blobs that nothing else refers to.
+    pub keep_upload_hours: u32,
     /// Files of earlier boots in the spool are kept so many hours.
     pub keep_spool_hours: u32,
     /// Blobs that nothing refers to are kept so many hours, counted from when that was first seen.
@@ -63,6 +66,7 @@ impl Default for CollectOptions {
             keep_branch_days: 30,
             keep_done_job_hours: 24,
             keep_build_token_hours: 24,
+            keep_upload_hours: 12,
             keep_spool_hours: 24,
             gc_grace_hours: 24,
             scan_interval_hours: 6,
@@ -93,6 +97,8 @@ pub struct Collected {
     pub spool_files: u64,
     /// Done jobs.
     pub jobs: u64,
+    /// Uploads that lay idle.
+    pub uploads: u64,
     /// Expired tokens of builds.
     pub build_tokens: u64,
     /// Logs.

@@ -18,6 +18,7 @@ pub mod secrets;
 pub mod tokens;
 pub mod transactions;
 pub mod upkeep;
+pub mod uploads;
 
 /// One test per promise. `$make` is an `async fn` that gives `(Arc<dyn Records>, guard)`: fresh, empty
 /// records that live until the guard is dropped.
@@ -138,6 +139,11 @@ macro_rules! conformance {
                 news_of_runs_comes_after_commit_only
                 writers_wait_for_their_turn
                 the_records_answer_and_describe_themselves
+            ]
+            uploads [
+                parts_of_an_upload_follow_one_another
+                one_of_two_parts_at_once_is_kept
+                uploads_are_forgotten_by_name_and_by_age
             ]
             upkeep [
                 versions_of_deleted_branches_may_go

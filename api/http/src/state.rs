@@ -21,7 +21,6 @@ use url::Url;
 
 use crate::hooks::secret_cache::SecretCache;
 use crate::operation::{self, metrics::Metrics, rate::RateLimit};
-use crate::v2::session::Sessions;
 use crate::{git_remote, hooks, problem, rest, v2};
 
 /// The release of this build.
@@ -57,9 +56,7 @@ pub struct HttpOptions {
     pub max_manifest_bytes: usize,
     /// Largest blob in bytes.
     pub max_upload_bytes: u64,
-    /// Most blob uploads under way at once.
-    pub max_uploads: usize,
-    /// How long an upload may lie idle before it is forgotten.
+    /// How long the body of an upload may be silent.
     pub upload_idle_timeout_ms: u64,
     /// Largest body of a push, and of what it unpacks to, in bytes.
     pub max_push_bytes: u64,
@@ -92,8 +89,7 @@ impl Default for HttpOptions {
             max_api_body_bytes: 1 << 20,
             max_manifest_bytes: 4 << 20,
             max_upload_bytes: 64 << 30,
-            max_uploads: 256,
-            upload_idle_timeout_ms: 15 * 60_000,
+            upload_idle_timeout_ms: 5 * 60_000,
             max_push_bytes: 4 << 30,
             request_timeout_ms: 30_000,
             max_hook_refusals_per_minute: 60,
@@ -141,7 +137,6 @@ pub struct Shared {
     parts: ServerParts,
     pub(crate) webhook_secrets: SecretCache,
     pub(crate) refusals: RateLimit<IpAddr>,
-    pub(crate) uploads: Sessions,
 }
 
 impl ServerState {
@@ -151,10 +146,6 @@ impl ServerState {
         Self(Arc::new(Shared {
             webhook_secrets: SecretCache::new(Duration::from_millis(options.webhook_secret_cache_ms)),
             refusals: RateLimit::per_minute(options.max_hook_refusals_per_minute),
-            uploads: Sessions::new(
-                options.max_uploads,
-                Duration::from_millis(options.upload_idle_timeout_ms),
-            ),
             parts,
         }))
     }

@@ -6,7 +6,6 @@ mod blobs;
 mod lists;
 mod manifests;
 mod range;
-pub(crate) mod session;
 mod target;
 mod uploads;
 

@@ -1,4 +1,4 @@
-//! What goes by its age alone: spool files, done jobs, tokens of builds, logs.
+//! What goes by its age alone: spool files, done jobs, uploads, tokens of builds, logs.
 
 use std::time::Duration;
 
@@ -16,8 +16,25 @@ impl Pass<'_> {
         self.collected.spool_files = swept.files;
         self.collected.jobs =
             self.records.queue().forget_done(hours(self.options.keep_done_job_hours)).await?;
+        self.expire_uploads().await?;
         self.expire_tokens().await?;
         self.expire_logs().await
+    }
+
+    async fn expire_uploads(&mut self) -> Result<(), JobError> {
+        let before = self.now - CollectOptions::hours(self.options.keep_upload_hours);
+        for _ in 0..self.options.max_pages {
+            self.go_on()?;
+            let mut tx = self.records.begin().await?;
+            let removed = tx.uploads_remove(before, self.options.page_rows).await?;
+            if removed == 0 {
+                return Ok(());
+            }
+            tx.commit().await?;
+            self.collected.uploads += removed;
+        }
+        self.collected.unfinished = true;
+        Ok(())
     }
 
     async fn expire_tokens(&mut self) -> Result<(), JobError> {

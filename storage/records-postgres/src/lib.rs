@@ -22,6 +22,7 @@ mod secret;
 mod session;
 mod token;
 mod upkeep;
+mod upload;
 mod value;
 
 pub use options::PostgresOptions;

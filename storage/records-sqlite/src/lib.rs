@@ -18,6 +18,7 @@ mod secret;
 mod session;
 mod token;
 mod upkeep;
+mod upload;
 mod value;
 
 pub use records::{SqliteOptions, SqliteRecords};

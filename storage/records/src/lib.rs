@@ -28,6 +28,7 @@ pub mod run;
 pub mod secret;
 pub mod token;
 pub mod upkeep;
+pub mod upload;
 pub mod worker;
 
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
@@ -46,6 +47,7 @@ pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
 pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
 /// Why the records did not do what was asked.
@@ -148,6 +150,7 @@ pub trait Read:
     + ReadSecrets
     + ReadTokens
     + ReadUpkeep
+    + ReadUploads
     + Send
 {
 }
@@ -167,6 +170,7 @@ pub trait Write:
     + WriteSecrets
     + WriteTokens
     + WriteUpkeep
+    + WriteUploads
 {
     /// Puts a job into the queue. A ready job with the same dedupe key is adopted instead; its due
     /// time becomes the earlier of the two.

@@ -63,7 +63,7 @@ impl Refusal {
     }
 
     pub(super) fn upload_unknown() -> Self {
-        let message = "there is no such upload: it ended, lay idle too long or was begun elsewhere";
+        let message = "there is no such upload: it ended or lay idle too long";
         Self::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", message)
     }
 }

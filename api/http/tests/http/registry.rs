@@ -156,19 +156,22 @@ async fn an_upload_whose_digest_does_not_fit_is_refused_and_one_may_be_dropped()
 }
 
 #[tokio::test]
-async fn idle_uploads_are_forgotten_and_their_number_is_bounded() {
-    let server = Server::with(|options| {
-        options.max_uploads = 1;
-        options.upload_idle_timeout_ms = 0;
-    })
-    .await;
+async fn an_upload_in_one_chunk_is_ended_by_its_digest() {
+    let registry = Registry::start().await;
     let begin = format!("/v2/{REPOSITORY}/blobs/uploads/");
-    let begun = server.call(&server.admin, Method::POST, &begin, None).await.is(202);
-    let place = begun.header("location").to_owned();
-    refused(&server.call(&server.admin, Method::GET, &place, None).await, 404, "BLOB_UPLOAD_UNKNOWN");
-    let server = Server::with(|options| options.max_uploads = 1).await;
-    server.call(&server.admin, Method::POST, &begin, None).await.is(202);
-    refused(&server.call(&server.admin, Method::POST, &begin, None).await, 429, "TOOMANYREQUESTS");
+    for (said, status) in [(Digest::of("hello"), 201), (Digest::of("other"), 400)] {
+        let begun = registry.send(Method::POST, &begin, &[], b"").await.is(202);
+        let place = begun.header("location").to_owned();
+        registry.send(Method::PATCH, &place, &[], b"hello").await.is(202);
+        registry.send(Method::PATCH, &place, &[], b"").await.is(202);
+        registry.send(Method::PUT, &format!("{place}?digest={said}"), &[], b"").await.is(status);
+        refused(&registry.get(&place).await, 404, "BLOB_UPLOAD_UNKNOWN");
+        let got = registry.get(&format!("/v2/{REPOSITORY}/blobs/{said}")).await;
+        got.is(if status == 201 { 200 } else { 404 });
+    }
+    let elsewhere = registry.send(Method::POST, &begin, &[], b"").await.is(202).header("location").to_owned();
+    let elsewhere = elsewhere.replace("/i/api/", "/i/web/");
+    refused(&registry.get(&elsewhere).await, 404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[tokio::test]
