@@ -3,11 +3,11 @@
 
 mod event;
 mod forge;
+pub(crate) mod intake;
 pub(crate) mod secret_cache;
 mod signature;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -19,7 +19,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use chrono::Utc;
 use serde::Serialize;
-use slipway_records::{Delivery, Inserted, JobPayload, NewDelivery, NewJob, Refusal};
+use slipway_records::{Delivery, Inserted, NewDelivery, Refusal};
 use slipway_types::name::SourceName;
 use slipway_types::state::DeliveryState;
 
@@ -120,7 +120,7 @@ fn address_of(state: &ServerState, request: &Request) -> IpAddr {
 }
 
 /// Commits the delivery, then answers.
-async fn keep(state: &ServerState, known: &Arc<Known>, event: Event) -> Result<Response, ApiError> {
+async fn keep(state: &ServerState, known: &Known, event: Event) -> Result<Response, ApiError> {
     let (git_ref, commit, delivery_state) = match event.what {
         What::Push { git_ref, commit } => (Some(git_ref), commit, DeliveryState::Received),
         What::Nothing { git_ref, reason } => (git_ref, None, DeliveryState::Ignored { reason }),
@@ -136,15 +136,7 @@ async fn keep(state: &ServerState, known: &Arc<Known>, event: Event) -> Result<R
         fresh: false,
         state: delivery_state,
     };
-    let mut tx = state.records.begin().await?;
-    let inserted = tx.delivery_insert(delivery).await?;
-    if let Inserted::New(delivery) = &inserted {
-        if matches!(delivery.state, DeliveryState::Received) {
-            let payload = JobPayload::Deliver { delivery: delivery.id };
-            tx.job_enqueue(NewJob::new(payload, known.application)).await?;
-        }
-        tx.commit().await?;
-    }
+    let inserted = state.intake.keep(delivery, known.application).await?;
     let status = match &inserted {
         Inserted::New(delivery) if matches!(delivery.state, DeliveryState::Received) => StatusCode::ACCEPTED,
         _ => StatusCode::OK,

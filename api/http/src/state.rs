@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
 use crate::operation::{self, metrics::Metrics, rate::RateLimit};
 use crate::{git_remote, hooks, problem, rest, v2};
@@ -137,6 +138,7 @@ pub struct Shared {
     parts: ServerParts,
     pub(crate) webhook_secrets: SecretCache,
     pub(crate) refusals: RateLimit<IpAddr>,
+    pub(crate) intake: Intake,
 }
 
 impl ServerState {
@@ -146,6 +148,7 @@ impl ServerState {
         Self(Arc::new(Shared {
             webhook_secrets: SecretCache::new(Duration::from_millis(options.webhook_secret_cache_ms)),
             refusals: RateLimit::per_minute(options.max_hook_refusals_per_minute),
+            intake: Intake::new(Arc::clone(&parts.records)),
             parts,
         }))
     }
