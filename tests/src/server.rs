@@ -185,6 +185,11 @@ impl Server {
         self.instances[0].pid().expect("the server runs")
     }
 
+    /// Process id of one of several servers.
+    pub fn pid_of(&self, instance: usize) -> u32 {
+        self.instances[instance].pid().expect("the server runs")
+    }
+
     /// Options, which the next [`Server::restart`] uses.
     pub fn options_mut(&mut self) -> &mut ServerOptions {
         &mut self.options
