@@ -78,8 +78,12 @@ impl PostgresOptions {
         Ok(options
             .application_name("slipway")
             .statement_cache_capacity(STATEMENTS_MAX)
-            // What the statements are written for, whatever the database's default.
-            .options([("default_transaction_isolation", "read committed")]))
+            .options([
+                // What the statements are written for, whatever the database's default.
+                ("default_transaction_isolation", "read committed"),
+                // Tables that are there already are no news.
+                ("client_min_messages", "warning"),
+            ]))
     }
 
     pub(crate) fn pool(&self, connections: u32) -> PgPoolOptions {
