@@ -59,7 +59,10 @@ async fn backup(data: &Path, to: &Path) -> Result<()> {
         bail!(Usage(format!("{} exists already: a backup goes into a new directory", to.display())));
     }
     if !data.join(DATABASE).exists() {
-        bail!(Usage(format!("{} holds no {DATABASE}", data.display())));
+        bail!(Usage(format!(
+            "{} holds no {DATABASE}. A server on PostgreSQL is backed up with `pg_dump` and a copy of its key file",
+            data.display()
+        )));
     }
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let staging = tempfile::Builder::new()
