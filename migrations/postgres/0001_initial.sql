@@ -229,6 +229,8 @@ create table blob_link (
     repository text collate "C" not null,
     digest text not null,
     size bigint not null,
+    -- Repository of another registry that holds the bytes; unset: they are kept here.
+    origin text,
     primary key (repository, digest)
 );
 

@@ -122,7 +122,8 @@ begin
     end if;
     return new;
 end $$;
-create trigger blob_link_refers before insert on blob_link for each row execute function blob_refers();
+create trigger blob_link_refers before insert on blob_link
+    for each row when (new.origin is null) execute function blob_refers();
 create trigger manifest_refers before insert on manifest for each row execute function blob_refers();
 create trigger git_pack_refers before insert on git_pack for each row execute function blob_refers();
 create trigger log_chunk_refers before insert on log_chunk for each row execute function blob_refers();

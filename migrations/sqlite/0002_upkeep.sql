@@ -108,7 +108,7 @@ create table blob_unreferenced (
 ) strict, without rowid;
 create index blob_unreferenced_since on blob_unreferenced (since) where removing_at is null;
 create index blob_unreferenced_removing on blob_unreferenced (digest) where removing_at is not null;
-create trigger blob_link_refers before insert on blob_link
+create trigger blob_link_refers before insert on blob_link when new.origin is null
 begin
     select raise(abort, 'the blob is being removed') from blob_unreferenced
     where digest = new.digest and removing_at is not null;

@@ -103,6 +103,8 @@ macro_rules! conformance {
             ]
             registry [
                 a_blob_belongs_to_its_repository
+                a_blob_may_lie_in_another_registry
+                a_link_to_stored_bytes_stays_one
                 a_manifest_is_kept_whole
                 tags_move_and_are_listed_in_byte_order
                 deleting_a_manifest_takes_its_tags
@@ -157,6 +159,7 @@ macro_rules! conformance {
                 everything_that_refers_to_a_blob_holds_it
                 a_condemned_blob_cannot_be_referred_to_until_released
                 a_blob_referred_to_again_waits_anew
+                a_blob_that_lies_elsewhere_needs_no_bytes
             ]
         }
     };

@@ -185,6 +185,24 @@ async fn a_blob_removed_under_its_uploader_is_stored_again() {
 }
 
 #[tokio::test]
+async fn a_blob_that_lies_elsewhere_loses_its_copy_here_and_stays_linked() {
+    let world = World::new().await;
+    let [bundle, layer] = world.publish(GitRef::Branch("main".into()), "0.1.0-main.1", "layer").await;
+    let repository = world.application.name.path();
+    let mut tx = world.records.begin().await.unwrap();
+    assert!(tx.blob_unlink(&repository, &layer).await.unwrap());
+    tx.blob_link_elsewhere(&repository, &layer, 5, &"r.io/team/x".parse().unwrap()).await.unwrap();
+    tx.commit().await.unwrap();
+    let handler = world.handler(CollectOptions::default());
+    pass(&handler, after_days(0)).await;
+    assert_eq!(pass(&handler, after_days(40)).await.blobs, 1);
+    assert!(!world.has(&layer).await && world.has(&bundle).await);
+    let linked = world.records.read().await.unwrap().blob_linked(&repository, &layer).await.unwrap();
+    assert_eq!(linked, Some(5));
+    assert_eq!(pass(&handler, after_days(41)).await, Collected::default());
+}
+
+#[tokio::test]
 async fn a_removal_that_was_broken_off_is_finished() {
     let world = World::new().await;
     let blob = world.blobs.put("x").await.unwrap();

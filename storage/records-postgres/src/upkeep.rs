@@ -198,7 +198,7 @@ impl<H: Handle> ReadUpkeep for Session<H> {
     async fn blobs_referenced(&mut self, digests: &[Digest]) -> Result<Vec<Digest>> {
         let found = sqlx::query_scalar!(
             r#"select d.value as "digest!: Text<Digest>" from unnest($1::text[]) d (value)
-            where exists (select 1 from blob_link where digest = d.value)
+            where exists (select 1 from blob_link where digest = d.value and origin is null)
             or exists (select 1 from manifest where digest = d.value)
             or exists (select 1 from git_pack where digest = d.value)
             or exists (select 1 from log_chunk where digest = d.value)
@@ -273,9 +273,7 @@ impl Writer {
         self.tag_remove(&format!("{path}/c/{component}"), &tag, &version.digest).await?;
         let detail = serde_json::from_value::<PackageDetail>(version.detail.clone());
         for image in detail.map(|detail| detail.images).unwrap_or_default() {
-            if image.host.is_none() {
-                self.tag_remove(&image.repository, &tag, &image.digest).await?;
-            }
+            self.tag_remove(&image.repository, &tag, &image.digest).await?;
         }
         Ok(())
     }
@@ -435,7 +433,7 @@ impl WriteUpkeep for Writer {
     async fn blobs_note(&mut self, digests: &[Digest], at: DateTime<Utc>) -> Result<()> {
         sqlx::query!(
             "insert into blob_unreferenced (digest, since) select d.value, $2 from unnest($1::text[]) d (value)
-            where not exists (select 1 from blob_link where digest = d.value)
+            where not exists (select 1 from blob_link where digest = d.value and origin is null)
             and not exists (select 1 from manifest where digest = d.value)
             and not exists (select 1 from git_pack where digest = d.value)
             and not exists (select 1 from log_chunk where digest = d.value)

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use slipway_records::{ManifestRow, ReadRegistry, Result, WriteRegistry};
-use slipway_types::Digest;
+use slipway_types::{Digest, ImageReference};
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
@@ -58,6 +58,32 @@ impl<H: Handle> ReadRegistry for Session<H> {
         .await
         .map_err(failed)?;
         Ok(size.map(|size| size.0))
+    }
+
+    async fn blob_origin(&mut self, repository: &str, digest: &Digest) -> Result<Option<ImageReference>> {
+        let origin = sqlx::query_scalar!(
+            r#"select origin as "origin!: Text<ImageReference>" from blob_link
+            where repository = ?1 and digest = ?2 and origin is not null"#,
+            repository,
+            digest.to_string(),
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(origin.map(|origin| origin.0))
+    }
+
+    async fn blob_origins(&mut self, digest: &Digest, limit: u32) -> Result<Vec<ImageReference>> {
+        let origins = sqlx::query_scalar!(
+            r#"select distinct origin as "origin!: Text<ImageReference>" from blob_link
+            where digest = ?1 and origin is not null order by 1 limit ?2"#,
+            digest.to_string(),
+            limit,
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(origins.into_iter().map(|origin| origin.0).collect())
     }
 
     async fn manifest_get(&mut self, repository: &str, digest: &Digest) -> Result<Option<ManifestRow>> {
@@ -139,10 +165,32 @@ impl WriteRegistry for Writer {
     async fn blob_link(&mut self, repository: &str, digest: &Digest, size: u64) -> Result<()> {
         sqlx::query!(
             "insert into blob_link (repository, digest, size) values (?1, ?2, ?3)
-            on conflict (repository, digest) do nothing",
+            on conflict (repository, digest) do update set origin = null",
             repository,
             digest.to_string(),
             int(size),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn blob_link_elsewhere(
+        &mut self,
+        repository: &str,
+        digest: &Digest,
+        size: u64,
+        origin: &ImageReference,
+    ) -> Result<()> {
+        sqlx::query!(
+            "insert into blob_link (repository, digest, size, origin) values (?1, ?2, ?3, ?4)
+            on conflict (repository, digest) do update set origin = case
+            when blob_link.origin is null then null else excluded.origin end",
+            repository,
+            digest.to_string(),
+            int(size),
+            origin.to_string(),
         )
         .execute(self.db())
         .await

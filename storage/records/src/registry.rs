@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_types::Digest;
+use slipway_types::{Digest, ImageReference};
 
 use crate::Result;
 
@@ -32,6 +32,11 @@ pub struct ManifestRow {
 pub trait ReadRegistry {
     /// Size of the blob, if the repository holds it.
     async fn blob_linked(&mut self, repository: &str, digest: &Digest) -> Result<Option<u64>>;
+    /// The repository of another registry that a linked blob is to be fetched from; `None` if its bytes
+    /// are kept here.
+    async fn blob_origin(&mut self, repository: &str, digest: &Digest) -> Result<Option<ImageReference>>;
+    /// Repositories of other registries that hold the blob, in byte order, at most `limit`.
+    async fn blob_origins(&mut self, digest: &Digest, limit: u32) -> Result<Vec<ImageReference>>;
     /// One manifest.
     async fn manifest_get(&mut self, repository: &str, digest: &Digest) -> Result<Option<ManifestRow>>;
     /// What a tag names.
@@ -49,8 +54,17 @@ pub trait ReadRegistry {
 /// Changing what the registry holds.
 #[async_trait]
 pub trait WriteRegistry {
-    /// Links a stored blob into a repository.
+    /// Links a stored blob into a repository, also where it was known to lie elsewhere.
     async fn blob_link(&mut self, repository: &str, digest: &Digest, size: u64) -> Result<()>;
+    /// Links a blob that `origin`, a repository of another registry, holds. It needs no bytes here and
+    /// holds none; a link to stored bytes stays what it is.
+    async fn blob_link_elsewhere(
+        &mut self,
+        repository: &str,
+        digest: &Digest,
+        size: u64,
+        origin: &ImageReference,
+    ) -> Result<()>;
     /// Takes a blob out of a repository; `false` if it was not there.
     async fn blob_unlink(&mut self, repository: &str, digest: &Digest) -> Result<bool>;
     /// Puts a stored manifest into a repository.

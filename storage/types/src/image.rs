@@ -53,6 +53,70 @@ impl ImageReference {
     }
 }
 
+/// Where an external registry keeps images: `HOST[:PORT][/PREFIX]`, under which repositories have the
+/// paths that they have in the built-in registry.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegistryPrefix {
+    /// Registry host with optional port, lower case.
+    pub host: String,
+    /// What stands before every repository path; empty: nothing.
+    pub prefix: String,
+}
+
+/// A text that is no registry prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not HOST[:PORT]/PREFIX, such as registry.example.com/team: {why}")]
+pub struct InvalidRegistryPrefix {
+    /// What was given, cut to 120 characters.
+    pub found: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl RegistryPrefix {
+    /// Leaves room for `team/app/i/component` below it.
+    const MAX_PREFIX_CHARS: usize = 120;
+
+    /// The reference of the repository that the built-in registry calls `path`.
+    pub fn reference(&self, path: &str, digest: Option<Digest>) -> ImageReference {
+        let repository =
+            if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) };
+        ImageReference { host: self.host.clone(), repository, tag: None, digest }
+    }
+}
+
+impl FromStr for RegistryPrefix {
+    type Err = InvalidRegistryPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRegistryPrefix> {
+        let invalid = |why| InvalidRegistryPrefix { found: text.chars().take(120).collect(), why };
+        if text.contains("://") {
+            return Err(invalid("leave the scheme out"));
+        }
+        let (host, prefix) = text.split_once('/').map_or((text, None), |(host, rest)| (host, Some(rest)));
+        if !(host.contains(['.', ':']) || host == "localhost") {
+            return Err(invalid("the host needs a `.` or a port, else references to it are Docker Hub's"));
+        }
+        let host = host.to_ascii_lowercase();
+        if !is_host(&host) {
+            return Err(invalid("the registry host is malformed"));
+        }
+        if prefix.is_some_and(|prefix| !is_repository(prefix) || prefix.len() > Self::MAX_PREFIX_CHARS) {
+            return Err(invalid(
+                "the prefix must be lower-case path components of letters and digits, at most 120 characters",
+            ));
+        }
+        Ok(Self { host, prefix: prefix.unwrap_or_default().to_owned() })
+    }
+}
+
+impl fmt::Display for RegistryPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
+    }
+}
+
 /// Whether `path` is an OCI repository name (distribution specification, "Pulling manifests").
 pub fn is_repository(path: &str) -> bool {
     let is_part = |part: &str| {
@@ -212,6 +276,7 @@ macro_rules! text_serde {
 }
 
 text_serde!(ImageReference);
+text_serde!(RegistryPrefix);
 text_serde!(Platform);
 
 #[cfg(test)]
@@ -244,6 +309,22 @@ mod tests {
             "h:99999/a",
         ] {
             assert!(bad.parse::<ImageReference>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_registry_prefix_stands_before_the_path() {
+        let of = |text: &str| {
+            let prefix: RegistryPrefix = text.parse().unwrap();
+            assert_eq!(prefix.to_string(), text.to_ascii_lowercase());
+            prefix.reference("default/shop/i/web", None).to_string()
+        };
+        assert_eq!(of("Registry.example.com/team/x"), "registry.example.com/team/x/default/shop/i/web");
+        assert_eq!(of("127.0.0.1:5000"), "127.0.0.1:5000/default/shop/i/web");
+        let long = format!("r.io/{}", "x".repeat(121));
+        for bad in ["", "team", "r.io/", "r.io/Team", "https://r.io/team", "r.io/team/", "r.io:x/team", &long]
+        {
+            assert!(bad.parse::<RegistryPrefix>().is_err(), "{bad:?}");
         }
     }
 

@@ -20,7 +20,7 @@ pub use access::{Principal, Role};
 pub use digest::{Digest, Hasher};
 pub use fault::{Class, Fault};
 pub use git::{CommitId, GitRef};
-pub use image::{ImageReference, Platform};
+pub use image::{ImageReference, Platform, RegistryPrefix};
 pub use name::{ApplicationName, ComponentName, TeamName};
 pub use secret::SecretReference;
 pub use version::Version;

@@ -1,3 +1,5 @@
+use slipway_types::ImageReference;
+
 use super::prelude::*;
 
 fn manifest(repository: &str, text: &str, subject: Option<Digest>) -> ManifestRow {
@@ -39,6 +41,46 @@ pub async fn a_blob_belongs_to_its_repository(records: Shared) {
     assert!(!tx.blob_unlink("team/a", &digest).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(reader.blob_linked("team/a", &digest).await.unwrap(), None);
+}
+
+/// A repository of another registry.
+fn origin(text: &str) -> ImageReference {
+    text.parse().unwrap()
+}
+
+async fn link_elsewhere(records: &Shared, repository: &str, digest: &Digest, from: &str) {
+    let mut tx = begin(records).await;
+    tx.blob_link_elsewhere(repository, digest, 7, &origin(from)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn a_blob_may_lie_in_another_registry(records: Shared) {
+    let digest = Digest::of("blob");
+    for (repository, from) in [("team/a", "r.io/x"), ("team/a", "r.io/team/a"), ("team/b", "r.io/b/c")] {
+        link_elsewhere(&records, repository, &digest, from).await;
+    }
+    let mut reader = read(&records).await;
+    assert_eq!(reader.blob_linked("team/a", &digest).await.unwrap(), Some(7));
+    assert_eq!(reader.blob_origin("team/a", &digest).await.unwrap(), Some(origin("r.io/team/a")));
+    assert_eq!(reader.blob_origin("team/c", &digest).await.unwrap(), None);
+    let all = [origin("r.io/b/c"), origin("r.io/team/a")];
+    assert_eq!(reader.blob_origins(&digest, 10).await.unwrap(), all);
+    assert_eq!(reader.blob_origins(&digest, 1).await.unwrap(), all[..1]);
+    assert_eq!(reader.blob_origins(&Digest::of("other"), 10).await.unwrap(), []);
+    assert!(reader.repository_exists("team/b").await.unwrap());
+}
+
+pub async fn a_link_to_stored_bytes_stays_one(records: Shared) {
+    let digest = Digest::of("blob");
+    link_elsewhere(&records, "team/a", &digest, "r.io/team/a").await;
+    let mut tx = begin(&records).await;
+    tx.blob_link("team/a", &digest, 7).await.unwrap();
+    tx.commit().await.unwrap();
+    link_elsewhere(&records, "team/a", &digest, "r.io/team/a").await;
+    let mut reader = read(&records).await;
+    assert_eq!(reader.blob_origin("team/a", &digest).await.unwrap(), None);
+    assert_eq!(reader.blob_linked("team/a", &digest).await.unwrap(), Some(7));
+    assert_eq!(reader.blobs_referenced(&[digest]).await.unwrap(), [digest]);
 }
 
 pub async fn a_manifest_is_kept_whole(records: Shared) {

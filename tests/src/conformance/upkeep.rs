@@ -343,3 +343,20 @@ pub async fn a_blob_referred_to_again_waits_anew(records: Shared) {
     assert!(!tx.blob_condemn(&digest, at(5), at(6)).await.unwrap());
     assert!(tx.blob_condemn(&digest, at(6), at(6)).await.unwrap());
 }
+
+pub async fn a_blob_that_lies_elsewhere_needs_no_bytes(records: Shared) {
+    let digest = Digest::of("x");
+    let origin = word("r.io/team/a");
+    let mut tx = begin(&records).await;
+    tx.blob_link_elsewhere("team/a", &digest, 1, &origin).await.unwrap();
+    assert_eq!(tx.blobs_referenced(&[digest]).await.unwrap(), []);
+    assert!(condemn(tx.as_mut(), "x").await, "a copy here may go");
+    tx.blob_link_elsewhere("team/b", &digest, 1, &origin).await.unwrap();
+    tx.commit().await.unwrap();
+    let refused = begin(&records).await.blob_link("team/a", &digest, 1).await.unwrap_err();
+    assert!(refused.is_transient(), "{refused:?}");
+    let mut reader = read(&records).await;
+    for repository in ["team/a", "team/b"] {
+        assert_eq!(reader.blob_linked(repository, &digest).await.unwrap(), Some(1));
+    }
+}
