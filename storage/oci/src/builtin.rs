@@ -7,15 +7,18 @@ use slipway_objects::{Blob, Blobs};
 use slipway_records::registry::ManifestRow;
 use slipway_records::{Read, Records, Write};
 use slipway_types::image::{is_repository, is_tag};
-use slipway_types::{Digest, media_type};
+use slipway_types::{Digest, ImageReference, media_type};
 
+use crate::client::Registries;
 use crate::manifest::{Descriptor, ImageIndex, Manifest, ManifestLimits};
 
+mod elsewhere;
 mod error;
 mod protection;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use elsewhere::BlobBody;
 pub use error::RegistryError;
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
@@ -26,15 +29,18 @@ pub struct BuiltinRegistry {
     records: Arc<dyn Records>,
     blobs: Blobs,
     limits: ManifestLimits,
+    /// Who fetches blobs that lie in other registries.
+    upstream: Option<Registries>,
 }
 
 /// What must be there before a manifest is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobRule {
     /// Its configuration and layers are in the repository.
     MustExist,
-    /// They may lie in an external registry; only child manifests must be in the repository.
-    MayBeElsewhere,
+    /// A repository of another registry holds them and they are fetched from there on demand; only
+    /// child manifests must be in the repository.
+    LieIn(ImageReference),
 }
 
 /// A manifest on its way into a repository.
@@ -78,10 +84,10 @@ impl NewManifest {
         self
     }
 
-    /// The same, its configuration and layers not necessarily here.
+    /// The same, its configuration and layers in `origin`, a repository of another registry.
     #[must_use]
-    pub fn blobs_may_be_elsewhere(mut self) -> Self {
-        self.blobs = BlobRule::MayBeElsewhere;
+    pub fn blobs_lie_in(mut self, origin: ImageReference) -> Self {
+        self.blobs = BlobRule::LieIn(origin);
         self
     }
 }
@@ -91,7 +97,8 @@ impl NewManifest {
 pub struct PreparedManifest {
     row: ManifestRow,
     tag: Option<String>,
-    blobs: Vec<Digest>,
+    blobs: Vec<(Digest, u64)>,
+    rule: BlobRule,
     children: Vec<Digest>,
 }
 
@@ -120,7 +127,14 @@ impl PreparedManifest {
 impl BuiltinRegistry {
     /// The registry over `records` and `blobs`.
     pub fn new(records: Arc<dyn Records>, blobs: Blobs) -> Self {
-        Self { records, blobs, limits: ManifestLimits::default() }
+        Self { records, blobs, limits: ManifestLimits::default(), upstream: None }
+    }
+
+    /// The same with a client that fetches blobs which lie in other registries.
+    #[must_use]
+    pub fn with_upstream(mut self, upstream: Registries) -> Self {
+        self.upstream = Some(upstream);
+        self
     }
 
     /// The same with other limits.
@@ -169,7 +183,10 @@ impl BuiltinRegistry {
         check_repository(to)?;
         let mut tx = self.records.begin().await?;
         let Some(size) = tx.blob_linked(from, digest).await? else { return Ok(false) };
-        tx.blob_link(to, digest, size).await?;
+        match tx.blob_origin(from, digest).await? {
+            Some(origin) => tx.blob_link_elsewhere(to, digest, size, &origin).await?,
+            None => tx.blob_link(to, digest, size).await?,
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -195,7 +212,7 @@ impl BuiltinRegistry {
     /// Checks a manifest by itself and stores its bytes. Nothing sees it before its rows are written
     /// by [`Self::put_manifests_tx`].
     pub async fn prepare_manifest(&self, manifest: NewManifest) -> Result<PreparedManifest> {
-        let NewManifest { repository, bytes, media_type, tag, blobs } = manifest;
+        let NewManifest { repository, bytes, media_type, tag, blobs: rule } = manifest;
         check_repository(&repository)?;
         tag.as_deref().map_or(Ok(()), check_tag)?;
         let (parsed, media_type) = Manifest::parse(&bytes, media_type.as_deref(), &self.limits)?;
@@ -211,12 +228,9 @@ impl BuiltinRegistry {
             annotations: annotations.map(|(key, value)| (key.clone(), value.as_str().into())).collect(),
             created_at: chrono::Utc::now(),
         };
-        let blobs = match blobs {
-            BlobRule::MustExist => parsed.blobs().map(|blob| blob.digest).collect(),
-            BlobRule::MayBeElsewhere => Vec::new(),
-        };
+        let blobs = parsed.blobs().map(|blob| (blob.digest, blob.size)).collect();
         let children = parsed.children().iter().map(|child| child.digest).collect();
-        Ok(PreparedManifest { row, tag, blobs, children })
+        Ok(PreparedManifest { row, tag, blobs, rule, children })
     }
 
     /// Writes the rows of prepared manifests inside the caller's transaction, in order: children
@@ -330,9 +344,11 @@ async fn find(read: &mut dyn Read, repository: &str, reference: &str) -> Result<
 
 async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()> {
     let repository = manifest.row.repository.as_str();
-    for digest in &manifest.blobs {
-        if tx.blob_linked(repository, digest).await?.is_none() {
-            return Err(RegistryError::ManifestBlobUnknown { digest: *digest });
+    for (digest, size) in &manifest.blobs {
+        match &manifest.rule {
+            BlobRule::LieIn(origin) => tx.blob_link_elsewhere(repository, digest, *size, origin).await?,
+            BlobRule::MustExist if tx.blob_linked(repository, digest).await?.is_some() => {}
+            BlobRule::MustExist => return Err(RegistryError::ManifestBlobUnknown { digest: *digest }),
         }
     }
     for digest in &manifest.children {

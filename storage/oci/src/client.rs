@@ -25,10 +25,12 @@ mod pull;
 mod push;
 mod request;
 mod retry;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use address::AddressPolicy;
+pub use stream::RemoteBlob;
 
 use endpoint::Endpoint;
 
@@ -164,6 +166,31 @@ impl Registries {
     pub fn options(&self) -> &ClientOptions {
         &self.inner.options
     }
+
+    /// A blob as it comes from the registry itself: nothing is kept here.
+    pub async fn open_blob(
+        &self,
+        image: &ImageReference,
+        blob: &Descriptor,
+    ) -> Result<RemoteBlob, ImageError> {
+        let inner = &*self.inner;
+        let endpoint = Endpoint::origin(inner, &image.host)?;
+        retry::with_retries(&inner.options, &image.host, || inner.open_blob(&endpoint, image, blob)).await
+    }
+
+    /// Puts a stored blob into the reference's repository: by mounting it from `from`, another
+    /// repository of that registry, or else by sending it. One that is there is left alone.
+    pub async fn push_blob_from(
+        &self,
+        image: &ImageReference,
+        blob: &Blob,
+        from: Option<&str>,
+    ) -> Result<(), ImageError> {
+        let inner = &*self.inner;
+        let endpoint = Endpoint::origin(inner, &image.host)?;
+        retry::with_retries(&inner.options, &image.host, || inner.push_blob(&endpoint, image, blob, from))
+            .await
+    }
 }
 
 #[async_trait]
@@ -222,9 +249,7 @@ impl ImageSource for Registries {
     }
 
     async fn push_blob(&self, image: &ImageReference, blob: &Blob) -> Result<(), ImageError> {
-        let inner = &*self.inner;
-        let endpoint = Endpoint::origin(inner, &image.host)?;
-        retry::with_retries(&inner.options, &image.host, || inner.push_blob(&endpoint, image, blob)).await
+        self.push_blob_from(image, blob, None).await
     }
 
     async fn push_manifest(

@@ -138,7 +138,10 @@ impl ImageError {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Corrupt { .. } => true,
             Self::Status { status, .. } => *status >= 500 || *status == 429 || *status == 408,
+            // A copy that was collected between being found and being sent is made anew by the next try.
+            Self::Blobs(BlobError::Missing { .. }) => true,
             Self::Blobs(error) => error.is_transient(),
+            Self::Builtin(RegistryError::Upstream(error)) => error.is_transient(),
             Self::Builtin(error) => error.status() == 503,
             _ => false,
         }

@@ -264,7 +264,11 @@ impl ImageSource for BuiltinRegistry {
 
     async fn fetch_blob(&self, image: &ImageReference, blob: &Descriptor) -> Result<Blob, ImageError> {
         match self.has_blob(&image.repository, &blob.digest).await? {
-            Some(size) => Ok(Blob { digest: blob.digest, size }),
+            Some(size) => {
+                let blob = Blob { digest: blob.digest, size };
+                self.bring_blob(&image.repository, &blob).await?;
+                Ok(blob)
+            }
             None => Err(not_found(image, &blob.digest)),
         }
     }

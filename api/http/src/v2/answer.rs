@@ -107,6 +107,10 @@ impl From<RegistryError> for Refusal {
         match error {
             RegistryError::Records(error) => error.into(),
             RegistryError::Blobs(error) => error.into(),
+            RegistryError::Upstream(error) => {
+                tracing::warn!(%error, "a blob cannot be fetched from the registry that keeps it");
+                Self::new(status, code, RegistryError::Upstream(error).to_string())
+            }
             error => Self::new(status, code, error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use slipway_objects::{Blob, BlobError};
 use slipway_oci::builtin::RegistryError;
 use slipway_types::Digest;
 
@@ -66,16 +67,17 @@ async fn head(state: &ServerState, repository: &str, digest: &Digest) -> Result<
 
 async fn get(state: &ServerState, repository: &str, digest: &Digest, request: &Parts) -> Result<Response> {
     let size = size_of(state, repository, digest).await?;
+    let blob = Blob { digest: *digest, size };
     let range = request.headers.get(RANGE).and_then(|range| range.to_str().ok());
     match wanted(range, size) {
-        // A body that turns out damaged is cut before its end, never completed.
-        Wanted::Whole => {
-            let stream = state.blobs.read(digest).await?;
-            Ok((headers(digest, stream.size)?, Body::from_stream(stream)).into_response())
-        }
+        Wanted::Whole => whole(state, repository, &blob).await,
         Wanted::Part(part) => {
             let (first, last) = (part.start, part.end - 1);
-            let stream = state.blobs.read_range(digest, part).await?;
+            let stream = match state.blobs.read_range(digest, part).await {
+                // Another registry may keep it, and what comes from there is verified as a whole only.
+                Err(BlobError::Missing { .. }) => return whole(state, repository, &blob).await,
+                found => found?,
+            };
             let mut headers = headers(digest, stream.size)?;
             headers.insert(CONTENT_RANGE, header_value(&format!("bytes {first}-{last}/{size}"))?);
             Ok((StatusCode::PARTIAL_CONTENT, headers, Body::from_stream(stream)).into_response())
@@ -86,4 +88,10 @@ async fn get(state: &ServerState, repository: &str, digest: &Digest, request: &P
                 .header(CONTENT_RANGE, &format!("bytes */{size}")))
         }
     }
+}
+
+/// A body that turns out damaged is cut before its end, never completed.
+async fn whole(state: &ServerState, repository: &str, blob: &Blob) -> Result<Response> {
+    let body = state.registry.read_blob(repository, blob).await?;
+    Ok((headers(&blob.digest, body.size())?, Body::from_stream(body)).into_response())
 }

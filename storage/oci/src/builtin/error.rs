@@ -5,6 +5,7 @@ use slipway_records::RecordsError;
 use slipway_types::digest::InvalidDigest;
 use slipway_types::{Class, Digest, Fault};
 
+use crate::error::ImageError;
 use crate::manifest::InvalidManifest;
 
 /// Why the built-in registry did not do what was asked.
@@ -76,6 +77,9 @@ pub enum RegistryError {
     /// The object store failed.
     #[error("the registry's blobs cannot be used")]
     Blobs(#[from] BlobError),
+    /// Another registry keeps the bytes and does not give them.
+    #[error("another registry keeps this blob: {0}")]
+    Upstream(#[source] Box<ImageError>),
 }
 
 impl RegistryError {
@@ -87,11 +91,12 @@ impl RegistryError {
             Self::TagInvalid { .. } | Self::ManifestInvalid(_) => "MANIFEST_INVALID",
             Self::TagProtected { .. } | Self::ContentProtected { .. } => "DENIED",
             Self::BlobUnknown { .. } => "BLOB_UNKNOWN",
+            Self::Upstream(error) if matches!(**error, ImageError::NotFound { .. }) => "BLOB_UNKNOWN",
             Self::ManifestBlobUnknown { .. } => "MANIFEST_BLOB_UNKNOWN",
             Self::ManifestUnknown { .. } => "MANIFEST_UNKNOWN",
             Self::DigestInvalid(_) => "DIGEST_INVALID",
             // Not of the specification, which has no code for a server's own faults; docker's is used.
-            Self::Records(_) | Self::Blobs(_) => "UNKNOWN",
+            Self::Records(_) | Self::Blobs(_) | Self::Upstream(_) => "UNKNOWN",
         }
     }
 
@@ -107,6 +112,8 @@ impl RegistryError {
             | Self::BlobUnknown { .. }
             | Self::ManifestBlobUnknown { .. }
             | Self::ManifestUnknown { .. } => 404,
+            Self::Upstream(error) if matches!(**error, ImageError::NotFound { .. }) => 404,
+            Self::Upstream(_) => 502,
             Self::Records(error) if error.is_transient() => 503,
             Self::Blobs(error) if error.is_transient() => 503,
             Self::Records(_) | Self::Blobs(_) => 500,
@@ -114,8 +121,22 @@ impl RegistryError {
     }
 }
 
+impl From<ImageError> for RegistryError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Builtin(error) => error,
+            ImageError::Blobs(error) => Self::Blobs(error),
+            error => Self::Upstream(Box::new(error)),
+        }
+    }
+}
+
 impl From<RegistryError> for Fault {
     fn from(error: RegistryError) -> Self {
+        let error = match error {
+            RegistryError::Upstream(error) => return (*error).into(),
+            other => other,
+        };
         let class = match &error {
             RegistryError::Records(e) if !e.is_transient() => Class::Bug,
             RegistryError::Records(_) | RegistryError::Blobs(_) => Class::Transient,

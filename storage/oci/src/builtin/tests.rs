@@ -59,7 +59,8 @@ async fn what_a_manifest_names_must_be_in_its_repository() {
     let elsewhere = NewManifest::new("default/other/i/api", bytes.clone());
     let error = registry.put_manifest(elsewhere.clone()).await.unwrap_err();
     assert_eq!(error.code(), "MANIFEST_BLOB_UNKNOWN");
-    registry.put_manifest(elsewhere.blobs_may_be_elsewhere()).await.unwrap();
+    let origin = "r.io/team/api".parse().unwrap();
+    registry.put_manifest(elsewhere.blobs_lie_in(origin)).await.unwrap();
 
     let index = canonical_json(&ImageIndex::new(vec![Descriptor::of(media_type::OCI_MANIFEST, &bytes)]));
     let error = registry.put_manifest(NewManifest::new(REPOSITORY, index.clone())).await.unwrap_err();
@@ -149,4 +150,27 @@ async fn the_platform_of_a_plain_image_comes_from_its_configuration() {
     assert!(error.to_string().contains("it has: linux/amd64"), "{error}");
     let missing: ImageReference = format!("here.test/{REPOSITORY}:v2").parse().unwrap();
     assert_eq!(registry.head_manifest(&missing).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_blob_that_lies_elsewhere_is_read_here_while_it_can_be() {
+    let (_directory, registry) = registry().await;
+    let bytes = image(&registry, REPOSITORY, b"layer").await;
+    let manifest = NewManifest::new("default/shop", bytes).blobs_lie_in("r.io/team/api".parse().unwrap());
+    registry.put_manifest(manifest).await.unwrap();
+    let digest = Digest::of("layer");
+    assert_eq!(registry.has_blob("default/shop", &digest).await.unwrap(), Some(5));
+    assert!(registry.mount("default/shop", "c/d", &digest).await.unwrap());
+    let blob = Blob { digest, size: 5 };
+    for repository in [REPOSITORY, "default/shop", "c/d"] {
+        assert!(matches!(registry.read_blob(repository, &blob).await, Ok(BlobBody::Here(_))));
+    }
+    registry.blobs().delete(&digest).await.unwrap();
+    let lost = registry.read_blob(REPOSITORY, &blob).await.unwrap_err();
+    assert!(matches!(lost, RegistryError::Blobs(slipway_objects::BlobError::Missing { .. })), "{lost}");
+    for repository in ["default/shop", "c/d"] {
+        let error = registry.read_blob(repository, &blob).await.unwrap_err();
+        assert_eq!(error.status(), 502);
+        assert!(error.to_string().contains("r.io"), "{error}");
+    }
 }

@@ -82,6 +82,23 @@ impl Inner {
         FetchedManifest::read(image, bytes, sent_as.as_deref(), &self.limits)
     }
 
+    pub(super) fn blob_get<'a>(
+        endpoint: &'a Endpoint,
+        image: &'a ImageReference,
+        digest: &Digest,
+    ) -> Ask<'a> {
+        Ask {
+            endpoint,
+            repository: &image.repository,
+            push: false,
+            what: format!("blob {digest} of {}", image.repository),
+            method: Method::GET,
+            url: endpoint.url(&image.repository, "blobs", &digest.to_string()),
+            headers: Vec::new(),
+            body: Body::None,
+        }
+    }
+
     pub(super) async fn fetch_blob(
         &self,
         endpoint: &Endpoint,
@@ -91,16 +108,7 @@ impl Inner {
         if wanted.size > self.options.max_blob_bytes {
             return Err(BlobError::TooLarge { limit_bytes: self.options.max_blob_bytes }.into());
         }
-        let ask = Ask {
-            endpoint,
-            repository: &image.repository,
-            push: false,
-            what: format!("blob {} of {}", wanted.digest, image.repository),
-            method: Method::GET,
-            url: endpoint.url(&image.repository, "blobs", &wanted.digest.to_string()),
-            headers: Vec::new(),
-            body: Body::None,
-        };
+        let ask = Self::blob_get(endpoint, image, &wanted.digest);
         let response = self.send(&ask).await?;
         let mut response = self.expect_success(&ask, response).await?;
         let corrupt = |detail: String| ImageError::Corrupt {

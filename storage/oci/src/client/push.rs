@@ -41,6 +41,7 @@ impl Inner {
         endpoint: &Endpoint,
         image: &ImageReference,
         blob: &Blob,
+        from: Option<&str>,
     ) -> Result<(), ImageError> {
         let ask = |method, url, body| Self::blob_ask(endpoint, image, &blob.digest, method, url, body);
         let url = endpoint.url(&image.repository, "blobs", &blob.digest.to_string());
@@ -49,15 +50,47 @@ impl Inner {
         if response.status() != StatusCode::NOT_FOUND {
             return self.expect_success(&head, response).await.map(|_| ());
         }
-        let open = ask(Method::POST, endpoint.url(&image.repository, "blobs", "uploads/"), Body::None);
-        let response = self.send(&open).await?;
-        let response = self.expect_success(&open, response).await?;
-        let mut url = location(&open, &open.url, &response)?;
-        self.check_sent_to(endpoint, &url)?;
+        let Some(mut url) = self.open_upload(endpoint, image, &blob.digest, from).await? else {
+            return Ok(());
+        };
         url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
         let put = ask(Method::PUT, url, Body::Blob(blob));
         let response = self.send(&put).await?;
         self.expect_success(&put, response).await.map(|_| ())
+    }
+
+    /// Where to send the blob; `None` if it was mounted and need not be sent.
+    async fn open_upload(
+        &self,
+        endpoint: &Endpoint,
+        image: &ImageReference,
+        digest: &Digest,
+        from: Option<&str>,
+    ) -> Result<Option<Url>, ImageError> {
+        let uploads = endpoint.url(&image.repository, "blobs", "uploads/");
+        let ask = |url| Self::blob_ask(endpoint, image, digest, Method::POST, url, Body::None);
+        if let Some(from) = from.filter(|from| *from != image.repository) {
+            let mut url = uploads.clone();
+            url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
+            let mount = ask(url);
+            let response = self.send(&mount).await?;
+            match response.status() {
+                StatusCode::CREATED => return Ok(None),
+                StatusCode::ACCEPTED => return self.upload_location(&mount, &response).map(Some),
+                // One that cannot mount may take an upload all the same, or says there why not.
+                _ => {}
+            }
+        }
+        let open = ask(uploads);
+        let response = self.send(&open).await?;
+        let response = self.expect_success(&open, response).await?;
+        self.upload_location(&open, &response).map(Some)
+    }
+
+    fn upload_location(&self, ask: &Ask<'_>, response: &reqwest::Response) -> Result<Url, ImageError> {
+        let url = location(ask, &ask.url, response)?;
+        self.check_sent_to(ask.endpoint, &url)?;
+        Ok(url)
     }
 
     pub(super) async fn push_manifest(

@@ -333,3 +333,88 @@ async fn the_servers_own_address_is_answered_without_http() {
     let error = images.head_manifest(&image("127.0.0.1:7071", "a/b")).await.unwrap_err();
     assert!(matches!(error, ImageError::AddressRefused { .. }), "{error}");
 }
+
+/// A built-in registry whose blob `layer` lies in repository `a/b` of `fake`.
+async fn fronting(fake: &Fake, client: &Client) -> (tempfile::TempDir, crate::BuiltinRegistry, Blob) {
+    let (directory, builtin) = registry().await;
+    let builtin = builtin.with_upstream(client.registries.clone());
+    let bytes = crate::builtin::tests::image(&builtin, "x/y", b"layer").await;
+    let manifest = crate::NewManifest::new("default/shop", bytes).blobs_lie_in(image(&fake.host, "a/b"));
+    builtin.put_manifest(manifest).await.unwrap();
+    let blob = Blob { digest: Digest::of("layer"), size: 5 };
+    builtin.blobs().delete(&blob.digest).await.unwrap();
+    (directory, builtin, blob)
+}
+
+#[tokio::test]
+async fn a_blob_is_passed_on_from_the_registry_that_keeps_it() {
+    let memory = Memory::default();
+    memory.put(&format!("/v2/a/b/blobs/{}", Digest::of("layer")), b"layer");
+    let fake = Fake::serve(move |request| {
+        let memory = memory.clone();
+        async move { memory.answer(request).await }
+    })
+    .await;
+    let client = client(&[&fake.host], BTreeMap::new()).await;
+    let (_directory, builtin, blob) = fronting(&fake, &client).await;
+    let body = builtin.read_blob("default/shop", &blob).await.unwrap();
+    assert_eq!(body.size(), 5);
+    let chunks: Vec<Bytes> = futures::TryStreamExt::try_collect(body).await.unwrap();
+    assert_eq!(chunks.concat(), b"layer");
+    assert_eq!(builtin.blobs().head(&blob.digest).await.unwrap(), None, "nothing is kept");
+    // A build on top of the image has it brought here, where both keep their bytes.
+    let descriptor = Descriptor::new("application/x", blob.digest, blob.size);
+    let reference = image("registry.slipway.internal", "default/shop");
+    builtin.fetch_blob(&reference, &descriptor).await.unwrap();
+    assert_eq!(client.blobs.head(&blob.digest).await.unwrap(), Some(5));
+}
+
+#[tokio::test]
+async fn a_blob_that_is_passed_on_is_never_completed_with_other_bytes() {
+    let answers = [(200, "lyaer", 0), (200, "lay", 502), (404, "", 404), (500, "", 502), (403, "", 502)];
+    for (status, body, refused) in answers {
+        let fake = scripted(move |_| answer(status, body)).await;
+        let client = client(&[&fake.host], BTreeMap::new()).await;
+        let (_directory, builtin, blob) = fronting(&fake, &client).await;
+        match builtin.read_blob("default/shop", &blob).await {
+            Ok(body) => {
+                assert_eq!(refused, 0, "{status} {body:?}");
+                let got: Vec<_> = futures::StreamExt::collect(body).await;
+                assert!(matches!(got.as_slice(), [Err(_)]), "{got:?}");
+            }
+            Err(error) => {
+                assert_eq!(error.status(), refused, "{error}");
+                assert!(error.to_string().contains(&fake.host), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blob_is_mounted_where_another_repository_has_it() {
+    for (mounts, sent) in [(201, 0), (202, 1), (405, 1)] {
+        let sends = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = Arc::clone(&sends);
+        let fake = scripted(move |request| {
+            let query = request.uri().query().unwrap_or_default();
+            match request.method().as_str() {
+                "HEAD" => answer(404, ""),
+                "POST" if query.contains("mount=") => {
+                    assert!(query.contains("from=a%2Fb"), "{query}");
+                    with_header(mounts, "location", "/v2/c/d/blobs/uploads/1")
+                }
+                "POST" => with_header(202, "location", "/v2/c/d/blobs/uploads/1"),
+                _ => {
+                    counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    answer(201, "")
+                }
+            }
+        })
+        .await;
+        let client = client(&[&fake.host], BTreeMap::new()).await;
+        let blob = client.blobs.put("layer").await.unwrap();
+        let to = image(&fake.host, "c/d");
+        client.registries.push_blob_from(&to, &blob, Some("a/b")).await.unwrap();
+        assert_eq!(sends.load(std::sync::atomic::Ordering::Relaxed), sent, "{mounts}");
+    }
+}
