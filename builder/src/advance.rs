@@ -70,7 +70,14 @@ impl Advance {
         drop(read);
         let mut any = false;
         for build in builds.iter().filter(|build| is_ready(build, &builds)) {
-            any |= self.try_reuse(&run, build.clone(), &builds).await?;
+            match self.try_reuse(&run, build.clone(), &builds).await {
+                Ok(reused) => any |= reused,
+                // Its own job asks again; if the registry does not answer then, that build fails by name.
+                Err(JobError::Failed(fault)) => {
+                    tracing::info!(build.id = %build.id, %fault, "cannot tell whether a result still exists");
+                }
+                Err(other) => return Err(other),
+            }
         }
         Ok(any)
     }

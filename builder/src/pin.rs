@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slipway_oci::manifest::{Descriptor, ImageIndex, Manifest, canonical_json};
 use slipway_oci::source::{FetchedManifest, ImageSource, Images, Resolved};
-use slipway_types::media_type::{OCI_INDEX, is_index};
+use slipway_types::media_type::OCI_INDEX;
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Digest, Fault, ImageReference, Platform};
 
@@ -37,14 +37,12 @@ impl Pin {
             let image = self.images.fetch_manifest(&reference.pinned(platform.digest)).await?;
             self.copy_image(&from, &image, repository).await?;
         }
-        let to = self.target.reference(repository, None);
+        let whole = |image: &PlatformManifest| {
+            self.target.built(repository, image.digest, &image.media_type, image.size, chosen.clone())
+        };
         let (bytes, media_type) = match (&fetched.manifest, chosen.as_slice()) {
-            (Manifest::Image(_), [only]) => {
-                return Ok(built(repository, only.digest, &only.media_type, only.size, chosen.clone()));
-            }
-            (Manifest::Index(_), [only]) if !platforms.is_empty() => {
-                return Ok(built(repository, only.digest, &only.media_type, only.size, chosen.clone()));
-            }
+            (Manifest::Image(_), [only]) => return Ok(whole(only)),
+            (Manifest::Index(_), [only]) if !platforms.is_empty() => return Ok(whole(only)),
             // An index may list attestations and foreign platforms: it is kept only if all of it came.
             (Manifest::Index(index), all) if all.len() == index.manifests.len() => {
                 (fetched.bytes.clone(), fetched.media_type.clone())
@@ -52,8 +50,8 @@ impl Pin {
             _ => (index_of(&chosen), OCI_INDEX.to_owned()),
         };
         let size = bytes.len() as u64;
-        let digest = self.target.images.push_manifest(&to, bytes, &media_type).await?;
-        Ok(built(repository, digest, &media_type, size, chosen))
+        let digest = self.target.push_manifest(repository, bytes, &media_type).await?;
+        Ok(self.target.built(repository, digest, &media_type, size, chosen))
     }
 
     async fn copy_image(
@@ -62,12 +60,11 @@ impl Pin {
         image: &FetchedManifest,
         repository: &str,
     ) -> Result<(), Fault> {
-        let to = self.target.reference(repository, None);
         for blob in image.manifest.blobs().filter(|blob| !blob.is_foreign()) {
             let stored = self.images.fetch_blob(from, blob).await?;
-            self.target.images.push_blob(&to, &stored).await?;
+            self.target.push_blob(repository, &stored).await?;
         }
-        self.target.images.push_manifest(&to, image.bytes.clone(), &image.media_type).await?;
+        self.target.push_manifest(repository, image.bytes.clone(), &image.media_type).await?;
         Ok(())
     }
 }
@@ -108,22 +105,4 @@ pub(crate) fn index_of(platforms: &[PlatformManifest]) -> bytes::Bytes {
         })
         .collect();
     canonical_json(&ImageIndex::new(descriptors))
-}
-
-pub(crate) fn built(
-    repository: &str,
-    digest: Digest,
-    media_type: &str,
-    size: u64,
-    platforms: Vec<PlatformManifest>,
-) -> BuiltImage {
-    debug_assert!(is_index(media_type) || platforms.len() == 1);
-    BuiltImage {
-        repository: repository.to_owned(),
-        host: None,
-        digest,
-        media_type: media_type.to_owned(),
-        size,
-        platforms,
-    }
 }

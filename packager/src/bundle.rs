@@ -38,7 +38,6 @@ pub fn lock_config(members: &[BundleMember]) -> Document {
                 "package": member.digest,
                 "images": member.images.iter().map(|image| json!({
                     "repository": image.repository,
-                    "host": image.host,
                     "digest": image.digest,
                     "mediaType": image.media_type,
                 })).collect::<Vec<_>>(),

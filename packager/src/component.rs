@@ -42,6 +42,7 @@ impl Component<'_> {
     /// unchanged component keeps the package it has.
     pub fn fingerprint(&self) -> Digest {
         let files: Vec<Value> = self.plan.files.iter().map(file_identity).collect();
+        let images: Vec<BuiltImage> = self.images.iter().map(BuiltImage::anywhere).collect();
         let document = json!({
             "format": FORMAT,
             "application": self.application.path(),
@@ -49,7 +50,7 @@ impl Component<'_> {
             "kit": self.plan.kit,
             "kitDigest": self.plan.kit_digest,
             "imageFingerprint": self.image_fingerprint,
-            "images": self.images,
+            "images": images,
             "workload": self.plan.workload,
             "labels": self.plan.labels,
             "files": files,
@@ -65,6 +66,7 @@ impl Component<'_> {
         committed_at: DateTime<Utc>,
         content: Option<&Written>,
     ) -> Package {
+        let images: Vec<BuiltImage> = self.images.iter().map(BuiltImage::anywhere).collect();
         let config = Document::json(
             COMPONENT_CONFIG,
             &json!({
@@ -74,7 +76,7 @@ impl Component<'_> {
                 "commit": commit,
                 "kit": {"name": self.plan.kit, "digest": self.plan.kit_digest},
                 "fingerprints": {"image": self.image_fingerprint, "package": self.fingerprint()},
-                "images": self.images,
+                "images": images,
                 "workload": self.plan.workload,
                 "labels": self.plan.labels,
             }),

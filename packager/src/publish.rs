@@ -223,7 +223,7 @@ impl Publication {
         };
         insert(tx, version).await?;
         tx.tag_put(&repository, &row.version.to_string(), &row.digest).await.map_err(records_fault)?;
-        for image in row.images.iter().filter(|image| image.host.is_none()) {
+        for image in &row.images {
             tx.tag_put(&image.repository, &row.version.to_string(), &image.digest)
                 .await
                 .map_err(records_fault)?;
@@ -386,7 +386,11 @@ async fn store_link(tx: &mut dyn Write, to: &str, link: &Link) -> Result<(), Fau
         Fault::transient("manifest_missing", what).hint("Start the run anew with `slipway run retry`.")
     })?;
     for (digest, size) in &link.blobs {
-        tx.blob_link(to, digest, *size).await.map_err(records_fault)?;
+        let linked = match tx.blob_origin(&link.from, digest).await.map_err(records_fault)? {
+            Some(origin) => tx.blob_link_elsewhere(to, digest, *size, &origin).await,
+            None => tx.blob_link(to, digest, *size).await,
+        };
+        linked.map_err(records_fault)?;
     }
     tx.manifest_put(&ManifestRow { repository: to.to_owned(), ..row }).await.map_err(records_fault)
 }

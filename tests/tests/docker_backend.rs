@@ -107,7 +107,7 @@ impl World {
     }
 
     fn backend(&self, options: DockerOptions) -> DockerBackend {
-        let target = Arc::new(ImageTarget { images: self.images.clone() });
+        let target = Arc::new(ImageTarget::builtin(self.images.clone()));
         DockerBackend::connect(options, self.blobs.clone(), self.images.clone(), target)
     }
 
@@ -236,7 +236,7 @@ impl World {
         &self,
         image: &BuiltImage,
     ) -> (BTreeMap<String, String>, serde_json::Value, ImageManifest) {
-        let target = ImageTarget { images: self.images.clone() };
+        let target = ImageTarget::builtin(self.images.clone());
         let reference = target.reference(&image.repository, Some(image.digest));
         let Manifest::Image(manifest) = self.images.fetch_manifest(&reference).await.unwrap().manifest else {
             panic!("an index")

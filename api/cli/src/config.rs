@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use slipway_builder::target::INTERNAL_HOST;
+use slipway_types::{RegistryPrefix, SecretReference};
 use toml::{Table, Value};
 
 const DEFAULTS: &str = include_str!("default.toml");
@@ -50,7 +52,10 @@ sections! {
         max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
         max_reuse_age_days: u32, layer_cache_max_bytes: u64, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
     }
-    Registry { allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32 }
+    Registry {
+        allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32, image_target: String,
+        image_target_user: String, image_target_password: String, image_target_allow_http: bool,
+    }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { keep_branch_days: u32 }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
@@ -199,10 +204,55 @@ fn check(config: &Config) -> Result<()> {
             format!("git.allow_private_networks: `{network}` is not a network such as 10.1.0.0/16")
         })?;
     }
+    check_image_target(config)
+}
+
+fn check_image_target(config: &Config) -> Result<()> {
+    let registry = &config.registry;
+    if registry.image_target_user.is_empty() != registry.image_target_password.is_empty() {
+        bail!(
+            "registry.image_target_user and registry.image_target_password belong together: set both or none"
+        );
+    }
+    if !registry.image_target_password.is_empty() {
+        registry
+            .image_target_password
+            .parse::<SecretReference>()
+            .context("registry.image_target_password")?;
+    }
+    let Some(target) = config.image_target()? else {
+        if !registry.image_target_user.is_empty() {
+            bail!("registry.image_target_user is set, but registry.image_target is empty");
+        }
+        return Ok(());
+    };
+    if config.own_hosts().contains(&target.host) {
+        bail!("registry.image_target `{target}` is this server itself; leave it empty for the built-in one");
+    }
     Ok(())
 }
 
 impl Config {
+    /// The external registry that images go to; `None`: the built-in one.
+    pub(crate) fn image_target(&self) -> Result<Option<RegistryPrefix>> {
+        let target = &self.registry.image_target;
+        (!target.is_empty()).then(|| target.parse().context("registry.image_target")).transpose()
+    }
+
+    /// The names of this server's registry: references to them never leave the process.
+    pub(crate) fn own_hosts(&self) -> Vec<String> {
+        let public = self.public_url();
+        let host = public.split_once("://").map_or(public.as_str(), |(_, host)| host).to_owned();
+        let port = self.server.listen.rsplit(':').next().unwrap_or_default();
+        vec![
+            INTERNAL_HOST.to_owned(),
+            self.server.listen.clone(),
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+            host,
+        ]
+    }
+
     /// Address under which people and forges reach the server, without a slash at its end.
     pub(crate) fn public_url(&self) -> String {
         if self.server.public_url.is_empty() {
@@ -262,5 +312,30 @@ mod tests {
         assert!(message(&[("SLIPWAY__BUILD__MAX_BUILDS", "many")]).contains("SLIPWAY__BUILD__MAX_BUILDS"));
         assert!(message(&[("SLIPWAY__SERVER__LISTEN", "0.0.0.0:80")]).contains("server.public_url"));
         assert!(message(&[("SLIPWAY__SERVER__TLS_KEY", "x")]).contains("belong together"));
+    }
+
+    #[test]
+    fn an_external_registry_is_named_with_its_credential_or_refused_by_key() {
+        let load_registry = |pairs: &[(&str, &str)]| {
+            let names: Vec<_> =
+                pairs.iter().map(|(k, v)| (format!("SLIPWAY__REGISTRY__IMAGE_TARGET{k}"), *v)).collect();
+            load_env(&names.iter().map(|(k, v)| (k.as_str(), *v)).collect::<Vec<_>>())
+        };
+        let (user, password) = (("_USER", "ann"), ("_PASSWORD", "secret://env/SLIPWAY_SECRET_R"));
+        let good = load_registry(&[("", "r.io/team"), user, password]).unwrap().config;
+        assert_eq!(good.image_target().unwrap().unwrap().to_string(), "r.io/team");
+        assert_eq!(load_registry(&[]).unwrap().config.image_target().unwrap(), None);
+        for (pairs, part) in [
+            (&[("", "https://r.io/team")][..], "registry.image_target: `https://r.io/team` is not HOST"),
+            (&[("", "team")], "registry.image_target: `team`"),
+            (&[("", "localhost:7300/x")], "is this server itself"),
+            (&[("", "r.io/x"), user], "belong together"),
+            (&[("", "r.io/x"), user, ("_PASSWORD", "hunter2")], "registry.image_target_password"),
+            (&[user, password], "registry.image_target is empty"),
+        ] {
+            let message = format!("{:#}", load_registry(pairs).err().unwrap());
+            assert!(message.contains(part), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 }

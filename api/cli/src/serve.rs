@@ -17,6 +17,7 @@ mod instance;
 mod listen;
 mod observe;
 mod parts;
+mod registry;
 mod timers;
 
 pub(crate) use instance::DataDirectory;

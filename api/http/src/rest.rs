@@ -87,6 +87,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(server::queue))
         .routes(routes!(server::dead_jobs))
         .routes(routes!(server::show))
+        .routes(routes!(server::image_target))
 }
 
 fn endless() -> OpenApiRouter<ServerState> {

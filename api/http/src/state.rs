@@ -12,6 +12,7 @@ use axum::routing::get;
 use slipway_git::GitStore;
 use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
+use slipway_oci::external::ExternalRegistry;
 use slipway_records::Records;
 use slipway_records::port::{Planning, SourceCheck};
 use slipway_secrets::Secrets;
@@ -115,6 +116,8 @@ pub struct ServerParts {
     pub git: GitStore,
     /// The built-in registry.
     pub registry: BuiltinRegistry,
+    /// The registry that images are kept in, if not the built-in one.
+    pub external: Option<ExternalRegistry>,
     /// Secrets and tokens.
     pub secrets: Secrets,
     /// Planning without running.

@@ -24,7 +24,7 @@ use crate::assemble::{
     ContextKind, Input, LayerSink, LayerSource, LayerWriter,
 };
 use crate::dockerfile::{BaseKey, Dockerfile, Parameters};
-use crate::pin::{built, index_of};
+use crate::pin::index_of;
 use crate::target::ImageTarget;
 
 /// The largest `.dockerignore`, in bytes.
@@ -74,13 +74,13 @@ impl ImageBackend for AssembleBackend {
         }
         platforms.sort_by(|a, b| a.platform.cmp(&b.platform));
         if let [only] = platforms.as_slice() {
-            return Ok(built(job.repository, only.digest, OCI_MANIFEST, only.size, platforms.clone()));
+            let (digest, size) = (only.digest, only.size);
+            return Ok(self.target.built(job.repository, digest, OCI_MANIFEST, size, platforms));
         }
         let index = index_of(&platforms);
         let size = index.len() as u64;
-        let to = self.target.reference(job.repository, None);
-        let digest = self.target.images.push_manifest(&to, index, OCI_INDEX).await.map_err(Fault::from)?;
-        Ok(built(job.repository, digest, OCI_INDEX, size, platforms))
+        let digest = self.target.push_manifest(job.repository, index, OCI_INDEX).await?;
+        Ok(self.target.built(job.repository, digest, OCI_INDEX, size, platforms))
     }
 }
 
@@ -191,18 +191,17 @@ impl AssembleBackend {
                 let from = bases.sources.get(key).cloned().unwrap_or_else(|| to.clone());
                 job.log.line(format!("layer {} of {from}", layer.digest.short())).await;
             }
-            self.target.images.push_blob(&to, &blob).await.map_err(Fault::from)?;
+            self.target.push_blob(job.repository, &blob).await?;
         }
         let config = self
             .blobs
             .put(Bytes::from(image.config.clone()))
             .await
             .map_err(|error| Fault::transient("object_store", error.to_string()))?;
-        self.target.images.push_blob(&to, &config).await.map_err(Fault::from)?;
+        self.target.push_blob(job.repository, &config).await?;
         let manifest = Bytes::from(image.manifest.clone());
         let size = manifest.len() as u64;
-        let digest =
-            self.target.images.push_manifest(&to, manifest, OCI_MANIFEST).await.map_err(Fault::from)?;
+        let digest = self.target.push_manifest(job.repository, manifest, OCI_MANIFEST).await?;
         fault_point::reach("build.manifest_pushed");
         Ok(PlatformManifest { platform: platform.clone(), digest, size, media_type: OCI_MANIFEST.to_owned() })
     }

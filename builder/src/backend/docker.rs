@@ -32,7 +32,6 @@ use self::recipe::{Prepared, Recipe};
 use self::run::{Ended, EngineBuild};
 use super::{BuildError, ImageBackend, ImageBuild, Requirements};
 use crate::log::LogWriter;
-use crate::pin::built;
 use crate::target::ImageTarget;
 
 /// Label on everything that a build makes in the engine; its value is [`DockerOptions::owner`].
@@ -393,7 +392,7 @@ impl Work {
             size,
             media_type: media_type.to_owned(),
         };
-        Ok(built(&self.repository, digest, media_type, size, vec![only]))
+        Ok(inner.target.built(&self.repository, digest, media_type, size, vec![only]))
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) fn image(text: &str) -> BuiltImage {
     let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
     BuiltImage {
         repository: "default/shop/i/api".into(),
-        host: None,
+        registry: None,
         digest,
         media_type: media_type.clone(),
         size: 7,

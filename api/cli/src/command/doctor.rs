@@ -30,6 +30,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
         ),
     ];
     findings.push(server(global).await);
+    findings.extend(image_target(global).await);
     let sound = findings.iter().all(|finding| finding.ok || !finding.needed);
     if global.json() {
         let rows: Vec<_> = findings
@@ -81,4 +82,17 @@ async fn server(global: &Global) -> Finding {
         Err(error) => (false, error.to_string()),
     };
     Finding { what: "server", ok, needed: false, detail }
+}
+
+/// The registry that the server keeps images in, if that is not its own.
+async fn image_target(global: &Global) -> Option<Finding> {
+    let client = global.client().ok()?;
+    let server = client.get("/api/v1/server", &[]).await.ok()?;
+    let address = server["image_target"].as_str()?.to_owned();
+    let (ok, detail) = match client.get("/api/v1/server/image-target", &[]).await {
+        Ok(target) if target["ok"] == true => (true, address),
+        Ok(target) => (false, format!("{address}: {}", text(&target["error"]))),
+        Err(error) => (false, format!("{address}: {error}")),
+    };
+    Some(Finding { what: "images", ok, needed: true, detail })
 }

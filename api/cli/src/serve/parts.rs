@@ -1,6 +1,5 @@
 //! Every part of a server, wired.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +22,11 @@ use slipway_builder::planning::{CancelHandler, Disk, PlanHandler};
 use slipway_builder::source_check::SourceChecker;
 use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
-use slipway_builder::target::{INTERNAL_HOST, ImageTarget};
+use slipway_builder::target::ImageTarget;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
 use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
 use slipway_objects::{Blobs, BlobsOptions};
-use slipway_oci::builtin::BuiltinRegistry;
-use slipway_oci::client::{ClientOptions, Registries};
 use slipway_oci::source::Images;
 use slipway_packager::{PackageHandler, PackageOptions};
 use slipway_records::{Handler, Lane, Records, Worker};
@@ -41,6 +38,7 @@ use slipway_types::secret::{SecretProvider, SecretReference};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::registry::Registry;
 use super::{DataDirectory, observe, or_below, timers};
 use crate::config::{Config, Role};
 
@@ -81,10 +79,8 @@ impl Parts {
         )
         .await
         .context("cannot open the git cache")?;
-        let registry = BuiltinRegistry::new(Arc::clone(&records), blobs.clone());
-        let registries = Registries::new(client_options(config), BTreeMap::new(), blobs.clone())?;
-        let images = Images::new(registry.clone(), registries);
-        let target = Arc::new(ImageTarget { images: images.clone() });
+        let Registry { builtin: registry, external, images, target } =
+            Registry::open(config, &secrets, Arc::clone(&records), &blobs).await?;
         let mut backends: Vec<Arc<dyn ImageBackend>> = vec![Arc::new(AssembleBackend {
             blobs: blobs.clone(),
             images: images.clone(),
@@ -114,7 +110,8 @@ impl Parts {
             records: Arc::clone(&records),
             blobs: blobs.clone(),
             git: git.clone(),
-            registry: registry.clone(),
+            registry,
+            external,
             secrets: secrets.clone(),
             planning: Arc::new(planner.clone()),
             source_check: Arc::new(checker),
@@ -387,26 +384,6 @@ fn git_options(config: &Config) -> Result<GitOptions> {
         allow_private_addresses: networks.collect::<Result<_, _>>().context("git.allow_private_networks")?,
         ..GitOptions::default()
     })
-}
-
-/// The names under which this server's registry is known: references to them never leave the process.
-fn client_options(config: &Config) -> ClientOptions {
-    let public = config.public_url();
-    let host = public.split_once("://").map_or(public.as_str(), |(_, host)| host).to_owned();
-    let port = config.server.listen.rsplit(':').next().unwrap_or_default();
-    ClientOptions {
-        own_hosts: vec![
-            INTERNAL_HOST.to_owned(),
-            config.server.listen.clone(),
-            format!("localhost:{port}"),
-            format!("127.0.0.1:{port}"),
-            host,
-        ],
-        allowed_private_hosts: config.registry.allow_private_hosts.clone(),
-        idle_timeout_ms: config.registry.idle_timeout_ms,
-        max_attempts: config.registry.max_attempts,
-        ..ClientOptions::default()
-    }
 }
 
 fn http_options(config: &Config) -> Result<HttpOptions> {

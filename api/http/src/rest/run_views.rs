@@ -218,10 +218,12 @@ pub(crate) fn run_view(run: &Run, application: impl Into<String>) -> RunView {
     }
 }
 
-/// Full reference by digest, with the public host for images of the built-in registry.
+/// Full reference by digest: of the external registry that keeps it, else with the public host.
 pub(crate) fn image_reference(state: &ServerState, image: &BuiltImage) -> String {
-    let host = image.host.clone().unwrap_or_else(|| state.registry_host());
-    format!("{host}/{}@{}", image.repository, image.digest)
+    match &image.registry {
+        Some(registry) => registry.reference(&image.repository, Some(image.digest)).to_string(),
+        None => format!("{}/{}@{}", state.registry_host(), image.repository, image.digest),
+    }
 }
 
 fn build_view(state: &ServerState, build: &Build) -> BuildView {

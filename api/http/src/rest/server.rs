@@ -1,7 +1,10 @@
 //! The server itself: release, addresses, limits and queue.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use slipway_types::Role;
@@ -20,6 +23,8 @@ pub(crate) struct ServerView {
     public_url: String,
     /// Host and port of the built-in registry.
     registry: String,
+    /// The registry that images are kept in, if not the built-in one.
+    image_target: Option<String>,
     database: String,
     /// Who asks.
     caller: String,
@@ -36,6 +41,16 @@ pub(crate) struct LimitsView {
     max_push_bytes: u64,
     request_timeout_ms: u64,
     push_progress_timeout_ms: u64,
+}
+
+/// The registry that images are kept in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageTargetView {
+    /// `HOST[:PORT]/PREFIX`.
+    address: String,
+    ok: bool,
+    /// Why it cannot be used.
+    error: Option<String>,
 }
 
 /// Jobs of one kind in one state.
@@ -74,6 +89,7 @@ pub(crate) async fn show(
         version: VERSION,
         public_url: state.public_address(""),
         registry: state.registry_host(),
+        image_target: state.external.as_ref().map(|registry| registry.prefix().to_string()),
         database: state.records.describe(),
         caller: caller.name().to_owned(),
         limits: LimitsView {
@@ -86,6 +102,29 @@ pub(crate) async fn show(
             push_progress_timeout_ms: options.push_progress_timeout_ms,
         },
     }))
+}
+
+/// Whether the registry that images are kept in answers and takes the configured credential.
+#[utoipa::path(get, path = "/api/v1/server/image-target", tag = "server",
+    responses((status = 200, body = ImageTargetView), (status = 404)))]
+pub(crate) async fn image_target(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<ImageTargetView>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let Some(registry) = &state.external else {
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "images are kept in the built-in registry",
+        ));
+    };
+    let limit = Duration::from_millis(state.options.request_timeout_ms / 2);
+    let error = match tokio::time::timeout(limit, registry.check()).await {
+        Ok(checked) => checked.err().map(|error| error.to_string()),
+        Err(_) => Some(format!("it did not answer within {} ms", limit.as_millis())),
+    };
+    Ok(Json(ImageTargetView { address: registry.prefix().to_string(), ok: error.is_none(), error }))
 }
 
 /// How many jobs wait, run or were given up, by kind.

@@ -112,6 +112,7 @@ impl Server {
         let parts = ServerParts {
             git: git.await.unwrap(),
             registry: BuiltinRegistry::new(records.clone(), blobs.clone()),
+            external: None,
             secrets: Secrets::new(records.clone(), secrets).unwrap(),
             planning: Arc::new(NoPlanning),
             source_check: Arc::new(NoPlanning),

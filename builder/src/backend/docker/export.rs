@@ -103,8 +103,7 @@ impl Export<'_> {
         known: &KnownLayers,
         repository: &str,
     ) -> Result<(Digest, u64), Fault> {
-        let (images, blobs) = (&self.inner.target.images, &self.inner.blobs);
-        let to = self.inner.target.reference(repository, None);
+        let (target, blobs) = (&self.inner.target, &self.inner.blobs);
         let mut descriptors = Vec::with_capacity(layers.len());
         for layer in layers {
             let descriptor = match layer {
@@ -116,18 +115,19 @@ impl Export<'_> {
                     Descriptor::new(oci_layer(&descriptor.media_type), descriptor.digest, descriptor.size)
                 }
             };
-            images.push_blob(&to, &Blob { digest: descriptor.digest, size: descriptor.size }).await?;
+            let blob = Blob { digest: descriptor.digest, size: descriptor.size };
+            target.push_blob(repository, &blob).await?;
             descriptors.push(descriptor);
         }
         let config = serde_json::to_vec(&cleaned(config, &self.inner.options.owner)).map_err(|error| {
             Fault::bug("image_config", format!("an image configuration cannot be written: {error}"))
         })?;
         let config_blob = blobs.put(Bytes::from(config)).await.map_err(blob_fault)?;
-        images.push_blob(&to, &config_blob).await?;
+        target.push_blob(repository, &config_blob).await?;
         let config = Descriptor::new(media_type::OCI_CONFIG, config_blob.digest, config_blob.size);
         let manifest = canonical_json(&ImageManifest::image(config, descriptors));
         let size = manifest.len() as u64;
-        let digest = images.push_manifest(&to, manifest, media_type::OCI_MANIFEST).await?;
+        let digest = target.push_manifest(repository, manifest, media_type::OCI_MANIFEST).await?;
         Ok((digest, size))
     }
 }

@@ -9,7 +9,7 @@ use super::InvalidTransition;
 use crate::digest::Digest;
 use crate::fault::Fault;
 use crate::id::BuildId;
-use crate::image::Platform;
+use crate::image::{Platform, RegistryPrefix};
 
 /// One platform's manifest of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,11 +27,12 @@ pub struct PlatformManifest {
 /// An image that a registry has confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltImage {
-    /// Repository: of the built-in registry (`team/app/i/NAME`) where `host` is absent.
+    /// Repository in the built-in registry, `team/app/i/NAME`, which holds its manifests in any case.
     pub repository: String,
-    /// Host of an external registry.
+    /// The external registry that holds it all, below a prefix of its own. Never part of a package:
+    /// what is published is the same wherever images lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    pub registry: Option<RegistryPrefix>,
     /// Digest of the manifest or, for several platforms, of the index.
     pub digest: Digest,
     /// Media type of what `digest` names.
@@ -40,6 +41,14 @@ pub struct BuiltImage {
     pub size: u64,
     /// Every platform's manifest, sorted by platform; one entry for a plain manifest.
     pub platforms: Vec<PlatformManifest>,
+}
+
+impl BuiltImage {
+    /// The same without where it lies: as it enters what is published.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        Self { registry: None, ..self.clone() }
+    }
 }
 
 /// Where a build stands.
