@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod app;
 mod balancer;
 mod cli;
+mod fickle_proxy;
 mod git;
 mod http;
 mod instance;
@@ -22,6 +23,7 @@ mod world;
 
 pub use app::{App, packages};
 pub use cli::CliOutput;
+pub use fickle_proxy::{FickleProxy, Mood};
 pub use git::{GitRepository, Pushed};
 pub use http::Answer;
 pub use process::{Finished, run_within, tool_output};

@@ -1,0 +1,120 @@
+//! A way to a real registry that can fail as told.
+
+use std::io::{BufRead as _, BufReader, Write as _, copy};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// What becomes of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// They are passed on.
+    Well,
+    /// They get this status and no more.
+    Status(u16),
+    /// They get no answer.
+    Hangs,
+}
+
+/// A proxy on loopback before a registry.
+#[derive(Debug)]
+pub struct FickleProxy {
+    address: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    mood: Mood,
+    open: Vec<TcpStream>,
+    requests: Vec<String>,
+}
+
+impl FickleProxy {
+    /// Starts it before the registry at `HOST:PORT`.
+    pub fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let state = Arc::new(Mutex::new(State { mood: Mood::Well, open: vec![], requests: vec![] }));
+        let (shared, upstream) = (Arc::clone(&state), upstream.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (shared, upstream) = (Arc::clone(&shared), upstream.clone());
+                // Either side may go away at any time.
+                thread::spawn(move || drop(serve(&client, &shared, &upstream)));
+            }
+        });
+        Self { address, state }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// From now on, also for who is connected already.
+    pub fn is(&self, mood: Mood) {
+        let mut state = lock(&self.state);
+        state.mood = mood;
+        for stream in state.open.drain(..) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// First lines of the requests so far, of those that were passed on.
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.state).requests.clone()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One request: connections are closed after it, so that each meets the mood of its time.
+fn serve(client: &TcpStream, shared: &Mutex<State>, upstream: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut head = Vec::new();
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    head.extend_from_slice(first.as_bytes());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? <= 2 {
+            break;
+        }
+        if !line.to_ascii_lowercase().starts_with("connection:") {
+            head.extend_from_slice(line.as_bytes());
+        }
+    }
+    head.extend_from_slice(b"Connection: close\r\n\r\n");
+    let mood = {
+        let mut state = lock(shared);
+        state.open.push(client.try_clone()?);
+        if state.mood == Mood::Well {
+            state.requests.push(first.trim_end().to_owned());
+        }
+        state.mood
+    };
+    let mut to_client = client.try_clone()?;
+    match mood {
+        Mood::Well => {
+            let mut server = TcpStream::connect(upstream)?;
+            server.write_all(&head)?;
+            let mut to_server = server.try_clone()?;
+            thread::spawn(move || copy(&mut reader, &mut to_server));
+            copy(&mut server, &mut to_client)?;
+        }
+        Mood::Status(status) => {
+            let body = "{\"errors\": [{\"code\": \"UNKNOWN\", \"message\": \"told to\"}]}";
+            let length = body.len();
+            write!(
+                to_client,
+                "HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            )?;
+        }
+        // Held open until the mood changes or the client goes.
+        Mood::Hangs => drop(copy(&mut reader, &mut std::io::sink())?),
+    }
+    client.shutdown(Shutdown::Both)
+}
