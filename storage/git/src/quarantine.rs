@@ -103,6 +103,14 @@ impl Quarantine {
     }
 }
 
+/// The directory first: as long as its lock file is there, a later start finds it.
+fn remove_leftover(lock: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(lock.with_extension("")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_file(lock),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,13 +126,5 @@ mod tests {
         let _second = QuarantineRoot::open(cache.path()).unwrap();
         assert!(!parent.join("dead").exists() && !parent.join("dead.lock").exists());
         assert!(used.objects().exists());
-    }
-}
-
-/// The directory first: as long as its lock file is there, a later start finds it.
-fn remove_leftover(lock: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(lock.with_extension("")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::remove_file(lock),
     }
 }

@@ -75,15 +75,12 @@ impl PostgresOptions {
         if let Some(password) = &self.password {
             options = options.password(password.expose_secret());
         }
-        Ok(options
-            .application_name("slipway")
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .options([
-                // What the statements are written for, whatever the database's default.
-                ("default_transaction_isolation", "read committed"),
-                // Tables that are there already are no news.
-                ("client_min_messages", "warning"),
-            ]))
+        Ok(options.application_name("slipway").statement_cache_capacity(STATEMENTS_MAX).options([
+            // What the statements are written for, whatever the database's default.
+            ("default_transaction_isolation", "read committed"),
+            // Tables that are there already are no news.
+            ("client_min_messages", "warning"),
+        ]))
     }
 
     pub(crate) fn pool(&self, connections: u32) -> PgPoolOptions {
