@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use slipway_records::{Records, RecordsError, SecretRow};
+use slipway_records::{Records, RecordsError, SecretRow, Write};
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Class, Digest, Fault, SecretReference};
 
@@ -171,16 +171,27 @@ impl Secrets {
 
     /// Keeps a value under a name; the version rises.
     pub async fn set(&self, name: &str, value: &SecretString, by: &str) -> Result<SecretRow> {
+        let mut tx = self.0.records.begin().await?;
+        let row = self.set_within(tx.as_mut(), name, value, by).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// The same as part of a transaction: kept if and when that is committed.
+    pub async fn set_within(
+        &self,
+        tx: &mut dyn Write,
+        name: &str,
+        value: &SecretString,
+        by: &str,
+    ) -> Result<SecretRow> {
         self.check_name(name)?;
         let (size, max) = (value.expose_secret().len() as u64, self.0.options.max_secret_bytes);
         if size == 0 || size > max {
             return Err(SecretError::Size { name: name.to_owned(), size, max });
         }
         let sealed = sealing::seal(&self.0.key, name, value.expose_secret());
-        let mut tx = self.0.records.begin().await?;
-        let row = tx.secret_put(name, &sealed, by).await?;
-        tx.commit().await?;
-        Ok(row)
+        Ok(tx.secret_put(name, &sealed, by).await?)
     }
 
     /// All built-in secrets by name, without values.

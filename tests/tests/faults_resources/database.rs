@@ -8,6 +8,29 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::world::shop;
 
+/// Runs one statement on the server's database.
+pub(crate) fn execute(server: &Server, statement: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let path = server.data().join("slipway.db");
+    runtime.block_on(async {
+        let mut connection =
+            SqliteConnectOptions::new().filename(path).connect().await.expect("a connection");
+        sqlx::query(statement).execute(&mut connection).await.expect("the statement is carried out");
+        connection.close().await.expect("a closed connection");
+    });
+}
+
+#[test]
+fn faults_in_keeping_a_webhook_secret_leave_no_application_without_one() {
+    let server = Server::fresh();
+    execute(&server, "create trigger full before insert on secret begin select raise(abort, 'full'); end");
+    assert_ne!(server.cli(&["app", "create", "shop"]).code, 0);
+    assert_eq!(server.cli(&["app", "show", "shop"]).code, 1, "made without its secret");
+    execute(&server, "drop trigger full");
+    let made = server.json(&["app", "create", "shop"]);
+    assert!(made["webhook_secret"].as_str().is_some_and(|secret| secret.len() == 64), "{made}");
+}
+
 #[test]
 fn faults_of_a_held_database_are_told_and_pass_with_it() {
     let server = Server::fresh();

@@ -191,9 +191,16 @@ pub(crate) async fn create(
         Err(RecordsError::Conflict { .. }) => return Err(exists(&wanted.name)),
         application => application?,
     };
+    // One effect: an application without its secret could neither be made again nor be told it.
+    let webhook_secret = if own_source {
+        Some(new_webhook_secret(&state, tx.as_mut(), &source.name, caller.name()).await?)
+    } else {
+        None
+    };
     tx.commit().await?;
-    let webhook_secret =
-        if own_source { Some(new_webhook_secret(&state, &source.name, caller.name()).await?) } else { None };
+    if own_source {
+        state.webhook_secrets.forget(&source.name);
+    }
     let application = view(&state, &application, &source);
     Ok((StatusCode::CREATED, Json(CreatedApplication { application, webhook_secret })))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use slipway_records::{Delivery, Read, Source, SourceKind};
+use slipway_records::{Delivery, Read, Source, SourceKind, Write};
 use slipway_types::Role;
 use slipway_types::name::SourceName;
 use slipway_types::state::DeliveryState;
@@ -158,15 +158,16 @@ async fn reach(
     if on_all(role) { Ok(source) } else { Err(ApiError::forbidden(role, &format!("source `{name}`"))) }
 }
 
-/// A new random webhook secret in the place of the one before.
+/// A new random webhook secret in the place of the one before, as part of a transaction. Whoever commits
+/// that then tells `webhook_secrets` to forget the one before.
 pub(crate) async fn new_webhook_secret(
     state: &ServerState,
+    tx: &mut dyn Write,
     source: &SourceName,
     by: &str,
 ) -> Result<String, ApiError> {
     let secret = SecretString::from(hex::encode(rand::random::<[u8; 32]>()));
-    state.secrets.set(&webhook_secret_name(source), &secret, by).await?;
-    state.webhook_secrets.forget(source);
+    state.secrets.set_within(tx, &webhook_secret_name(source), &secret, by).await?;
     Ok(secret.expose_secret().to_owned())
 }
 
@@ -265,6 +266,9 @@ pub(crate) async fn rotate_webhook_secret(
     let mut read = state.records.read().await?;
     let source = reach(&caller, read.as_mut(), &name, Role::Admin).await?;
     drop(read);
-    let webhook_secret = new_webhook_secret(&state, &source.name, caller.name()).await?;
+    let mut tx = state.records.begin().await?;
+    let webhook_secret = new_webhook_secret(&state, tx.as_mut(), &source.name, caller.name()).await?;
+    tx.commit().await?;
+    state.webhook_secrets.forget(&source.name);
     Ok(Json(WebhookSecret { webhook_secret, webhook_urls: WebhookUrls::of(&state, &source.name) }))
 }
