@@ -2,6 +2,7 @@
 
 use std::io;
 
+use slipway_objects::BlobError;
 use slipway_types::{Digest, Fault};
 
 use crate::dockerfile::{BaseKey, ParseError};
@@ -144,6 +145,24 @@ fn ignored_by(pattern: Option<&str>) -> String {
     })
 }
 
+/// Whether bytes could not be had, rather than read: a layer's digest was checked when it was stored, so
+/// what its tar or compression complains of stays as it is.
+fn is_of_storage(error: &io::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<BlobError>() {
+            return true;
+        }
+        next = match cause.downcast_ref::<io::Error>() {
+            Some(io) if io.raw_os_error().is_some() => return true,
+            // Its own `source` leaves out the error it was made of.
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
+            None => cause.source(),
+        };
+    }
+    false
+}
+
 impl AssembleError {
     /// The line of the Dockerfile, if one is at fault.
     pub fn line(&self) -> Option<usize> {
@@ -173,8 +192,9 @@ impl AssembleError {
             message = format!("{dockerfile}, {message}");
         }
         match self {
-            Self::BaseLayer { source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+            Self::BaseLayer { source, .. } if !is_of_storage(source) => {
                 Fault::permanent(self.code(), message)
+                    .hint("the image itself is damaged: use another tag or build it anew")
             }
             Self::BaseLayer { .. } | Self::Sink(_) | Self::Spool(_) => Fault::transient(self.code(), message),
             Self::UnresolvedBase { .. } => Fault::bug(self.code(), message),
@@ -205,5 +225,49 @@ impl AssembleError {
             Self::Limit { .. } => "limit_exceeded",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use slipway_types::Class;
+
+    use super::*;
+    use crate::assemble::{BaseImage, BaseLayer};
+
+    /// Bytes, then a failure.
+    struct Broken(&'static [u8], fn() -> io::Error);
+
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(self.1()) } else { self.0.read(buffer) }
+        }
+    }
+
+    fn class_of(open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static) -> Class {
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+            Digest::of("tar")
+        );
+        let layer = BaseLayer::new(Digest::of("layer"), 9, "application/x", open);
+        let image = BaseImage::new(config.as_bytes(), vec![layer]).unwrap();
+        let fault = image.tree(100).map(|_| ()).unwrap_err().fault("Dockerfile");
+        assert_eq!(fault.code, "base_unreadable");
+        fault.class
+    }
+
+    #[test]
+    fn a_malformed_layer_stays_malformed_and_one_that_cannot_be_had_may_come() {
+        for garbage in [b"\x1f\x8b\x08\0garbage".as_slice(), &[7; 2000], b"\xfd7zXZ\0"] {
+            assert_eq!(class_of(move || Ok(Box::new(garbage))), Class::Permanent, "{garbage:?}");
+        }
+        let missing = || io::Error::from(BlobError::Missing { digest: Digest::of("layer") });
+        let on_disk = || io::Error::from_raw_os_error(5);
+        assert_eq!(class_of(move || Err(missing())), Class::Transient);
+        // The tar reader wraps what it is told.
+        assert_eq!(class_of(move || Ok(Box::new(Broken(&[], missing)))), Class::Transient);
+        assert_eq!(class_of(move || Ok(Box::new(Broken(&[0; 100], on_disk)))), Class::Transient);
     }
 }
