@@ -91,7 +91,10 @@ macro_rules! conformance {
                 a_heartbeat_keeps_the_lease
                 a_buried_job_is_dead_and_shown
                 dead_jobs_are_paged_newest_first
-                released_jobs_are_ready_without_loss
+                released_jobs_are_ready_and_count_a_loss
+                a_job_given_back_has_lost_none
+                a_poisoned_job_stays_poisoned
+                jobs_lost_again_and_again_are_due_apart
                 released_jobs_with_one_key_are_one
                 one_key_is_never_leased_twice
                 applications_take_turns

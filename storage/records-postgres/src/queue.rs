@@ -3,13 +3,14 @@
 //! Times are the database's: servers need not agree on theirs. A claim looks for the job whose turn
 //! it is and takes it if nobody else does so at that moment (`skip locked`), else looks again.
 
+mod given_back;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::{
-    Change, Job, JobPayload, JobState, NewJob, Page, Queue, QueueDepth, RecordsError, Result,
-};
+use slipway_records::queue::pause_after_loss;
+use slipway_records::{Job, JobPayload, JobState, NewJob, Page, Queue, QueueDepth, RecordsError, Result};
 use slipway_types::id::{ApplicationId, JobId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -17,13 +18,12 @@ use uuid::Uuid;
 use crate::error::{UnknownWord, failed, is_taken};
 use crate::records::PostgresRecords;
 use crate::value::{Id, Int, Json, below, json, rows, seconds, text};
+use given_back::{End, GivenBack};
 
 /// Done jobs removed in one transaction, so that its locks are few.
 const FORGET_ROWS_MAX: i64 = 1000;
 /// Jobs that others may take away from one claim before it gives up.
 const CLAIM_TRIES_MAX: usize = 64;
-/// How often giving a job back may find its twin come or gone in between.
-const GIVE_BACK_TRIES_MAX: usize = 8;
 
 struct JobRow {
     id: Id<JobId>,
@@ -240,100 +240,6 @@ impl PostgresRecords {
     }
 }
 
-/// A claim that gives its job back, and why.
-struct GivenBack<'a> {
-    id: Uuid,
-    token: i64,
-    delay: Duration,
-    error: &'a str,
-    counts: bool,
-}
-
-impl GivenBack<'_> {
-    /// Makes the job ready, unless another with its dedupe key is.
-    async fn make_ready(&self, db: &mut PgConnection) -> sqlx::Result<bool> {
-        let ready = sqlx::query!(
-            "update job set state = 'ready', run_at = statement_timestamp() + make_interval(secs => $3),
-            last_error = $4, lease_owner = null, lease_until = null,
-            attempt = case when $5 then attempt else greatest(attempt - 1, 0) end
-            where id = $1 and token = $2 and state = 'leased' and not exists
-            (select 1 from job twin where twin.dedupe_key = job.dedupe_key and twin.state = 'ready')",
-            self.id,
-            self.token,
-            seconds(self.delay),
-            self.error,
-            self.counts,
-        )
-        .execute(db)
-        .await?;
-        Ok(ready.rows_affected() == 1)
-    }
-
-    /// Ends the job if its twin is ready: that does its work and carries its count on.
-    async fn merge_into_twin(&self, db: &mut PgConnection) -> sqlx::Result<bool> {
-        let merged = sqlx::query!(
-            "with twin as (
-                select id from job where state = 'ready'
-                and dedupe_key = (select dedupe_key from job where id = $1) for update
-            ), gone as (
-                update job set state = 'done', last_error = $4, finished_at = statement_timestamp(),
-                lease_owner = null, lease_until = null
-                where id = $1 and token = $2 and state = 'leased' and exists (select 1 from twin)
-                returning attempt, losses
-            ) update job set last_error = $4, losses = greatest(job.losses, gone.losses),
-            run_at = least(job.run_at, statement_timestamp() + make_interval(secs => $3)),
-            attempt = greatest(job.attempt, case when $5 then gone.attempt else greatest(gone.attempt - 1, 0) end)
-            from gone, twin where job.id = twin.id",
-            self.id,
-            self.token,
-            seconds(self.delay),
-            self.error,
-            self.counts,
-        )
-        .execute(db)
-        .await?;
-        Ok(merged.rows_affected() == 1)
-    }
-
-    async fn is_mine(&self, db: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar!(
-            r#"select exists (select 1 from job where id = $1 and token = $2 and state = 'leased') as "mine!""#,
-            self.id,
-            self.token,
-        )
-        .fetch_one(db)
-        .await
-    }
-
-    /// `None`: the twin came or went in between.
-    async fn attempt(&self, records: &PostgresRecords) -> Result<Option<bool>> {
-        let mut transaction = records.transaction().await?;
-        match self.make_ready(&mut transaction).await {
-            Ok(true) => {}
-            Ok(false) if self.merge_into_twin(&mut transaction).await.map_err(failed)? => {}
-            Ok(false) => {
-                return Ok((!self.is_mine(&mut transaction).await.map_err(failed)?).then_some(false));
-            }
-            Err(error) if is_taken(&error) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        }
-        records.news.announce(&mut transaction, &[Change::Job]).await?;
-        transaction.commit().await.map_err(failed)?;
-        records.news.send(&[Change::Job]);
-        Ok(Some(true))
-    }
-
-    async fn carry_out(&self, records: &PostgresRecords) -> Result<bool> {
-        for _ in 0..GIVE_BACK_TRIES_MAX {
-            if let Some(given) = self.attempt(records).await? {
-                return Ok(given);
-            }
-        }
-        let moving = std::io::Error::other("jobs with the key come and go");
-        Err(RecordsError::Unavailable(moving.into()))
-    }
-}
-
 /// The kinds, as PostgreSQL takes them.
 fn words(kinds: &[&'static str]) -> Vec<String> {
     kinds.iter().map(|kind| (*kind).to_owned()).collect()
@@ -390,7 +296,8 @@ impl Queue for PostgresRecords {
         counts: bool,
     ) -> Result<bool> {
         let error = text(error);
-        GivenBack { id: job.as_uuid(), token, delay, error: &error, counts }.carry_out(self).await
+        let end = if counts { End::Failed } else { End::Waits };
+        GivenBack { id: job.as_uuid(), token, delay, error: &error, end }.carry_out(self).await
     }
 
     async fn bury(&self, job: JobId, token: i64, error: &str) -> Result<bool> {
@@ -409,18 +316,19 @@ impl Queue for PostgresRecords {
 
     async fn release(&self, prefix: &str) -> Result<u64> {
         let leased = sqlx::query!(
-            r#"select id as "id!", token as "token!" from job
+            r#"select id as "id!", token as "token!", losses as "losses!: Int<u32>" from job
             where state = 'leased' and starts_with(lease_owner, $1) order by lease_until, id"#,
             prefix,
         )
         .fetch_all(&self.writers)
         .await
         .map_err(failed)?;
-        let mut released = 0;
+        let (mut released, mut suspects) = (0, 0);
         for job in &leased {
-            let error = "the server stopped";
-            let given =
-                GivenBack { id: job.id, token: job.token, delay: Duration::ZERO, error, counts: false };
+            let delay = pause_after_loss(job.losses.0 + 1, suspects);
+            suspects += u32::from(!delay.is_zero());
+            let error = "the server died";
+            let given = GivenBack { id: job.id, token: job.token, delay, error, end: End::Lost };
             released += u64::from(given.carry_out(self).await?);
         }
         Ok(released)

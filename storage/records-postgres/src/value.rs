@@ -22,6 +22,7 @@ pub(crate) struct Text<T>(pub(crate) T);
 pub(crate) struct Id<T>(pub(crate) T);
 
 /// A whole number of another width than PostgreSQL's 64 signed bits.
+#[derive(Debug)]
 pub(crate) struct Int<T>(pub(crate) T);
 
 macro_rules! stored_as {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use slipway_records::queue::{LOSSES_MAX, pause_after_loss};
 use slipway_records::{
     Change, Job, JobPayload, JobState, NewJob, Page, Queue, QueueDepth, RecordsError, Result,
 };
@@ -155,6 +156,17 @@ async fn lease(db: &mut SqliteConnection, id: &str, owner: &str, until: i64) -> 
     jobs!("where id = ?1", id).fetch_one(db).await.map_err(failed)?.try_into()
 }
 
+/// How a claim ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its worker failed, which counts.
+    Failed,
+    /// Its worker could not go on, which does not.
+    Waits,
+    /// Its worker's process died.
+    Lost,
+}
+
 /// Makes a leased job ready, unless another with its dedupe key is.
 async fn make_ready(
     db: &mut SqliteConnection,
@@ -162,18 +174,21 @@ async fn make_ready(
     token: i64,
     due: i64,
     error: &str,
-    counts: bool,
+    end: End,
 ) -> Result<bool> {
     let ready = sqlx::query!(
         "update job set state = 'ready', run_at = ?3, last_error = ?4, lease_owner = null, lease_until = null,
-        attempt = case when ?5 then attempt else max(attempt - 1, 0) end
+        attempt = case when ?5 then attempt else max(attempt - 1, 0) end,
+        losses = case when ?6 then losses + 1 when losses > ?7 then losses else 0 end
         where id = ?1 and token = ?2 and state = 'leased' and not exists
         (select 1 from job twin where twin.dedupe_key = job.dedupe_key and twin.state = 'ready')",
         id,
         token,
         due,
         error,
-        counts,
+        end == End::Failed,
+        end == End::Lost,
+        LOSSES_MAX,
     )
     .execute(db)
     .await
@@ -188,7 +203,7 @@ async fn merge_into_twin(
     token: i64,
     due: i64,
     error: &str,
-    counts: bool,
+    end: End,
 ) -> Result<bool> {
     let ended = sqlx::query!(
         "update job set state = 'done', last_error = ?3, finished_at = ?4, lease_owner = null,
@@ -205,14 +220,16 @@ async fn merge_into_twin(
         == 1;
     if ended {
         sqlx::query!(
-            "update job set run_at = min(job.run_at, ?2), last_error = ?3, losses = max(job.losses, gone.losses),
+            "update job set run_at = min(job.run_at, ?2), last_error = ?3,
+            losses = max(job.losses, case when ?5 then gone.losses + 1 else 0 end),
             attempt = max(job.attempt, case when ?4 then gone.attempt else max(gone.attempt - 1, 0) end)
             from (select dedupe_key, attempt, losses from job where id = ?1) gone
             where job.dedupe_key = gone.dedupe_key and job.state = 'ready'",
             id,
             due,
             error,
-            counts,
+            end == End::Failed,
+            end == End::Lost,
         )
         .execute(db)
         .await
@@ -288,9 +305,10 @@ impl Queue for SqliteRecords {
         counts: bool,
     ) -> Result<bool> {
         let (id, due) = (job.to_string(), millis_after(delay));
+        let end = if counts { End::Failed } else { End::Waits };
         let mut transaction = self.transaction().await?;
-        let given = make_ready(&mut transaction, &id, token, due, error, counts).await?
-            || merge_into_twin(&mut transaction, &id, token, due, error, counts).await?;
+        let given = make_ready(&mut transaction, &id, token, due, error, end).await?
+            || merge_into_twin(&mut transaction, &id, token, due, error, end).await?;
         transaction.commit().await.map_err(failed)?;
         if given {
             self.changes.send(Change::Job);
@@ -316,17 +334,20 @@ impl Queue for SqliteRecords {
     async fn release(&self, prefix: &str) -> Result<u64> {
         let mut transaction = self.transaction().await?;
         let leased = sqlx::query!(
-            r#"select id as "id!", token as "token!" from job
+            r#"select id as "id!", token as "token!", losses as "losses!: Int<u32>" from job
             where state = 'leased' and substr(lease_owner, 1, length(?1)) = ?1 order by lease_until, id"#,
             prefix,
         )
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
-        let (due, error) = (millis(now()), "the server stopped");
+        let mut suspects = 0;
         for job in &leased {
-            let _ready = make_ready(&mut transaction, &job.id, job.token, due, error, false).await?
-                || merge_into_twin(&mut transaction, &job.id, job.token, due, error, false).await?;
+            let pause = pause_after_loss(job.losses.0 + 1, suspects);
+            suspects += u32::from(!pause.is_zero());
+            let (due, error) = (millis_after(pause), "the server died");
+            let _ready = make_ready(&mut transaction, &job.id, job.token, due, error, End::Lost).await?
+                || merge_into_twin(&mut transaction, &job.id, job.token, due, error, End::Lost).await?;
         }
         transaction.commit().await.map_err(failed)?;
         if !leased.is_empty() {

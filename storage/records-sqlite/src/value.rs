@@ -17,6 +17,7 @@ pub(crate) use sqlx::types::Json;
 pub(crate) struct Text<T>(pub(crate) T);
 
 /// A whole number of another width than SQLite's 64 signed bits.
+#[derive(Debug)]
 pub(crate) struct Int<T>(pub(crate) T);
 
 /// A time stored as milliseconds since 1970.

@@ -2,7 +2,8 @@
 //!
 //! A claim takes ready jobs that are due and leased ones whose lease has run out, and raises the
 //! attempt's fencing token; every later statement about the job names the token and touches nothing
-//! if another has claimed since. A lost lease counts in `losses`, not in `attempt`.
+//! if another has claimed since. A lost lease counts in `losses`, not in `attempt`; a job that is
+//! given back has lost none.
 
 use std::time::Duration;
 
@@ -15,6 +16,17 @@ use crate::{Page, Result};
 
 /// How often a job may lose its lease before it is taken for poison.
 pub const LOSSES_MAX: u32 = 5;
+
+/// After so many losses in a row a job is suspected of ending its worker's process.
+const LOSSES_SUSPICIOUS: u32 = 3;
+/// How far apart suspected jobs are started, so that one does not take the others down with it.
+const SUSPECTS_APART: Duration = Duration::from_secs(10);
+
+/// When a job that an earlier boot lost is due again: at once, unless it has so many `losses` that it
+/// is to run apart from the `suspects` that are due again before it.
+pub fn pause_after_loss(losses: u32, suspects: u32) -> Duration {
+    if losses < LOSSES_SUSPICIOUS { Duration::ZERO } else { SUSPECTS_APART * (suspects + 1) }
+}
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +68,7 @@ pub struct Job {
     pub attempt: u32,
     /// Attempts before it is dead.
     pub attempts_max: u32,
-    /// Leases that ran out.
+    /// Leases lost since a worker last gave the job back: they ran out, or their process died.
     pub losses: u32,
     /// Fencing token: rises with every claim.
     pub token: i64,
@@ -111,8 +123,9 @@ pub trait Queue: Send + Sync {
     /// Gives the job up: it is kept and shown.
     async fn bury(&self, job: JobId, token: i64, error: &str) -> Result<bool>;
 
-    /// Makes every job leased by an owner that begins with `prefix` ready at once, as no loss: the
-    /// earlier boots of this instance. Returns how many.
+    /// Makes every job leased by an owner that begins with `prefix` ready, as a lost lease: the earlier
+    /// boots of this instance, which died, since one that stops gives its jobs back. Those that were
+    /// lost again and again are due apart ([`pause_after_loss`]). Returns how many.
     async fn release(&self, prefix: &str) -> Result<u64>;
 
     /// Counts by kind and state (done ones left out).

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use slipway_records::QueueDepth;
+use slipway_records::queue::LOSSES_MAX;
 
 use super::prelude::*;
 
@@ -180,7 +181,7 @@ pub async fn dead_jobs_are_paged_newest_first(records: Shared) {
     assert_eq!(ids(records.queue().dead(after).await.unwrap()), expected[2..]);
 }
 
-pub async fn released_jobs_are_ready_without_loss(records: Shared) {
+pub async fn released_jobs_are_ready_and_count_a_loss(records: Shared) {
     let queue = records.queue();
     for _ in 0..3 {
         enqueue(&records, plan(None)).await;
@@ -191,7 +192,7 @@ pub async fn released_jobs_are_ready_without_loss(records: Shared) {
     assert_eq!(queue.release("one/").await.unwrap(), 1);
     assert_eq!(queue.release("one_").await.unwrap(), 0, "a prefix, not a pattern");
     let again = claim(&records).await.unwrap();
-    assert_eq!((again.id, again.attempt, again.losses), (mine.id, 1, 0));
+    assert_eq!((again.id, again.attempt, again.losses), (mine.id, 1, 1));
     assert!(!queue.complete(mine.id, mine.token).await.unwrap());
     assert!(queue.complete(others.id, others.token).await.unwrap());
     assert_eq!(claim(&records).await, None);
@@ -205,7 +206,50 @@ pub async fn released_jobs_with_one_key_are_one(records: Shared) {
     assert_eq!(records.queue().release("owner/").await.unwrap(), 1);
     assert_eq!(depth(&records).await, [("plan".into(), "ready".into(), 1)]);
     let job = claim(&records).await.unwrap();
-    assert_eq!((job.attempt, job.losses), (1, 0));
+    assert_eq!((job.attempt, job.losses), (1, 1), "the twin carries the loss on");
+}
+
+pub async fn a_job_given_back_has_lost_none(records: Shared) {
+    let queue = records.queue();
+    enqueue(&records, plan(None)).await;
+    for _ in 0..2 {
+        claim(&records).await.unwrap();
+        queue.release("owner/").await.unwrap();
+    }
+    let job = claim(&records).await.unwrap();
+    assert_eq!(job.losses, 2);
+    assert!(queue.give_back(job.id, job.token, Duration::ZERO, "waits", false).await.unwrap());
+    assert_eq!(claim(&records).await.unwrap().losses, 0);
+}
+
+pub async fn jobs_lost_again_and_again_are_due_apart(records: Shared) {
+    let queue = records.queue();
+    for _ in 0..2 {
+        enqueue(&records, plan(None)).await;
+    }
+    for _ in 0..2 {
+        while claim(&records).await.is_some() {}
+        assert_eq!(queue.release("owner/").await.unwrap(), 2);
+    }
+    while claim(&records).await.is_some() {}
+    let before = Utc::now();
+    assert_eq!(queue.release("owner/").await.unwrap(), 2);
+    assert_eq!(claim(&records).await, None, "suspected of ending its process");
+    let wait = queue.next_due(&["plan"]).await.unwrap().unwrap() - before;
+    assert!((5..15).contains(&wait.num_seconds()), "{wait}");
+}
+
+/// A job that is buried stays one to be buried, also if that fails at first.
+pub async fn a_poisoned_job_stays_poisoned(records: Shared) {
+    let queue = records.queue();
+    enqueue(&records, plan(None)).await;
+    for losses in 0..=LOSSES_MAX {
+        assert_eq!(claim_soon(&records, SHORT).await.losses, losses);
+    }
+    let job = claim_soon(&records, LONG).await;
+    assert_eq!(job.losses, LOSSES_MAX + 1);
+    assert!(queue.give_back(job.id, job.token, Duration::ZERO, "cannot bury", false).await.unwrap());
+    assert_eq!(claim(&records).await.unwrap().losses, LOSSES_MAX + 1);
 }
 
 pub async fn one_key_is_never_leased_twice(records: Shared) {
