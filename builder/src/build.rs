@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::advance::{Advance, needed_images, plan_of};
 use crate::backend::{Backends, BuildError, ImageBuild};
+use crate::bases::{self, BaseResolver};
 use crate::log::LogWriter;
 use crate::pin::Pin;
 
@@ -53,6 +54,8 @@ pub struct BuildHandler {
     pub backends: Backends,
     /// What pins existing images.
     pub pin: Pin,
+    /// What tells whether a base that was planned from an earlier answer can be read.
+    pub bases: BaseResolver,
     /// What follows.
     pub advance: Advance,
     /// Limits.
@@ -227,8 +230,9 @@ impl BuildHandler {
         cancelled: CancellationToken,
     ) -> Result<BuiltImage, BuildError> {
         let repository = image_repository(&work.application, &work.plan);
+        self.check_noted(image, log).await?;
         let made = match image {
-            ImagePlan::Pin { reference, digest, platforms } => {
+            ImagePlan::Pin { reference, digest, platforms, .. } => {
                 log.line(format!("pinning {reference} at {digest}")).await;
                 self.pin.pin(reference, *digest, platforms, &repository).await?
             }
@@ -266,6 +270,23 @@ impl BuildHandler {
             )
             .into())
         }
+    }
+
+    /// Says which bases were planned from an earlier answer, and sees that they can be read now.
+    async fn check_noted(&self, image: &ImagePlan, log: &LogWriter) -> Result<(), Fault> {
+        let noted: Vec<_> = match image {
+            ImagePlan::Build(plan) => {
+                plan.bases.iter().filter_map(|b| Some((b.note.as_ref()?, &b.reference, b.digest))).collect()
+            }
+            ImagePlan::Pin { reference, digest, note, .. } => {
+                note.iter().map(|note| (note, reference, *digest)).collect()
+            }
+        };
+        for (note, reference, digest) in noted {
+            log.line(format!("note: {note}")).await;
+            self.bases.check(&reference.pinned(digest)).await?;
+        }
+        Ok(())
     }
 
     /// Returns once the build's row says that it is to stop.
@@ -313,7 +334,9 @@ impl BuildHandler {
             Err(BuildError::Cancelled) => BuildEvent::Cancel("stopped".into()),
             Err(BuildError::TimedOut(which)) => BuildEvent::TimeOut(which),
             Err(BuildError::Failed(fault))
-                if fault.class == Class::Transient && job.attempt < job.attempts_max =>
+                if fault.class == Class::Transient
+                    && job.attempt < job.attempts_max
+                    && !bases::gives_up(&fault, job.attempt) =>
             {
                 let event = BuildEvent::Retry { why: fault.message.clone(), at: Utc::now() };
                 self.record(&mut build, event).await?;

@@ -38,6 +38,8 @@ pub struct CollectOptions {
     /// Uploads into the registry are forgotten when idle for so many hours; less than `gc_grace_hours`, for
     /// what has come of them is blobs that nothing else refers to.
     pub keep_upload_hours: u32,
+    /// What references of base images led to is kept so many hours.
+    pub keep_resolution_hours: u32,
     /// Files of earlier boots in the spool are kept so many hours.
     pub keep_spool_hours: u32,
     /// Blobs that nothing refers to are kept so many hours, counted from when that was first seen.
@@ -67,6 +69,7 @@ impl Default for CollectOptions {
             keep_done_job_hours: 24,
             keep_build_token_hours: 24,
             keep_upload_hours: 12,
+            keep_resolution_hours: 24,
             keep_spool_hours: 24,
             gc_grace_hours: 24,
             scan_interval_hours: 6,
@@ -101,6 +104,8 @@ pub struct Collected {
     pub uploads: u64,
     /// Expired tokens of builds.
     pub build_tokens: u64,
+    /// What references of base images led to.
+    pub resolutions: u64,
     /// Logs.
     pub logs: u64,
     /// Versions of bundles and packages.

@@ -21,7 +21,7 @@ pub fn image(
 ) -> Digest {
     let inputs = match plan {
         ImagePlan::Build(build) => build_inputs(build, needs),
-        ImagePlan::Pin { reference, digest, platforms } => json!({
+        ImagePlan::Pin { reference, digest, platforms, .. } => json!({
             "pin": {"host": reference.host, "repository": reference.repository, "digest": digest, "platforms": platforms},
         }),
     };

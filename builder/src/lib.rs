@@ -3,6 +3,7 @@
 pub mod advance;
 pub mod assemble;
 pub mod backend;
+pub mod bases;
 pub mod build;
 pub mod collect;
 pub mod dockerfile;

@@ -1,15 +1,15 @@
 //! From drafts to plans: base images resolved, secrets' versions looked up, back-ends chosen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use slipway_git::GitStore;
-use slipway_oci::source::{ImageSource, Images};
 use slipway_records::plan::{ComponentPlan, ImagePlan, PlannedBase};
 use slipway_records::{Application, Records};
 use slipway_types::{Class, CommitId, ComponentName, Fault, ImageReference};
 
 use crate::backend::Backends;
+use crate::bases::{Base, BaseResolver, Bases};
 use crate::manifest::{Problem, Problems};
 use crate::plan::{self, Draft, DraftImage, Wanted};
 
@@ -20,8 +20,8 @@ pub struct Planner {
     pub records: Arc<dyn Records>,
     /// Where commits are.
     pub git: GitStore,
-    /// Where base images are.
-    pub images: Images,
+    /// What tells where base images are.
+    pub bases: BaseResolver,
     /// What can build.
     pub backends: Backends,
     /// The largest context, in bytes.
@@ -51,11 +51,11 @@ impl Planner {
         })
         .await
         .map_err(|error| Fault::bug("plan", format!("planning ended badly: {error}")))??;
-        let mut resolved = BTreeMap::new();
+        let bases = self.bases.resolve(references(&drafts)).await?;
         let mut plans = Vec::with_capacity(drafts.len());
         let mut problems = Vec::new();
         for draft in drafts {
-            match self.complete(draft, &mut resolved).await {
+            match self.complete(draft, &bases).await {
                 Ok(plan) => plans.push(plan),
                 Err(Unplanned::Problem(problem)) => problems.push(*problem),
                 Err(Unplanned::Fault(fault)) => return Err(fault),
@@ -64,21 +64,21 @@ impl Planner {
         if problems.is_empty() { Ok(plans) } else { Err(plan::fault(Problems::new(problems, 100))) }
     }
 
-    async fn complete(&self, draft: Draft, resolved: &mut Bases) -> Result<ComponentPlan, Unplanned> {
+    async fn complete(&self, draft: Draft, bases: &Bases) -> Result<ComponentPlan, Unplanned> {
         let Draft { mut plan, image, place, secrets } = draft;
         plan.image = match image {
             None => None,
             Some(DraftImage::Pin { reference, platforms }) => {
-                let digest = self.digest(&reference, resolved).await.map_err(|fault| at(&place, fault))?;
-                Some(ImagePlan::Pin { reference, digest, platforms })
+                let Base { digest, note } = found(&reference, bases).map_err(|fault| at(&place, fault))?;
+                Some(ImagePlan::Pin { reference, digest, platforms, note })
             }
-            Some(DraftImage::Build { plan: mut build, requirements, bases }) => {
-                for (line, reference) in bases {
-                    let digest = self.digest(&reference, resolved).await.map_err(|fault| {
+            Some(DraftImage::Build { plan: mut build, requirements, bases: named }) => {
+                for (line, reference) in named {
+                    let Base { digest, note } = found(&reference, bases).map_err(|fault| {
                         let message = format!("{}:{line}: {}", build.dockerfile, fault.message);
                         at(&place, Fault { message, ..fault })
                     })?;
-                    build.bases.push(PlannedBase { reference, digest });
+                    build.bases.push(PlannedBase { reference, digest, note });
                 }
                 build.secrets = self.secret_versions(&secrets, &place).await?;
                 let chosen = self.backends.choose(&requirements).await;
@@ -93,22 +93,6 @@ impl Planner {
             }
         };
         Ok(plan)
-    }
-
-    /// What a reference leads to, asked once a plan.
-    async fn digest(
-        &self,
-        reference: &ImageReference,
-        resolved: &mut Bases,
-    ) -> Result<slipway_types::Digest, Fault> {
-        if let Some(digest) = reference.digest.or_else(|| resolved.get(reference).copied()) {
-            return Ok(digest);
-        }
-        let digest = self.images.head_manifest(reference).await?.ok_or_else(|| {
-            Fault::permanent("image_not_found", format!("the image {reference} does not exist"))
-        })?;
-        resolved.insert(reference.clone(), digest);
-        Ok(digest)
     }
 
     async fn secret_versions(
@@ -134,7 +118,24 @@ impl Planner {
     }
 }
 
-type Bases = BTreeMap<ImageReference, slipway_types::Digest>;
+/// Every reference in the drafts.
+fn references(drafts: &[Draft]) -> BTreeSet<ImageReference> {
+    let mut all = BTreeSet::new();
+    for draft in drafts {
+        match &draft.image {
+            Some(DraftImage::Build { bases, .. }) => {
+                all.extend(bases.iter().map(|(_, reference)| reference.clone()));
+            }
+            Some(DraftImage::Pin { reference, .. }) => drop(all.insert(reference.clone())),
+            None => {}
+        }
+    }
+    all
+}
+
+fn found(reference: &ImageReference, bases: &Bases) -> Result<Base, Fault> {
+    bases.get(reference).cloned().expect("invariant: every reference of a draft was asked for")
+}
 
 /// Why a component has no plan.
 enum Unplanned {

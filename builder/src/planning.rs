@@ -21,6 +21,7 @@ use slipway_types::version::VersionTag;
 use slipway_types::{CommitId, ComponentName, Fault, GitRef};
 
 use crate::advance::Advance;
+use crate::bases;
 use crate::fingerprint;
 use crate::planner::Planner;
 
@@ -89,11 +90,17 @@ impl Handler for PlanHandler {
             Errand::Build(only) => {
                 let plan = self.planner.plan(&application, &run.commit, only.as_ref());
                 let plans = tokio::select! {
-                    plans = plan => plans?,
+                    plans = plan => plans,
                     () = context.cancelled.cancelled() => return Err(JobError::Stopped),
                 };
-                let builds = plans.iter().map(|plan| new_build(&run, plan, &plans)).collect();
-                return self.begin(run, builds).await;
+                match plans {
+                    Ok(plans) => {
+                        let builds = plans.iter().map(|plan| new_build(&run, plan, &plans)).collect();
+                        return self.begin(run, builds).await;
+                    }
+                    Err(fault) if bases::gives_up(&fault, job.attempt) => RunEvent::Fail(Step::Plan, fault),
+                    Err(fault) => return Err(fault.into()),
+                }
             }
         };
         self.store(&mut run, event).await?;
@@ -273,6 +280,7 @@ impl Planning for Planner {
                 why,
                 backend,
                 image_fingerprint: fingerprint.map(|fingerprint| fingerprint.to_string()),
+                notes: plan.notes(),
             });
         }
         Ok(PlanView { application: application.name.to_string(), commit: commit.to_string(), components })

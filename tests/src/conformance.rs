@@ -13,6 +13,7 @@ pub mod packages;
 mod prelude;
 pub mod queue;
 pub mod registry;
+pub mod resolutions;
 pub mod runs;
 pub mod secrets;
 pub mod tokens;
@@ -113,6 +114,10 @@ macro_rules! conformance {
                 deleting_a_manifest_takes_its_tags
                 referrers_are_sorted_by_digest
                 repositories_are_listed_in_byte_order
+            ]
+            resolutions [
+                the_last_resolution_of_a_reference_is_kept
+                old_resolutions_go_a_few_at_a_time
             ]
             runs [
                 a_run_is_kept_whole_and_numbered_in_its_application

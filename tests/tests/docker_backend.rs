@@ -143,7 +143,7 @@ impl World {
             target: None,
             args: args.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             platforms: vec![Platform::default()],
-            bases: vec![PlannedBase { reference: BASE.parse().unwrap(), digest: self.base }],
+            bases: vec![PlannedBase { reference: BASE.parse().unwrap(), digest: self.base, note: None }],
             secrets: BTreeMap::new(),
             watched: BTreeMap::new(),
             backend: "docker".into(),

@@ -53,8 +53,9 @@ sections! {
         max_reuse_age_days: u32, layer_cache_max_bytes: u64, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
     }
     Registry {
-        allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32, image_target: String,
-        image_target_user: String, image_target_password: String, image_target_allow_http: bool,
+        allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32, resolve_timeout_ms: u64,
+        max_base_age_hours: u32, image_target: String, image_target_user: String,
+        image_target_password: String, image_target_allow_http: bool,
     }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { keep_branch_days: u32 }

@@ -1,4 +1,4 @@
-//! What goes by its age alone: spool files, done jobs, uploads, tokens of builds, logs.
+//! What goes by its age alone: spool files, done jobs, uploads, tokens of builds, resolutions, logs.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ impl Pass<'_> {
             self.records.queue().forget_done(hours(self.options.keep_done_job_hours)).await?;
         self.expire_uploads().await?;
         self.expire_tokens().await?;
+        self.expire_resolutions().await?;
         self.expire_logs().await
     }
 
@@ -48,6 +49,23 @@ impl Pass<'_> {
             }
             tx.commit().await?;
             self.collected.build_tokens += removed;
+        }
+        self.collected.unfinished = true;
+        Ok(())
+    }
+
+    /// Older ones stand in for no registry any more.
+    async fn expire_resolutions(&mut self) -> Result<(), JobError> {
+        let before = self.now - CollectOptions::hours(self.options.keep_resolution_hours);
+        for _ in 0..self.options.max_pages {
+            self.go_on()?;
+            let mut tx = self.records.begin().await?;
+            let removed = tx.resolutions_remove(before, self.options.page_rows).await?;
+            if removed == 0 {
+                return Ok(());
+            }
+            tx.commit().await?;
+            self.collected.resolutions += removed;
         }
         self.collected.unfinished = true;
         Ok(())

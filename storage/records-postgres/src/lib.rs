@@ -17,6 +17,7 @@ mod package;
 mod queue;
 mod records;
 mod registry;
+mod resolution;
 mod run;
 mod secret;
 mod session;

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod port;
 pub mod queue;
 pub mod registry;
+pub mod resolution;
 pub mod run;
 pub mod secret;
 pub mod token;
@@ -43,6 +44,7 @@ pub use package::{
 };
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
+pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
@@ -146,6 +148,7 @@ pub trait Read:
     + ReadLogs
     + ReadPackages
     + ReadRegistry
+    + ReadResolutions
     + ReadRuns
     + ReadSecrets
     + ReadTokens
@@ -166,6 +169,7 @@ pub trait Write:
     + WriteLogs
     + WritePackages
     + WriteRegistry
+    + WriteResolutions
     + WriteRuns
     + WriteSecrets
     + WriteTokens

@@ -30,6 +30,19 @@ pub struct ComponentPlan {
     pub labels: Labels,
 }
 
+impl ComponentPlan {
+    /// What people should know of how it was planned, e.g. that a base's registry could not be reached.
+    pub fn notes(&self) -> Vec<String> {
+        match &self.image {
+            Some(ImagePlan::Build(build)) => {
+                build.bases.iter().filter_map(|base| base.note.clone()).collect()
+            }
+            Some(ImagePlan::Pin { note, .. }) => note.iter().cloned().collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
 /// How a component comes by its image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -44,6 +57,9 @@ pub enum ImagePlan {
         digest: Digest,
         /// Wanted platforms; empty: all that it has.
         platforms: Vec<Platform>,
+        /// Why the digest is one of earlier, if it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
 }
 
@@ -81,6 +97,9 @@ pub struct PlannedBase {
     pub reference: ImageReference,
     /// The digest it led to when planned.
     pub digest: Digest,
+    /// Why that is one of earlier, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A file of the commit that goes into the package.

@@ -22,6 +22,8 @@ pub struct PlannedComponent {
     pub backend: Option<String>,
     /// Image fingerprint, where it is known before building.
     pub image_fingerprint: Option<String>,
+    /// What people should know of the plan, e.g. that a base's registry could not be reached.
+    pub notes: Vec<String>,
 }
 
 /// The plan of a commit.

@@ -3,12 +3,12 @@
 pub(super) use std::sync::Arc;
 pub(super) use std::time::Duration;
 
-pub(super) use chrono::{DateTime, Utc};
+pub(super) use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 pub(super) use slipway_records::{
     Application, Build, BuildResult, Change, ChannelMove, Delivery, Inserted, Job, JobPayload, JobState,
     LabelChange, LogChunk, ManifestRow, NewDelivery, NewJob, NewRun, NewSource, NewToken, NewVersion, Origin,
-    PackageVersion, Page, Read, Records, RecordsError, RefMove, RefRow, Refusal, Run, RunFilter,
-    SealedSecret, Source, SourceKind, VersionFilter, Write,
+    PackageVersion, Page, Read, Records, RecordsError, RefMove, RefRow, Refusal, Resolution, Run,
+    RunFilter, SealedSecret, Source, SourceKind, VersionFilter, Write,
 };
 pub(super) use slipway_types::id::{ApplicationId, BuildId, JobId, RunId, SourceId, VersionId};
 pub(super) use slipway_types::label::{LabelKey, LabelValue, Labels};

@@ -265,6 +265,16 @@ fn show(run: &Value) {
         data("");
         table(&["COMPONENT", "KIT", "STATE", "BACK-END", "TIMES", "REASON"], &rows, "");
     }
+    show_notes(&run["builds"]);
+}
+
+/// What is to be known of components' plans.
+pub(crate) fn show_notes(components: &Value) {
+    for component in components.as_array().into_iter().flatten() {
+        for note in component["notes"].as_array().into_iter().flatten() {
+            data(format!("note       {}: {}", text(&component["component"]), text(note)));
+        }
+    }
 }
 
 fn first_line(value: &Value) -> String {

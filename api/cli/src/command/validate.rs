@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use slipway_builder::plan::{self, DraftImage, Wanted};
 use slipway_git::{GitOptions, Snapshot};
 
+use super::run::show_notes;
 use super::{Exit, Global};
 use crate::client::Problem;
 use crate::local::WorkTree;
@@ -147,4 +148,5 @@ fn show(view: &Value, global: &Global) {
         })
         .collect();
     table(&["COMPONENT", "KIT", "ACTION", "BACK-END", "WHY"], &rows, "Nothing to do.");
+    show_notes(&view["components"]);
 }

@@ -13,6 +13,7 @@ use slipway_builder::assemble::{BlockCacheLimits, DiskBlockCache};
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
 use slipway_builder::backend::{Backends, ImageBackend};
+use slipway_builder::bases::{BaseOptions, BaseResolver};
 use slipway_builder::build::{BuildHandler, BuildOptions};
 use slipway_builder::collect::{CollectHandler, CollectOptions, free_bytes};
 use slipway_builder::intake::DeliverHandler;
@@ -99,7 +100,11 @@ impl Parts {
         let planner = Planner {
             records: Arc::clone(&records),
             git: git.clone(),
-            images: images.clone(),
+            bases: BaseResolver {
+                records: Arc::clone(&records),
+                images: images.clone(),
+                options: base_options(config),
+            },
             backends: backends.clone(),
             max_context_bytes: config.build.max_context_bytes,
         };
@@ -208,6 +213,7 @@ impl Parts {
         let options = CollectOptions {
             keep_log_days: config.gc.keep_log_days,
             keep_branch_days: config.packages.keep_branch_days,
+            keep_resolution_hours: config.registry.max_base_age_hours,
             gc_grace_hours: config.gc.grace_hours,
             dry_run: config.gc.dry_run,
             ..CollectOptions::default()
@@ -268,12 +274,20 @@ impl Parts {
             git: self.git.clone(),
             backends: self.backends.clone(),
             pin: Pin { images: self.images.clone(), target: Arc::clone(&self.target) },
+            bases: self.planner.bases.clone(),
             advance: self.advance(config),
             options: BuildOptions {
                 build_timeout: Duration::from_millis(config.build.build_timeout_ms),
                 max_log_bytes: config.build.max_log_bytes,
             },
         }
+    }
+}
+
+fn base_options(config: &Config) -> BaseOptions {
+    BaseOptions {
+        resolve_timeout: Duration::from_millis(config.registry.resolve_timeout_ms),
+        max_base_age: TimeDelta::hours(i64::from(config.registry.max_base_age_hours)),
     }
 }
 

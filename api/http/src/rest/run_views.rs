@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+use slipway_records::plan::ComponentPlan;
 use slipway_records::{Application, Build, Read, Run};
 use slipway_types::id::{ApplicationId, RunId};
 use slipway_types::state::{BuildState, BuiltImage, RunState};
@@ -72,6 +73,8 @@ pub(crate) struct BuildView {
     fault: Option<FaultView>,
     pub(crate) backend: Option<String>,
     backend_why: Option<String>,
+    /// What people should know of how it was planned, e.g. that a base's registry could not be reached.
+    notes: Vec<String>,
     attempt: u32,
     /// When the next attempt is due.
     retry_at: Option<DateTime<Utc>>,
@@ -226,6 +229,12 @@ pub(crate) fn image_reference(state: &ServerState, image: &BuiltImage) -> String
     }
 }
 
+/// None where the plan was written by another release.
+fn notes(build: &Build) -> Vec<String> {
+    let plan = serde_json::from_value::<ComponentPlan>(build.plan.clone());
+    plan.map_or_else(|_| Vec::new(), |plan| plan.notes())
+}
+
 fn build_view(state: &ServerState, build: &Build) -> BuildView {
     let images = build.state.images().unwrap_or_default();
     BuildView {
@@ -240,6 +249,7 @@ fn build_view(state: &ServerState, build: &Build) -> BuildView {
         },
         backend: build.backend.clone(),
         backend_why: build.backend_why.clone(),
+        notes: notes(build),
         attempt: build.attempt,
         retry_at: match &build.state {
             BuildState::Queued { retry_at, .. } => *retry_at,

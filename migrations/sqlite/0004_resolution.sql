@@ -1,0 +1,7 @@
+-- What each image reference led to when its registry last answered, for when that cannot be reached.
+create table resolution (
+    reference text not null primary key,
+    digest text not null,
+    resolved_at integer not null
+) strict, without rowid;
+create index resolution_age on resolution (resolved_at);
