@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use slipway_git::GitStore;
 use slipway_objects::{BlobError, Blobs};
 use slipway_records::job::JobPayload;
 use slipway_records::{Handler, Job, JobContext, JobError, Records};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 mod blobs;
 mod disk;
+mod packs;
 mod repository;
 mod rows;
 #[cfg(test)]
@@ -51,6 +53,8 @@ pub struct CollectOptions {
     /// A removed blob may be referred to after so many minutes: longer than any push or build takes
     /// between finding a blob stored and publishing a reference to it.
     pub max_condemned_minutes: u32,
+    /// A source with more packs gets its smaller ones written into one.
+    pub max_packs: usize,
     /// Rows looked at and removed in one transaction.
     pub page_rows: u32,
     /// Pages of each kind in one pass; a pass that was not enough is followed by another soon.
@@ -75,6 +79,7 @@ impl Default for CollectOptions {
             scan_interval_hours: 6,
             min_condemned_minutes: 5,
             max_condemned_minutes: 60,
+            max_packs: 50,
             page_rows: 100,
             max_pages: 20,
             max_manifest_bytes: 16 << 20,
@@ -108,6 +113,8 @@ pub struct Collected {
     pub resolutions: u64,
     /// Logs.
     pub logs: u64,
+    /// Packs replaced by one that holds them.
+    pub packs: u64,
     /// Versions of bundles and packages.
     pub versions: u64,
     /// Manifests taken out of a repository.
@@ -128,6 +135,8 @@ pub struct CollectHandler {
     pub records: Arc<dyn Records>,
     /// The stored bytes.
     pub blobs: Blobs,
+    /// Git data.
+    pub git: GitStore,
     /// What is kept how long.
     pub options: CollectOptions,
     /// When all stored blobs were last looked at by this process.
@@ -138,6 +147,7 @@ pub struct CollectHandler {
 struct Pass<'a> {
     records: &'a dyn Records,
     blobs: &'a Blobs,
+    git: &'a GitStore,
     options: &'a CollectOptions,
     now: DateTime<Utc>,
     stop: &'a CancellationToken,
@@ -157,9 +167,9 @@ const NEXT_PASS: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_mins(1);
 
 impl CollectHandler {
-    /// Upkeep of these records and blobs.
-    pub fn new(records: Arc<dyn Records>, blobs: Blobs, options: CollectOptions) -> Self {
-        Self { records, blobs, options, scanned_at: Mutex::new(None) }
+    /// Upkeep of these records, blobs and git data.
+    pub fn new(records: Arc<dyn Records>, blobs: Blobs, git: GitStore, options: CollectOptions) -> Self {
+        Self { records, blobs, git, options, scanned_at: Mutex::new(None) }
     }
 
     /// One pass, at the time `now`.
@@ -167,6 +177,7 @@ impl CollectHandler {
         let mut pass = Pass {
             records: self.records.as_ref(),
             blobs: &self.blobs,
+            git: &self.git,
             options: &self.options,
             now,
             stop,
@@ -174,6 +185,7 @@ impl CollectHandler {
         };
         pass.expire_rows().await?;
         pass.expire_repositories().await?;
+        pass.consolidate_packs().await?;
         pass.settle_condemned().await?;
         if self.scan_is_due(now) {
             pass.note_unreferenced().await?;

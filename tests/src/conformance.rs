@@ -61,6 +61,9 @@ macro_rules! conformance {
                 refs_are_sorted_by_name
                 the_revision_rises_with_every_change
                 parallel_moves_of_a_ref_have_one_winner
+                one_pack_takes_the_place_of_several
+                packs_that_are_gone_are_not_replaced
+                parallel_replacements_and_additions_lose_no_pack
             ]
             logs [
                 chunks_follow_one_another

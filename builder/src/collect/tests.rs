@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use slipway_git::GitOptions;
 use slipway_objects::BlobsOptions;
 use slipway_records::{Application, ManifestRow, NewRun, NewSource, NewVersion, RefMove, Run, SourceKind};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
@@ -11,10 +12,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A server's records and blobs with one application.
+/// A server's records, blobs and git cache with one application.
 struct World {
     records: Arc<dyn Records>,
     blobs: Blobs,
+    git: GitStore,
     application: Application,
     run: Run,
     _dir: TempDir,
@@ -41,6 +43,9 @@ impl World {
     async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let (records, blobs) = open(dir.path()).await;
+        let cache = dir.path().join("git");
+        let options = GitOptions::default();
+        let git = GitStore::open(cache, blobs.clone(), Arc::clone(&records), options).await.unwrap();
         let mut tx = records.begin().await.unwrap();
         let source = NewSource {
             name: "shop".parse().unwrap(),
@@ -68,7 +73,7 @@ impl World {
         let there = RefMove { name: feature(), old: None, new: Some((commit(), commit())) };
         assert!(tx.git_ref_move(source.id, &there).await.unwrap());
         tx.commit().await.unwrap();
-        Self { records, blobs, application, run, _dir: dir }
+        Self { records, blobs, git, application, run, _dir: dir }
     }
 
     async fn delete_branch(&self) {
@@ -122,7 +127,7 @@ impl World {
     }
 
     fn handler(&self, options: CollectOptions) -> CollectHandler {
-        CollectHandler::new(Arc::clone(&self.records), self.blobs.clone(), options)
+        CollectHandler::new(Arc::clone(&self.records), self.blobs.clone(), self.git.clone(), options)
     }
 }
 

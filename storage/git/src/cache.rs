@@ -1,10 +1,11 @@
 //! The bare repositories on disk: a cache of rows and blobs, one per source.
 //!
-//! Packs never leave a repository and are named by the digest of their blob, so a repository holds
-//! exactly the packs that were indexed in it, whatever killed the process. `packed-refs` is written
-//! whole, in place of the old file. There is no other state on disk.
+//! Packs are named by the digest of their blob, so a repository holds exactly the packs that were
+//! indexed in it, whatever killed the process. One leaves only after another that holds all its objects
+//! is in place; git and libgit2 then look again. `packed-refs` is written whole, in place of the old
+//! file. There is no other state on disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -207,14 +208,16 @@ impl GitStore {
         // Refs before packs: every ref that is read has its pack among those read after it.
         let (refs, packs) = {
             let mut read = self.records().read().await?;
-            (read.git_refs(source).await?, read.git_packs(source, known.seq).await?)
+            (read.git_refs(source).await?, read.git_packs(source, 0).await?)
         };
-        for pack in &packs {
+        let placed = known.seq;
+        for pack in packs.iter().filter(|pack| pack.seq > placed) {
             self.place_pack(source, dir, pack).await?;
             known.seq = pack.seq;
         }
         let dir = dir.to_owned();
         blocking(move || {
+            remove_replaced(&dir, &packs)?;
             replace(&dir.join("packed-refs"), packed_refs(&refs).as_bytes())?;
             replace(&dir.join("HEAD"), head(&refs).as_bytes())
         })
@@ -291,7 +294,7 @@ async fn download(blobs: &Blobs, digest: Digest, path: &Path) -> Result<(), GitE
 }
 
 /// The pack's place: git takes any name of 40 hex digits.
-fn pack_path(dir: &Path, digest: &Digest) -> PathBuf {
+pub(crate) fn pack_path(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join("objects/pack").join(format!("pack-{}.pack", &digest.hex()[..40]))
 }
 
@@ -299,6 +302,22 @@ fn pack_path(dir: &Path, digest: &Digest) -> PathBuf {
 fn install(pack: &Path, target: &Path) -> std::io::Result<()> {
     fs::rename(pack, target)?;
     fs::rename(pack.with_extension("idx"), target.with_extension("idx"))
+}
+
+/// Removes the packs that have no row: all their objects are in one that has. The index goes first, as
+/// it came last.
+fn remove_replaced(dir: &Path, packs: &[PackRow]) -> std::io::Result<()> {
+    let kept: BTreeSet<PathBuf> = packs.iter().map(|pack| pack_path(dir, &pack.digest)).collect();
+    for entry in fs::read_dir(dir.join("objects/pack"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pack") && !kept.contains(&path) {
+            match fs::remove_file(path.with_extension("idx")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => fs::remove_file(&path)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file whole or not at all.

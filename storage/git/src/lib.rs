@@ -7,6 +7,7 @@
 mod accept;
 pub mod cache;
 mod command;
+mod consolidate;
 pub mod error;
 pub mod fetch;
 pub mod history;

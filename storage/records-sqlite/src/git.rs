@@ -112,6 +112,33 @@ impl WriteGit for Writer {
         Ok(PackRow { seq, digest, size })
     }
 
+    async fn git_packs_replace(
+        &mut self,
+        source: SourceId,
+        replaced: &[PackRow],
+        digest: Digest,
+        size: u64,
+    ) -> Result<Option<PackRow>> {
+        let there = self.git_packs(source, 0).await?;
+        if replaced.iter().any(|pack| !there.contains(pack)) {
+            return Ok(None);
+        }
+        // Added first, so that its number is above all others.
+        let added = self.git_pack_add(source, digest, size).await?;
+        for pack in replaced.iter().filter(|pack| pack.digest != digest) {
+            sqlx::query!(
+                "delete from git_pack where source_id = ?1 and seq = ?2",
+                source.to_string(),
+                pack.seq
+            )
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        }
+        self.git_changed(source).await?;
+        Ok(Some(added))
+    }
+
     async fn git_ref_move(&mut self, source: SourceId, change: &RefMove) -> Result<bool> {
         let (source_id, name) = (source.to_string(), change.name.to_string());
         let outcome = match (&change.old, &change.new) {

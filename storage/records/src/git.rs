@@ -56,6 +56,15 @@ pub trait ReadGit {
 pub trait WriteGit {
     /// Adds a pack; one with that digest in the source is adopted.
     async fn git_pack_add(&mut self, source: SourceId, digest: Digest, size: u64) -> Result<PackRow>;
+    /// Puts one pack, which holds all that `replaced` hold, in their place: it gets the next `seq`, they
+    /// go. `None`, and nothing happens, if one of them is not there any more.
+    async fn git_packs_replace(
+        &mut self,
+        source: SourceId,
+        replaced: &[PackRow],
+        digest: Digest,
+        size: u64,
+    ) -> Result<Option<PackRow>>;
     /// Moves one ref; `false` if it did not point to `old`.
     async fn git_ref_move(&mut self, source: SourceId, change: &RefMove) -> Result<bool>;
 }

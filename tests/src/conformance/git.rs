@@ -93,6 +93,69 @@ pub async fn the_revision_rises_with_every_change(records: Shared) {
     assert_eq!(read(&records).await.git_revision(other).await.unwrap(), 0);
 }
 
+async fn replace(records: &Shared, source: SourceId, replaced: &[PackRow], text: &str) -> Option<PackRow> {
+    let mut tx = begin(records).await;
+    let row = tx.git_packs_replace(source, replaced, Digest::of(text), 99).await.unwrap();
+    tx.commit().await.unwrap();
+    row
+}
+
+async fn packs(records: &Shared, source: SourceId) -> Vec<PackRow> {
+    read(records).await.git_packs(source, 0).await.unwrap()
+}
+
+pub async fn one_pack_takes_the_place_of_several(records: Shared) {
+    let id = source(&records, "a").await.id;
+    for text in ["1", "2", "3"] {
+        add(&records, id, text).await;
+    }
+    let old = packs(&records, id).await;
+    add(&records, id, "came meanwhile").await;
+    let revision = read(&records).await.git_revision(id).await.unwrap();
+    let whole = replace(&records, id, &old[..2], "whole").await.unwrap();
+    assert_eq!((whole.seq, whole.digest, whole.size), (5, Digest::of("whole"), 99));
+    let left = packs(&records, id).await;
+    assert_eq!(left.iter().map(|pack| pack.seq).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(left[2], whole);
+    assert!(read(&records).await.git_revision(id).await.unwrap() > revision);
+    assert_eq!(add(&records, id, "next").await, 6);
+    // What was replaced may come again, and a pack may take its own place.
+    assert_eq!(add(&records, id, "1").await, 7);
+    let all = packs(&records, id).await;
+    assert_eq!(replace(&records, id, &all, "whole").await, Some(whole.clone()));
+    assert_eq!(packs(&records, id).await, [whole]);
+}
+
+pub async fn packs_that_are_gone_are_not_replaced(records: Shared) {
+    let (id, other) = (source(&records, "a").await.id, source(&records, "b").await.id);
+    for text in ["1", "2", "3"] {
+        add(&records, id, text).await;
+    }
+    let old = packs(&records, id).await;
+    assert!(replace(&records, id, &old[..2], "first").await.is_some());
+    let (left, revision) = (packs(&records, id).await, read(&records).await.git_revision(id).await.unwrap());
+    assert_eq!(replace(&records, id, &old, "second").await, None);
+    assert_eq!(replace(&records, other, &old, "second").await, None);
+    assert_eq!(packs(&records, id).await, left);
+    assert_eq!(read(&records).await.git_revision(id).await.unwrap(), revision);
+}
+
+pub async fn parallel_replacements_and_additions_lose_no_pack(records: Shared) {
+    let id = source(&records, "a").await.id;
+    for text in ["1", "2", "3", "4"] {
+        add(&records, id, text).await;
+    }
+    let old = packs(&records, id).await;
+    let names: Vec<String> = (0..6).map(|n| format!("new {n}")).collect();
+    let adding = join_all(names.iter().map(|name| add(&records, id, name)));
+    let replacing = join_all(["a", "b", "c"].map(|text| replace(&records, id, &old, text)));
+    let (added, replaced) = tokio::join!(adding, replacing);
+    assert_eq!(replaced.iter().flatten().count(), 1, "one winner");
+    let left = packs(&records, id).await;
+    assert_eq!(left.len(), 7);
+    assert!(added.iter().all(|seq| left.iter().any(|pack| pack.seq == *seq)));
+}
+
 pub async fn parallel_moves_of_a_ref_have_one_winner(records: Shared) {
     let id = source(&records, "a").await.id;
     assert!(move_ref(&records, id, None, Some(1)).await);

@@ -7,7 +7,7 @@ pub(super) use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 pub(super) use slipway_records::{
     Application, Build, BuildResult, Change, ChannelMove, Delivery, Inserted, Job, JobPayload, JobState,
     LabelChange, LogChunk, ManifestRow, NewDelivery, NewJob, NewRun, NewSource, NewToken, NewVersion, Origin,
-    PackageVersion, Page, Read, Records, RecordsError, RefMove, RefRow, Refusal, Resolution, Run,
+    PackRow, PackageVersion, Page, Read, Records, RecordsError, RefMove, RefRow, Refusal, Resolution, Run,
     RunFilter, SealedSecret, Source, SourceKind, VersionFilter, Write,
 };
 pub(super) use slipway_types::id::{ApplicationId, BuildId, JobId, RunId, SourceId, VersionId};

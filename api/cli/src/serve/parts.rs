@@ -218,7 +218,7 @@ impl Parts {
             dry_run: config.gc.dry_run,
             ..CollectOptions::default()
         };
-        CollectHandler::new(Arc::clone(&self.records), self.blobs.clone(), options)
+        CollectHandler::new(Arc::clone(&self.records), self.blobs.clone(), self.git.clone(), options)
     }
 
     fn advance(&self, config: &Config) -> Advance {

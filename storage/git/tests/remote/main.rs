@@ -1,6 +1,8 @@
 //! The built-in remote and mirrors, driven by the real `git` client.
 
 #[cfg(test)]
+mod consolidate;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod push;
