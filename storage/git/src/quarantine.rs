@@ -78,6 +78,14 @@ fn remove_leftovers(parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The directory first: as long as its lock file is there, a later start finds it.
+fn remove_leftover(lock: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(lock.with_extension("")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_file(lock),
+    }
+}
+
 impl Quarantine {
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
