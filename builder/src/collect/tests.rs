@@ -1,4 +1,6 @@
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use slipway_git::GitOptions;
@@ -162,6 +164,51 @@ async fn a_deleted_branch_leaves_nothing_and_others_stay_whole() {
         assert!(world.has(&digest).await);
     }
     assert_eq!(pass(&handler, after_days(34)).await, Collected::default());
+}
+
+/// Stores a pack of one object as a push would.
+async fn add_pack(world: &World, content: &str) -> Digest {
+    let dir = TempDir::new().unwrap();
+    let git = |arguments: &[&str], input: &[u8]| {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(dir.path()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}");
+        output.stdout
+    };
+    git(&["init", "-q", "--bare", "."], b"");
+    let object = git(&["hash-object", "-w", "--stdin"], content.as_bytes());
+    let pack = world.blobs.put(git(&["pack-objects", "-q", "--stdout"], &object)).await.unwrap();
+    let mut tx = world.records.begin().await.unwrap();
+    tx.git_pack_add(world.application.source_id, pack.digest, pack.size).await.unwrap();
+    tx.commit().await.unwrap();
+    pack.digest
+}
+
+#[tokio::test]
+async fn small_packs_become_one_and_their_bytes_go_after_the_grace() {
+    let world = World::new().await;
+    let mut old = Vec::new();
+    for content in ["one", "two", "three"] {
+        old.push(add_pack(&world, content).await);
+    }
+    let few = world.handler(CollectOptions { max_packs: 3, ..CollectOptions::default() });
+    assert_eq!(pass(&few, after_days(0)).await, Collected::default());
+    let handler = world.handler(CollectOptions { max_packs: 2, ..CollectOptions::default() });
+    let dry = CollectOptions { dry_run: true, ..handler.options.clone() };
+    assert_eq!(pass(&world.handler(dry), after_days(0)).await.packs, 0);
+    assert_eq!(pass(&handler, after_days(0)).await, Collected { packs: 3, ..Collected::default() });
+    let source = world.application.source_id;
+    let packs = world.records.read().await.unwrap().git_packs(source, 0).await.unwrap();
+    let [whole] = packs.as_slice() else { panic!("one pack: {packs:?}") };
+    assert_eq!(whole.seq, 4);
+    for digest in &old {
+        assert!(world.has(digest).await, "another server may be reading it");
+    }
+    assert_eq!(pass(&handler, after_days(2)).await.blobs, 3);
+    assert!(world.has(&whole.digest).await);
 }
 
 #[tokio::test]
