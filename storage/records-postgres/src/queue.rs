@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::queue::pause_after_loss;
+use slipway_records::queue::{LOSSES_SUSPICIOUS, pause_after_loss};
 use slipway_records::{Job, JobPayload, JobState, NewJob, Page, Queue, QueueDepth, RecordsError, Result};
 use slipway_types::id::{ApplicationId, JobId};
 use sqlx::PgConnection;
@@ -124,7 +124,8 @@ pub(crate) async fn enqueue(db: &mut PgConnection, job: &NewJob) -> Result<JobId
         values ($1, $2, $3, $4, $5, 'ready', statement_timestamp() + make_interval(secs => $6), $7,
             statement_timestamp())
         on conflict (dedupe_key) where state = 'ready'
-        do update set run_at = least(job.run_at, excluded.run_at) returning id as "id!: Id<JobId>""#,
+        do update set run_at = case when job.losses >= $8 then job.run_at
+            else least(job.run_at, excluded.run_at) end returning id as "id!: Id<JobId>""#,
         JobId::new().as_uuid(),
         job.payload.kind(),
         json(&job.payload),
@@ -132,6 +133,7 @@ pub(crate) async fn enqueue(db: &mut PgConnection, job: &NewJob) -> Result<JobId
         application,
         seconds(job.delay),
         i64::from(job.attempts_max),
+        i64::from(LOSSES_SUSPICIOUS),
     )
     .fetch_one(db)
     .await

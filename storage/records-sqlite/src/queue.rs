@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::queue::{LOSSES_MAX, pause_after_loss};
+use slipway_records::queue::{LOSSES_MAX, LOSSES_SUSPICIOUS, pause_after_loss};
 use slipway_records::{
     Change, Job, JobPayload, JobState, NewJob, Page, Queue, QueueDepth, RecordsError, Result,
 };
@@ -85,7 +85,7 @@ pub(crate) async fn enqueue(db: &mut SqliteConnection, job: &NewJob) -> Result<J
     let id = sqlx::query_scalar!(
         r#"insert into job (id, kind, payload, dedupe_key, application_id, state, run_at, attempts_max, created_at)
         values (?1, ?2, ?3, ?4, ?5, 'ready', ?6, ?7, ?8)
-        on conflict (dedupe_key) where state = 'ready' do update set run_at = min(run_at, excluded.run_at)
+        on conflict (dedupe_key) where state = 'ready' do update set run_at = case when losses >= ?9 then run_at else min(run_at, excluded.run_at) end
         returning id as "id!: Text<JobId>""#,
         JobId::new().to_string(),
         job.payload.kind(),
@@ -95,6 +95,7 @@ pub(crate) async fn enqueue(db: &mut SqliteConnection, job: &NewJob) -> Result<J
         millis_after(job.delay),
         job.attempts_max,
         millis(now()),
+        LOSSES_SUSPICIOUS,
     )
     .fetch_one(db)
     .await

@@ -177,7 +177,8 @@ pub trait Write:
     + WriteUploads
 {
     /// Puts a job into the queue. A ready job with the same dedupe key is adopted instead; its due
-    /// time becomes the earlier of the two.
+    /// time becomes the earlier of the two, unless it is suspected of ending its worker's process
+    /// ([`queue::LOSSES_SUSPICIOUS`]): then it keeps apart from others.
     async fn job_enqueue(&mut self, job: NewJob) -> Result<slipway_types::id::JobId>;
 
     /// Makes everything done so far durable, then tells those who listen to [`Changes`].

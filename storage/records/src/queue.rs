@@ -18,7 +18,7 @@ use crate::{Page, Result};
 pub const LOSSES_MAX: u32 = 5;
 
 /// After so many losses in a row a job is suspected of ending its worker's process.
-const LOSSES_SUSPICIOUS: u32 = 3;
+pub const LOSSES_SUSPICIOUS: u32 = 3;
 /// How far apart suspected jobs are started, so that one does not take the others down with it.
 const SUSPECTS_APART: Duration = Duration::from_secs(10);
 

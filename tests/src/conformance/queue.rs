@@ -224,8 +224,9 @@ pub async fn a_job_given_back_has_lost_none(records: Shared) {
 
 pub async fn jobs_lost_again_and_again_are_due_apart(records: Shared) {
     let queue = records.queue();
-    for _ in 0..2 {
-        enqueue(&records, plan(None)).await;
+    let news = [plan(None), plan(None)];
+    for new in &news {
+        enqueue(&records, new.clone()).await;
     }
     for _ in 0..2 {
         while claim(&records).await.is_some() {}
@@ -234,6 +235,9 @@ pub async fn jobs_lost_again_and_again_are_due_apart(records: Shared) {
     while claim(&records).await.is_some() {}
     let before = Utc::now();
     assert_eq!(queue.release("owner/").await.unwrap(), 2);
+    for new in news {
+        enqueue(&records, new).await;
+    }
     assert_eq!(claim(&records).await, None, "suspected of ending its process");
     let wait = queue.next_due(&["plan"]).await.unwrap().unwrap() - before;
     assert!((5..15).contains(&wait.num_seconds()), "{wait}");
