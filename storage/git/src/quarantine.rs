@@ -111,14 +111,6 @@ impl Quarantine {
     }
 }
 
-/// The directory first: as long as its lock file is there, a later start finds it.
-fn remove_leftover(lock: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(lock.with_extension("")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::remove_file(lock),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

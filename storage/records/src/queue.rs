@@ -14,8 +14,9 @@ use slipway_types::id::{ApplicationId, JobId};
 use crate::job::JobPayload;
 use crate::{Page, Result};
 
-/// How often a job may lose its lease before it is taken for poison.
-pub const LOSSES_MAX: u32 = 5;
+/// How often in a row a job may lose its lease before it is taken for poison. A healthy job is hit
+/// too when another ends the process, hence not fewer.
+pub const LOSSES_MAX: u32 = 10;
 
 /// After so many losses in a row a job is suspected of ending its worker's process.
 pub const LOSSES_SUSPICIOUS: u32 = 3;
