@@ -1,7 +1,5 @@
 //! Two servers on one PostgreSQL and one S3 bucket, with nothing else in common.
 
-#![expect(clippy::unwrap_used, reason = "a failing test is a panic")]
-
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
