@@ -6,7 +6,7 @@ use std::sync::Arc;
 use slipway_git::GitStore;
 use slipway_records::plan::{ComponentPlan, ImagePlan, PlannedBase};
 use slipway_records::{Application, Records};
-use slipway_types::{Class, CommitId, ComponentName, Fault, ImageReference};
+use slipway_types::{ApplicationName, Class, CommitId, ComponentName, Fault, ImageReference};
 
 use crate::backend::Backends;
 use crate::bases::{Base, BaseResolver, Bases};
@@ -38,6 +38,7 @@ impl Planner {
     ) -> Result<Vec<ComponentPlan>, Fault> {
         let snapshot =
             self.git.snapshot(application.source_id, commit).await.map_err(|error| error.fault())?;
+        let asked_by = application;
         let (application, only) = (application.clone(), only.cloned());
         let max_context_bytes = self.max_context_bytes;
         let drafts = tokio::task::spawn_blocking(move || {
@@ -51,7 +52,11 @@ impl Planner {
         })
         .await
         .map_err(|error| Fault::bug("plan", format!("planning ended badly: {error}")))??;
-        let bases = self.bases.resolve(references(&drafts)).await?;
+        let references = references(&drafts);
+        for reference in &references {
+            self.allow(asked_by, reference).await?;
+        }
+        let bases = self.bases.resolve(references).await?;
         let mut plans = Vec::with_capacity(drafts.len());
         let mut problems = Vec::new();
         for draft in drafts {
@@ -62,6 +67,28 @@ impl Planner {
             }
         }
         if problems.is_empty() { Ok(plans) } else { Err(plan::fault(Problems::new(problems, 100))) }
+    }
+
+    /// Refuses images of other teams' applications in the built-in registry: who may push here may not
+    /// be allowed to read there, and a build must be no way around that. A team's applications share.
+    async fn allow(&self, application: &Application, reference: &ImageReference) -> Result<(), Fault> {
+        if !self.bases.images.is_own(reference) {
+            return Ok(());
+        }
+        let Some(owner) = ApplicationName::owning(&reference.repository) else { return Ok(()) };
+        if owner.team() == application.name.team() {
+            return Ok(());
+        }
+        let fault = |error| slipway_records::worker::fault_of(&error);
+        let mut read = self.records.read().await.map_err(fault)?;
+        if read.application_by_name(&owner).await.map_err(fault)?.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "{reference} is not to be had: of this registry a build reads the repositories of its own \
+             team, and those that belong to no application"
+        );
+        Err(Fault::permanent("image_not_found", message))
     }
 
     async fn complete(&self, draft: Draft, bases: &Bases) -> Result<ComponentPlan, Unplanned> {

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use slipway_tests::server::{Server, shop};
+use slipway_tests::server::{GitRepository, Server, packages, shop};
 
 fn make_token(server: &Server, args: &[&str]) -> String {
     let made = server.json(&[&["token", "create"], args].concat());
@@ -61,6 +61,41 @@ fn a_developer_pushes_and_is_the_actor_but_manages_nothing() {
     for refused in [&["token", "create", "more"][..], &["token", "list"], &["app", "delete", "shop"]] {
         assert_ne!(server.cli_as(&developer, refused).code, 0, "{refused:?}");
     }
+}
+
+#[test]
+fn a_build_is_no_way_to_the_images_of_another_team() {
+    let server = Server::fresh();
+    let (app, other) = (server.create_app("shop"), server.create_app("acme/other"));
+    let bundle = server.publish(&app, &shop(), "main", "one");
+    let web = packages(&bundle).into_iter().find(|package| package["component"] == "web").unwrap();
+    let image = web["images"][0].as_str().unwrap().to_owned();
+    let internal = image.replace(server.address(), "registry.slipway.internal");
+    let yaml = |component: &str| {
+        format!(
+            "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {{name: acme/other}}\n\
+             components:\n  - {component}\n"
+        )
+    };
+    let pin = |image: &str| yaml(&format!("{{name: taken, kit: image, with: {{image: \"{image}\"}}}}"));
+    let dockerfile = yaml("{name: taken, kit: dockerfile, context: taken}");
+    let repository = GitRepository::with(&[("taken/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    for (number, (manifest, base)) in [
+        (pin(&image), "scratch"),
+        (pin(&internal), "scratch"),
+        (dockerfile.clone(), image.as_str()),
+        (dockerfile, internal.as_str()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        repository.write("slipway.yaml", manifest);
+        repository.write("taken/Dockerfile", format!("FROM {base}\nCOPY Dockerfile /\n"));
+        let run = server.deliver(&other, &repository, "main", &format!("Try {number}"));
+        assert_eq!(run["state"], "failed", "{run:#}");
+        assert!(run["reason"].as_str().unwrap().contains("its own team"), "{run:#}");
+    }
+    assert!(server.bundles("acme/other").is_empty());
 }
 
 #[test]

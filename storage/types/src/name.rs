@@ -125,6 +125,12 @@ impl ApplicationName {
         Self { team, name }
     }
 
+    /// The application that an OCI repository belongs to, by its path: `team/name/…`.
+    pub fn owning(repository: &str) -> Option<Self> {
+        let mut parts = repository.split('/');
+        Some(Self { team: parts.next()?.parse().ok()?, name: parts.next()?.parse().ok()? })
+    }
+
     /// The owning team.
     pub fn team(&self) -> &TeamName {
         &self.team

@@ -1,7 +1,6 @@
 //! Who may do what in which repository: `team/app/…` belongs to the application.
 
 use slipway_types::image::is_repository;
-use slipway_types::name::{BareApplicationName, TeamName};
 use slipway_types::{ApplicationName, Principal, Role};
 
 use super::answer::{Refusal, Result};
@@ -14,14 +13,6 @@ pub(super) enum Right {
     Pull,
     Push,
     Delete,
-}
-
-/// The application that the repository belongs to, by name.
-pub(super) fn owner(repository: &str) -> Option<ApplicationName> {
-    let mut parts = repository.split('/');
-    let team: TeamName = parts.next()?.parse().ok()?;
-    let name: BareApplicationName = parts.next()?.parse().ok()?;
-    Some(ApplicationName::new(team, name))
 }
 
 /// Whether the caller holds the right in the repository.
@@ -48,7 +39,7 @@ pub(super) async fn may(
     if caller.may(role, None) {
         return Ok(true);
     }
-    let Some(name) = owner(repository) else { return Ok(false) };
+    let Some(name) = ApplicationName::owning(repository) else { return Ok(false) };
     let application = state.records.read().await?.application_by_name(&name).await?;
     Ok(application.is_some_and(|application| caller.may(role, Some(application.id))))
 }
