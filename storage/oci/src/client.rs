@@ -25,6 +25,7 @@ mod pull;
 mod push;
 mod request;
 mod retry;
+mod served;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use address::AddressPolicy;
 pub use stream::RemoteBlob;
 
 use endpoint::Endpoint;
+use served::Served;
 
 /// How registries are spoken to.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,6 +136,7 @@ struct Inner {
     http_with_ca: BTreeMap<String, reqwest::Client>,
     tokens: Mutex<HashMap<auth::TokenKey, auth::CachedToken>>,
     blobs: Blobs,
+    served: Served,
 }
 
 impl Registries {
@@ -158,7 +161,17 @@ impl Registries {
             ManifestLimits { max_manifest_bytes: options.max_manifest_bytes, ..ManifestLimits::default() };
         let tokens = Mutex::default();
         Ok(Self {
-            inner: Arc::new(Inner { options, limits, hosts, policy, http, http_with_ca, tokens, blobs }),
+            inner: Arc::new(Inner {
+                options,
+                limits,
+                hosts,
+                policy,
+                http,
+                http_with_ca,
+                tokens,
+                blobs,
+                served: Served::default(),
+            }),
         })
     }
 
@@ -193,6 +206,21 @@ impl Registries {
     }
 }
 
+impl Registries {
+    async fn download(&self, image: &ImageReference, blob: &Descriptor) -> Result<Blob, ImageError> {
+        let inner = &*self.inner;
+        for mirror in Endpoint::mirrors(inner, &image.host)? {
+            let attempt = inner.fetch_blob(&mirror, image, blob);
+            match retry::within_total(&inner.options, &mirror.host, attempt).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => retry::note_mirror(&mirror.host, &error),
+            }
+        }
+        let endpoint = Endpoint::origin(inner, &image.host)?;
+        retry::with_retries(&inner.options, &image.host, || inner.fetch_blob(&endpoint, image, blob)).await
+    }
+}
+
 #[async_trait]
 impl ImageSource for Registries {
     async fn head_manifest(&self, image: &ImageReference) -> Result<Option<Digest>, ImageError> {
@@ -217,18 +245,14 @@ impl ImageSource for Registries {
 
     async fn fetch_blob(&self, image: &ImageReference, blob: &Descriptor) -> Result<Blob, ImageError> {
         let inner = &*self.inner;
-        if let Some(blob) = inner.stored(&blob.digest).await? {
+        if inner.served.has(image, &blob.digest)
+            && let Some(blob) = inner.stored(&blob.digest).await?
+        {
             return Ok(blob);
         }
-        for mirror in Endpoint::mirrors(inner, &image.host)? {
-            let attempt = inner.fetch_blob(&mirror, image, blob);
-            match retry::within_total(&inner.options, &mirror.host, attempt).await {
-                Ok(fetched) => return Ok(fetched),
-                Err(error) => retry::note_mirror(&mirror.host, &error),
-            }
-        }
-        let endpoint = Endpoint::origin(inner, &image.host)?;
-        retry::with_retries(&inner.options, &image.host, || inner.fetch_blob(&endpoint, image, blob)).await
+        let fetched = self.download(image, blob).await?;
+        inner.served.note(image, fetched.digest);
+        Ok(fetched)
     }
 
     async fn fetch_bytes(
