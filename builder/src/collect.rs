@@ -37,8 +37,7 @@ pub struct CollectOptions {
     pub keep_done_job_hours: u32,
     /// Expired tokens of builds are kept so many hours.
     pub keep_build_token_hours: u32,
-    /// Uploads into the registry are forgotten when idle for so many hours; less than `gc_grace_hours`, for
-    /// what has come of them is blobs that nothing else refers to.
+    /// Uploads into the registry are forgotten when idle for so many hours.
     pub keep_upload_hours: u32,
     /// What references of base images led to is kept so many hours.
     pub keep_resolution_hours: u32,
@@ -185,13 +184,14 @@ impl CollectHandler {
         };
         pass.expire_rows().await?;
         pass.expire_repositories().await?;
-        pass.consolidate_packs().await?;
         pass.settle_condemned().await?;
         if self.scan_is_due(now) {
             pass.note_unreferenced().await?;
             *self.scanned_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
         pass.remove_unreferenced().await?;
+        // Last: it may take long, and nothing waits for it.
+        pass.consolidate_packs().await?;
         Ok(pass.collected)
     }
 

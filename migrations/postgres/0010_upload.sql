@@ -13,6 +13,6 @@ create table upload_part (
     digest text not null,
     primary key (upload_id, start)
 );
--- Parts live for less than the time of grace of blobs: it is enough that they begin it anew.
+create index upload_part_digest on upload_part (digest);
 create trigger upload_part_refers before insert on upload_part
     for each row execute function blob_refers();

@@ -13,7 +13,7 @@ create table upload_part (
     digest text not null,
     primary key (upload_id, start)
 ) strict, without rowid;
--- Parts live for less than the time of grace of blobs: it is enough that they begin it anew.
+create index upload_part_digest on upload_part (digest);
 create trigger upload_part_refers before insert on upload_part
 begin
     select raise(abort, 'the blob is being removed') from blob_unreferenced

@@ -201,6 +201,7 @@ impl<H: Handle> ReadUpkeep for Session<H> {
             or exists (select 1 from manifest where digest = d.value)
             or exists (select 1 from git_pack where digest = d.value)
             or exists (select 1 from log_chunk where digest = d.value)
+            or exists (select 1 from upload_part where digest = d.value)
             or exists (select 1 from version_content where digest = d.value)"#,
             digests_json(digests),
         )
@@ -429,6 +430,7 @@ impl WriteUpkeep for Writer {
             and not exists (select 1 from manifest where digest = d.value)
             and not exists (select 1 from git_pack where digest = d.value)
             and not exists (select 1 from log_chunk where digest = d.value)
+            and not exists (select 1 from upload_part where digest = d.value)
             and not exists (select 1 from version_content where digest = d.value)
             on conflict (digest) do nothing",
             digests_json(digests),

@@ -76,7 +76,7 @@ pub trait ReadUpkeep {
         linked_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<RepositoryContent>>;
-    /// Those of `digests` that something refers to: a repository, a pack, a log, a version.
+    /// Those of `digests` that something refers to: a repository, a pack, a log, an upload, a version.
     async fn blobs_referenced(&mut self, digests: &[Digest]) -> Result<Vec<Digest>>;
     /// Blobs noted before `noted_before` and not condemned yet, oldest first.
     async fn blobs_unreferenced(&mut self, noted_before: DateTime<Utc>, limit: u32) -> Result<Vec<Digest>>;

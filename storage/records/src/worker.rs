@@ -245,12 +245,16 @@ impl Worker {
         let mut last = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(self.options.heartbeat).await;
-            match self.records.queue().heartbeat(job.id, job.token, self.options.lease).await {
-                Ok(true) => last = tokio::time::Instant::now(),
+            let asked = tokio::time::Instant::now();
+            let queue = self.records.queue();
+            let heartbeat = queue.heartbeat(job.id, job.token, self.options.lease);
+            match tokio::time::timeout_at(last + self.options.lease, heartbeat).await {
+                // The lease counts from before the answer: the database may have hung after its commit.
+                Ok(Ok(true)) => last = asked,
                 // A database that is away for a moment loses no work; one that is away for longer
                 // than the lease does, since another may have claimed.
-                Err(_) if last.elapsed() < self.options.lease => {}
-                Ok(false) | Err(_) => break,
+                Ok(Err(_)) if last.elapsed() < self.options.lease => {}
+                Ok(Ok(false) | Err(_)) | Err(_) => break,
             }
         }
         cancelled.cancel();

@@ -32,6 +32,8 @@ pub async fn parts_of_an_upload_follow_one_another(records: Shared) {
     let parts: Vec<_> = upload.parts.iter().map(|part| (part.offset, part.length, part.digest)).collect();
     assert_eq!(parts, [(0, 10, Digest::of("0")), (10, 10, Digest::of("10"))]);
     assert_eq!(read.upload_get(other).await.unwrap().unwrap().size(), 0);
+    let blobs = [Digest::of("0"), Digest::of("elsewhere")];
+    assert_eq!(read.blobs_referenced(&blobs).await.unwrap(), [Digest::of("0")], "upkeep leaves parts alone");
 }
 
 pub async fn one_of_two_parts_at_once_is_kept(records: Shared) {
