@@ -70,17 +70,24 @@ impl Intake {
 
 /// All of them in one transaction; if that is refused, each in one of its own, so that a bad one fails alone.
 async fn commit(records: Arc<dyn Records>, batch: Vec<Waiting>) {
-    if batch.len() > 1
-        && let Ok(kept) = write(records.as_ref(), &batch).await
-    {
-        for (waiting, inserted) in batch.into_iter().zip(kept) {
-            // Its client may be gone.
-            drop(waiting.answer.send(Ok(inserted)));
+    match write(records.as_ref(), &batch).await {
+        Ok(kept) => {
+            for (waiting, inserted) in batch.into_iter().zip(kept) {
+                // Its client may be gone.
+                drop(waiting.answer.send(Ok(inserted)));
+            }
         }
-        return;
+        // Nobody waits for the same answer many times over; dropping the senders is it.
+        Err(error) if error.is_transient() => {
+            tracing::warn!(deliveries = batch.len(), %error, "deliveries cannot be committed");
+        }
+        Err(_) => one_by_one(records.as_ref(), batch).await,
     }
+}
+
+async fn one_by_one(records: &dyn Records, batch: Vec<Waiting>) {
     for waiting in batch {
-        let kept = write(records.as_ref(), std::slice::from_ref(&waiting)).await;
+        let kept = write(records, std::slice::from_ref(&waiting)).await;
         let inserted = kept.map(|mut kept| kept.pop().expect("invariant: one row for each delivery"));
         drop(waiting.answer.send(inserted));
     }

@@ -232,6 +232,11 @@ pub(crate) async fn retry(
         let detail = format!("run {}#{} is still {}", application.name, run.number, run.state.word());
         return Err(ApiError::conflict("run_is_live", detail).hint("wait for its end, or cancel it"));
     }
+    if matches!(run.state, RunState::Done { .. }) {
+        let detail = format!("run {}#{} is done: there is nothing to retry", application.name, run.number);
+        return Err(ApiError::conflict("run_is_done", detail)
+            .hint("to build it anew: `slipway run start --app NAME --ref REF --fresh`"));
+    }
     let again = repeat(&state, &run, caller.name(), run.fresh).await?;
     Ok((StatusCode::CREATED, Json(run_view(&again, application.name.to_string()))))
 }

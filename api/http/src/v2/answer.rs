@@ -15,6 +15,8 @@ use crate::problem::{ApiError, chain};
 /// Digest of what is answered.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+const DIGEST_INVALID: &str = "DIGEST_INVALID";
+
 /// An error answer.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -54,7 +56,11 @@ impl Refusal {
     }
 
     pub(super) fn digest_invalid(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message)
+        Self::new(StatusCode::BAD_REQUEST, DIGEST_INVALID, message)
+    }
+
+    pub(super) fn is_digest_invalid(&self) -> bool {
+        self.code == DIGEST_INVALID
     }
 
     pub(super) fn too_large(what: &str, max_bytes: u64) -> Self {

@@ -212,13 +212,18 @@ async fn finish(state: &ServerState, upload: &Upload, request: &Parts, body: Bod
         [] => put(state, last, &digest).await,
         parts => put(state, join(state, parts, last).await?, &digest).await,
     };
-    // A blob of another digest than was said does not get better by repeating the last request.
-    let linked = match stored {
-        Ok(blob) => state.registry.link_blob(&upload.repository, &blob).await.map_err(Refusal::from),
-        Err(refusal) => Err(refusal),
+    let blob = match stored {
+        Ok(blob) => blob,
+        Err(refusal) => {
+            // Another digest than was said does not get better by repeating the last request.
+            if refusal.is_digest_invalid() {
+                forget(state, upload.id).await?;
+            }
+            return Err(refusal);
+        }
     };
+    state.registry.link_blob(&upload.repository, &blob).await?;
     forget(state, upload.id).await?;
-    linked?;
     created(&format!("/v2/{}/blobs/{digest}", upload.repository), &digest)
 }
 
