@@ -74,7 +74,9 @@ fn a_running_run_is_cancelled_and_a_retry_makes_the_bundle() {
     assert_eq!(retried["state"], "done", "{retried:#}");
     assert_eq!(retried["retry_of"], run["id"]);
     assert_eq!(server.bundle_of(&retried)["commit"], commit);
-    // What has ended stays as it is.
+    // What has ended stays as it is, and what is done is not done again.
+    let done = server.cli(&["run", "retry", "shop#2"]);
+    assert!(done.code != 0 && done.stderr.contains("--fresh"), "{}", done.stderr);
     assert_ne!(server.cli(&["run", "cancel", "shop#1"]).code, 0);
     assert_ne!(server.cli(&["run", "cancel", "shop#2"]).code, 0);
     assert_eq!(server.json(&["run", "show", "shop#1"])["state"], "cancelled");

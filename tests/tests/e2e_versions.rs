@@ -279,3 +279,24 @@ fn assert_semver(version: &str) {
         assert!(no_leading_zero(part), "{version}");
     }
 }
+
+#[test]
+fn a_channel_is_set_moved_and_listed() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    server.publish(&app, &repository, "main", "one");
+    assert_eq!(server.json(&["channel", "list", "shop"]), serde_json::json!([]));
+    server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.1"]).ok();
+    repository.write("web/index.html", "<p>Two.</p>\n");
+    server.publish(&app, &repository, "main", "two");
+    let stale = server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.2", "--if-current", "none"]);
+    assert_ne!(stale.code, 0);
+    server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.2", "--if-current", "0.1.0-main.1"]).ok();
+    let channels = server.json(&["channel", "list", "shop"]);
+    assert_eq!(channels.as_array().unwrap().len(), 1, "{channels:#}");
+    assert_eq!(
+        (channels[0]["name"].as_str(), channels[0]["version"].as_str()),
+        (Some("stable"), Some("0.1.0-main.2"))
+    );
+}

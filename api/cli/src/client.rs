@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
 
 /// A server's refusal: RFC 9457 problem details.
-#[derive(Debug, thiserror::Error, Deserialize)]
+#[derive(Debug, Default, thiserror::Error, Deserialize)]
 #[error("{}", .detail.as_deref().unwrap_or(.title))]
 pub(crate) struct Problem {
     /// HTTP status.
@@ -29,6 +29,13 @@ pub(crate) struct Problem {
     pub code: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl Problem {
+    /// Whether the server does not know what was named.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404 || self.code == "git_not_found"
+    }
 }
 
 /// Wrong usage that only shows at run time.
@@ -76,15 +83,37 @@ pub(crate) struct Client {
     token: Option<SecretString>,
 }
 
+/// Whether the server answered, but with a certificate that does not hold.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("invalid peer certificate") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What `login` stored, if it did.
+fn stored_login() -> Result<Option<Login>> {
+    let Ok(path) = login_file() else { return Ok(None) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let advice = || format!("{} is damaged: run `slipway login` again", path.display());
+    Ok(Some(toml::from_str(&text).with_context(advice)?))
+}
+
 impl Client {
     /// A client of the server that flags, environment or login name.
     pub(crate) fn new(args: &ServerArgs) -> Result<Self> {
-        let stored = login_file()
-            .ok()
-            .and_then(|path| std::fs::read_to_string(path).ok())
-            .and_then(|text| toml::from_str::<Login>(&text).ok());
+        let stored = stored_login()?;
         let base = args.server.clone().or_else(|| stored.as_ref().map(|login| login.server.clone()));
         let base = base.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+        let base = base.trim_end_matches('/').to_owned();
         // A stored token belongs to the server it was stored for.
         let stored_token = stored.filter(|login| login.server == base).map(|login| login.token);
         let token =
@@ -96,7 +125,9 @@ impl Client {
     pub(crate) fn connect(base: &str, token: Option<SecretString>) -> Result<Self> {
         let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
-            bail!(Usage(format!("`{base}` is not a server address: expected http:// or https://")));
+            bail!(Usage(format!(
+                "`{base}` is not a server address: expected http://{base} or https://{base}"
+            )));
         }
         let http = reqwest::Client::builder()
             .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
@@ -121,7 +152,12 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
         let response = request.send().await.map_err(|error| {
-            let advice = if error.is_connect() {
+            let advice = if is_untrusted(&error) {
+                format!(
+                    "the certificate of {} is not trusted: set SSL_CERT_FILE to the file of its authority",
+                    self.base
+                )
+            } else if error.is_connect() {
                 format!(
                     "no server answers at {}: is `slipway serve` running? Set SLIPWAY_SERVER to its address",
                     self.base
@@ -225,14 +261,14 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
 
 async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
     let status = response.status();
-    let read = response.json::<Problem>().await;
-    let mut problem = read.unwrap_or_else(|_| Problem {
-        status: status.as_u16(),
-        title: format!("the server answered {status}"),
-        detail: None,
-        code: String::new(),
-        hint: None,
-    });
+    let answer: Value = response.json().await.unwrap_or_default();
+    // The registry below `/v2` has its own shape of errors.
+    let registry = answer["errors"][0]["message"].as_str().map(ToOwned::to_owned);
+    let mut problem = serde_json::from_value(answer).unwrap_or_else(|_| Problem::default());
+    if problem.title.is_empty() && problem.detail.is_none() {
+        problem.title = format!("the server answered {status}");
+        problem.detail = registry;
+    }
     problem.status = status.as_u16();
     if status == StatusCode::UNAUTHORIZED && problem.hint.is_none() {
         problem.hint = Some(if with_token {

@@ -21,17 +21,25 @@ pub(crate) enum Format {
 /// Writes a line of data.
 pub(crate) fn data(line: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
-    // A reader that went away (`slipway … | head`) ends the program quietly.
-    if writeln!(out, "{}", line.as_ref()).is_err() {
+    if let Err(failure) = writeln!(out, "{}", line.as_ref()) {
+        end_unwritten(&failure);
+    }
+}
+
+/// A reader that went away (`slipway … | head`) ends the program quietly, anything else with a word.
+fn end_unwritten(failure: &std::io::Error) -> ! {
+    if failure.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    error(&format!("cannot write the output: {failure}"));
+    std::process::exit(1);
 }
 
 /// Writes raw bytes of data.
 pub(crate) fn bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    if let Err(failure) = out.write_all(bytes).and_then(|()| out.flush()) {
+        end_unwritten(&failure);
     }
 }
 

@@ -43,8 +43,10 @@ pub(crate) fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
             } else {
                 let count = manifest.components.len();
                 data(format!(
-                    "{}: valid, application {} with {count} components",
-                    tree.file, manifest.name.value
+                    "{}: valid, application {} with {count} component{}",
+                    tree.file,
+                    manifest.name.value,
+                    if count == 1 { "" } else { "s" }
                 ));
             }
             Ok(Exit::OK)
@@ -78,7 +80,7 @@ pub(crate) async fn plan(args: PlanArgs, global: &Global) -> Result<Exit> {
                 show(&view, global);
                 return Ok(Exit::OK);
             }
-            Err(error) if error.downcast_ref::<Problem>().is_none_or(|problem| problem.status == 404) => {
+            Err(error) if error.downcast_ref::<Problem>().is_none_or(Problem::is_not_found) => {
                 say(format!(
                     "The server does not know this commit ({error}); planned from the commit alone."
                 ));

@@ -70,7 +70,7 @@ impl Parts {
     ) -> Result<Self> {
         let data = directory.path();
         let records = open_records(config, data).await?;
-        let secrets = open_secrets(config, data, Arc::clone(&records))?;
+        let secrets = open_secrets(config, data, Arc::clone(&records)).await?;
         let blobs = open_blobs(config, data, &secrets).await?;
         let git = GitStore::open(
             data.join("cache").join("git"),
@@ -304,6 +304,15 @@ async fn open_records(config: &Config, data: &Path) -> Result<Arc<dyn Records>> 
         return Ok(Arc::new(records));
     }
     let path = data.join("slipway.db");
+    let is_empty = std::fs::metadata(&path).map_or(true, |file| file.len() == 0);
+    // The key is made after the database: that it is there alone means that the database was lost.
+    if is_empty && data.join("secret.key").exists() {
+        bail!(
+            "{} was used before, but its database slipway.db is gone or empty: put it back, or restore a \
+             backup (`slipway admin restore`); to begin anew, move secret.key away",
+            data.display()
+        );
+    }
     let records = SqliteRecords::open(&path, SqliteOptions::default())
         .await
         .with_context(|| format!("cannot open the database {}", path.display()))?;
@@ -354,12 +363,17 @@ fn open_block_cache(config: &Config, data: &Path) -> Result<DiskBlockCache> {
         .with_context(|| format!("cannot open the cache {}", directory.display()))
 }
 
-fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
-    let options = SecretOptions {
-        key_file: or_below(&config.secrets.key_file, data, "secret.key"),
-        file_roots: config.secrets.file_roots.clone(),
-        ..SecretOptions::default()
-    };
+async fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
+    let key_file = or_below(&config.secrets.key_file, data, "secret.key");
+    // A new key would be made, which opens none of them.
+    if !key_file.exists() && !records.read().await?.secret_list().await?.is_empty() {
+        bail!(
+            "{} is missing, and the database holds secrets that only it opens: restore it from a backup",
+            key_file.display()
+        );
+    }
+    let options =
+        SecretOptions { key_file, file_roots: config.secrets.file_roots.clone(), ..SecretOptions::default() };
     Ok(Secrets::new(records, options)?)
 }
 
