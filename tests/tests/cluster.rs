@@ -1,5 +1,6 @@
 //! Two servers on one PostgreSQL and one S3 bucket, with nothing else in common.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -123,7 +124,10 @@ fn cluster_a_delivery_repeated_at_the_other_server_is_known() {
     let headers = [("X-Slipway-Delivery", "1"), ("X-Slipway-Signature", signature.as_str())];
     let answers: Vec<Answer> =
         (0..4).map(|_| servers.request("POST", &path, &headers, body.as_bytes())).collect();
-    assert!(answers.iter().all(|answer| answer.status < 300), "{answers:#?}");
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [202, 200, 200, 200], "{answers:#?}");
+    let ids: BTreeSet<String> = answers.iter().map(|answer| answer.json()["delivery"].to_string()).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
     let runs = servers.json(&["run", "list", "--app", "shop"]);
     assert_eq!(runs.as_array().unwrap().len(), 1, "{runs:#}");
     assert_eq!(runs[0]["id"], run["id"]);

@@ -140,6 +140,13 @@ impl Instance {
     }
 }
 
+/// Also one that never became ready.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
 /// Nothing of the test's own environment but `PATH`, and a home without anything in it.
 pub(super) fn clean_environment(command: &mut Command, directory: &Path, options: &ServerOptions) {
     let path = options.path.clone().or_else(|| env::var("PATH").ok()).unwrap_or_default();
