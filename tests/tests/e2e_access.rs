@@ -68,7 +68,7 @@ fn a_build_is_no_way_to_the_images_of_another_team() {
     let server = Server::fresh();
     let (app, other) = (server.create_app("shop"), server.create_app("acme/other"));
     let bundle = server.publish(&app, &shop(), "main", "one");
-    let web = packages(&bundle).into_iter().find(|package| package["component"] == "web").unwrap();
+    let web = packages(&bundle).iter().find(|package| package["component"] == "web").unwrap();
     let image = web["images"][0].as_str().unwrap().to_owned();
     let internal = image.replace(server.address(), "registry.slipway.internal");
     let yaml = |component: &str| {
