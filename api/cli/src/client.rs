@@ -27,6 +27,8 @@ pub(crate) struct Problem {
     /// Stable word.
     #[serde(default)]
     pub code: String,
+    /// Stable word for what a step of the pipeline failed of.
+    pub fault: Option<String>,
     /// What to do.
     pub hint: Option<String>,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// Whether the server does not know what was named.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.status == 404 || self.code == "git_not_found"
+        self.status == 404 || self.fault.as_deref() == Some("git_not_found")
     }
 }
 
