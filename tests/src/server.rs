@@ -92,7 +92,7 @@ pub struct Server {
     token: String,
     instances: Vec<Instance>,
     // After the instances: these go last.
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 impl Server {
@@ -141,8 +141,7 @@ impl Server {
         instances: Vec<Instance>,
         database: Option<Database>,
     ) -> Self {
-        let mut server =
-            Self { options, directory, url, token: String::new(), instances, _database: database };
+        let mut server = Self { options, directory, url, token: String::new(), instances, database };
         server.read_token();
         server
     }
@@ -190,6 +189,20 @@ impl Server {
     /// Process id of one of several servers.
     pub fn pid_of(&self, instance: usize) -> u32 {
         self.instances[instance].pid().expect("the server runs")
+    }
+
+    /// Takes blobs out of the object store, as the collector does after its time of grace.
+    pub fn delete_blobs<'a>(&self, digests: impl IntoIterator<Item = &'a String>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let spool = self.scratch().join("spool");
+            let blobs = world::blobs(self.database.as_ref(), &self.data(), &spool).await;
+            for digest in digests {
+                let digest = digest.parse().expect("a digest");
+                assert!(blobs.head(&digest).await.expect("an answer").is_some(), "{digest} was never there");
+                blobs.delete(&digest).await.expect("a deleted blob");
+            }
+        });
     }
 
     /// Options, which the next [`Server::restart`] uses.

@@ -119,17 +119,6 @@ fn blobs_of(server: &Server, reference: &str) -> BTreeSet<String> {
     }
 }
 
-/// Takes away the copies that building has left, as the collector does after its time of grace.
-fn forget_blobs(server: &Server, reference: &str) -> BTreeSet<String> {
-    let blobs = blobs_of(server, reference);
-    for blob in &blobs {
-        let path = server.data().join("blobs/blobs/sha256").join(blob.trim_start_matches("sha256:"));
-        // Images share blobs, so one may be gone already.
-        drop(fs::remove_file(path));
-    }
-    blobs
-}
-
 #[test]
 fn a_bundle_is_the_same_and_whole_wherever_its_images_lie() {
     let target = format!("{}/{}", services::registry(), prefix());
@@ -150,8 +139,9 @@ fn a_bundle_is_the_same_and_whole_wherever_its_images_lie() {
     for image in images(&bundle) {
         assert!(image.starts_with(&format!("{target}/default/shop/i/")), "{image}");
         tool(&external, "crane", &["validate", "--insecure", "--remote", &image]);
-        forgotten.extend(forget_blobs(&external, &image));
+        forgotten.extend(blobs_of(&external, &image));
     }
+    external.delete_blobs(&forgotten);
     assert_eq!(images(&bundle).len(), 4);
     assert_whole_at(&external, &bundle, &forgotten);
 
@@ -269,7 +259,8 @@ fn faults_of_the_image_target_at_a_pull_are_told_as_a_registry_does() {
     let server = &fickle.server;
     let repository = small("FROM scratch\nCOPY index.html /srv/\n");
     let bundle = server.publish(&fickle.app, &repository, "main", "Add");
-    let blobs = forget_blobs(server, &images(&bundle)[0]);
+    let blobs = blobs_of(server, &images(&bundle)[0]);
+    server.delete_blobs(&blobs);
     let path = format!("/v2/default/shop/blobs/{}", blobs.first().expect("a blob"));
     let bearer = format!("Bearer {}", server.token());
     let ask = |method: &str| server.request(method, &path, &[("Authorization", &bearer)], b"");
@@ -345,7 +336,8 @@ fn docker_builds_go_to_the_image_target() {
     let image = &images(&bundle)[0];
     assert!(image.starts_with(&target), "{image}");
     tool(&server, "crane", &["validate", "--insecure", "--remote", image]);
-    let blobs = forget_blobs(&server, image);
+    let blobs = blobs_of(&server, image);
+    server.delete_blobs(&blobs);
     let to = server.scratch().join("pulled");
     let version = bundle["version"].as_str().expect("text");
     server.cli(&["bundle", "pull", "shop", version, "--to", to.to_str().expect("text")]).ok();

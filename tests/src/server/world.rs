@@ -4,6 +4,8 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+use slipway_objects::{Blobs, BlobsOptions};
 use uuid::Uuid;
 
 use super::ServerOptions;
@@ -92,4 +94,29 @@ pub(super) fn share(options: &mut ServerOptions, database: &Database, directory:
         options.env.entry(format!("SLIPWAY__{name}")).or_insert(value);
     }
     options.env.insert("SLIPWAY_SECRET_S3".to_owned(), s3.secret_key);
+}
+
+/// Opens the blobs of servers that [`share`] `database`, or of the one that keeps them under `data`.
+pub(super) async fn blobs(database: Option<&Database>, data: &Path, spool: &Path) -> Blobs {
+    let options = match database {
+        None => BlobsOptions::new(format!("file://{}", data.join("blobs").display()), spool),
+        Some(database) => {
+            // Another test of this process may have chosen it already.
+            drop(rustls::crypto::ring::default_provider().install_default());
+            let s3 = services::s3();
+            serde_json::from_value(json!({
+                "url": format!("s3://{}/{}", s3.bucket, database.name),
+                "spool_dir": spool,
+                "s3": {
+                    "endpoint": s3.endpoint,
+                    "region": s3.region,
+                    "access_key": s3.access_key,
+                    "secret_key": s3.secret_key,
+                    "allow_http": true,
+                },
+            }))
+            .expect("options of an S3 store")
+        }
+    };
+    Blobs::open(options).await.expect("the object store opens")
 }
