@@ -1,5 +1,5 @@
-//! Versions never change: a tag of a package or bundle repository that names a published version
-//! stays where it is.
+//! Versions never change: a tag that names a published version stays where it is, and what a version
+//! consists of stays.
 
 use slipway_records::package::VersionFilter;
 use slipway_records::{Page, Read};
@@ -7,19 +7,35 @@ use slipway_types::{ApplicationName, ComponentName, Digest, Version};
 
 use super::{RegistryError, Result};
 
-/// Whose versions a repository holds: `team/app` bundles, `team/app/c/NAME` packages.
-fn owner(repository: &str) -> Option<(ApplicationName, Option<ComponentName>)> {
-    let parts: Vec<&str> = repository.split('/').collect();
-    let component = match parts.as_slice() {
-        [_, _] => None,
-        [_, _, "c", name] => Some(name.parse().ok()?),
-        _ => return None,
-    };
-    Some((ApplicationName::new(parts[0].parse().ok()?, parts[1].parse().ok()?), component))
+/// What a repository of an application holds.
+enum Holds {
+    /// `team/app`
+    Bundles,
+    /// `team/app/c/NAME`
+    Packages(ComponentName),
+    /// `team/app/i/NAME`
+    Images(ComponentName),
 }
 
-fn protected(repository: &str, tag: &str) -> RegistryError {
-    RegistryError::TagProtected { repository: repository.to_owned(), tag: tag.to_owned() }
+impl Holds {
+    /// Whose versions the tags name; `None` is the bundle.
+    fn component(&self) -> Option<&ComponentName> {
+        match self {
+            Self::Bundles => None,
+            Self::Packages(component) | Self::Images(component) => Some(component),
+        }
+    }
+}
+
+fn owner(repository: &str) -> Option<(ApplicationName, Holds)> {
+    let parts: Vec<&str> = repository.split('/').collect();
+    let holds = match parts.as_slice() {
+        [_, _] => Holds::Bundles,
+        [_, _, "c", name] => Holds::Packages(name.parse().ok()?),
+        [_, _, "i", name] => Holds::Images(name.parse().ok()?),
+        _ => return None,
+    };
+    Some((ApplicationName::new(parts[0].parse().ok()?, parts[1].parse().ok()?), holds))
 }
 
 /// Refuses to move `tag` to `to` (`None`: to delete it) if it names a published version of another digest.
@@ -29,26 +45,38 @@ pub(super) async fn of_tag(
     tag: &str,
     to: Option<&Digest>,
 ) -> Result<()> {
-    let Some((name, component)) = owner(repository) else { return Ok(()) };
+    let Some((name, holds)) = owner(repository) else { return Ok(()) };
     let Ok(version) = tag.parse::<Version>() else { return Ok(()) };
     let Some(application) = read.application_by_name(&name).await? else { return Ok(()) };
-    match read.version_find(application.id, component.as_ref(), &version).await? {
-        Some(published) if to != Some(&published.digest) => Err(protected(repository, tag)),
-        _ => Ok(()),
+    let Some(published) = read.version_find(application.id, holds.component(), &version).await? else {
+        return Ok(());
+    };
+    // A version is its package; its image is what the packager let the tag name.
+    let stays = match holds {
+        Holds::Bundles | Holds::Packages(_) => Some(published.digest),
+        Holds::Images(_) => read.tag_get(repository, tag).await?,
+    };
+    if stays.is_none() || stays.as_ref() == to {
+        return Ok(());
     }
+    Err(RegistryError::TagProtected { repository: repository.to_owned(), tag: tag.to_owned() })
 }
 
-/// Refuses to delete what a published version consists of. A bundle's children are manifests of its
-/// repository, so there only what refers to a subject (signatures, attestations) may go.
+/// Refuses to delete what a published version consists of. The children of bundles and of images for
+/// several platforms are manifests of their repository, so there only what refers to a subject
+/// (signatures, attestations) may go.
 pub(super) async fn of_digest(read: &mut dyn Read, repository: &str, digest: &Digest) -> Result<()> {
-    let Some((name, component)) = owner(repository) else { return Ok(()) };
+    let Some((name, holds)) = owner(repository) else { return Ok(()) };
     let Some(application) = read.application_by_name(&name).await? else { return Ok(()) };
-    let is_bundles = component.is_none();
     let attached = read.manifest_get(repository, digest).await?.is_some_and(|row| row.subject.is_some());
+    if attached && matches!(holds, Holds::Images(_)) {
+        return Ok(());
+    }
+    let may_be_child = matches!(holds, Holds::Bundles | Holds::Images(_)) && !attached;
     let filter = VersionFilter {
         application: Some(application.id),
-        component: Some(component),
-        digest: if is_bundles && !attached { None } else { Some(*digest) },
+        component: Some(holds.component().cloned()),
+        digest: if may_be_child { None } else { Some(*digest) },
         ..VersionFilter::default()
     };
     if read.version_list(&filter, Page::first(1)).await?.is_empty() {

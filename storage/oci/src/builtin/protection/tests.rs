@@ -10,8 +10,11 @@ use crate::builtin::{BuiltinRegistry, NewManifest};
 
 const REPOSITORY: &str = "default/shop/c/api";
 
-/// Publishes `bytes` as version 1.0.0 of `shop`'s component `api`, as the packager does.
-async fn publish(registry: &BuiltinRegistry, bytes: Bytes) -> Digest {
+const IMAGES: &str = "default/shop/i/api";
+
+/// Publishes `bytes`, and `image` with it, as version 1.0.0 of `shop`'s component `api`, as the packager
+/// does.
+async fn publish(registry: &BuiltinRegistry, bytes: Bytes, image: Option<Digest>) -> Digest {
     let (git_ref, commit) = (GitRef::Branch("main".into()), CommitId::zero());
     let manifest = NewManifest::new(REPOSITORY, bytes).tagged("1.0.0");
     let prepared = registry.prepare_manifest(manifest).await.unwrap();
@@ -52,6 +55,9 @@ async fn publish(registry: &BuiltinRegistry, bytes: Bytes) -> Digest {
         labels: Labels::default(),
     };
     tx.version_insert(version).await.unwrap();
+    if let Some(digest) = image {
+        tx.tag_put(IMAGES, "1.0.0", &digest).await.unwrap();
+    }
     registry.put_manifests_tx(tx.as_mut(), std::slice::from_ref(&prepared)).await.unwrap();
     tx.commit().await.unwrap();
     prepared.digest()
@@ -65,7 +71,7 @@ async fn a_tag_that_names_a_published_version_stays_where_it_is() {
     // Pushed by hand before the version was published: the packager takes the tag over.
     let by_hand = NewManifest::new(REPOSITORY, other.clone()).tagged("1.0.0");
     registry.put_manifest(by_hand.clone()).await.unwrap();
-    let digest = publish(&registry, bytes.clone()).await;
+    let digest = publish(&registry, bytes.clone(), None).await;
     assert_eq!(registry.find_manifest(REPOSITORY, "1.0.0").await.unwrap().digest, digest);
 
     let error = registry.put_manifest(by_hand).await.unwrap_err();
@@ -83,4 +89,31 @@ async fn a_tag_that_names_a_published_version_stays_where_it_is() {
     registry.delete_manifest(REPOSITORY, "1.0.1").await.unwrap();
     registry.delete_manifest(REPOSITORY, &Digest::of(&other).to_string()).await.unwrap();
     assert_eq!(registry.find_manifest(REPOSITORY, "1.0.0").await.unwrap().digest, digest);
+}
+
+#[tokio::test]
+async fn the_image_of_a_published_version_stays_where_it_is() {
+    let (_directory, registry) = registry().await;
+    let built = image(&registry, IMAGES, b"built").await;
+    let other = image(&registry, IMAGES, b"other").await;
+    let package = image(&registry, REPOSITORY, b"layer").await;
+    let image = registry.put_manifest(NewManifest::new(IMAGES, built.clone())).await.unwrap().digest();
+    let tagged = |bytes: &Bytes, tag| NewManifest::new(IMAGES, bytes.clone()).tagged(tag);
+    // Nothing is published yet.
+    registry.put_manifest(tagged(&other, "1.0.0")).await.unwrap();
+    publish(&registry, package, Some(image)).await;
+
+    let error = registry.put_manifest(tagged(&other, "1.0.0")).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TagProtected { .. }), "{error}");
+    let error = registry.delete_manifest(IMAGES, "1.0.0").await.unwrap_err();
+    assert!(matches!(error, RegistryError::TagProtected { .. }), "{error}");
+    let error = registry.delete_manifest(IMAGES, &image.to_string()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ContentProtected { .. }), "{error}");
+    let error = registry.delete_blob(IMAGES, &Digest::of("built")).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ContentProtected { .. }), "{error}");
+
+    registry.put_manifest(tagged(&built, "1.0.0")).await.unwrap();
+    registry.put_manifest(tagged(&other, "nightly")).await.unwrap();
+    registry.delete_manifest(IMAGES, "nightly").await.unwrap();
+    assert_eq!(registry.find_manifest(IMAGES, "1.0.0").await.unwrap().digest, image);
 }
