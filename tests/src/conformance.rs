@@ -99,6 +99,7 @@ macro_rules! conformance {
                 a_job_given_back_has_lost_none
                 a_poisoned_job_stays_poisoned
                 jobs_lost_again_and_again_are_due_apart
+                a_suspected_job_stays_apart_as_its_twin
                 released_jobs_with_one_key_are_one
                 one_key_is_never_leased_twice
                 applications_take_turns

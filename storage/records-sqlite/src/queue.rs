@@ -221,8 +221,11 @@ async fn merge_into_twin(
         == 1;
     if ended {
         sqlx::query!(
-            "update job set run_at = min(job.run_at, ?2), last_error = ?3,
-            losses = max(job.losses, case when ?5 then gone.losses + 1 else 0 end),
+            "update job set last_error = ?3, run_at = case
+                when ?5 and gone.losses + 1 >= ?6 then max(job.run_at, ?2)
+                when job.losses >= ?6 then job.run_at else min(job.run_at, ?2) end,
+            losses = max(job.losses, case when ?5 then gone.losses + 1
+                when gone.losses > ?7 then gone.losses else 0 end),
             attempt = max(job.attempt, case when ?4 then gone.attempt else max(gone.attempt - 1, 0) end)
             from (select dedupe_key, attempt, losses from job where id = ?1) gone
             where job.dedupe_key = gone.dedupe_key and job.state = 'ready'",
@@ -231,6 +234,8 @@ async fn merge_into_twin(
             error,
             end == End::Failed,
             end == End::Lost,
+            LOSSES_SUSPICIOUS,
+            LOSSES_MAX,
         )
         .execute(db)
         .await

@@ -111,7 +111,8 @@ pub trait Queue: Send + Sync {
 
     /// Gives the job back, due after `delay`, with what went wrong. `counts` tells whether the
     /// attempt counts (`false`: it merely waits for something). If a ready job with its dedupe key
-    /// has come meanwhile, that one stays, due at the earlier time, and this one is done.
+    /// has come meanwhile, that one stays, due at the earlier time unless it is suspected, and this one
+    /// is done.
     async fn give_back(
         &self,
         job: JobId,

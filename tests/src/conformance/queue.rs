@@ -243,6 +243,21 @@ pub async fn jobs_lost_again_and_again_are_due_apart(records: Shared) {
     assert!((5..15).contains(&wait.num_seconds()), "{wait}");
 }
 
+pub async fn a_suspected_job_stays_apart_as_its_twin(records: Shared) {
+    let queue = records.queue();
+    let new = plan(None);
+    enqueue(&records, new.clone()).await;
+    for _ in 0..2 {
+        claim(&records).await.unwrap();
+        queue.release("owner/").await.unwrap();
+    }
+    let third = claim(&records).await.unwrap();
+    enqueue(&records, new.clone()).await;
+    assert_eq!(queue.release("owner/").await.unwrap(), 1);
+    assert_eq!(claim(&records).await, None, "the twin is due no sooner");
+    assert!(!queue.complete(third.id, third.token).await.unwrap());
+}
+
 /// A job that is buried stays one to be buried, also if that fails at first.
 pub async fn a_poisoned_job_stays_poisoned(records: Shared) {
     let queue = records.queue();

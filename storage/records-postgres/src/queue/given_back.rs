@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use slipway_records::queue::LOSSES_MAX;
+use slipway_records::queue::{LOSSES_MAX, LOSSES_SUSPICIOUS};
 use slipway_records::{Change, RecordsError, Result};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -69,8 +69,12 @@ impl GivenBack<'_> {
                 where id = $1 and token = $2 and state = 'leased' and exists (select 1 from twin)
                 returning attempt, losses
             ) update job set last_error = $4,
-            losses = greatest(job.losses, case when $6 then gone.losses + 1 else 0 end),
-            run_at = least(job.run_at, statement_timestamp() + make_interval(secs => $3)),
+            losses = greatest(job.losses, case when $6 then gone.losses + 1
+                when gone.losses > $8 then gone.losses else 0 end),
+            run_at = case when $6 and gone.losses + 1 >= $7
+                then greatest(job.run_at, statement_timestamp() + make_interval(secs => $3))
+                when job.losses >= $7 then job.run_at
+                else least(job.run_at, statement_timestamp() + make_interval(secs => $3)) end,
             attempt = greatest(job.attempt, case when $5 then gone.attempt else greatest(gone.attempt - 1, 0) end)
             from gone, twin where job.id = twin.id",
             self.id,
@@ -79,6 +83,8 @@ impl GivenBack<'_> {
             self.error,
             self.end == End::Failed,
             self.end == End::Lost,
+            i64::from(LOSSES_SUSPICIOUS),
+            i64::from(LOSSES_MAX),
         )
         .execute(db)
         .await?;
