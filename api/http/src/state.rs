@@ -58,6 +58,8 @@ pub struct HttpOptions {
     pub max_manifest_bytes: usize,
     /// Largest blob in bytes.
     pub max_upload_bytes: u64,
+    /// Most chunks of one upload: each is a blob and a row.
+    pub max_upload_parts: usize,
     /// How long the body of an upload may be silent.
     pub upload_idle_timeout_ms: u64,
     /// Largest body of a push, and of what it unpacks to, in bytes.
@@ -91,6 +93,7 @@ impl Default for HttpOptions {
             max_api_body_bytes: 1 << 20,
             max_manifest_bytes: 4 << 20,
             max_upload_bytes: 64 << 30,
+            max_upload_parts: 10_000,
             upload_idle_timeout_ms: 5 * 60_000,
             max_push_bytes: 4 << 30,
             request_timeout_ms: 30_000,

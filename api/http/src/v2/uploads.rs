@@ -69,6 +69,7 @@ pub(super) async fn go_on(
     match request.method {
         Method::PATCH => {
             check_place(&upload, &request.headers)?;
+            check_parts(state, &upload)?;
             // A client that goes away ends its request here, but what it sent is still kept.
             let appending = tokio::spawn(append(state.clone(), upload, body));
             appending.await.map_err(|error| Refusal::from(ApiError::internal(&error)))?
@@ -130,6 +131,16 @@ fn check_place(upload: &Upload, headers: &HeaderMap) -> Result<()> {
         }
         None => Err(out_of_place(upload, "Content-Range is not FIRST-LAST".to_owned())),
     }
+}
+
+/// Refuses a chunk too many.
+fn check_parts(state: &ServerState, upload: &Upload) -> Result<()> {
+    let max_parts = state.options.max_upload_parts;
+    if upload.parts.len() < max_parts {
+        return Ok(());
+    }
+    let message = format!("an upload has at most {max_parts} chunks: send larger ones");
+    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message))
 }
 
 /// A body that did not come whole, with what came of it.

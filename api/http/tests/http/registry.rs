@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
+use slipway_http::HttpOptions;
 use slipway_types::{Digest, Role};
 
 use crate::server::{Answer, Server};
@@ -16,7 +17,11 @@ struct Registry {
 
 impl Registry {
     async fn start() -> Self {
-        let server = Server::start().await;
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut HttpOptions)) -> Self {
+        let server = Server::with(change).await;
         server.application("shop").await;
         let token = server.token_for("shop", Role::Developer).await;
         Self { server, token }
@@ -134,6 +139,21 @@ async fn a_blob_is_pushed_in_chunks_that_must_follow_each_other() {
     assert_eq!(done.header("docker-content-digest"), digest.to_string());
     refused(&registry.get(&place).await, 404, "BLOB_UPLOAD_UNKNOWN");
     assert_eq!(registry.get(&format!("/v2/{REPOSITORY}/blobs/{digest}")).await.is(200).text(), "hello world");
+}
+
+#[tokio::test]
+async fn an_upload_has_a_bounded_number_of_chunks() {
+    let registry = Registry::with(|options| options.max_upload_parts = 2).await;
+    let begin = format!("/v2/{REPOSITORY}/blobs/uploads/");
+    let place = registry.send(Method::POST, &begin, &[], b"").await.is(202).header("location").to_owned();
+    let patch = async |bytes: &[u8]| registry.send(Method::PATCH, &place, &[], bytes).await;
+    patch(b"a").await.is(202);
+    patch(b"b").await.is(202);
+    let third = patch(b"c").await;
+    refused(&third, 413, "SIZE_INVALID");
+    assert!(third.text().contains("at most 2 chunks"), "{}", third.text());
+    let path = format!("{place}?digest={}", Digest::of("abc"));
+    registry.send(Method::PUT, &path, &[], b"c").await.is(201);
 }
 
 #[tokio::test]
