@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::plan::ComponentPlan;
@@ -16,17 +17,18 @@ use slipway_types::state::{BuildEvent, BuildState, BuiltImage, RunEvent, RunStat
 use slipway_types::{ComponentName, Fault};
 
 use crate::fingerprint;
-use crate::target::ImageTarget;
+use crate::reuse::{Earlier, Reuse};
+
+/// Results that are looked for at once.
+const ASKED_AT_ONCE_MAX: usize = 8;
 
 /// Drives runs from one build to the next.
 #[derive(Clone)]
 pub struct Advance {
     /// The records.
     pub records: Arc<dyn Records>,
-    /// Where images lie; asked whether a result still exists.
-    pub target: Arc<ImageTarget>,
-    /// A result older than this is not reused.
-    pub reuse_age_max: TimeDelta,
+    /// Tells what need not be built.
+    pub reuse: Reuse,
 }
 
 impl Advance {
@@ -68,18 +70,24 @@ impl Advance {
         }
         let builds = read.builds_of(id).await?;
         drop(read);
-        let mut any = false;
-        for build in builds.iter().filter(|build| is_ready(build, &builds)) {
-            match self.try_reuse(&run, build.clone(), &builds).await {
-                Ok(reused) => any |= reused,
-                // Its own job asks again; if the registry does not answer then, that build fails by name.
-                Err(JobError::Failed(fault)) => {
-                    tracing::info!(build.id = %build.id, %fault, "cannot tell whether a result still exists");
-                }
-                Err(other) => return Err(other),
+        let ready: Vec<Build> = builds.iter().filter(|build| is_ready(build, &builds)).cloned().collect();
+        let asked: Vec<_> =
+            ready.into_iter().map(|build| self.reuse_if_known(&run, build, &builds).boxed()).collect();
+        // The registry may be far away.
+        let asked = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE_MAX);
+        asked.try_fold(false, async |any, reused| Ok(any || reused)).await
+    }
+
+    async fn reuse_if_known(&self, run: &Run, build: Build, builds: &[Build]) -> Result<bool, JobError> {
+        let id = build.id;
+        match self.try_reuse(run, build, builds).await {
+            // Its own job asks again; if the registry does not answer then, that build fails by name.
+            Err(JobError::Failed(fault)) => {
+                tracing::info!(build.id = %id, %fault, "cannot tell whether a result still exists");
+                Ok(false)
             }
+            outcome => outcome,
         }
-        Ok(any)
     }
 
     /// Settles a waiting build by an earlier result, if one may stand in.
@@ -122,18 +130,8 @@ impl Advance {
         plan: &ComponentPlan,
     ) -> Result<Option<BuildEvent>, JobError> {
         let Some(fingerprint) = build.image_fingerprint.filter(|_| !run.fresh) else { return Ok(None) };
-        let mut read = self.records.read().await?;
-        let found = read.result_find(build.application_id, &plan.name, &fingerprint).await?;
-        drop(read);
-        let Some(result) = found else { return Ok(None) };
-        if Utc::now() - result.built_at > self.reuse_age_max {
-            return Ok(None);
-        }
-        for image in &result.images {
-            if !self.target.holds(image).await? {
-                return Ok(None);
-            }
-        }
+        let earlier = self.reuse.find(build.application_id, &plan.name, &fingerprint).await?;
+        let Earlier::Stands(result) = earlier else { return Ok(None) };
         let why = format!("same inputs as build {} ({})", result.build_id, fingerprint.short());
         Ok(Some(BuildEvent::Reuse { from: result.build_id, why, images: result.images }))
     }

@@ -261,7 +261,7 @@ impl BuildHandler {
                 backend.build(job).await?
             }
         };
-        if self.advance.target.holds(&made).await? {
+        if self.advance.reuse.target.holds(&made).await? {
             Ok(made)
         } else {
             Err(Fault::transient(

@@ -17,14 +17,11 @@ use slipway_types::Fault;
 use tokio_util::sync::CancellationToken;
 
 mod blobs;
-mod disk;
 mod packs;
 mod repository;
 mod rows;
 #[cfg(test)]
 mod tests;
-
-pub use disk::free_bytes;
 
 /// What is kept how long, and how much is done at once.
 #[derive(Debug, Clone)]

@@ -57,6 +57,10 @@ pub fn canonical(value: &serde_json::Value) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use slipway_records::plan::PlannedBase;
+
     use super::*;
 
     fn plan() -> BuildPlan {
@@ -97,8 +101,61 @@ mod tests {
             of(BuildPlan { watched: BTreeMap::from([("a".into(), "b".into())]), ..plan() }),
             of(BuildPlan { backend: "docker".into(), ..plan() }),
             of(BuildPlan { recipe: 2, ..plan() }),
+            of(BuildPlan { bases: vec![planned_base("debian:13", "one")], ..plan() }),
+            of(BuildPlan { bases: vec![planned_base("debian:13", "two")], ..plan() }),
+            of(BuildPlan { bases: vec![planned_base("debian:12", "one")], ..plan() }),
             image(&ImagePlan::Build(plan()), &Digest::of("other kit"), &BTreeMap::new()),
+            image(&ImagePlan::Build(plan()), &kit, &needs("api", "one")),
+            image(&ImagePlan::Build(plan()), &kit, &needs("api", "two")),
+            image(&ImagePlan::Build(plan()), &kit, &needs("web", "one")),
         ];
-        assert!(changed.iter().all(|fingerprint| *fingerprint != base));
+        assert_all_differ(changed.into_iter().chain([base]));
+    }
+
+    #[test]
+    fn a_pin_is_its_place_digest_and_platforms() {
+        let kit = Digest::of("kit");
+        let pin = |reference: &str, digest: &str, platforms: &[&str], note: Option<&str>| {
+            let plan = ImagePlan::Pin {
+                reference: reference.parse().unwrap(),
+                digest: Digest::of(digest),
+                platforms: platforms.iter().map(|platform| platform.parse().unwrap()).collect(),
+                note: note.map(ToOwned::to_owned),
+            };
+            image(&plan, &kit, &BTreeMap::new())
+        };
+        let first = pin("redis:7", "one", &[], None);
+        assert_eq!(first, pin("redis:8", "one", &[], Some("of earlier")), "only where the tag led counts");
+        let others = [
+            pin("valkey:7", "one", &[], None),
+            pin("quay.io/library/redis:7", "one", &[], None),
+            pin("redis:7", "two", &[], None),
+            pin("redis:7", "one", &["linux/arm64"], None),
+            image(&ImagePlan::Build(plan()), &kit, &BTreeMap::new()),
+        ];
+        assert_all_differ(others.into_iter().chain([first]));
+    }
+
+    fn planned_base(reference: &str, digest: &str) -> PlannedBase {
+        PlannedBase { reference: reference.parse().unwrap(), digest: Digest::of(digest), note: None }
+    }
+
+    fn needs(name: &str, digest: &str) -> BTreeMap<ComponentName, Vec<BuiltImage>> {
+        let image = BuiltImage {
+            repository: format!("default/shop/i/{name}"),
+            registry: None,
+            digest: Digest::of(digest),
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            size: 1,
+            platforms: Vec::new(),
+        };
+        BTreeMap::from([(name.parse().unwrap(), vec![image])])
+    }
+
+    fn assert_all_differ(fingerprints: impl Iterator<Item = Digest>) {
+        let mut seen = BTreeSet::new();
+        for (number, fingerprint) in fingerprints.enumerate() {
+            assert!(seen.insert(fingerprint), "number {number} equals one before it");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The `plan` and `cancel` jobs, and planning without running.
+//! The `plan` and `cancel` jobs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,16 @@ use slipway_records::fault_point;
 use slipway_records::job::JobPayload;
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_planning, run_move};
 use slipway_records::plan::{ComponentPlan, ImagePlan};
-use slipway_records::port::{PlanView, PlannedComponent, Planning};
 use slipway_records::{
     Application, Build, Change, Handler, Job, JobContext, JobError, Page, Records, Run, VersionFilter,
 };
 use slipway_types::id::BuildId;
 use slipway_types::state::{BuildState, RunEvent, RunState, Step};
 use slipway_types::version::VersionTag;
-use slipway_types::{CommitId, ComponentName, Fault, GitRef};
+use slipway_types::{ComponentName, Fault, GitRef};
 
 use crate::advance::Advance;
 use crate::bases;
-use crate::fingerprint;
 use crate::planner::Planner;
 
 /// Does `plan` jobs.
@@ -52,8 +50,15 @@ impl Disk {
     /// Why no run may begin, if none may.
     fn shortage(&self) -> Option<String> {
         let free = (self.free_bytes)(&self.path).ok()?;
+        // Rounded, so that who watches is not told anew of every byte.
+        let gib = |bytes: u64| format!("{}.{} GiB", bytes >> 30, (bytes & ((1 << 30) - 1)) * 10 >> 30);
         (free < self.min_free_bytes).then(|| {
-            format!("waits for disk space: {free} bytes are free, min_free_bytes is {}", self.min_free_bytes)
+            format!(
+                "waits for disk space: {} are free in {}, storage.min_free_bytes is {}",
+                gib(free),
+                self.path.display(),
+                gib(self.min_free_bytes)
+            )
         })
     }
 }
@@ -239,51 +244,6 @@ fn new_build(run: &Run, plan: &ComponentPlan, all: &[ComponentPlan]) -> Build {
         created_at: Utc::now(),
         started_at: None,
         finished_at: None,
-    }
-}
-
-#[async_trait]
-impl Planning for Planner {
-    async fn plan(&self, application: &Application, commit: &CommitId) -> Result<PlanView, Fault> {
-        let plans = Self::plan(self, application, commit, None).await?;
-        let mut read =
-            self.records.read().await.map_err(|error| slipway_records::worker::fault_of(&error))?;
-        let mut components = Vec::with_capacity(plans.len());
-        for plan in &plans {
-            let (action, why, fingerprint) = match &plan.image {
-                None => ("pack", "the kit makes no image".to_owned(), None),
-                Some(_) if !plan.needs.is_empty() => {
-                    ("build", "decided when the components it needs are built".to_owned(), None)
-                }
-                Some(image) => {
-                    let fingerprint = fingerprint::image(image, &plan.kit_digest, &Default::default());
-                    let known = read
-                        .result_find(application.id, &plan.name, &fingerprint)
-                        .await
-                        .map_err(|error| slipway_records::worker::fault_of(&error))?;
-                    match known {
-                        Some(result) => {
-                            ("reuse", format!("same inputs as build {}", result.build_id), Some(fingerprint))
-                        }
-                        None => ("build", "its inputs were not built before".to_owned(), Some(fingerprint)),
-                    }
-                }
-            };
-            let backend = match &plan.image {
-                Some(ImagePlan::Build(build)) => Some(build.backend.clone()),
-                _ => None,
-            };
-            components.push(PlannedComponent {
-                component: plan.name.to_string(),
-                kit: plan.kit.clone(),
-                action,
-                why,
-                backend,
-                image_fingerprint: fingerprint.map(|fingerprint| fingerprint.to_string()),
-                notes: plan.notes(),
-            });
-        }
-        Ok(PlanView { application: application.name.to_string(), commit: commit.to_string(), components })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use slipway_types::Digest;
 
 use super::BlockCache;
-use crate::collect::free_bytes;
+use crate::disk::free_bytes;
 
 /// Where files are written before they get their names.
 const WRITING: &str = "writing";

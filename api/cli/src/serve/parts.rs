@@ -15,11 +15,14 @@ use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
 use slipway_builder::backend::{Backends, ImageBackend};
 use slipway_builder::bases::{BaseOptions, BaseResolver};
 use slipway_builder::build::{BuildHandler, BuildOptions};
-use slipway_builder::collect::{CollectHandler, CollectOptions, free_bytes};
-use slipway_builder::intake::DeliverHandler;
+use slipway_builder::collect::{CollectHandler, CollectOptions};
+use slipway_builder::deliver::DeliverHandler;
+use slipway_builder::disk::free_bytes;
 use slipway_builder::pin::Pin;
 use slipway_builder::planner::Planner;
 use slipway_builder::planning::{CancelHandler, Disk, PlanHandler};
+use slipway_builder::preview::Preview;
+use slipway_builder::reuse::Reuse;
 use slipway_builder::source_check::SourceChecker;
 use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
@@ -118,7 +121,10 @@ impl Parts {
             registry,
             external,
             secrets: secrets.clone(),
-            planning: Arc::new(planner.clone()),
+            planning: Arc::new(Preview {
+                planner: planner.clone(),
+                reuse: reuse(config, Arc::clone(&records), Arc::clone(&target)),
+            }),
             source_check: Arc::new(checker),
             metrics: Arc::clone(&metrics),
             stopping: stop,
@@ -192,7 +198,7 @@ impl Parts {
             ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
         ];
         vec![
-            Lane { name: "intake", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
+            Lane { name: "deliver", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
             Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
                 name: "builds",
@@ -224,8 +230,7 @@ impl Parts {
     fn advance(&self, config: &Config) -> Advance {
         Advance {
             records: Arc::clone(&self.records),
-            target: Arc::clone(&self.target),
-            reuse_age_max: TimeDelta::days(i64::from(config.build.max_reuse_age_days)),
+            reuse: reuse(config, Arc::clone(&self.records), Arc::clone(&self.target)),
         }
     }
 
@@ -412,6 +417,11 @@ fn git_options(config: &Config) -> Result<GitOptions> {
         allow_private_addresses: networks.collect::<Result<_, _>>().context("git.allow_private_networks")?,
         ..GitOptions::default()
     })
+}
+
+fn reuse(config: &Config, records: Arc<dyn Records>, target: Arc<ImageTarget>) -> Reuse {
+    let age_max = TimeDelta::days(i64::from(config.build.max_reuse_age_days));
+    Reuse { records, target, age_max }
 }
 
 fn http_options(config: &Config) -> Result<HttpOptions> {
