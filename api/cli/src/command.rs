@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Client, ServerArgs};
-use crate::output::Format;
+use crate::output::{Format, json as print_json, say};
 
 mod admin;
 mod app;
@@ -58,6 +58,11 @@ impl Global {
     /// A client of the chosen server.
     pub(crate) fn client(&self) -> Result<Client> {
         Client::new(&self.server)
+    }
+
+    /// Tells what was done: a line for people, or the same as JSON.
+    pub(crate) fn tell(&self, done: &serde_json::Value, line: impl AsRef<str>) {
+        if self.json() { print_json(done) } else { say(line) }
     }
 
     /// Whether data is to be JSON.
@@ -151,7 +156,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Token(command) => token::run(command, &global).await,
         Command::Admin(command) => admin::run(command, &global).await,
         Command::Doctor(args) => doctor::run(args, &global).await,
-        Command::Config(command) => configuration::run(command, &global),
+        Command::Config(command) => configuration::run(command, &global).await,
     }
 }
 

@@ -122,7 +122,11 @@ pub(crate) fn load(
             }
         }
     }
-    for (name, text) in env.filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
+    for (name, text) in env {
+        if !name.starts_with(ENV_PREFIX) {
+            refuse_mistyped(&name, &table)?;
+            continue;
+        }
         let path = name[ENV_PREFIX.len()..].to_ascii_lowercase();
         let Some((section, key)) = path.split_once("__") else {
             bail!("{name}: expected {ENV_PREFIX}SECTION__KEY");
@@ -136,9 +140,38 @@ pub(crate) fn load(
         let (section, key) = path.split_once('.').expect("invariant: flags name section.key");
         set(&mut table, &mut origins, section, key, value, "flag")?;
     }
-    let config = Config::deserialize(Value::Table(table)).context("the configuration is not valid")?;
+    let config = match Config::deserialize(Value::Table(table.clone())) {
+        Ok(config) => config,
+        Err(error) => {
+            let culprit = culprit(&table, &origins).unwrap_or_else(|| "the configuration".to_owned());
+            return Err(anyhow::Error::new(error).context(format!("{culprit} is not valid")));
+        }
+    };
     check(&config)?;
     Ok(Layered { config, origins })
+}
+
+/// Refuses `SLIPWAY_SECTION__KEY`, which would be passed over.
+fn refuse_mistyped(name: &str, table: &Table) -> Result<()> {
+    let section = name.strip_prefix("SLIPWAY_").and_then(|rest| rest.split_once("__"));
+    match section {
+        Some((section, key)) if table.contains_key(&section.to_ascii_lowercase()) => {
+            bail!("{name} is not read: two underscores follow SLIPWAY, {ENV_PREFIX}{section}__{key}")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value that does not fit by itself, with where it comes from.
+fn culprit(table: &Table, origins: &BTreeMap<String, String>) -> Option<String> {
+    let fails = |path: &&String| {
+        let mut alone: Table = DEFAULTS.parse().expect("invariant: the defaults are TOML");
+        let (section, key) = path.split_once('.').expect("invariant: origins name section.key");
+        alone[section][key] = table[section][key].clone();
+        Config::deserialize(Value::Table(alone)).is_err()
+    };
+    let path = origins.keys().find(fails)?;
+    Some(format!("{}: `{path}`", origins[path]))
 }
 
 fn set(
@@ -313,6 +346,16 @@ mod tests {
         assert!(message(&[("SLIPWAY__BUILD__MAX_BUILDS", "many")]).contains("SLIPWAY__BUILD__MAX_BUILDS"));
         assert!(message(&[("SLIPWAY__SERVER__LISTEN", "0.0.0.0:80")]).contains("server.public_url"));
         assert!(message(&[("SLIPWAY__SERVER__TLS_KEY", "x")]).contains("belong together"));
+        let roles = message(&[("SLIPWAY__SERVER__ROLES", "api,cook")]);
+        assert!(
+            roles.contains("SLIPWAY__SERVER__ROLES: `server.roles`") && roles.contains("cook"),
+            "{roles}"
+        );
+        let negative = message(&[("SLIPWAY__BUILD__MAX_BUILDS", "-1")]);
+        assert!(negative.contains("`build.max_builds` is not valid"), "{negative}");
+        let mistyped = message(&[("SLIPWAY_SERVER__LISTEN", "127.0.0.1:1")]);
+        assert!(mistyped.contains("SLIPWAY__SERVER__LISTEN"), "{mistyped}");
+        load_env(&[("SLIPWAY_SECRET_SERVER__X", "1"), ("SLIPWAY_SERVER", "http://127.0.0.1:1")]).unwrap();
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
             return Err(error);
         }
     };
-    farewell(&running, &directory, &name);
+    farewell(&running, &directory, &name, args.once);
     for summary in &summaries {
         data(summary);
     }
@@ -237,8 +237,13 @@ fn summary(bundle: &Value) -> String {
     )
 }
 
-fn farewell(running: &Running, directory: &Path, name: &str) {
+/// What to try next; `ends`: the server does not go on.
+fn farewell(running: &Running, directory: &Path, name: &str, ends: bool) {
     let server = running.config.public_url();
+    if ends {
+        let data = directory.display();
+        say(format!("The server ends here. One on the same data: slipway serve --data {data}/server"));
+    }
     let token = running.config.server.data.join("admin.token");
     say(format!("The server: {server}"));
     say("Try next:");

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod local;
 mod output;
+mod secret_input;
 mod serve;
 
 use command::{Cli, Exit};

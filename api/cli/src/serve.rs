@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use toml::Value;
+use tracing_subscriber::EnvFilter;
 
 use crate::command::{ConfigFile, Exit};
 use crate::config::{self, Config, LogFormat};
@@ -125,10 +126,21 @@ async fn signalled() {
     }
 }
 
+/// Looks at what a configuration names, without a server.
+pub(crate) async fn check(config: &Config) -> Result<()> {
+    log_filter(config)?;
+    listen::tls(config).await?;
+    Ok(())
+}
+
+fn log_filter(config: &Config) -> Result<EnvFilter> {
+    EnvFilter::try_new(&config.log.level)
+        .with_context(|| format!("log.level `{}` is neither a level nor a filter", config.log.level))
+}
+
 /// Structured logs on standard error.
 pub(crate) fn log_to_stderr(config: &Config) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
-        .with_context(|| format!("log.level `{}` is neither a level nor a filter", config.log.level))?;
+    let filter = log_filter(config)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use serde_json::json;
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 
 use super::{Exit, Global};
@@ -45,16 +46,16 @@ pub(crate) enum AdminCommand {
     },
 }
 
-pub(crate) async fn run(command: AdminCommand, _global: &Global) -> Result<Exit> {
+pub(crate) async fn run(command: AdminCommand, global: &Global) -> Result<Exit> {
     match command {
-        AdminCommand::Backup { data, to } => backup(&data, &to).await?,
-        AdminCommand::Restore { data, from } => restore(&data, &from)?,
+        AdminCommand::Backup { data, to } => backup(&data, &to, global).await?,
+        AdminCommand::Restore { data, from } => restore(&data, &from, global)?,
     }
     Ok(Exit::OK)
 }
 
 /// Writes into a sibling of `to` and renames it at the end: a directory of that name is whole.
-async fn backup(data: &Path, to: &Path) -> Result<()> {
+async fn backup(data: &Path, to: &Path, global: &Global) -> Result<()> {
     if to.exists() {
         bail!(Usage(format!("{} exists already: a backup goes into a new directory", to.display())));
     }
@@ -76,12 +77,15 @@ async fn backup(data: &Path, to: &Path) -> Result<()> {
             .with_context(|| format!("cannot copy {file}"))?;
     }
     fs::rename(staging.keep(), to).with_context(|| format!("cannot make {}", to.display()))?;
-    say(format!("Backed up database and key to {}. It can open every secret: keep it safe.", to.display()));
+    global.tell(
+        &json!({"backup": to}),
+        format!("Backed up database and key to {}. It can open every secret: keep it safe.", to.display()),
+    );
     say("The bytes of packages and logs are in the object store; back it up with its own means.");
     Ok(())
 }
 
-fn restore(data: &Path, from: &Path) -> Result<()> {
+fn restore(data: &Path, from: &Path, global: &Global) -> Result<()> {
     if !from.join(DATABASE).exists() {
         bail!(Usage(format!("{} is no backup: it holds no {DATABASE}", from.display())));
     }
@@ -97,6 +101,9 @@ fn restore(data: &Path, from: &Path) -> Result<()> {
     let staged = directory.path().join(".slipway.db.restoring");
     fs::copy(from.join(DATABASE), &staged).context("cannot copy the database")?;
     fs::rename(staged, directory.path().join(DATABASE)).context("cannot put the database in place")?;
-    say(format!("Restored into {}. Start it: slipway serve --data {}", data.display(), data.display()));
+    global.tell(
+        &json!({"data": data}),
+        format!("Restored into {}. Start it: slipway serve --data {}", data.display(), data.display()),
+    );
     Ok(())
 }

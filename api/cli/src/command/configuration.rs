@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ConfigFile, Exit, Global};
 use crate::config;
-use crate::output::{data, json as print_json, say};
+use crate::output::{data, json as print_json};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -18,11 +18,12 @@ pub(crate) enum ConfigCommand {
     Show(ConfigFile),
 }
 
-pub(crate) fn run(command: ConfigCommand, global: &Global) -> Result<Exit> {
+pub(crate) async fn run(command: ConfigCommand, global: &Global) -> Result<Exit> {
     match command {
         ConfigCommand::Check(file) => {
-            config::load(file.config.as_deref(), std::env::vars(), vec![])?;
-            say("The configuration is valid.");
+            let layered = config::load(file.config.as_deref(), std::env::vars(), vec![])?;
+            crate::serve::check(&layered.config).await?;
+            global.tell(&json!({"valid": true}), "The configuration is valid.");
         }
         ConfigCommand::Show(file) => {
             let layered = config::load(file.config.as_deref(), std::env::vars(), vec![])?;

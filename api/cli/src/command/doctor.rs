@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Global};
+use crate::client::login_file;
 use crate::output::{data, json as print_json, text};
 
 #[derive(Debug, Args)]
@@ -19,6 +20,23 @@ struct Finding {
     detail: String,
 }
 
+/// The first git that can do all that sources need.
+const GIT_MIN: (u32, u32) = (2, 32);
+
+impl Finding {
+    /// `git version 2.47.3 (…)`.
+    fn refuse_old_git(&mut self) {
+        let words = self.detail.split_whitespace().nth(2).unwrap_or_default();
+        let mut numbers = words.split('.').map_while(|number| number.parse::<u32>().ok());
+        if let (true, Some(major), Some(minor)) = (self.ok, numbers.next(), numbers.next())
+            && (major, minor) < GIT_MIN
+        {
+            self.ok = false;
+            self.detail = format!("{}: update it to {}.{} or later", self.detail, GIT_MIN.0, GIT_MIN.1);
+        }
+    }
+}
+
 pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     let mut findings = vec![
         program("git", &["--version"], true, "install git; the server and the built-in remote need it"),
@@ -29,6 +47,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
             "only Dockerfiles with RUN need an engine",
         ),
     ];
+    findings[0].refuse_old_git();
     findings.push(server(global).await);
     findings.extend(image_target(global).await);
     let sound = findings.iter().all(|finding| finding.ok || !finding.needed);
@@ -81,7 +100,9 @@ async fn server(global: &Global) -> Finding {
         ),
         Err(error) => (false, error.to_string()),
     };
-    Finding { what: "server", ok, needed: false, detail }
+    // Nobody need have a server; one that was named is meant.
+    let needed = global.server.server.is_some() || login_file().is_ok_and(|path| path.exists());
+    Finding { what: "server", ok, needed, detail }
 }
 
 /// The registry that the server keeps images in, if that is not its own.
@@ -95,4 +116,23 @@ async fn image_target(global: &Global) -> Option<Finding> {
         Err(error) => (false, format!("{address}: {error}")),
     };
     Some(Finding { what: "images", ok, needed: true, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_git_that_is_too_old_is_refused() {
+        let judged = |detail: &str| {
+            let mut finding = Finding { what: "git", ok: true, needed: true, detail: detail.to_owned() };
+            finding.refuse_old_git();
+            finding.ok
+        };
+        assert!(
+            judged("git version 2.32.0") && judged("git version 3.0.1") && judged("git version 2.47.3 (x)")
+        );
+        assert!(!judged("git version 2.31.8") && !judged("git version 1.99.1"));
+        assert!(judged("git version unknown"));
+    }
 }

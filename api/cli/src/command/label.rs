@@ -2,11 +2,10 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Exit, Global, in_path};
 use crate::client::Usage;
-use crate::output::{json as print_json, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabelCommand {
@@ -43,6 +42,17 @@ pub(crate) struct On {
 }
 
 impl On {
+    /// A label as it is now; `value` is null where it was removed.
+    fn view(&self, key: &str, value: Option<&str>) -> Value {
+        json!({
+            "application": self.app,
+            "version": self.version,
+            "component": self.component,
+            "key": key,
+            "value": value,
+        })
+    }
+
     fn path(&self, key: &str) -> String {
         let (app, version, key) = (in_path(&self.app), &self.version, in_path(key));
         match &self.component {
@@ -59,12 +69,8 @@ pub(crate) async fn run(command: LabelCommand, global: &Global) -> Result<Exit> 
             let Some((key, value)) = label.split_once('=') else {
                 bail!(Usage(format!("`{label}` is not KEY=VALUE")));
             };
-            let labelled = client.put(&on.path(key), &json!({"value": value, "reason": on.reason})).await?;
-            if global.json() {
-                print_json(&labelled);
-            } else {
-                say(format!("{} {} has {label}.", on.app, on.version));
-            }
+            client.put(&on.path(key), &json!({"value": value, "reason": on.reason})).await?;
+            global.tell(&on.view(key, Some(value)), format!("{} {} has {label}.", on.app, on.version));
         }
         LabelCommand::Remove { on, key } => {
             let query = on.reason.as_ref().map_or(String::new(), |reason| {
@@ -72,7 +78,7 @@ pub(crate) async fn run(command: LabelCommand, global: &Global) -> Result<Exit> 
                 format!("?{}", pairs.append_pair("reason", reason).finish())
             });
             client.delete(&format!("{}{query}", on.path(&key))).await?;
-            say(format!("{} {} no longer has {key}.", on.app, on.version));
+            global.tell(&on.view(&key, None), format!("{} {} no longer has {key}.", on.app, on.version));
         }
     }
     Ok(Exit::OK)

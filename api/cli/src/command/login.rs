@@ -1,14 +1,15 @@
 //! `slipway login`.
 
-use std::io::{IsTerminal, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use super::{Exit, Global};
 use crate::client::{Client, DEFAULT_SERVER, Login, Usage, login_file};
-use crate::output::{say, text};
+use crate::output::text;
+use crate::secret_input;
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
@@ -26,30 +27,19 @@ pub(crate) async fn run(args: LoginArgs, global: &Global) -> Result<Exit> {
     let server = client.get("/api/v1/server", &[]).await?;
     let path = login_file()?;
     store(&path, &Login { server: client.base().to_owned(), token })?;
-    say(format!(
-        "Logged in to {} (Slipway {}) as {}; stored in {}.",
-        client.base(),
-        text(&server["version"]),
-        text(&server["caller"]),
-        path.display()
-    ));
+    let (version, caller) = (text(&server["version"]), text(&server["caller"]));
+    let stored = path.display();
+    global.tell(
+        &json!({"server": client.base(), "version": version, "caller": caller, "file": stored.to_string()}),
+        format!("Logged in to {} (Slipway {version}) as {caller}; stored in {stored}.", client.base()),
+    );
     Ok(Exit::OK)
 }
 
 fn read_token(file: Option<&Path>, global: &Global) -> Result<String> {
     let token = match (file, &global.server.token) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
-        }
         (None, Some(token)) => token.clone(),
-        (None, None) => {
-            if std::io::stdin().is_terminal() {
-                say("Paste the token, then Ctrl-D:");
-            }
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-            text
-        }
+        (file, _) => secret_input::read("token", file)?,
     };
     let token = token.trim().to_owned();
     if token.is_empty() {

@@ -307,6 +307,12 @@ async fn logs(client: &Client, args: LogArgs) -> Result<()> {
         let more = next > offset;
         offset = next;
         if complete || (!args.follow && !more) {
+            if offset == args.offset {
+                say(format!(
+                    "No line from byte {offset} on: `slipway run show {}` tells what became of {component}.",
+                    args.run
+                ));
+            }
             return Ok(());
         }
         if !more {

@@ -1,16 +1,14 @@
-//! `slipway secret`. Values come from standard input or a file, never from an argument, where every
-//! process of the machine could read them.
+//! `slipway secret`.
 
-use std::io::{IsTerminal, Read as _};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Exit, Global, in_path};
-use crate::client::Usage;
-use crate::output::{ago, json as print_json, say, table, text};
+use crate::output::{ago, json as print_json, table, text};
+use crate::secret_input;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
@@ -38,18 +36,11 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
     let client = global.client()?;
     match command {
         SecretCommand::Set { name, from_file } => {
-            let value = read(from_file)?;
+            let value = secret_input::read("value", from_file.as_deref())?;
             let row =
                 client.put(&format!("/api/v1/secrets/{}", in_path(&name)), &json!({"value": value})).await?;
-            if global.json() {
-                print_json(&row);
-            } else {
-                say(format!(
-                    "Secret {name} has version {}; name it as {}.",
-                    text(&row["version"]),
-                    text(&row["reference"])
-                ));
-            }
+            let (version, reference) = (text(&row["version"]), text(&row["reference"]));
+            global.tell(&row, format!("Secret {name} has version {version}; name it as {reference}."));
         }
         SecretCommand::List => {
             let rows = client.list("/api/v1/secrets", &[], 1000).await?;
@@ -74,29 +65,8 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
         }
         SecretCommand::Remove { name } => {
             client.delete(&format!("/api/v1/secrets/{}", in_path(&name))).await?;
-            say(format!("Secret {name} is removed."));
+            global.tell(&json!({"name": name, "removed": true}), format!("Secret {name} is removed."));
         }
     }
     Ok(Exit::OK)
-}
-
-fn read(file: Option<PathBuf>) -> Result<String> {
-    let mut value = String::new();
-    match file {
-        Some(path) => {
-            value =
-                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        }
-        None => {
-            if std::io::stdin().is_terminal() {
-                say("Type the value, then Ctrl-D:");
-            }
-            std::io::stdin().read_to_string(&mut value).context("cannot read standard input")?;
-        }
-    }
-    let value = value.trim_end_matches(['\r', '\n']).to_owned();
-    if value.is_empty() {
-        bail!(Usage("the value is empty".into()));
-    }
-    Ok(value)
 }

@@ -91,7 +91,7 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> 
         }
         TokenCommand::Revoke { revoked } => {
             client.delete(&format!("/api/v1/tokens/{}", in_path(&revoked))).await?;
-            say(format!("Token {revoked} is revoked."));
+            global.tell(&json!({"token": revoked, "revoked": true}), format!("Token {revoked} is revoked."));
         }
     }
     Ok(Exit::OK)

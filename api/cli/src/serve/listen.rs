@@ -27,6 +27,22 @@ pub(crate) fn with_port(mut config: Config, address: SocketAddr) -> Config {
     config
 }
 
+/// Certificate and key; `None` where the configuration names none.
+pub(super) async fn tls(config: &Config) -> Result<Option<RustlsConfig>> {
+    let (certificate, key) = (&config.server.tls_certificate, &config.server.tls_key);
+    if certificate.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let tls = RustlsConfig::from_pem_file(certificate, key).await.with_context(|| {
+        format!(
+            "cannot use server.tls_certificate {} with server.tls_key {}",
+            certificate.display(),
+            key.display()
+        )
+    })?;
+    Ok(Some(tls))
+}
+
 /// Serves until `stop`, then lets open requests end.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -42,14 +58,10 @@ pub(crate) async fn serve(
         stop.cancelled().await;
         graceful.graceful_shutdown(Some(patience));
     });
-    if config.server.tls_certificate.as_os_str().is_empty() {
+    let Some(tls) = tls(config).await? else {
         let server = axum_server::from_tcp(listener).context("cannot serve")?.handle(handle);
         return Ok(tokio::spawn(async move { server.serve(service).await.context("cannot serve") }));
-    }
-    let (certificate, key) = (&config.server.tls_certificate, &config.server.tls_key);
-    let tls = RustlsConfig::from_pem_file(certificate, key)
-        .await
-        .with_context(|| format!("cannot use {} and {}", certificate.display(), key.display()))?;
+    };
     let server = axum_server::from_tcp_rustls(listener, tls).context("cannot serve")?.handle(handle);
     Ok(tokio::spawn(async move { server.serve(service).await.context("cannot serve") }))
 }

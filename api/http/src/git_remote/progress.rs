@@ -175,9 +175,10 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
         let builds = read.builds_of(id).await?;
         let names = names_of(read.as_mut(), std::iter::once(run.application_id)).await?;
         drop(read);
-        let title = format!("{} run #{}", names[&run.application_id], run.number);
+        let name = &names[&run.application_id];
+        let title = format!("{name} run #{}", run.number);
         let lines = builds.iter().map(|build| (Some(build.id), build_line(&title, build)));
-        for (key, line) in lines.chain(std::iter::once((None, run_line(state, &title, &run)))) {
+        for (key, line) in lines.chain(std::iter::once((None, run_line(&title, &run)))) {
             if said.get(&key) != Some(&line) {
                 terminal.say(&line).await?;
                 said.insert(key, line);
@@ -185,6 +186,7 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
             }
         }
         if run.state.is_terminal() {
+            terminal.say(&format!("More: slipway run show {name}#{}", run.number)).await?;
             return Ok(());
         }
         if spoke.elapsed() >= HEARTBEAT {
@@ -212,8 +214,8 @@ fn build_line(title: &str, build: &Build) -> String {
     }
 }
 
-fn run_line(state: &ServerState, title: &str, run: &Run) -> String {
-    let text = match &run.state {
+fn run_line(title: &str, run: &Run) -> String {
+    match &run.state {
         RunState::Done { bundle: Some(_), version } => format!("{title}: done: bundle {version}"),
         RunState::Done { bundle: None, version } => format!("{title}: done: version {version}"),
         RunState::Failed { fault, .. } => fault_text(title, fault),
@@ -221,10 +223,5 @@ fn run_line(state: &ServerState, title: &str, run: &Run) -> String {
             Some(reason) => format!("{title}: {}: {reason}", other.word()),
             None => format!("{title}: {}", other.word()),
         },
-    };
-    if run.state.is_terminal() {
-        let address = state.public_address(&format!("/api/v1/runs/{}", run.id));
-        return format!("{text}\n{address}");
     }
-    text
 }

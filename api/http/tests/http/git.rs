@@ -135,7 +135,7 @@ async fn the_pusher_sees_the_run_its_first_error_and_the_next_step() {
         "remote: slipway: shop run #1: failed: there is no slipway.yaml [2J",
         "remote: slipway: Write one:",
         "remote: slipway:   kind: Application",
-        "remote: slipway: https://slipway.example/api/v1/runs/",
+        "remote: slipway: More: slipway run show shop#1",
     ] {
         assert!(said.contains(line), "{line}\nis not in\n{said}");
     }

@@ -1,0 +1,34 @@
+//! Reading what nobody else is to see: never from an argument, where every process of the machine could
+//! read it, and never echoed.
+
+use std::io::{IsTerminal, Read as _};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::client::Usage;
+use crate::output::say;
+
+/// Reads `what` from the file, else from standard input: one hidden line of a terminal, else all of it.
+/// Line ends at its end are not part of it.
+pub(crate) fn read(what: &str, file: Option<&Path>) -> Result<String> {
+    let value = match file {
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None if std::io::stdin().is_terminal() => {
+            say(format!("Type or paste the {what}, then Enter; it is not shown:"));
+            console::Term::stderr().read_secure_line().context("cannot read from the terminal")?
+        }
+        None => {
+            let mut value = String::new();
+            std::io::stdin().read_to_string(&mut value).context("cannot read standard input")?;
+            value
+        }
+    };
+    let value = value.trim_end_matches(['\r', '\n']);
+    if value.is_empty() {
+        bail!(Usage(format!("the {what} is empty")));
+    }
+    Ok(value.to_owned())
+}
