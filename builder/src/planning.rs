@@ -51,7 +51,10 @@ impl Disk {
     fn shortage(&self) -> Option<String> {
         let free = (self.free_bytes)(&self.path).ok()?;
         // Rounded, so that who watches is not told anew of every byte.
-        let gib = |bytes: u64| format!("{}.{} GiB", bytes >> 30, (bytes & ((1 << 30) - 1)) * 10 >> 30);
+        let gib = |bytes: u64| {
+            let tenths = u128::from(bytes) * 10 / (1 << 30);
+            format!("{}.{} GiB", tenths / 10, tenths % 10)
+        };
         (free < self.min_free_bytes).then(|| {
             format!(
                 "waits for disk space: {} are free in {}, storage.min_free_bytes is {}",

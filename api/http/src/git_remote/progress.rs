@@ -186,7 +186,9 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
             }
         }
         if run.state.is_terminal() {
-            terminal.say(&format!("More: slipway run show {name}#{}", run.number)).await?;
+            // A hint may end in an example to be copied.
+            let gap = if matches!(run.state, RunState::Failed { .. }) { "\n" } else { "" };
+            terminal.say(&format!("{gap}More: slipway run show {name}#{}", run.number)).await?;
             return Ok(());
         }
         if spoke.elapsed() >= HEARTBEAT {
