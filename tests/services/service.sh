@@ -34,6 +34,18 @@ free_port() {
     done
 }
 
+# The first three numbers of a subnet that this machine has no use for yet.
+free_subnet() {
+    local third
+    for third in $(seq 1 250); do
+        if [ -z "$(ip route list exact "172.31.$third.0/24")" ]; then
+            echo "172.31.$third"
+            return
+        fi
+    done
+    die "no free subnet in 172.31.0.0/16"
+}
+
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds; dies with WHAT at the deadline.
 wait_for() {
     local deadline=$((SECONDS + $1)) what=$2
