@@ -21,7 +21,23 @@ const PIECES_MAX: usize = 256;
 /// A log being written. Cheap to clone; [`LogTask::close`] stores what is left.
 #[derive(Clone)]
 pub struct LogWriter {
-    pieces: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<Piece>,
+}
+
+/// Bytes of a log.
+struct Piece {
+    bytes: Bytes,
+    /// Which part of their origin they are.
+    part: Option<Part>,
+}
+
+/// A part of a container's log: from one mark to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The mark that it follows; `None` at the beginning.
+    pub after: Option<String>,
+    /// The mark that it reaches to.
+    pub to: String,
 }
 
 /// The task that stores what the writers send.
@@ -31,14 +47,24 @@ impl LogWriter {
     /// Opens the log of a build or run for appending, at most `limit` bytes in all.
     pub fn open(records: Arc<dyn Records>, blobs: Blobs, log: Uuid, limit: u64) -> (Self, LogTask) {
         let (pieces, receiver) = mpsc::channel(PIECES_MAX);
-        let store = LogStore { records, blobs, log, limit };
+        let store = LogStore { records, blobs, log, limit, torn: false };
         (Self { pieces }, LogTask(tokio::spawn(store.run(receiver))))
     }
 
     /// Appends raw bytes.
     pub async fn write(&self, bytes: Bytes) {
+        self.send(Piece { bytes, part: None }).await;
+    }
+
+    /// Appends a part of a container's log. If another process has stored some of it meanwhile, which
+    /// it then goes on to do, it is not stored again.
+    pub async fn write_part(&self, bytes: Bytes, part: Part) {
+        self.send(Piece { bytes, part: Some(part) }).await;
+    }
+
+    async fn send(&self, piece: Piece) {
         // The store outlives every writer; if it is gone the process is ending.
-        drop(self.pieces.send(bytes).await);
+        drop(self.pieces.send(piece).await);
     }
 
     /// Appends one line of Slipway's own.
@@ -48,7 +74,8 @@ impl LogWriter {
 
     /// Appends one line from code that must not wait, e.g. on a blocking thread.
     pub fn line_blocking(&self, text: impl AsRef<str>) {
-        drop(self.pieces.blocking_send(Bytes::from(format!("{}\n", text.as_ref()))));
+        let bytes = Bytes::from(format!("{}\n", text.as_ref()));
+        drop(self.pieces.blocking_send(Piece { bytes, part: None }));
     }
 }
 
@@ -66,11 +93,14 @@ struct LogStore {
     blobs: Blobs,
     log: Uuid,
     limit: u64,
+    /// Whether bytes were lost, so that what comes next does not follow what is stored.
+    torn: bool,
 }
 
 impl LogStore {
-    async fn run(self, mut pieces: mpsc::Receiver<Bytes>) {
+    async fn run(mut self, mut pieces: mpsc::Receiver<Piece>) {
         let mut gathered = BytesMut::new();
+        let mut part: Option<Part> = None;
         let mut open = true;
         while open {
             let deadline = tokio::time::Instant::now() + FLUSH_AFTER;
@@ -81,24 +111,34 @@ impl LogStore {
                     tokio::time::timeout_at(deadline, pieces.recv()).await
                 };
                 match piece {
-                    Ok(Some(piece)) => gathered.extend_from_slice(&piece),
+                    Ok(Some(piece)) => {
+                        gathered.extend_from_slice(&piece.bytes);
+                        part = match (part, piece.part) {
+                            (Some(first), Some(last)) => Some(Part { after: first.after, to: last.to }),
+                            (first, last) => last.or(first),
+                        };
+                    }
                     Ok(None) => open = false,
                     Err(_) => break,
                 }
             }
             if !gathered.is_empty() {
-                self.store(gathered.split().freeze()).await;
+                self.store(gathered.split().freeze(), part.take()).await;
             }
         }
     }
 
     /// Stores one chunk, trying for a while: a log must not be lost to a hiccup.
-    async fn store(&self, bytes: Bytes) {
+    async fn store(&mut self, bytes: Bytes, part: Option<Part>) {
         const TRIES: u32 = 6;
         for attempt in 1..=TRIES {
-            match self.try_store(&bytes).await {
-                Ok(()) => return,
+            match self.try_store(&bytes, part.as_ref()).await {
+                Ok(()) => {
+                    self.torn &= part.is_none();
+                    return;
+                }
                 Err(error) if attempt == TRIES => {
+                    self.torn = true;
                     tracing::error!(log = %self.log, bytes = bytes.len(), %error, "log bytes are lost");
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await,
@@ -106,7 +146,11 @@ impl LogStore {
         }
     }
 
-    async fn try_store(&self, bytes: &Bytes) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn try_store(
+        &self,
+        bytes: &Bytes,
+        part: Option<&Part>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let blob = self.blobs.put(bytes.clone()).await?;
         loop {
             let mut tx = self.records.begin().await?;
@@ -114,7 +158,14 @@ impl LogStore {
             if offset >= self.limit {
                 return Ok(());
             }
-            let chunk = LogChunk { offset, length: blob.size, digest: blob.digest };
+            if let Some(part) = part
+                && !self.torn
+                && tx.log_mark(self.log).await? != part.after
+            {
+                return Ok(());
+            }
+            let mark = part.map(|part| part.to.clone());
+            let chunk = LogChunk { offset, length: blob.size, digest: blob.digest, mark };
             if tx.log_append(self.log, &chunk).await? {
                 tx.commit().await?;
                 self.records.changes().send(Change::Log(self.log));

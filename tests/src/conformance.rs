@@ -68,6 +68,7 @@ macro_rules! conformance {
             logs [
                 chunks_follow_one_another
                 chunks_are_read_from_any_offset
+                the_last_mark_tells_how_far_a_log_reaches
             ]
             packages [
                 branch_numbers_are_never_given_twice

@@ -234,7 +234,7 @@ async fn servers_agree_on_runs_numbers_versions_and_logs() {
     let log = Uuid::now_v7();
     let append = async |n: usize| {
         let mut tx = servers[n % 2].begin().await.unwrap();
-        let chunk = LogChunk { offset: 0, length: 5, digest: Digest::of(n.to_string()) };
+        let chunk = LogChunk { offset: 0, length: 5, digest: Digest::of(n.to_string()), mark: None };
         let appended = tx.log_append(log, &chunk).await.unwrap();
         tx.commit().await.unwrap();
         appended
@@ -305,7 +305,7 @@ async fn news_come_to_every_server_once() {
     let run = insert_run(&here, new_run(shop.id, 1)).await.into_inner();
     let log = Uuid::now_v7();
     let mut tx = there.begin().await.unwrap();
-    let chunk = LogChunk { offset: 0, length: 5, digest: Digest::of("x") };
+    let chunk = LogChunk { offset: 0, length: 5, digest: Digest::of("x"), mark: None };
     tx.log_append(log, &chunk).await.unwrap();
     tx.commit().await.unwrap();
     let next = async |news: &mut tokio::sync::broadcast::Receiver<Change>| {

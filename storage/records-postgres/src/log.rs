@@ -13,6 +13,7 @@ struct ChunkRow {
     start: Int<u64>,
     length: Int<u64>,
     digest: Text<Digest>,
+    mark: Option<String>,
 }
 
 #[async_trait]
@@ -20,7 +21,8 @@ impl<H: Handle> ReadLogs for Session<H> {
     async fn log_chunks(&mut self, log: Uuid, offset: u64, limit: u32) -> Result<Vec<LogChunk>> {
         let rows = sqlx::query_as!(
             ChunkRow,
-            r#"select start as "start!: _", length as "length!: _", digest as "digest!: _" from log_chunk
+            r#"select start as "start!: _", length as "length!: _", digest as "digest!: _",
+            mark as "mark?" from log_chunk
             where log = $1 and start + length > $2
             and start >= coalesce((select max(start) from log_chunk where log = $1 and start <= $2), 0)
             order by start limit $3"#,
@@ -33,7 +35,12 @@ impl<H: Handle> ReadLogs for Session<H> {
         .map_err(failed)?;
         Ok(rows
             .into_iter()
-            .map(|row| LogChunk { offset: row.start.0, length: row.length.0, digest: row.digest.0 })
+            .map(|row| LogChunk {
+                offset: row.start.0,
+                length: row.length.0,
+                digest: row.digest.0,
+                mark: row.mark,
+            })
             .collect())
     }
 
@@ -48,6 +55,17 @@ impl<H: Handle> ReadLogs for Session<H> {
         .map_err(failed)?;
         Ok(size.unwrap_or(0).unsigned_abs())
     }
+
+    async fn log_mark(&mut self, log: Uuid) -> Result<Option<String>> {
+        sqlx::query_scalar!(
+            r#"select mark as "mark!" from log_chunk where log = $1 and mark is not null
+            order by start desc limit 1"#,
+            log,
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)
+    }
 }
 
 #[async_trait]
@@ -61,12 +79,13 @@ impl WriteLogs for Writer {
             return Ok(true);
         }
         let made = sqlx::query!(
-            "insert into log_chunk (log, start, length, digest) values ($1, $2, $3, $4)
+            "insert into log_chunk (log, start, length, digest, mark) values ($1, $2, $3, $4, $5)
             on conflict (log, start) do nothing",
             log,
             int(chunk.offset),
             int(chunk.length),
             chunk.digest.to_string(),
+            chunk.mark,
         )
         .execute(self.db())
         .await

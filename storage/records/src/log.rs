@@ -15,6 +15,8 @@ pub struct LogChunk {
     pub length: u64,
     /// Blob holding the bytes.
     pub digest: Digest,
+    /// How far into its origin (a container's log) the chunk reaches; what that means is its writer's.
+    pub mark: Option<String>,
 }
 
 /// Looking up logs. A log belongs to a build or a run, by whose UUID it is named.
@@ -24,6 +26,8 @@ pub trait ReadLogs {
     async fn log_chunks(&mut self, log: Uuid, offset: u64, limit: u32) -> Result<Vec<LogChunk>>;
     /// Bytes written so far.
     async fn log_size(&mut self, log: Uuid) -> Result<u64>;
+    /// The mark of the last chunk that has one.
+    async fn log_mark(&mut self, log: Uuid) -> Result<Option<String>>;
 }
 
 /// Writing logs.

@@ -3,7 +3,7 @@ use uuid::Uuid;
 use super::prelude::*;
 
 async fn append(records: &Shared, log: Uuid, offset: u64, length: u64) -> bool {
-    let chunk = LogChunk { offset, length, digest: Digest::of(offset.to_string()) };
+    let chunk = LogChunk { offset, length, digest: Digest::of(offset.to_string()), mark: None };
     let mut tx = begin(records).await;
     let appended = tx.log_append(log, &chunk).await.unwrap();
     tx.commit().await.unwrap();
@@ -44,4 +44,19 @@ pub async fn chunks_are_read_from_any_offset(records: Shared) {
         assert_eq!(offsets, expected, "from {offset}");
         assert!(chunks.iter().all(|c| c.length == 10 && c.digest == Digest::of(c.offset.to_string())));
     }
+}
+
+pub async fn the_last_mark_tells_how_far_a_log_reaches(records: Shared) {
+    let (log, other) = (Uuid::now_v7(), Uuid::now_v7());
+    for (offset, mark) in (0..).zip([None, Some("a"), Some("b"), None]) {
+        let digest = Digest::of(offset.to_string());
+        let chunk = LogChunk { offset, length: 1, digest, mark: mark.map(ToOwned::to_owned) };
+        let mut tx = begin(&records).await;
+        assert!(tx.log_append(log, &chunk).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    let mut read = read(&records).await;
+    assert_eq!(read.log_mark(log).await.unwrap().as_deref(), Some("b"));
+    assert_eq!(read.log_mark(other).await.unwrap(), None);
+    assert_eq!(read.log_chunks(log, 1, 1).await.unwrap()[0].mark.as_deref(), Some("a"));
 }

@@ -245,7 +245,7 @@ pub async fn old_logs_go_whole(records: Shared) {
     let log = uuid::Uuid::now_v7();
     let mut tx = begin(&records).await;
     for offset in [0, 10] {
-        let chunk = LogChunk { offset, length: 10, digest: Digest::of(offset.to_string()) };
+        let chunk = LogChunk { offset, length: 10, digest: Digest::of(offset.to_string()), mark: None };
         assert!(tx.log_append(log, &chunk).await.unwrap());
     }
     assert_eq!(tx.logs_remove(Utc::now() - TimeDelta::days(1), 10).await.unwrap(), 0);
@@ -282,7 +282,7 @@ pub async fn everything_that_refers_to_a_blob_holds_it(records: Shared) {
     tx.blob_link("team/a", &Digest::of("link"), 1).await.unwrap();
     tx.manifest_put(&manifest("team/a", "manifest", None)).await.unwrap();
     tx.git_pack_add(shop.source_id, Digest::of("pack"), 1).await.unwrap();
-    let chunk = LogChunk { offset: 0, length: 1, digest: Digest::of("log") };
+    let chunk = LogChunk { offset: 0, length: 1, digest: Digest::of("log"), mark: None };
     assert!(tx.log_append(uuid::Uuid::now_v7(), &chunk).await.unwrap());
     tx.commit().await.unwrap();
     let held = ["link", "manifest", "pack", "log"].map(Digest::of);
@@ -310,7 +310,7 @@ pub async fn a_condemned_blob_cannot_be_referred_to_until_released(records: Shar
     assert!(condemn(tx.as_mut(), "x").await);
     assert!(!condemn(tx.as_mut(), "x").await, "once");
     tx.commit().await.unwrap();
-    let chunk = LogChunk { offset: 0, length: 1, digest };
+    let chunk = LogChunk { offset: 0, length: 1, digest, mark: None };
     let row = manifest("team/a", "x", None);
     let log = uuid::Uuid::now_v7();
     // One after the other: each holds the writer until it is dropped.

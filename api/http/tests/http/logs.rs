@@ -13,7 +13,7 @@ use crate::server::{Answer, Server};
 async fn append(server: &Server, run: &Run, offset: u64, text: &str) {
     let blob = server.blobs.put(text.as_bytes().to_vec()).await.unwrap();
     let mut tx = server.records.begin().await.unwrap();
-    let chunk = LogChunk { offset, length: blob.size, digest: blob.digest };
+    let chunk = LogChunk { offset, length: blob.size, digest: blob.digest, mark: None };
     assert!(tx.log_append(run.id.as_uuid(), &chunk).await.unwrap());
     tx.commit().await.unwrap();
 }
