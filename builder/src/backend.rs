@@ -1,24 +1,30 @@
 //! Image back-ends: what turns a planned build into an image that the registry confirms.
 
 pub mod assemble;
+mod choice;
+mod context;
 pub mod docker;
+pub mod kaniko;
+mod recipe;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use slipway_git::GitStore;
+use slipway_objects::BlobError;
 use slipway_records::plan::BuildPlan;
 use slipway_records::{Build, Source};
+use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
 use slipway_types::{CommitId, ComponentName, Fault, Platform};
 use tokio_util::sync::CancellationToken;
 
+pub use self::choice::{Backends, Choice, UnknownBackend};
 use crate::dockerfile::Parameters;
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
 
-/// What a Dockerfile asks of a back-end.
+/// What a Dockerfile and its component ask of a back-end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// Line of the first `RUN`.
@@ -31,6 +37,8 @@ pub struct Requirements {
     pub secrets: bool,
     /// More than one platform, or one that is not the server's own.
     pub foreign_platforms: bool,
+    /// The back-end that `slipway.yaml` asks for.
+    pub backend: Choice,
 }
 
 /// One build handed to a back-end.
@@ -57,6 +65,8 @@ pub struct ImageBuild<'a> {
     pub log: &'a LogWriter,
     /// Fires when the build is to stop.
     pub cancelled: CancellationToken,
+    /// Fires before that when it is because this server stops: what goes on without it may.
+    pub stopping: CancellationToken,
 }
 
 impl ImageBuild<'_> {
@@ -116,30 +126,21 @@ pub trait ImageBackend: Send + Sync {
     /// Builds, pushes, and returns what the registry confirms. Adopts what an earlier attempt of the
     /// same build has left.
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError>;
+
+    /// The outcome of an attempt is recorded: what was kept for whoever might go on with it can go.
+    async fn settled(&self, _build: BuildId, _attempt: u32) {}
 }
 
-/// The back-ends of a server in order of preference.
-#[derive(Clone, Default)]
-pub struct Backends(pub Vec<Arc<dyn ImageBackend>>);
-
-impl Backends {
-    /// The first back-end that can do the job, with its reason; else every reason why not.
-    pub async fn choose(
-        &self,
-        wanted: &Requirements,
-    ) -> Result<(Arc<dyn ImageBackend>, String), Vec<String>> {
-        let mut refused = Vec::new();
-        for backend in &self.0 {
-            match backend.can(wanted).await {
-                Ok(why) => return Ok((Arc::clone(backend), why)),
-                Err(why) => refused.push(format!("{}: {why}", backend.name())),
-            }
-        }
-        Err(refused)
+fn blob_fault(error: BlobError) -> Fault {
+    let mut message = error.to_string();
+    if let Some(source) = std::error::Error::source(&error) {
+        message = format!("{message}: {source}");
     }
-
-    /// The back-end of that name.
-    pub fn get(&self, name: &str) -> Option<Arc<dyn ImageBackend>> {
-        self.0.iter().find(|backend| backend.name() == name).cloned()
+    match error {
+        BlobError::NoSpace { .. } => {
+            Fault::transient("no_space", message).hint("Free space on Slipway's disk and retry.")
+        }
+        BlobError::TooLarge { .. } => Fault::permanent("limit_exceeded", message),
+        _ => Fault::transient("object_store", message),
     }
 }

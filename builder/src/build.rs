@@ -40,7 +40,7 @@ impl Default for BuildOptions {
 }
 
 /// How long a back-end may take to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(90);
 
 /// Does `build` jobs.
 pub struct BuildHandler {
@@ -203,7 +203,7 @@ impl BuildHandler {
         log: &LogWriter,
     ) -> Result<BuiltImage, BuildError> {
         let cancelled = context.cancelled.child_token();
-        let make = self.make(work, image, log, cancelled.clone());
+        let make = self.make(work, image, log, cancelled.clone(), context.cancelled.clone());
         tokio::pin!(make);
         let limit = self.options.build_timeout;
         let why = tokio::select! {
@@ -228,6 +228,7 @@ impl BuildHandler {
         image: &ImagePlan,
         log: &LogWriter,
         cancelled: CancellationToken,
+        stopping: CancellationToken,
     ) -> Result<BuiltImage, BuildError> {
         let repository = image_repository(&work.application, &work.plan);
         self.check_noted(image, log).await?;
@@ -257,6 +258,7 @@ impl BuildHandler {
                     needs: &needs,
                     log,
                     cancelled,
+                    stopping,
                 };
                 backend.build(job).await?
             }
@@ -314,7 +316,11 @@ impl BuildHandler {
         job: &Job,
         context: &JobContext,
     ) -> Result<(), JobError> {
-        let Work { run, .. } = work;
+        let Work { run, plan, .. } = work;
+        let backend = match &plan.image {
+            Some(ImagePlan::Build(plan)) => self.backends.get(&plan.backend),
+            _ => None,
+        };
         if context.cancelled.is_cancelled() && outcome.is_err() {
             // The server stops: the build stays `building` and the next worker goes on with it.
             return Err(JobError::Stopped);
@@ -340,11 +346,17 @@ impl BuildHandler {
             {
                 let event = BuildEvent::Retry { why: fault.message.clone(), at: Utc::now() };
                 self.record(&mut build, event).await?;
+                if let Some(backend) = backend {
+                    backend.settled(build.id, build.attempt).await;
+                }
                 return Err(JobError::Failed(fault));
             }
             Err(BuildError::Failed(fault)) => BuildEvent::Fail(fault),
         };
         self.record(&mut build, event).await?;
+        if let Some(backend) = backend {
+            backend.settled(build.id, build.attempt).await;
+        }
         self.advance.run(run.id).await
     }
 }

@@ -22,6 +22,8 @@ pub use path::{InvalidRepositoryPath, RepositoryPath, WatchPattern};
 pub use problem::{Problem, Problems};
 pub use view::{ComponentView, ManifestView, WorkloadView};
 
+use crate::backend::Choice;
+
 use component::Workspace;
 use decode::Decoder;
 
@@ -80,6 +82,8 @@ pub struct Manifest {
     pub labels: BTreeMap<LabelKey, LabelValue>,
     /// Platforms for components whose `with` names none.
     pub platforms: Vec<Positioned<Platform>>,
+    /// The back-end for components that name none.
+    pub backend: Option<Positioned<Choice>>,
     /// The components in the file's order, never none.
     pub components: Vec<Component>,
 }
@@ -103,6 +107,8 @@ pub struct Component {
     pub watch: Vec<Positioned<WatchPattern>>,
     /// The only secrets its build may see.
     pub secrets: Vec<Positioned<String>>,
+    /// What builds its image.
+    pub backend: Option<Positioned<Choice>>,
     /// How it runs.
     pub workload: Option<Workload>,
 }
@@ -218,7 +224,7 @@ fn root(bytes: &[u8], options: &ManifestOptions) -> Result<Node, Vec<yaml::YamlE
 }
 
 fn application(decoder: &mut Decoder<'_>, root: &Node) -> Option<Manifest> {
-    let known = ["apiVersion", "kind", "metadata", "platforms", "components"];
+    let known = ["apiVersion", "kind", "metadata", "platforms", "backend", "components"];
     let fields = decoder.fields(root, "", &known, &["apiVersion", "kind", "metadata", "components"])?;
     if let Some((node, path)) = fields.get("apiVersion") {
         decoder.constant(node, &path, "slipway.dev/v1");
@@ -231,10 +237,11 @@ fn application(decoder: &mut Decoder<'_>, root: &Node) -> Option<Manifest> {
         Some((node, path)) => decoder.parsed_list(node, &path),
         None => Vec::new(),
     };
+    let backend = fields.get("backend").and_then(|(node, path)| decoder.parsed::<Choice>(node, &path));
     let (node, path) = fields.get("components")?;
     let components = Workspace::new(Kits::builtin()).components(decoder, node, &path)?;
     let (name, labels) = metadata?;
-    Some(Manifest { file: decoder.file().to_owned(), name, labels, platforms, components })
+    Some(Manifest { file: decoder.file().to_owned(), name, labels, platforms, backend, components })
 }
 
 type Metadata = (Positioned<ApplicationName>, BTreeMap<LabelKey, LabelValue>);

@@ -310,8 +310,10 @@ impl Reader<'_> {
             self.problem(format!("{path}:{}{column}: {}", error.line, error.message))
         };
         let dockerfile = Dockerfile::parse(&bytes).map_err(invalid)?;
+        let backend = self.component.backend.as_ref().or(self.manifest.backend.as_ref());
         let mut requirements = Requirements {
             secrets: !self.component.secrets.is_empty(),
+            backend: backend.map(|named| named.value).unwrap_or_default(),
             foreign_platforms: plan.platforms.iter().any(|platform| *platform != Platform::default()),
             ..Requirements::default()
         };

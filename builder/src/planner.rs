@@ -60,7 +60,7 @@ impl Planner {
         let mut plans = Vec::with_capacity(drafts.len());
         let mut problems = Vec::new();
         for draft in drafts {
-            match self.complete(draft, &bases).await {
+            match self.complete(asked_by, draft, &bases).await {
                 Ok(plan) => plans.push(plan),
                 Err(Unplanned::Problem(problem)) => problems.push(*problem),
                 Err(Unplanned::Fault(fault)) => return Err(fault),
@@ -91,7 +91,12 @@ impl Planner {
         Err(Fault::permanent("image_not_found", message))
     }
 
-    async fn complete(&self, draft: Draft, bases: &Bases) -> Result<ComponentPlan, Unplanned> {
+    async fn complete(
+        &self,
+        application: &Application,
+        draft: Draft,
+        bases: &Bases,
+    ) -> Result<ComponentPlan, Unplanned> {
         let Draft { mut plan, image, place, secrets } = draft;
         plan.image = match image {
             None => None,
@@ -108,7 +113,7 @@ impl Planner {
                     build.bases.push(PlannedBase { reference, digest, note });
                 }
                 build.secrets = self.secret_versions(&secrets, &place).await?;
-                let chosen = self.backends.choose(&requirements).await;
+                let chosen = self.backends.choose(&application.name, &requirements).await;
                 let (backend, why) = chosen.map_err(|refused| {
                     let what = format!("no back-end can build {}: {}", build.dockerfile, refused.join("; "));
                     Unplanned::Problem(Box::new(place.problem(what)))

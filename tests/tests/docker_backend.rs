@@ -182,6 +182,7 @@ impl World {
             needs: &needs,
             log: &log,
             cancelled: cancelled.clone(),
+            stopping: CancellationToken::new(),
         };
         let backend = self.backend(options);
         let built = tokio::time::timeout(LONG, backend.build(job));

@@ -13,6 +13,7 @@ mod app;
 mod channel;
 mod configuration;
 mod doctor;
+mod fetch_context;
 mod label;
 mod login;
 mod pull;
@@ -123,6 +124,12 @@ enum Command {
     /// Look at this machine and the server, and say what is missing
     #[command(after_help = "Example: slipway doctor")]
     Doctor(doctor::DoctorArgs),
+    /// Fetch and unpack a build's context: what a build's pod runs first
+    #[command(
+        hide = true,
+        after_help = "Example: slipway fetch-context http://10.0.0.7:7300/v2/default/shop/i/api/blobs/sha256:… --to /workspace"
+    )]
+    FetchContext(fetch_context::FetchArgs),
     /// The server's configuration
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -155,6 +162,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Secret(command) => secret::run(command, &global).await,
         Command::Token(command) => token::run(command, &global).await,
         Command::Admin(command) => admin::run(command, &global).await,
+        Command::FetchContext(args) => fetch_context::run(args, &global).await,
         Command::Doctor(args) => doctor::run(args, &global).await,
         Command::Config(command) => configuration::run(command, &global).await,
     }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use slipway_builder::backend::Choice;
 use slipway_builder::target::INTERNAL_HOST;
-use slipway_types::{RegistryPrefix, SecretReference};
+use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 use toml::{Table, Value};
 
 const DEFAULTS: &str = include_str!("default.toml");
@@ -22,6 +23,7 @@ pub(crate) struct Config {
     pub storage: Storage,
     pub git: Git,
     pub build: Build,
+    pub kaniko: Kaniko,
     pub registry: Registry,
     pub secrets: Secrets,
     pub packages: Packages,
@@ -49,8 +51,14 @@ sections! {
     }
     Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
     Build {
-        max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
+        backend: Choice, held_backends: Vec<String>, max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
         max_reuse_age_days: u32, layer_cache_max_bytes: u64, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
+    }
+    Kaniko {
+        clusters: Vec<ClusterSettings>, owner: String, image: String, slipway_image: String, address: String,
+        ca_bundle: PathBuf, platform: String, cache: bool, flags: Vec<String>, requests: Vec<String>,
+        limits: Vec<String>, node_selector: Vec<String>, tolerations: Vec<Table>, priority_class: String,
+        labels: Vec<String>, pod_overlay: PathBuf, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
     }
     Registry {
         allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32, resolve_timeout_ms: u64,
@@ -61,6 +69,29 @@ sections! {
     Packages { keep_branch_days: u32 }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
+}
+
+/// A Kubernetes cluster that runs builds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterSettings {
+    /// Name, for people.
+    pub name: String,
+    /// kubeconfig file; empty: the service account of the pod that Slipway runs in.
+    #[serde(default)]
+    pub kubeconfig: PathBuf,
+    /// Context of that file; empty: its current one.
+    #[serde(default)]
+    pub context: String,
+    /// Namespace of the Jobs.
+    pub namespace: String,
+    /// Most Jobs at once.
+    #[serde(default = "max_jobs")]
+    pub max_jobs: usize,
+}
+
+fn max_jobs() -> usize {
+    20
 }
 
 /// What a server process does.
@@ -202,11 +233,16 @@ fn nearest<'a>(path: &str, known: impl Iterator<Item = &'a String>) -> String {
     known.into_iter().find(same_key).map_or(String::new(), |found| format!("; did you mean `{found}`?"))
 }
 
-/// Reads an environment value by the type of the default it replaces. Lists are comma-separated.
+/// Reads an environment value by the type of the default it replaces. Lists are comma-separated, or TOML
+/// in brackets.
 fn parse_like(like: Option<&Value>, text: &str) -> Result<Value> {
     Ok(match like {
         Some(Value::Integer(_)) => Value::Integer(text.parse()?),
         Some(Value::Boolean(_)) => Value::Boolean(text.parse()?),
+        Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
+            let table: Table = format!("list = {text}").parse()?;
+            table.get("list").cloned().unwrap_or_else(|| Value::Array(Vec::new()))
+        }
         Some(Value::Array(_)) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -238,6 +274,7 @@ fn check(config: &Config) -> Result<()> {
             format!("git.allow_private_networks: `{network}` is not a network such as 10.1.0.0/16")
         })?;
     }
+    config.held_backends()?;
     check_image_target(config)
 }
 
@@ -271,6 +308,19 @@ impl Config {
     pub(crate) fn image_target(&self) -> Result<Option<RegistryPrefix>> {
         let target = &self.registry.image_target;
         (!target.is_empty()).then(|| target.parse().context("registry.image_target")).transpose()
+    }
+
+    /// Applications that are held to one back-end.
+    pub(crate) fn held_backends(&self) -> Result<BTreeMap<ApplicationName, Choice>> {
+        let held = |text: &String| {
+            let context = || format!("build.held_backends: `{text}` is not APPLICATION=BACKEND");
+            let (application, backend) = text.split_once('=').with_context(context)?;
+            Ok((
+                application.trim().parse().with_context(context)?,
+                backend.trim().parse().with_context(context)?,
+            ))
+        };
+        self.build.held_backends.iter().map(held).collect()
     }
 
     /// The names of this server's registry: references to them never leave the process.

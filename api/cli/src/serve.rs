@@ -15,6 +15,7 @@ use crate::output::say;
 
 mod admin_token;
 mod instance;
+mod kaniko;
 mod listen;
 mod observe;
 mod parts;
@@ -130,7 +131,7 @@ async fn signalled() {
 pub(crate) async fn check(config: &Config) -> Result<()> {
     log_filter(config)?;
     listen::tls(config).await?;
-    Ok(())
+    kaniko::check(config)
 }
 
 fn log_filter(config: &Config) -> Result<EnvFilter> {

@@ -7,10 +7,8 @@
 //! Podman's socket speaks the same language and serves too.
 
 mod base;
-mod context;
 mod engine;
 mod export;
-mod recipe;
 mod run;
 mod tidy;
 
@@ -20,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::auth::DockerCredentials;
 use secrecy::{ExposeSecret, SecretString};
-use slipway_objects::{BlobError, Blobs, Spooled};
+use slipway_objects::{Blobs, Spooled};
 use slipway_oci::source::Images;
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Fault, Platform};
@@ -28,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::base::Bases;
 use self::engine::{Engine, Reached};
-use self::recipe::{Prepared, Recipe};
 use self::run::{Ended, EngineBuild};
-use super::{BuildError, ImageBackend, ImageBuild, Requirements};
+use super::recipe::{Prepared, Recipe};
+use super::{BuildError, ImageBackend, ImageBuild, Requirements, blob_fault, context};
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
 
@@ -254,7 +252,7 @@ impl Inner {
         recipe.check(&parameters)?;
         let bases = self.bases(&recipe, &parameters, job, reached).await?;
         let label = format!("{LABEL}={}", self.options.owner);
-        let prepared = recipe.prepare(parameters, &bases.names, &label)?;
+        let prepared = recipe.prepare(parameters, &bases.names, Some(&label))?;
         let content = prepared.text.clone().into_bytes();
         let spool = self.blobs.blocking_spool().map_err(blob_fault)?;
         let (context, beside) = (job.context.to_owned(), recipe.dockerignore);
@@ -341,7 +339,7 @@ impl Work {
         let options = &self.inner.options;
         let build = EngineBuild {
             reached: &self.reached,
-            options: prepared.options(&self.tag),
+            options: run::options(&prepared, &self.tag),
             credentials: self.inner.credentials(),
             context,
             log: &self.log,
@@ -400,18 +398,4 @@ impl Work {
 fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..12).unwrap_or(id)
-}
-
-fn blob_fault(error: BlobError) -> Fault {
-    let mut message = error.to_string();
-    if let Some(source) = std::error::Error::source(&error) {
-        message = format!("{message}: {source}");
-    }
-    match error {
-        BlobError::NoSpace { .. } => {
-            Fault::transient("no_space", message).hint("Free space on Slipway's disk and retry.")
-        }
-        BlobError::TooLarge { .. } => Fault::permanent("limit_exceeded", message),
-        _ => Fault::transient("object_store", message),
-    }
 }

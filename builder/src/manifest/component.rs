@@ -10,13 +10,15 @@ use slipway_types::name::ComponentName;
 use super::decode::{Decoder, join, join_pointer, shown};
 use super::path::{InvalidRepositoryPath, RepositoryPath, WatchPattern};
 use super::{Component, Positioned, Workload, graph};
+use crate::backend::Choice;
 
 /// What components are decoded against.
 pub(super) struct Workspace<'k> {
     kits: &'k Kits,
 }
 
-const KNOWN: [&str; 8] = ["name", "kit", "context", "with", "needs", "watch", "secrets", "workload"];
+const KNOWN: [&str; 9] =
+    ["name", "kit", "context", "with", "needs", "watch", "secrets", "backend", "workload"];
 const SECRET_CHARS_MAX: usize = 63;
 const OVERRIDABLE_CHARS_MAX: usize = 200;
 
@@ -69,6 +71,7 @@ impl<'k> Workspace<'k> {
             })
         });
         let secrets = fields.get("secrets").map(|(node, path)| decoder.distinct(node, &path, secret));
+        let backend = fields.get("backend").and_then(|(node, path)| decoder.parsed::<Choice>(node, &path));
         let workload = fields.get("workload").and_then(|(node, path)| workload(decoder, node, &path));
         Some(Component {
             at: node.at,
@@ -79,6 +82,7 @@ impl<'k> Workspace<'k> {
             needs: needs.unwrap_or_default(),
             watch: watch.unwrap_or_default(),
             secrets: secrets.unwrap_or_default(),
+            backend,
             workload,
         })
     }

@@ -7,6 +7,7 @@ use slipway_types::label::Labels;
 use slipway_types::name::{ApplicationName, ComponentName};
 
 use super::{Component, Manifest, Workload};
+use crate::backend::Choice;
 
 /// What `slipway validate -o json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct ManifestView {
     pub labels: Labels,
     /// Platforms for components whose `with` names none.
     pub platforms: Vec<Platform>,
+    /// The back-end for components that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Choice>,
     /// The components in the file's order.
     pub components: Vec<ComponentView>,
 }
@@ -40,6 +44,9 @@ pub struct ComponentView {
     pub watch: Vec<String>,
     /// Secrets its build may see.
     pub secrets: Vec<String>,
+    /// What builds its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Choice>,
     /// How it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<WorkloadView>,
@@ -85,6 +92,7 @@ impl ComponentView {
             needs: component.needs.iter().map(|need| need.value.clone()).collect(),
             watch: component.watch.iter().map(|watch| watch.value.as_str().to_owned()).collect(),
             secrets: component.secrets.iter().map(|secret| secret.value.clone()).collect(),
+            backend: component.backend.as_ref().map(|backend| backend.value),
             workload: component.workload.as_ref().map(WorkloadView::of),
         }
     }
@@ -98,6 +106,7 @@ impl Manifest {
             name: self.name.value.clone(),
             labels: self.labels.clone(),
             platforms: self.platforms.iter().map(|platform| platform.value.clone()).collect(),
+            backend: self.backend.as_ref().map(|backend| backend.value),
             components: self.components.iter().map(ComponentView::of).collect(),
         }
     }

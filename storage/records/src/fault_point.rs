@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Every point, in the order in which a push comes to them.
+/// Every point that any push comes to, in that order.
 pub const POINTS: [&str; 21] = [
     "receive.quarantined",
     "receive.pack_stored",
@@ -31,6 +31,17 @@ pub const POINTS: [&str; 21] = [
     "package.committed",
     "job.handled",
     "job.completed",
+];
+
+/// Those that only builds on a cluster come to.
+pub const CLUSTER_POINTS: [&str; 7] = [
+    "kaniko.context",
+    "kaniko.secret",
+    "kaniko.job",
+    "kaniko.owned",
+    "kaniko.running",
+    "kaniko.ended",
+    "kaniko.settled",
 ];
 
 struct Armed {
@@ -61,10 +72,10 @@ impl Armed {
     }
 }
 
-/// Tells that the process has come to `point`, one of [`POINTS`].
+/// Tells that the process has come to `point`, one of [`POINTS`] or [`CLUSTER_POINTS`].
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-    debug_assert!(POINTS.contains(&point), "{point} is not listed");
+    debug_assert!(POINTS.contains(&point) || CLUSTER_POINTS.contains(&point), "{point} is not listed");
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)
         && armed.is_due(point)
     {

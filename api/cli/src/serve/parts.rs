@@ -12,6 +12,7 @@ use slipway_builder::advance::Advance;
 use slipway_builder::assemble::{BlockCacheLimits, DiskBlockCache};
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
+use slipway_builder::backend::kaniko::KanikoBackend;
 use slipway_builder::backend::{Backends, ImageBackend};
 use slipway_builder::bases::{BaseOptions, BaseResolver};
 use slipway_builder::build::{BuildHandler, BuildOptions};
@@ -43,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::registry::Registry;
-use super::{DataDirectory, observe, or_below, timers};
+use super::{DataDirectory, kaniko, observe, or_below, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     planner: Planner,
     backends: Backends,
     docker: Option<Arc<DockerBackend>>,
+    kaniko: Option<KanikoBackend>,
     metrics: Arc<Metrics>,
     state: ServerState,
 }
@@ -99,7 +101,11 @@ impl Parts {
             Arc::new(DockerBackend::connect(options, blobs.clone(), images.clone(), Arc::clone(&target)))
         });
         backends.extend(docker.clone().map(|docker| docker as Arc<dyn ImageBackend>));
-        let backends = Backends(backends);
+        let kaniko =
+            kaniko::open(config, Arc::clone(&records), blobs.clone(), images.clone(), Arc::clone(&target))?;
+        backends.extend(kaniko.clone().map(|kaniko| Arc::new(kaniko) as Arc<dyn ImageBackend>));
+        let backends =
+            Backends { all: backends, server: config.build.backend, held: config.held_backends()? };
         let planner = Planner {
             records: Arc::clone(&records),
             git: git.clone(),
@@ -130,7 +136,20 @@ impl Parts {
             stopping: stop,
             options: http_options(config)?,
         });
-        Ok(Self { records, blobs, git, secrets, images, target, planner, backends, docker, metrics, state })
+        Ok(Self {
+            records,
+            blobs,
+            git,
+            secrets,
+            images,
+            target,
+            planner,
+            backends,
+            docker,
+            kaniko,
+            metrics,
+            state,
+        })
     }
 
     /// What this instance answers.
@@ -149,6 +168,7 @@ impl Parts {
         let owner = format!("{name}/{}", InstanceId::new());
         let lanes = self.lanes(config, directory);
         let (records, blobs, metrics, docker) = (self.records, self.blobs, self.metrics, self.docker);
+        let kaniko = self.kaniko.filter(|_| config.has(Role::Builder));
         async move {
             match records.queue().release(&format!("{name}/")).await {
                 Ok(0) => {}
@@ -164,6 +184,9 @@ impl Parts {
             if let Some(docker) = docker {
                 // Without an engine there is nothing to sweep.
                 tokio::spawn(async move { drop(docker.sweep().await) });
+            }
+            if let Some(kaniko) = kaniko {
+                tokio::spawn(kaniko::sweep(kaniko, stop.clone()));
             }
             let worker = Worker::new(Arc::clone(&records), owner, Default::default());
             tokio::join!(

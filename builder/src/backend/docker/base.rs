@@ -15,9 +15,8 @@ use slipway_types::{Digest, Fault, ImageReference, Platform};
 use tar::{Builder, EntryType, Header};
 
 use super::engine::{Reached, is_missing};
-use super::recipe::Recipe;
 use super::run::{Activity, file_body};
-use super::{ImageBuild, Inner, blob_fault};
+use super::{ImageBuild, Inner, Recipe, blob_fault};
 use crate::assemble::ImageConfig;
 use crate::dockerfile::{BaseKey, Parameters};
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::BuildInfo;
-use bollard::query_parameters::{BuildImageOptions, InspectContainerOptions, RemoveContainerOptions};
+use bollard::query_parameters::{
+    BuildImageOptions, BuilderVersion, InspectContainerOptions, RemoveContainerOptions,
+};
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use slipway_objects::Spooled;
@@ -18,8 +20,9 @@ use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
+use super::super::context::DOCKERFILE;
 use super::engine::{Reached, is_connection, is_missing, no_space, text, unavailable};
-use super::{LABEL, blob_fault};
+use super::{LABEL, Prepared, blob_fault};
 use crate::log::LogWriter;
 
 /// How much of a file is read at once, in bytes.
@@ -289,6 +292,20 @@ pub(super) fn file_body(
     let file = spooled.open().map_err(|error| io::Error::other(blob_fault(error)))?;
     let chunks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), CHUNK_BYTES);
     Ok(chunks.inspect(move |_| activity.touch()))
+}
+
+/// What the engine is asked for.
+pub(super) fn options(prepared: &Prepared, tag: &str) -> BuildImageOptions {
+    BuildImageOptions {
+        dockerfile: DOCKERFILE.to_owned(),
+        t: Some(tag.to_owned()),
+        rm: true,
+        forcerm: true,
+        buildargs: Some(prepared.arguments.clone().into_iter().collect()),
+        target: prepared.parameters.target.clone().unwrap_or_default(),
+        version: BuilderVersion::BuilderV1,
+        ..BuildImageOptions::default()
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
-//! The Dockerfile as the engine gets it: every image by a name that cannot move, every stage that the
-//! target does not need taken out, a label on every stage.
+//! The Dockerfile as an engine gets it: every image by a name that cannot move, every stage that the
+//! target does not need taken out, where it is wished a label on every stage.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
 use slipway_git::Snapshot;
 use slipway_types::Fault;
 
-use super::super::assemble::join;
-use super::context::DOCKERFILE;
+use super::assemble::join;
 use crate::dockerfile::{
     BaseKey, CopyOrigin, Dockerfile, Instruction, MAX_DOCKERFILE_BYTES, Parameters, ParseError, StageBase,
     StagePlan,
@@ -27,14 +25,15 @@ pub(super) struct Recipe {
     pub(super) dockerignore: Option<Vec<u8>>,
 }
 
-/// A Dockerfile as the engine gets it.
+/// A Dockerfile as an engine gets it.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) text: String,
-    parameters: Parameters,
+    pub(super) parameters: Parameters,
     /// Line and first line's text of each of the engine's steps.
     steps: Vec<(usize, String)>,
-    arguments: HashMap<String, String>,
+    /// Build arguments, those that BuildKit gives without being asked among them.
+    pub(super) arguments: BTreeMap<String, String>,
 }
 
 impl Recipe {
@@ -57,9 +56,9 @@ impl Recipe {
             };
             Ok((Self::parse(path, &bytes, dockerignore)?, snapshot))
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| Fault::bug("docker", format!("reading the Dockerfile ended badly: {error}")))?
+        tokio::task::spawn_blocking(read).await.map_err(|error| {
+            Fault::bug("dockerfile", format!("reading the Dockerfile ended badly: {error}"))
+        })?
     }
 
     fn parse(path: String, bytes: &[u8], dockerignore: Option<Vec<u8>>) -> Result<Self, Fault> {
@@ -86,7 +85,7 @@ impl Recipe {
         &self,
         parameters: Parameters,
         names: &BTreeMap<BaseKey, String>,
-        label: &str,
+        label: Option<&str>,
     ) -> Result<Prepared, Fault> {
         let plan = self.dockerfile.plan(&parameters).map_err(|error| self.invalid(&error))?;
         let mut lines: Vec<Vec<String>> = self.text.lines().map(|line| vec![line.to_owned()]).collect();
@@ -110,7 +109,7 @@ impl Recipe {
         plan: &StagePlan,
         lines: &mut [Vec<String>],
         names: &BTreeMap<BaseKey, String>,
-        label: &str,
+        label: Option<&str>,
     ) {
         let stage = &self.dockerfile.stages[index];
         let end = self.dockerfile.stages.get(index + 1).map_or(lines.len(), |next| next.line - 1);
@@ -136,7 +135,10 @@ impl Recipe {
         for line in &mut lines[stage.line - 1..from_end] {
             *line = vec![String::new()];
         }
-        lines[stage.line - 1] = if labelled { vec![from, format!("LABEL {label}")] } else { vec![from] };
+        lines[stage.line - 1] = match label {
+            Some(label) if labelled => vec![from, format!("LABEL {label}")],
+            _ => vec![from],
+        };
     }
 
     fn prepare_copies(
@@ -189,14 +191,14 @@ impl Recipe {
     }
 
     /// The declared arguments, with those that BuildKit gives without being asked.
-    fn arguments(&self, parameters: &Parameters) -> HashMap<String, String> {
+    fn arguments(&self, parameters: &Parameters) -> BTreeMap<String, String> {
         let stages = self.dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
         let inside = stages.filter_map(|located| match &located.instruction {
             Instruction::Arg(arguments) => Some(arguments),
             _ => None,
         });
         let declared = inside.chain(self.dockerfile.global_arguments.iter().map(|(_, arguments)| arguments));
-        let mut values: HashMap<String, String> = HashMap::new();
+        let mut values = BTreeMap::new();
         for argument in declared.flatten() {
             if let Some(value) = platform_argument(&argument.name, parameters) {
                 values.insert(argument.name.clone(), value);
@@ -208,19 +210,6 @@ impl Recipe {
 }
 
 impl Prepared {
-    pub(super) fn options(&self, tag: &str) -> BuildImageOptions {
-        BuildImageOptions {
-            dockerfile: DOCKERFILE.to_owned(),
-            t: Some(tag.to_owned()),
-            rm: true,
-            forcerm: true,
-            buildargs: Some(self.arguments.clone()),
-            target: self.parameters.target.clone().unwrap_or_default(),
-            version: BuilderVersion::BuilderV1,
-            ..BuildImageOptions::default()
-        }
-    }
-
     /// Where the engine stood at its step, counted from 1: `Dockerfile:3: RUN make`.
     pub(super) fn place(&self, dockerfile: &str, step: Option<usize>) -> String {
         let found = step.and_then(|step| self.steps.get(step.checked_sub(1)?));
@@ -263,7 +252,7 @@ mod tests {
     fn prepared(parameters: Parameters) -> Prepared {
         let recipe = Recipe::parse("Dockerfile".into(), WRITTEN.as_bytes(), None).unwrap();
         let names = [(key("x.y/base:1"), "l/b:1".to_owned()), (key("x.y/tools:3"), "l/t:3".to_owned())];
-        recipe.prepare(parameters, &names.into(), "who=me").unwrap()
+        recipe.prepare(parameters, &names.into(), Some("who=me")).unwrap()
     }
 
     #[test]

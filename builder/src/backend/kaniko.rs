@@ -1,0 +1,184 @@
+//! The Kaniko back-end: Dockerfiles that run commands, as Jobs on Kubernetes.
+//!
+//! A Job's name is that of the build's attempt, so whoever comes to an attempt that another process has
+//! begun finds its Job and goes on with it. A pod talks to Slipway and to nobody else: it fetches its
+//! context there, pulls there what the plan has resolved, and pushes there, with a token of its own.
+//! Any executor that takes Kaniko's flags serves.
+
+mod cluster;
+mod context;
+mod follow;
+mod logs;
+mod objects;
+mod options;
+mod overlay;
+mod phase;
+mod sweep;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slipway_objects::Blobs;
+use slipway_oci::source::{ImageSource, Images};
+use slipway_records::{Records, fault_point};
+use slipway_types::id::BuildId;
+use slipway_types::state::BuiltImage;
+use slipway_types::{Digest, Fault, ImageReference};
+
+use self::cluster::Cluster;
+use self::follow::Following;
+use self::objects::Attempt;
+pub use self::options::{ClusterOptions, KanikoOptions, PodOptions};
+use super::{BuildError, ImageBackend, ImageBuild, Requirements};
+use crate::pin::Pin;
+use crate::target::ImageTarget;
+
+/// Builds images with Jobs.
+#[derive(Clone)]
+pub struct KanikoBackend {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: KanikoOptions,
+    clusters: Vec<Cluster>,
+    records: Arc<dyn Records>,
+    blobs: Blobs,
+    images: Images,
+    target: Arc<ImageTarget>,
+}
+
+impl KanikoBackend {
+    /// A back-end for clusters that need not answer yet. Results go to `target`.
+    pub fn connect(
+        options: KanikoOptions,
+        clusters: Vec<ClusterOptions>,
+        records: Arc<dyn Records>,
+        blobs: Blobs,
+        images: Images,
+        target: Arc<ImageTarget>,
+    ) -> Result<Self, Fault> {
+        options.check()?;
+        let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, &options)).collect();
+        Ok(Self { inner: Arc::new(Inner { options, clusters, records, blobs, images, target }) })
+    }
+
+    /// Each cluster with what answers there, for people.
+    pub async fn describe(&self) -> Vec<(String, Result<String, Fault>)> {
+        let all = self.inner.clusters.iter().map(async |cluster| (cluster.name(), cluster.version().await));
+        futures::future::join_all(all).await
+    }
+
+    /// Removes the Jobs and Secrets of attempts that are over. What belongs to builds that the records
+    /// do not know is left alone.
+    pub async fn sweep(&self) -> Result<(), Fault> {
+        sweep::sweep(&self.inner).await
+    }
+}
+
+#[async_trait]
+impl ImageBackend for KanikoBackend {
+    fn name(&self) -> &'static str {
+        "kaniko"
+    }
+
+    fn recipe(&self) -> u32 {
+        1
+    }
+
+    async fn can(&self, wanted: &Requirements) -> Result<String, String> {
+        if let Some((line, what)) = &wanted.buildkit {
+            return Err(format!("line {line}: {what} needs BuildKit, which Kaniko is not"));
+        }
+        if wanted.secrets {
+            return Err("Kaniko cannot mount build secrets".into());
+        }
+        if wanted.foreign_platforms {
+            return Err(format!("its nodes build for {} only", self.inner.options.platform));
+        }
+        let names: Vec<String> = self.inner.clusters.iter().map(Cluster::name).collect();
+        let reason = wanted.run.map_or(String::new(), |line| format!("line {line} runs a command; "));
+        Ok(format!("{reason}Jobs on {}", names.join(", ")))
+    }
+
+    async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {
+        let inner = &self.inner;
+        let attempt = Attempt { build: job.build.id, number: job.build.attempt };
+        let cluster = inner.cluster_for(&attempt, &job).await?;
+        let following = Following { inner, cluster, attempt: &attempt, job: &job };
+        let digest = following.to_the_end().await?;
+        fault_point::reach("kaniko.ended");
+        Ok(inner.take_over(&attempt, digest, job.repository).await?)
+    }
+
+    async fn settled(&self, build: BuildId, attempt: u32) {
+        let attempt = Attempt { build, number: attempt };
+        for cluster in &self.inner.clusters {
+            if let Err(fault) = sweep::remove(&self.inner, cluster, &attempt).await {
+                tracing::warn!(
+                    cluster = cluster.name(), job = attempt.name(), error = %fault.message,
+                    "a finished Job stays until the next sweep"
+                );
+            }
+        }
+        fault_point::reach("kaniko.settled");
+    }
+}
+
+impl Inner {
+    /// The cluster that has the attempt's Job already, else the one with the most room, once there is.
+    async fn cluster_for(
+        &self,
+        attempt: &Attempt,
+        job: &ImageBuild<'_>,
+    ) -> Result<cluster::Place<'_>, BuildError> {
+        let mut told = false;
+        loop {
+            for cluster in &self.clusters {
+                if cluster.has(attempt).await? {
+                    return Ok(cluster.place_of(attempt));
+                }
+            }
+            let mut by_room: Vec<&Cluster> = self.clusters.iter().collect();
+            by_room.sort_by_key(|cluster| std::cmp::Reverse(cluster.room()));
+            if let Some(place) = by_room.into_iter().find_map(|cluster| cluster.reserve(attempt)) {
+                return Ok(place);
+            }
+            if !told {
+                job.log.line("slipway: waiting for room: max_jobs Jobs run on every cluster").await;
+                told = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(cluster::LOOK_EVERY) => {}
+                () = job.cancelled.cancelled() => return Err(BuildError::Cancelled),
+            }
+        }
+    }
+
+    /// What the Job pushed, brought to where images go.
+    async fn take_over(
+        &self,
+        attempt: &Attempt,
+        digest: Digest,
+        repository: &str,
+    ) -> Result<BuiltImage, Fault> {
+        let pushed = ImageReference {
+            host: crate::target::INTERNAL_HOST.to_owned(),
+            repository: repository.to_owned(),
+            tag: None,
+            digest: Some(digest),
+        };
+        if self.images.head_manifest(&pushed).await?.is_none() {
+            let message = format!("the Job ended well and named {digest}, which the registry does not have");
+            return Err(Fault::transient("kaniko_not_pushed", message));
+        }
+        let pin = Pin { images: self.images.clone(), target: Arc::clone(&self.target) };
+        let image = pin.pin(&pushed, digest, &[], repository).await?;
+        // The tag was only the executor's way to name what it pushes.
+        let fault = |error| slipway_records::worker::fault_of(&error);
+        let mut tx = self.records.begin().await.map_err(fault)?;
+        tx.tag_delete(repository, &attempt.name()).await.map_err(fault)?;
+        tx.commit().await.map_err(fault)?;
+        Ok(image)
+    }
+}

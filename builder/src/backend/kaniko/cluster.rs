@@ -1,0 +1,347 @@
+//! A cluster: its API server, and what its one watch knows of our Jobs and pods.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Config, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use slipway_types::Fault;
+use tokio::sync::{OnceCell, watch};
+
+use super::objects::{Attempt, OWNER};
+use super::options::{ClusterOptions, KanikoOptions};
+use super::phase::is_live;
+
+/// How often what the watch may have missed is looked at.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long the watch may take to know the Jobs that there are.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// A cluster that runs Jobs.
+pub(super) struct Cluster {
+    options: ClusterOptions,
+    owner: String,
+    call_timeout: Duration,
+    link: OnceCell<Link>,
+    /// Attempts of this process that have a place.
+    placed: Mutex<HashSet<Attempt>>,
+}
+
+/// A client, and what is watched by it.
+struct Link {
+    client: Client,
+    jobs: Store<Job>,
+    pods: Store<Pod>,
+    changed: watch::Receiver<u64>,
+}
+
+/// A right to one of a cluster's Jobs, while it is held.
+pub(super) struct Place<'a> {
+    pub(super) cluster: &'a Cluster,
+    attempt: Attempt,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.cluster.placed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
+    }
+}
+
+/// Why a request did not give what was asked for.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// The API server is away or overloaded: ask again.
+    Away(String),
+    /// It said no.
+    Refused(Box<kube::core::Status>),
+}
+
+impl CallError {
+    fn of(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code < 500 && status.code != 429 => Self::Refused(status),
+            kube::Error::Api(status) => Self::Away(format!("{} {}", status.code, status.message)),
+            other => Self::Away(slipway_records::worker::chain(&other)),
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) fn new(options: ClusterOptions, kaniko: &KanikoOptions) -> Self {
+        Self {
+            options,
+            owner: kaniko.owner.clone(),
+            call_timeout: Duration::from_millis(kaniko.call_timeout_ms),
+            link: OnceCell::new(),
+            placed: Mutex::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.options.name.clone()
+    }
+
+    /// What answers, for people.
+    pub(super) async fn version(&self) -> Result<String, Fault> {
+        let client = &self.link().await?.client;
+        match tokio::time::timeout(self.call_timeout, client.apiserver_version()).await {
+            Ok(Ok(info)) => Ok(format!("Kubernetes {}", info.git_version)),
+            Ok(Err(error)) => Err(self.away(&slipway_records::worker::chain(&error))),
+            Err(_) => Err(self.away("no answer within call_timeout_ms")),
+        }
+    }
+
+    fn away(&self, why: &str) -> Fault {
+        let message = format!("the cluster {} does not answer: {why}", self.options.name);
+        Fault::transient("cluster_unavailable", message)
+    }
+
+    async fn link(&self) -> Result<&Link, Fault> {
+        self.link.get_or_try_init(|| self.connect()).await
+    }
+
+    /// Reads the configuration and begins to watch; the server need not answer yet.
+    async fn connect(&self) -> Result<Link, Fault> {
+        let wrong = |why: String| {
+            let message = format!("the cluster {} cannot be used: {why}", self.options.name);
+            Fault::permanent("cluster_config", message)
+        };
+        let config = match &self.options.kubeconfig {
+            None => Config::incluster().map_err(|error| wrong(error.to_string()))?,
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| wrong(error.to_string()))?;
+                let options =
+                    KubeConfigOptions { context: self.options.context.clone(), ..Default::default() };
+                let config = Config::from_custom_kubeconfig(file, &options).await;
+                config.map_err(|error| wrong(error.to_string()))?
+            }
+        };
+        let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
+        let (changes, changed) = watch::channel(0);
+        let changes = Arc::new(changes);
+        let jobs = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes);
+        let pods = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes);
+        Ok(Link { client, jobs, pods, changed })
+    }
+
+    fn watch<K>(&self, api: Api<K>, changes: &Arc<watch::Sender<u64>>) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let config = watcher::Config::default().labels(&format!("{OWNER}={}", self.owner));
+        let events = watcher(api, config).default_backoff();
+        let events = reflector::reflector(writer, events);
+        let (changes, cluster) = (Arc::clone(changes), self.options.name.clone());
+        tokio::spawn(async move {
+            let mut events = std::pin::pin!(events);
+            while let Some(event) = events.next().await {
+                if let Err(error) = event {
+                    tracing::debug!(cluster, %error, "the watch was broken; it begins again");
+                }
+                changes.send_modify(|count| *count += 1);
+            }
+        });
+        store
+    }
+
+    /// Tells when something changed.
+    pub(super) async fn changes(&self) -> Result<watch::Receiver<u64>, Fault> {
+        Ok(self.link().await?.changed.clone())
+    }
+
+    async fn known(&self) -> Result<&Link, Fault> {
+        let link = self.link().await?;
+        let ready = async { tokio::join!(link.jobs.wait_until_ready(), link.pods.wait_until_ready()) };
+        let (jobs, pods) = tokio::time::timeout(KNOWN_WITHIN, ready)
+            .await
+            .map_err(|_| self.away("its Jobs could not be listed"))?;
+        jobs.and(pods).map_err(|_| self.away("its watch has ended"))?;
+        Ok(link)
+    }
+
+    /// Whether the attempt's Job is there.
+    pub(super) async fn has(&self, attempt: &Attempt) -> Result<bool, Fault> {
+        let link = self.known().await?;
+        Ok(link.jobs.get(&ObjectRef::new(&attempt.name()).within(&self.options.namespace)).is_some())
+    }
+
+    /// The Job and its pods, the oldest first, as the watch knows them.
+    pub(super) async fn seen(&self, attempt: &Attempt) -> Result<(Option<Arc<Job>>, Vec<Arc<Pod>>), Fault> {
+        let link = self.known().await?;
+        let job = link.jobs.get(&ObjectRef::new(&attempt.name()).within(&self.options.namespace));
+        let mut pods =
+            link.pods.state_filter(|pod| Attempt::of(Some(pod.labels())).as_ref() == Some(attempt));
+        pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.name_any()));
+        Ok((job, pods))
+    }
+
+    /// How many Jobs more may run.
+    pub(super) fn room(&self) -> usize {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.options.max_jobs.saturating_sub(self.taken(&placed))
+    }
+
+    /// Jobs that run, whoever made them, and those that this process is about to make.
+    fn taken(&self, placed: &HashSet<Attempt>) -> usize {
+        let jobs = self.link.get().map(|link| link.jobs.state()).unwrap_or_default();
+        let live = jobs.iter().filter(|job| is_live(job));
+        let mut all: HashSet<Attempt> = live.filter_map(|job| Attempt::of(Some(job.labels()))).collect();
+        all.extend(placed);
+        all.len()
+    }
+
+    /// A place for a new Job, if there is room.
+    pub(super) fn reserve(&self, attempt: &Attempt) -> Option<Place<'_>> {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.taken(&placed) >= self.options.max_jobs {
+            return None;
+        }
+        placed.insert(*attempt);
+        Some(Place { cluster: self, attempt: *attempt })
+    }
+
+    /// The place of a Job that is there.
+    pub(super) fn place_of(&self, attempt: &Attempt) -> Place<'_> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(*attempt);
+        Place { cluster: self, attempt: *attempt }
+    }
+
+    async fn api<K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
+        &self,
+    ) -> Result<Api<K>, CallError> {
+        let link = self.link().await.map_err(|fault| CallError::Away(fault.message))?;
+        Ok(Api::namespaced(link.client.clone(), &self.options.namespace))
+    }
+
+    async fn ask<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+        match tokio::time::timeout(self.call_timeout, call).await {
+            Ok(answer) => answer.map_err(CallError::of),
+            Err(_) => Err(CallError::Away("no answer within call_timeout_ms".to_owned())),
+        }
+    }
+
+    /// Makes an object; one of that name that is there is taken as it is (`false`).
+    pub(super) async fn create<K>(&self, object: &K) -> Result<bool, CallError>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + serde::Serialize,
+    {
+        let api = self.api::<K>().await?;
+        match self.ask(api.create(&PostParams::default(), object)).await {
+            Ok(_) => Ok(true),
+            Err(CallError::Refused(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The Job as the API server has it now.
+    pub(super) async fn job(&self, name: &str) -> Result<Option<Job>, CallError> {
+        let api = self.api::<Job>().await?;
+        self.ask(api.get_opt(name)).await
+    }
+
+    /// The Secret as the API server has it now.
+    pub(super) async fn secret(&self, name: &str) -> Result<Option<Secret>, CallError> {
+        let api = self.api::<Secret>().await?;
+        self.ask(api.get_opt(name)).await
+    }
+
+    /// All our Secrets.
+    pub(super) async fn secrets(&self) -> Result<Vec<Secret>, CallError> {
+        let api = self.api::<Secret>().await?;
+        let ours = ListParams::default().labels(&format!("{OWNER}={}", self.owner));
+        Ok(self.ask(api.list(&ours)).await?.items)
+    }
+
+    /// All our Jobs.
+    pub(super) async fn jobs(&self) -> Result<Vec<Job>, CallError> {
+        let api = self.api::<Job>().await?;
+        let ours = ListParams::default().labels(&format!("{OWNER}={}", self.owner));
+        Ok(self.ask(api.list(&ours)).await?.items)
+    }
+
+    /// Lets the Secret go with its Job.
+    pub(super) async fn own_secret(&self, name: &str, job: &Job) -> Result<(), CallError> {
+        let owner = json!([{
+            "apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.uid(),
+        }]);
+        let patch = Patch::Merge(json!({"metadata": {"ownerReferences": owner}}));
+        let api = self.api::<Secret>().await?;
+        match self.ask(api.patch(name, &PatchParams::default(), &patch)).await {
+            Ok(_) => Ok(()),
+            Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the Job with its pods; fine if it is gone.
+    pub(super) async fn delete_job(&self, name: &str) -> Result<(), CallError> {
+        let api = self.api::<Job>().await?;
+        gone(self.ask(api.delete(name, &DeleteParams::background())).await)
+    }
+
+    /// Deletes the Secret; fine if it is gone.
+    pub(super) async fn delete_secret(&self, name: &str) -> Result<(), CallError> {
+        let api = self.api::<Secret>().await?;
+        gone(self.ask(api.delete(name, &DeleteParams::default())).await)
+    }
+
+    /// Whether a pod of the attempt is still there.
+    pub(super) async fn has_pods(&self, attempt: &Attempt) -> Result<bool, CallError> {
+        let api = self.api::<Pod>().await?;
+        let of_job = ListParams::default().labels(&format!("job-name={}", attempt.name()));
+        Ok(!self.ask(api.list(&of_job)).await?.items.is_empty())
+    }
+
+    /// The last warning about an object, if there is one.
+    pub(super) async fn warning(&self, object: &str) -> Result<Option<String>, CallError> {
+        let api = self.api::<Event>().await?;
+        let about = ListParams::default().fields(&format!("involvedObject.name={object},type=Warning"));
+        let mut events = self.ask(api.list(&about)).await?.items;
+        events.sort_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0));
+        let last = events.pop();
+        Ok(last.map(|event| {
+            let reason = event.reason.unwrap_or_default();
+            format!("{reason}: {}", event.message.unwrap_or_default())
+        }))
+    }
+
+    /// Pods, for their logs.
+    pub(super) async fn pods(&self) -> Result<Api<Pod>, CallError> {
+        self.api().await
+    }
+
+    pub(super) fn fault(&self, error: CallError) -> Fault {
+        match error {
+            CallError::Away(why) => self.away(&why),
+            CallError::Refused(status) => {
+                let message = format!("the cluster {} refused: {}", self.options.name, status.message);
+                let hint =
+                    format!("Slipway needs the rights of its Role in namespace {}.", self.options.namespace);
+                Fault::permanent("cluster_refused", message).hint(hint)
+            }
+        }
+    }
+}
+
+fn gone<T>(deleted: Result<T, CallError>) -> Result<(), CallError> {
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}

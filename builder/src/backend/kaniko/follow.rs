@@ -1,0 +1,346 @@
+//! One attempt from its Secret to its end. Each step adopts what is there, so that a process may be
+//! killed between any two of them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use slipway_records::fault_point;
+use slipway_types::{Digest, Fault};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Inner;
+use super::cluster::{CallError, LOOK_EVERY, Place};
+use super::logs::Reader;
+use super::objects::{self, Attempt, Order};
+use super::phase::{self, Phase};
+use crate::backend::{BuildError, ImageBuild};
+
+/// First pause before an API server that is away is asked again; it doubles.
+const AWAY_PAUSE: Duration = Duration::from_millis(250);
+const AWAY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a Job that was just made may be missing from the watch.
+const UNSEEN_MAX: Duration = Duration::from_secs(10);
+/// How long a wait lasts before its reason is looked for among the events.
+const EVENTS_AFTER: Duration = Duration::from_secs(3);
+/// How long the log of an ended container may take.
+const LOG_WITHIN: Duration = Duration::from_secs(60);
+/// How long a hopeless wait (an image that cannot be pulled) goes on.
+const HOPELESS_AFTER: Duration = Duration::from_secs(45);
+
+/// Follows one attempt.
+pub(super) struct Following<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) cluster: Place<'a>,
+    pub(super) attempt: &'a Attempt,
+    pub(super) job: &'a ImageBuild<'a>,
+}
+
+impl Following<'_> {
+    /// Makes the Job or finds it, and waits until it has ended; gives the digest that it pushed.
+    pub(super) async fn to_the_end(&self) -> Result<Digest, BuildError> {
+        let cancelled = self.job.cancelled.clone();
+        let outcome = tokio::select! {
+            outcome = self.go() => outcome,
+            () = cancelled.cancelled() => Err(BuildError::Cancelled),
+        };
+        let is_over = matches!(outcome, Err(BuildError::Cancelled | BuildError::TimedOut(_)));
+        // A server that stops leaves the Job to the next one.
+        if is_over && !self.job.stopping.is_cancelled() {
+            self.stop().await?;
+        }
+        outcome
+    }
+
+    async fn go(&self) -> Result<Digest, BuildError> {
+        let name = self.attempt.name();
+        let mut job = self.insist(|| self.cluster.cluster.job(&name)).await?;
+        if job.is_none() {
+            self.make().await?;
+            job = self.insist(|| self.cluster.cluster.job(&name)).await?;
+        } else {
+            self.say(format!("going on with Job {name}")).await;
+        }
+        if let Some(job) = job {
+            self.insist(|| self.cluster.cluster.own_secret(&name, &job)).await?;
+            fault_point::reach("kaniko.owned");
+        }
+        self.watch().await
+    }
+
+    async fn make(&self) -> Result<(), BuildError> {
+        let ingredients = self.inner.ingredients(self.job).await?;
+        fault_point::reach("kaniko.context");
+        self.ensure_secret().await?;
+        let order = Order {
+            attempt: self.attempt,
+            repository: self.job.repository,
+            cache: ingredients.cache,
+            context: ingredients.context,
+            prepared: &ingredients.prepared,
+        };
+        let job = objects::job(&order, &self.inner.options)?;
+        self.insist(|| self.cluster.cluster.create(&job)).await?;
+        fault_point::reach("kaniko.job");
+        self.say(format!("made Job {} on {}", self.attempt.name(), self.cluster.cluster.name())).await;
+        Ok(())
+    }
+
+    async fn ensure_secret(&self) -> Result<(), BuildError> {
+        let name = self.attempt.name();
+        if self.insist(|| self.cluster.cluster.secret(&name)).await?.is_some() {
+            return Ok(());
+        }
+        let token = self.inner.token(self.attempt, self.job).await?;
+        let secret = objects::secret(self.attempt, &token, &self.inner.options);
+        self.insist(|| self.cluster.cluster.create(&secret)).await?;
+        fault_point::reach("kaniko.secret");
+        Ok(())
+    }
+
+    /// Waits for the end, and reads the log meanwhile.
+    async fn watch(&self) -> Result<Digest, BuildError> {
+        let mut changes = self.cluster.cluster.changes().await?;
+        let mut wait = Wait::new();
+        loop {
+            changes.mark_unchanged();
+            match self.phase(&mut wait).await? {
+                Phase::Waiting { pod, why, hopeless } => self.wait(&mut wait, pod, why, hopeless).await?,
+                Phase::Running { pod } => {
+                    if let Some(end) = self.read_while_running(pod, &mut changes).await? {
+                        return self.judge(end);
+                    }
+                    wait = Wait::new();
+                }
+                end @ Phase::Ended { .. } => {
+                    self.read_what_is_left(&end).await?;
+                    return self.judge(end);
+                }
+                end => return self.judge(end),
+            }
+            drop(tokio::time::timeout(LOOK_EVERY, changes.changed()).await);
+        }
+    }
+
+    async fn phase(&self, wait: &mut Wait) -> Result<Phase, BuildError> {
+        let seen = self.insist_seen().await?;
+        let (Some(job), pods) = seen else {
+            // The watch may lag behind.
+            let name = self.attempt.name();
+            if self.insist(|| self.cluster.cluster.job(&name)).await?.is_none() {
+                return Ok(Phase::Lost(format!("the Job {name} was deleted")));
+            }
+            if wait.began.elapsed() > UNSEEN_MAX {
+                wait.say_once(self, "the cluster's watch lags behind").await;
+            }
+            return Ok(Phase::Waiting { pod: None, why: None, hopeless: false });
+        };
+        Ok(phase::read(&job, &pods))
+    }
+
+    /// Reads the log of a running executor; gives the end, or nothing if the pod went.
+    async fn read_while_running(
+        &self,
+        pod: String,
+        changes: &mut watch::Receiver<u64>,
+    ) -> Result<Option<Phase>, BuildError> {
+        fault_point::reach("kaniko.running");
+        let (ended, told) = watch::channel(false);
+        let after = self.last_mark().await?;
+        let reader =
+            Reader { cluster: self.cluster.cluster, pod: pod.clone(), log: self.job.log, after, ended: told };
+        let reading = reader.run();
+        let mut reading = std::pin::pin!(reading);
+        let mut wait = Wait::new();
+        let mut read = false;
+        let end = loop {
+            match self.phase(&mut wait).await? {
+                Phase::Running { pod: now } if now == pod => {}
+                Phase::Running { .. } | Phase::Waiting { .. } => break None,
+                end => break Some(end),
+            }
+            changes.mark_unchanged();
+            let changed = tokio::time::timeout(LOOK_EVERY, changes.changed());
+            tokio::select! {
+                () = &mut reading, if !read => read = true,
+                _ = changed => {}
+            }
+        };
+        ended.send_replace(true);
+        if !read && tokio::time::timeout(LOG_WITHIN, reading).await.is_err() {
+            self.say("the end of the log could not be read in time").await;
+        }
+        Ok(end)
+    }
+
+    /// Reads the log of an executor that ended unwatched.
+    async fn read_what_is_left(&self, end: &Phase) -> Result<(), BuildError> {
+        let Phase::Ended { pod, .. } = end else { return Ok(()) };
+        let (_ended, told) = watch::channel(true);
+        let after = self.last_mark().await?;
+        let reader =
+            Reader { cluster: self.cluster.cluster, pod: pod.clone(), log: self.job.log, after, ended: told };
+        if tokio::time::timeout(LOG_WITHIN, reader.run()).await.is_err() {
+            self.say("the end of the log could not be read in time").await;
+        }
+        Ok(())
+    }
+
+    async fn last_mark(&self) -> Result<Option<String>, Fault> {
+        let fault = |error| slipway_records::worker::fault_of(&error);
+        let mut read = self.inner.records.read().await.map_err(fault)?;
+        read.log_mark(self.attempt.build.as_uuid()).await.map_err(fault)
+    }
+
+    /// Says why nothing runs yet, and gives up when that has taken too long.
+    async fn wait(
+        &self,
+        wait: &mut Wait,
+        pod: Option<String>,
+        why: Option<String>,
+        hopeless: bool,
+    ) -> Result<(), BuildError> {
+        let limit = self.inner.options.start_timeout_ms;
+        let mut why = why;
+        if why.is_none() && wait.began.elapsed() > EVENTS_AFTER {
+            let about = pod.unwrap_or_else(|| self.attempt.name());
+            why = self.insist(|| self.cluster.cluster.warning(&about)).await?;
+            // A Secret that somebody deleted holds the pod up for ever.
+            self.ensure_secret().await?;
+        }
+        if let Some(why) = &why {
+            wait.say_once(self, &format!("waiting: {why}")).await;
+        }
+        wait.hopeless_since = hopeless.then(|| wait.hopeless_since.unwrap_or_else(Instant::now));
+        if wait.hopeless_since.is_some_and(|since| since.elapsed() > HOPELESS_AFTER) {
+            let why = why.unwrap_or_default();
+            return Err(Fault::permanent("kaniko_cannot_start", format!("the pod cannot start: {why}"))
+                .hint("Check kaniko.image, kaniko.slipway_image, and whether the nodes can pull them.")
+                .into());
+        }
+        if wait.began.elapsed() > Duration::from_millis(limit) {
+            let why = why.unwrap_or_else(|| "Kubernetes does not say why".to_owned());
+            let message = format!("no pod ran within kaniko.start_timeout_ms = {limit}: {why}");
+            return Err(BuildError::TimedOut(message));
+        }
+        Ok(())
+    }
+
+    /// From how the Job ended to what that means.
+    fn judge(&self, end: Phase) -> Result<Digest, BuildError> {
+        match end {
+            Phase::Ended { exit_code: 0, digest, .. } => digest.parse().map_err(|_| {
+                let message = format!("the executor ended well without a digest: `{digest}`");
+                Fault::permanent("kaniko_no_digest", message)
+                    .hint("The executor must write the image's digest to --digest-file.")
+                    .into()
+            }),
+            Phase::Ended { reason, .. } if reason == "OOMKilled" => {
+                let message = "the executor was killed: it used more memory than its limit".to_owned();
+                Err(Fault::permanent("build_failed", message).hint("Raise kaniko.limits.memory.").into())
+            }
+            Phase::Ended { exit_code, .. } => {
+                let message = format!("the executor ended with exit code {exit_code}; its log says more");
+                Err(Fault::permanent("build_failed", message).into())
+            }
+            Phase::NotFetched { exit_code, message, .. } => {
+                let address = &self.inner.options.address;
+                let message = format!(
+                    "the pod could not fetch its context from {address}: exit code {exit_code}: {message}"
+                );
+                let hint = "kaniko.address must be an address of this server that pods reach.";
+                Err(Fault::transient("kaniko_context", message).hint(hint).into())
+            }
+            Phase::Deadline => Err(BuildError::TimedOut(format!(
+                "the Job ran longer than its deadline of {} ms",
+                self.inner.options.deadline_ms
+            ))),
+            Phase::Lost(why) => Err(Fault::transient("pod_lost", why).into()),
+            Phase::Waiting { .. } | Phase::Running { .. } => {
+                Err(Fault::bug("kaniko", "a Job was judged before its end").into())
+            }
+        }
+    }
+
+    /// Deletes the Job and waits until nothing of it runs.
+    async fn stop(&self) -> Result<(), BuildError> {
+        let limit = Duration::from_millis(self.inner.options.stop_timeout_ms);
+        let stopping = async {
+            let name = self.attempt.name();
+            self.insist(|| self.cluster.cluster.delete_job(&name)).await?;
+            self.insist(|| self.cluster.cluster.delete_secret(&name)).await?;
+            while self.insist(|| self.cluster.cluster.has_pods(self.attempt)).await? {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(limit, stopping).await.unwrap_or_else(|_| {
+            let message = format!("the Job still runs after kaniko.stop_timeout_ms = {}", limit.as_millis());
+            Err(Fault::transient("kaniko_not_stopped", message).into())
+        })
+    }
+
+    async fn insist_seen(
+        &self,
+    ) -> Result<
+        (
+            Option<std::sync::Arc<k8s_openapi::api::batch::v1::Job>>,
+            Vec<std::sync::Arc<k8s_openapi::api::core::v1::Pod>>,
+        ),
+        BuildError,
+    > {
+        self.insist(|| async {
+            let seen = self.cluster.cluster.seen(self.attempt).await;
+            seen.map_err(|fault| CallError::Away(fault.message))
+        })
+        .await
+    }
+
+    /// Asks until the API server answers: a cluster that is away is waited out, within the build's time.
+    async fn insist<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, BuildError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let (mut pause, mut told) = (AWAY_PAUSE, false);
+        loop {
+            match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(CallError::Away(why)) => {
+                    if !told && pause >= AWAY_PAUSE_MAX {
+                        let cluster = self.cluster.cluster.name();
+                        self.say(format!("waiting: the cluster {cluster} does not answer: {why}")).await;
+                        told = true;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(AWAY_PAUSE_MAX);
+                }
+                Err(error @ CallError::Refused(_)) => {
+                    return Err(self.cluster.cluster.fault(error).into());
+                }
+            }
+        }
+    }
+
+    async fn say(&self, text: impl AsRef<str>) {
+        self.job.log.line(format!("slipway: {}", text.as_ref())).await;
+    }
+}
+
+/// A wait for something to run.
+struct Wait {
+    began: Instant,
+    hopeless_since: Option<Instant>,
+    said: HashSet<String>,
+}
+
+impl Wait {
+    fn new() -> Self {
+        Self { began: Instant::now(), hopeless_since: None, said: HashSet::new() }
+    }
+
+    async fn say_once(&mut self, following: &Following<'_>, text: &str) {
+        if self.said.insert(text.to_owned()) {
+            following.say(text).await;
+        }
+    }
+}
