@@ -118,7 +118,7 @@ impl Server {
     /// Two servers with nothing in common but database, bucket and the key of their secrets.
     fn start_two(mut options: ServerOptions, directory: TempDir) -> Self {
         let database = Database::create();
-        let balancer = Balancer::start();
+        let balancer = Balancer::start(&options.listen);
         let url = format!("http://{}", balancer.address());
         world::share(&mut options, &database, directory.path());
         options.env.entry("SLIPWAY__SERVER__PUBLIC_URL".to_owned()).or_insert_with(|| url.clone());

@@ -30,6 +30,40 @@ pub struct S3Bucket {
     pub secret_key: String,
 }
 
+/// A running Kubernetes cluster, and the images that builds on it need.
+#[derive(Debug, Clone)]
+pub struct Kubernetes {
+    /// kubeconfig file of its administrator.
+    pub kubeconfig: PathBuf,
+    /// This machine's address as nodes and pods reach it.
+    pub host_address: IpAddr,
+    /// The engine of its node: `unix:///…`.
+    pub docker_host: String,
+    /// What the API server was asked, a JSON object each line.
+    pub audit_log: PathBuf,
+    /// Process of the API server.
+    pub apiserver_pid: u32,
+    /// An executor that takes Kaniko's flags, by digest.
+    pub executor_image: String,
+    /// Slipway's own image, by digest.
+    pub slipway_image: String,
+}
+
+/// The Kubernetes cluster.
+pub fn kubernetes() -> Kubernetes {
+    let host_address = address("SLIPWAY_TEST_CLUSTER_HOST_ADDRESS");
+    let pid = address("SLIPWAY_TEST_APISERVER_PID");
+    Kubernetes {
+        kubeconfig: address("SLIPWAY_TEST_KUBECONFIG").into(),
+        host_address: host_address.parse().expect("the cluster's host address is an IP address"),
+        docker_host: address("SLIPWAY_TEST_CLUSTER_DOCKER_HOST"),
+        audit_log: address("SLIPWAY_TEST_AUDIT_LOG").into(),
+        apiserver_pid: pid.parse().expect("a process id"),
+        executor_image: address("SLIPWAY_TEST_EXECUTOR_IMAGE"),
+        slipway_image: address("SLIPWAY_TEST_SLIPWAY_IMAGE"),
+    }
+}
+
 /// The Docker engine of this Debian release.
 pub fn docker() -> DockerEngine {
     docker_engine("SLIPWAY_TEST_DOCKER")

@@ -19,9 +19,9 @@ struct Servers {
 }
 
 impl Balancer {
-    /// Listens on a port of its own, with nothing behind it yet.
-    pub(super) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    /// Listens at `address` (`IP:0`: a port of its own), with nothing behind it yet.
+    pub(super) fn start(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address").to_string();
         let servers = Arc::new(Mutex::new(Servers::default()));
         let behind = Arc::clone(&servers);

@@ -1,0 +1,184 @@
+//! What goes wrong on a cluster, and in which word the build ends.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use slipway_tests::server::{App, GitRepository, Server};
+
+use crate::namespace::Namespace;
+use crate::{JOB_WITHIN, push_unwatched, repository, web_build};
+
+/// Waits for a line of the pods' states that `wanted` takes.
+fn await_pod(namespace: &Namespace, what: &str, wanted: impl Fn(&str) -> bool) {
+    let end = Instant::now() + JOB_WITHIN;
+    loop {
+        let columns = "custom-columns=PHASE:.status.phase,RUNS:.status.containerStatuses[0].state.running";
+        let pods = namespace.kubectl(&["get", "pods", "--no-headers", "--output", columns]);
+        if pods.lines().any(&wanted) {
+            return;
+        }
+        assert!(Instant::now() < end, "no pod {what}: {pods}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+pub(crate) fn await_running(namespace: &Namespace) {
+    await_pod(namespace, "runs its executor", |line| line.contains("startedAt"));
+}
+
+struct Setting {
+    namespace: Namespace,
+    server: Server,
+    app: App,
+    /// What is being pushed.
+    repository: Option<GitRepository>,
+}
+
+impl Setting {
+    fn new(settings: &[(&str, &str)]) -> Self {
+        let namespace = Namespace::create();
+        let options =
+            settings.iter().fold(namespace.options(), |options, (key, value)| options.env(key, value));
+        let server = Server::start(options);
+        let app = server.create_app("shop");
+        Self { namespace, server, app, repository: None }
+    }
+
+    fn push(&mut self, script: &str) -> String {
+        let repository = self.repository.insert(repository(script));
+        push_unwatched(&self.server, &self.app, repository)
+    }
+
+    fn log(&self, run: &Value) -> String {
+        self.server.cli(&["run", "logs", run["id"].as_str().expect("an id"), "web"]).stdout
+    }
+
+    fn assert_done(&self, commit: &str) -> Value {
+        let run = self.server.wait_run("shop", commit);
+        assert_eq!(run["state"], "done", "{run:#}\n{}", self.log(&run));
+        self.namespace.assert_empty();
+        run
+    }
+}
+
+#[test]
+fn faults_of_a_deleted_job_are_another_attempt() {
+    let mut setting = Setting::new(&[]);
+    let commit = setting.push("/bin/busybox sleep 3");
+    await_running(&setting.namespace);
+    setting.namespace.kubectl(&["delete", "job", "--selector", "slipway.dev/owner"]);
+    let run = setting.assert_done(&commit);
+    assert_eq!(web_build(&run)["attempt"], 2, "{run:#}");
+}
+
+#[test]
+fn faults_of_a_deleted_pod_lose_no_build() {
+    let mut setting = Setting::new(&[]);
+    let commit = setting.push("/bin/busybox sleep 3");
+    await_running(&setting.namespace);
+    setting.namespace.kubectl(&["delete", "pod", "--selector", "slipway.dev/owner", "--grace-period", "0"]);
+    setting.assert_done(&commit);
+}
+
+#[test]
+fn faults_of_a_full_quota_and_a_deleted_secret_are_waited_out() {
+    let mut setting = Setting::new(&[]);
+    setting.namespace.kubectl(&["create", "quota", "full", "--hard", "pods=0"]);
+    let commit = setting.push("true");
+    let end = Instant::now() + JOB_WITHIN;
+    let log = || {
+        let path = "/api/v1/runs/shop%231/builds/web/log";
+        setting.server.get(path).text()
+    };
+    while !log().contains("exceeded quota") {
+        assert!(Instant::now() < end, "the log does not say why it waits: {}", log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    setting.namespace.kubectl(&["delete", "secret", "--selector", "slipway.dev/owner"]);
+    setting.namespace.kubectl(&["delete", "quota", "full"]);
+    setting.assert_done(&commit);
+}
+
+#[test]
+fn faults_of_a_quota_that_stays_full_time_the_build_out_by_name() {
+    let mut setting = Setting::new(&[("SLIPWAY__KANIKO__START_TIMEOUT_MS", "8000")]);
+    setting.namespace.kubectl(&["create", "quota", "full", "--hard", "pods=0"]);
+    let commit = setting.push("true");
+    let run = setting.server.wait_run("shop", &commit);
+    assert_eq!(run["state"], "timed_out", "{run:#}");
+    let reason = web_build(&run)["reason"].to_string();
+    assert!(reason.contains("start_timeout_ms = 8000") && reason.contains("exceeded quota"), "{reason}");
+    setting.namespace.assert_empty();
+}
+
+#[test]
+fn faults_of_an_image_that_cannot_be_pulled_fail_the_build_by_name() {
+    let missing = format!("127.0.0.1:9/executor@sha256:{}", "0".repeat(64));
+    let mut setting = Setting::new(&[("SLIPWAY__KANIKO__IMAGE", &missing)]);
+    let commit = setting.push("true");
+    let run = setting.server.wait_run("shop", &commit);
+    assert_eq!(run["state"], "failed", "{run:#}");
+    let reason = run["reason"].to_string();
+    assert!(reason.contains("127.0.0.1:9/executor") && reason.contains("cannot start"), "{reason}");
+    setting.namespace.assert_empty();
+}
+
+/// A stopped process that goes on when this is dropped.
+struct Paused(String);
+
+impl Paused {
+    fn process(pid: u32) -> Self {
+        let paused = Self(pid.to_string());
+        paused.signal("-STOP");
+        paused
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill").args([signal, &self.0]).status().expect("kill");
+        assert!(status.success() && Path::new("/proc").join(&self.0).exists(), "process {}", self.0);
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+#[test]
+fn faults_of_an_api_server_that_does_not_answer_are_waited_out() {
+    let mut setting = Setting::new(&[]);
+    let commit = setting.push("/bin/busybox sleep 4; echo slept");
+    await_running(&setting.namespace);
+    let paused = Paused::process(setting.namespace.cluster.apiserver_pid);
+    std::thread::sleep(Duration::from_secs(8));
+    drop(paused);
+    let run = setting.assert_done(&commit);
+    assert_eq!(web_build(&run)["attempt"], 1, "{run:#}");
+    assert_eq!(setting.log(&run).matches("slept\n").count(), 1, "{}", setting.log(&run));
+}
+
+#[test]
+fn faults_of_the_command_itself_fail_the_build_with_its_log() {
+    let mut setting = Setting::new(&[]);
+    let commit = setting.push("echo it goes wrong; exit 7");
+    let run = setting.server.wait_run("shop", &commit);
+    assert_eq!(run["state"], "failed", "{run:#}");
+    assert!(run["reason"].to_string().contains("exit code 7"), "{run:#}");
+    assert!(setting.log(&run).contains("it goes wrong\n"));
+    setting.namespace.assert_empty();
+}
+
+#[test]
+fn faults_that_somebody_cancels_leave_nothing_running() {
+    let mut setting = Setting::new(&[]);
+    let commit = setting.push("/bin/busybox sleep 600");
+    await_running(&setting.namespace);
+    setting.server.cli(&["run", "cancel", "shop#1"]).ok();
+    let run = setting.server.wait_run("shop", &commit);
+    assert_eq!(run["state"], "cancelled", "{run:#}");
+    setting.namespace.assert_empty();
+    let pods = setting.namespace.kubectl(&["get", "pods", "--output", "name"]);
+    assert_eq!(pods.trim(), "");
+}

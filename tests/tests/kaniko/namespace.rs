@@ -1,0 +1,105 @@
+//! A namespace on the cluster, and a server that builds in it.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use slipway_tests::server::{ServerOptions, World, run_within};
+use slipway_tests::services::{self, Kubernetes};
+use uuid::Uuid;
+
+use crate::JOB_WITHIN;
+
+const KUBECTL_WITHIN: Duration = Duration::from_secs(60);
+
+/// A namespace of a test's own, gone when dropped.
+pub(crate) struct Namespace {
+    pub(crate) cluster: Kubernetes,
+    pub(crate) name: String,
+}
+
+impl Namespace {
+    pub(crate) fn create() -> Self {
+        let namespace =
+            Self { cluster: services::kubernetes(), name: format!("test-{}", Uuid::now_v7().simple()) };
+        namespace.try_kubectl(&["create", "namespace", &namespace.name]).expect("a namespace");
+        namespace
+    }
+
+    pub(crate) fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(services::tool("kubectl"));
+        command
+            .arg("--kubeconfig")
+            .arg(&self.cluster.kubeconfig)
+            .args(["--namespace", &self.name])
+            .args(args);
+        let finished = run_within(command, KUBECTL_WITHIN);
+        if finished.code == 0 { Ok(finished.text()) } else { Err(finished.stderr) }
+    }
+
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        self.try_kubectl(args).unwrap_or_else(|error| panic!("kubectl {}: {error}", args.join(" ")))
+    }
+
+    pub(crate) fn names(&self, kind: &str) -> Vec<String> {
+        let listed = self.kubectl(&["get", kind, "--selector", "slipway.dev/owner", "--output", "name"]);
+        listed.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Waits until no Job and no Secret of ours is left.
+    pub(crate) fn assert_empty(&self) {
+        let end = Instant::now() + JOB_WITHIN;
+        loop {
+            let left = [self.names("jobs"), self.names("secrets")].concat();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "left behind: {}", left.join(", "));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// One server with its own data.
+    pub(crate) fn options(&self) -> ServerOptions {
+        // The server must be told its address before it has it.
+        let probe = TcpListener::bind((self.cluster.host_address, 0)).expect("a free port");
+        let listen = probe.local_addr().expect("an address").to_string();
+        let options =
+            ServerOptions { listen: listen.clone(), world: Some(World::Embedded), ..self.building() };
+        options.env("SLIPWAY__SERVER__PUBLIC_URL", &format!("http://{listen}"))
+    }
+
+    /// Two servers that share all they have.
+    pub(crate) fn options_of_two(&self) -> ServerOptions {
+        let listen = format!("{}:0", self.cluster.host_address);
+        ServerOptions { listen, world: Some(World::Cluster), ..self.building() }
+    }
+
+    fn building(&self) -> ServerOptions {
+        let clusters = format!(
+            "[{{ name = \"test\", kubeconfig = \"{}\", namespace = \"{}\", max_jobs = 4 }}]",
+            self.cluster.kubeconfig.display(),
+            self.name
+        );
+        let overlay = concat!(env!("CARGO_MANIFEST_DIR"), "/services/executor/pod-overlay.yaml");
+        [
+            ("BUILD__DOCKER_HOST", "none".to_owned()),
+            ("KANIKO__CLUSTERS", clusters),
+            ("KANIKO__IMAGE", self.cluster.executor_image.clone()),
+            ("KANIKO__SLIPWAY_IMAGE", self.cluster.slipway_image.clone()),
+            ("KANIKO__REQUESTS", String::new()),
+            ("KANIKO__LIMITS", String::new()),
+            ("KANIKO__POD_OVERLAY", overlay.to_owned()),
+        ]
+        .into_iter()
+        .fold(ServerOptions::default(), |options, (key, value)| {
+            options.env(&format!("SLIPWAY__{key}"), &value)
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.try_kubectl(&["delete", "namespace", &self.name, "--wait=false"]));
+    }
+}
