@@ -25,7 +25,8 @@ fn faults_of_54_kills_lose_no_job_and_leave_none() {
     let namespace = Namespace::create();
     let mut server = Server::start(namespace.options());
     let app = server.create_app("shop");
-    let repository = repository("echo built");
+    // Long enough to be seen running.
+    let repository = repository("/bin/busybox sleep 1; echo built");
     let marker = server.scratch().join("stopped");
     let mut commits = Vec::new();
     for round in 0..KILLS_PER_POINT {
