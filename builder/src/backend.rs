@@ -63,6 +63,8 @@ pub struct ImageBuild<'a> {
     pub needs: &'a BTreeMap<ComponentName, Vec<BuiltImage>>,
     /// Where progress and output go.
     pub log: &'a LogWriter,
+    /// Whether another process may have begun this attempt.
+    pub resumed: bool,
     /// Fires when the build is to stop.
     pub cancelled: CancellationToken,
     /// Fires before that when it is because this server stops: what goes on without it may.

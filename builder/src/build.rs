@@ -70,6 +70,8 @@ struct Work {
     source: Source,
     plan: ComponentPlan,
     builds: Vec<Build>,
+    /// Whether another process may have begun its attempt.
+    resumed: bool,
 }
 
 #[async_trait]
@@ -88,7 +90,7 @@ impl Handler for BuildHandler {
             self.record(&mut work.build, BuildEvent::Cancel("the run has ended".into())).await?;
             return Ok(());
         }
-        let waiting = matches!(work.build.state, BuildState::Queued { .. });
+        let waiting = !work.resumed;
         if waiting && self.advance.try_reuse(&work.run, work.build.clone(), &work.builds).await? {
             return self.advance.run(work.run.id).await;
         }
@@ -122,7 +124,8 @@ impl BuildHandler {
         let Some(source) = read.source_get(application.source_id).await? else { return Ok(None) };
         let builds = read.builds_of(run.id).await?;
         let plan = plan_of(&build)?;
-        Ok(Some(Work { build, run, application, source, plan, builds }))
+        let resumed = !matches!(build.state, BuildState::Queued { .. });
+        Ok(Some(Work { build, run, application, source, plan, builds, resumed }))
     }
 
     /// Stores that an attempt begins; `false` if somebody changed the build meanwhile.
@@ -257,6 +260,7 @@ impl BuildHandler {
                     repository: &repository,
                     needs: &needs,
                     log,
+                    resumed: work.resumed,
                     cancelled,
                     stopping,
                 };

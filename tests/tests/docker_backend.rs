@@ -182,6 +182,7 @@ impl World {
             needs: &needs,
             log: &log,
             cancelled: cancelled.clone(),
+            resumed: false,
             stopping: CancellationToken::new(),
         };
         let backend = self.backend(options);

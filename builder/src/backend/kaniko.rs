@@ -23,7 +23,7 @@ use slipway_oci::source::{ImageSource, Images};
 use slipway_records::{Records, fault_point};
 use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
-use slipway_types::{Digest, Fault, ImageReference};
+use slipway_types::{Class, Digest, Fault, ImageReference};
 
 use self::cluster::Cluster;
 use self::follow::Following;
@@ -126,27 +126,35 @@ impl ImageBackend for KanikoBackend {
 }
 
 impl Inner {
-    /// The cluster that has the attempt's Job already, else the one with the most room, once there is.
+    /// The cluster that has the attempt's Job already, else the one with the most room, once there is. A
+    /// cluster that is away is waited for if the Job may be there, or if there is no other.
     async fn cluster_for(
         &self,
         attempt: &Attempt,
         job: &ImageBuild<'_>,
     ) -> Result<cluster::Place<'_>, BuildError> {
-        let mut told = false;
+        let mut told = String::new();
         loop {
+            let (mut known, mut away) = (Vec::new(), None);
             for cluster in &self.clusters {
-                if cluster.has(attempt).await? {
-                    return Ok(cluster.place_of(attempt));
+                match cluster.has(attempt).await {
+                    Ok(true) => return Ok(cluster.place_of(attempt)),
+                    Ok(false) => known.push(cluster),
+                    Err(fault) if fault.class == Class::Transient => away = Some(fault.message),
+                    Err(fault) => return Err(fault.into()),
                 }
             }
-            let mut by_room: Vec<&Cluster> = self.clusters.iter().collect();
-            by_room.sort_by_key(|cluster| std::cmp::Reverse(cluster.room()));
-            if let Some(place) = by_room.into_iter().find_map(|cluster| cluster.reserve(attempt)) {
+            known.sort_by_key(|cluster| std::cmp::Reverse(cluster.room()));
+            let may_be_elsewhere = job.resumed && away.is_some();
+            if !may_be_elsewhere
+                && let Some(place) = known.iter().find_map(|cluster| cluster.reserve(attempt))
+            {
                 return Ok(place);
             }
-            if !told {
-                job.log.line("slipway: waiting for room: max_jobs Jobs run on every cluster").await;
-                told = true;
+            let why = away.unwrap_or_else(|| "max_jobs Jobs run on every cluster".to_owned());
+            if told != why {
+                job.log.line(format!("slipway: waiting: {why}")).await;
+                told = why;
             }
             tokio::select! {
                 () = tokio::time::sleep(cluster::LOOK_EVERY) => {}

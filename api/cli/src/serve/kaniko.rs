@@ -39,6 +39,12 @@ pub(super) fn open(
 
 /// Removes what attempts that are over have left, until `stop`.
 pub(super) async fn sweep(kaniko: KanikoBackend, stop: CancellationToken) {
+    for (cluster, found) in kaniko.describe().await {
+        match found {
+            Ok(version) => tracing::info!(cluster, version, "builds run there"),
+            Err(fault) => tracing::warn!(cluster, error = %fault.message, "builds wait for it"),
+        }
+    }
     loop {
         if let Err(fault) = kaniko.sweep().await {
             tracing::warn!(error = %fault.message, "cannot sweep the clusters");

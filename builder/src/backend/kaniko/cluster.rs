@@ -25,7 +25,7 @@ use super::phase::is_live;
 /// How often what the watch may have missed is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the watch may take to know the Jobs that there are.
-const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A cluster that runs Jobs.
 pub(super) struct Cluster {
