@@ -16,6 +16,9 @@ const KILLS_PER_POINT: usize = 6;
 /// Points of every build at which a cluster's may be lost too.
 const FURTHER_POINTS: [&str; 2] = ["build.before_commit", "build.committed"];
 
+/// Rounds in which one of two servers is killed.
+const TAKEOVER_TRIES_MAX: usize = 12;
+
 fn stopped_at(marker: &PathBuf) -> Option<String> {
     fs::read_to_string(marker).ok().filter(|point| !point.is_empty())
 }
@@ -66,16 +69,16 @@ fn faults_of_54_kills_lose_no_job_and_leave_none() {
     namespace.assert_empty();
 }
 
-/// A lease lasts 30 s.
+/// Either of the two may have the build, so one is killed until it was the one; a lease lasts 30 s.
 #[test]
 fn faults_of_a_killed_server_leave_its_job_to_the_other() {
     let namespace = Namespace::create();
     let mut servers = Server::start(namespace.options_of_two());
     let app = servers.create_app("shop");
     let repository = repository("/bin/busybox sleep 3; echo built");
-    // One of the two has the build.
-    for instance in [0, 1] {
-        repository.write("web/index.html", format!("{instance}\n"));
+    for round in 0..TAKEOVER_TRIES_MAX {
+        let instance = round % 2;
+        repository.write("web/index.html", format!("{round}\n"));
         let commit = push_unwatched(&servers, &app, &repository);
         await_running(&namespace);
         servers.kill9_of(instance);
@@ -86,5 +89,9 @@ fn faults_of_a_killed_server_leave_its_job_to_the_other() {
         assert_eq!(log.matches("\nbuilt\n").count(), 1, "{log}");
         servers.restart_of(instance, &[]);
         namespace.assert_empty();
+        if log.contains("slipway: going on with Job") {
+            return;
+        }
     }
+    panic!("no build was taken over in {TAKEOVER_TRIES_MAX} rounds");
 }

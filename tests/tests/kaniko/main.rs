@@ -2,6 +2,7 @@
 
 mod copies;
 mod faults;
+mod hostile;
 mod kills;
 mod namespace;
 
