@@ -16,11 +16,11 @@ use slipway_records::plan::BuildPlan;
 use slipway_records::{Build, Source};
 use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
-use slipway_types::{CommitId, ComponentName, Fault, Platform};
+use slipway_types::{CommitId, ComponentName, Fault, ImageReference, Platform};
 use tokio_util::sync::CancellationToken;
 
 pub use self::choice::{Backends, Choice, UnknownBackend};
-use crate::dockerfile::Parameters;
+use crate::dockerfile::{BaseReference, Parameters};
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
 
@@ -72,6 +72,15 @@ pub struct ImageBuild<'a> {
 }
 
 impl ImageBuild<'_> {
+    /// The image that the Dockerfile names, at the digest that it led to when planned.
+    pub(crate) fn pinned(&self, base: &BaseReference) -> Result<ImageReference, Fault> {
+        let written: ImageReference = base.key.text.parse().map_err(|error| {
+            Fault::permanent("dockerfile", format!("{}:{}: {error}", self.plan.dockerfile, base.line))
+        })?;
+        let planned = self.plan.bases.iter().find(|planned| planned.reference == written);
+        Ok(planned.map_or_else(|| written.clone(), |planned| written.pinned(planned.digest)))
+    }
+
     /// The parameters of its Dockerfile: `${NAME.image}` is filled in.
     pub(crate) fn parameters(
         &self,

@@ -27,6 +27,9 @@ pub(crate) fn await_running(namespace: &Namespace) {
     await_pod(namespace, "runs its executor", |line| line.contains("startedAt"));
 }
 
+/// How long the API server is away: longer than a build here takes.
+const AWAY: Duration = Duration::from_secs(8);
+
 struct Setting {
     namespace: Namespace,
     server: Server,
@@ -75,10 +78,12 @@ fn faults_of_a_deleted_job_are_another_attempt() {
 #[test]
 fn faults_of_a_deleted_pod_lose_no_build() {
     let mut setting = Setting::new(&[]);
-    let commit = setting.push("/bin/busybox sleep 3");
+    let commit = setting.push("echo begun; /bin/busybox sleep 3; echo built");
     await_running(&setting.namespace);
     setting.namespace.kubectl(&["delete", "pod", "--selector", "slipway.dev/owner", "--grace-period", "0"]);
-    setting.assert_done(&commit);
+    let run = setting.assert_done(&commit);
+    let log = setting.log(&run);
+    assert!(log.contains("\nbegun\n") && log.matches("\nbuilt\n").count() == 1, "{log}");
 }
 
 #[test]
@@ -152,7 +157,7 @@ fn faults_of_an_api_server_that_does_not_answer_are_waited_out() {
     let commit = setting.push("/bin/busybox sleep 4; echo slept");
     await_running(&setting.namespace);
     let paused = Paused::process(setting.namespace.cluster.apiserver_pid);
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(AWAY);
     drop(paused);
     let run = setting.assert_done(&commit);
     assert_eq!(web_build(&run)["attempt"], 1, "{run:#}");

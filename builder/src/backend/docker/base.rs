@@ -57,11 +57,7 @@ impl Inner {
             recipe.dockerfile.base_references(parameters).map_err(|error| recipe.invalid(&error))?;
         let mut bases = Bases { names: BTreeMap::new(), layers: BTreeMap::new() };
         for base in references {
-            let written: ImageReference = base.key.text.parse().map_err(|error| {
-                Fault::permanent("dockerfile", format!("{}:{}: {error}", job.plan.dockerfile, base.line))
-            })?;
-            let planned = job.plan.bases.iter().find(|planned| planned.reference == written);
-            let pinned = planned.map_or_else(|| written.clone(), |planned| written.pinned(planned.digest));
+            let pinned = job.pinned(&base)?;
             let image = self.base_image(&pinned, &base.key.platform).await?;
             for (diff_id, layer) in image.diff_ids.iter().zip(&image.manifest.layers) {
                 bases.layers.insert(*diff_id, (image.reference.clone(), layer.clone()));

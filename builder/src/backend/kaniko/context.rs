@@ -9,7 +9,7 @@ use slipway_objects::{Blob, Spooled};
 use slipway_records::NewToken;
 use slipway_records::worker::fault_of;
 use slipway_types::access::RepositoryGrant;
-use slipway_types::{Digest, Fault, ImageReference};
+use slipway_types::{Digest, Fault};
 
 use super::super::recipe::{Prepared, Recipe};
 use super::super::{ImageBuild, assemble, blob_fault, context};
@@ -100,11 +100,7 @@ impl Inner {
         };
         let mut names = BTreeMap::new();
         for base in references {
-            let written: ImageReference = base.key.text.parse().map_err(|error| {
-                Fault::permanent("dockerfile", format!("{}:{}: {error}", job.plan.dockerfile, base.line))
-            })?;
-            let planned = job.plan.bases.iter().find(|planned| planned.reference == written);
-            let pinned = planned.map_or_else(|| written.clone(), |planned| written.pinned(planned.digest));
+            let pinned = job.pinned(&base)?;
             let registry = self.options.registry();
             let name = match pinned.digest {
                 Some(digest) if self.images.is_own(&pinned) => {

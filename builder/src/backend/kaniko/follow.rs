@@ -101,19 +101,21 @@ impl Following<'_> {
     /// Waits for the end, and reads the log meanwhile.
     async fn watch(&self) -> Result<Digest, BuildError> {
         let mut changes = self.cluster.cluster.changes().await?;
+        // Read once: from then on this process knows better, for what it wrote is stored a little later.
+        let mut mark = self.last_mark().await?;
         let mut wait = Wait::new();
         loop {
             changes.mark_unchanged();
             match self.phase(&mut wait).await? {
                 Phase::Waiting { pod, why, hopeless } => self.wait(&mut wait, pod, why, hopeless).await?,
                 Phase::Running { pod } => {
-                    if let Some(end) = self.read_while_running(pod, &mut changes).await? {
+                    if let Some(end) = self.read_while_running(pod, &mut mark, &mut changes).await? {
                         return self.judge(end);
                     }
                     wait = Wait::new();
                 }
                 end @ Phase::Ended { .. } => {
-                    self.read_what_is_left(&end).await?;
+                    self.read_what_is_left(&end, &mut mark).await;
                     return self.judge(end);
                 }
                 end => return self.judge(end),
@@ -142,14 +144,12 @@ impl Following<'_> {
     async fn read_while_running(
         &self,
         pod: String,
+        mark: &mut Option<String>,
         changes: &mut watch::Receiver<u64>,
     ) -> Result<Option<Phase>, BuildError> {
         fault_point::reach("kaniko.running");
         let (ended, told) = watch::channel(false);
-        let after = self.last_mark().await?;
-        let reader =
-            Reader { cluster: self.cluster.cluster, pod: pod.clone(), log: self.job.log, after, ended: told };
-        let reading = reader.run();
+        let reading = self.reader(&pod, mark, told).run();
         let mut reading = std::pin::pin!(reading);
         let mut wait = Wait::new();
         let mut read = false;
@@ -174,16 +174,21 @@ impl Following<'_> {
     }
 
     /// Reads the log of an executor that ended unwatched.
-    async fn read_what_is_left(&self, end: &Phase) -> Result<(), BuildError> {
-        let Phase::Ended { pod, .. } = end else { return Ok(()) };
+    async fn read_what_is_left(&self, end: &Phase, mark: &mut Option<String>) {
+        let Phase::Ended { pod, .. } = end else { return };
         let (_ended, told) = watch::channel(true);
-        let after = self.last_mark().await?;
-        let reader =
-            Reader { cluster: self.cluster.cluster, pod: pod.clone(), log: self.job.log, after, ended: told };
-        if tokio::time::timeout(LOG_WITHIN, reader.run()).await.is_err() {
+        if tokio::time::timeout(LOG_WITHIN, self.reader(pod, mark, told).run()).await.is_err() {
             self.say("the end of the log could not be read in time").await;
         }
-        Ok(())
+    }
+
+    fn reader<'m>(
+        &'m self,
+        pod: &str,
+        after: &'m mut Option<String>,
+        ended: watch::Receiver<bool>,
+    ) -> Reader<'m> {
+        Reader { cluster: self.cluster.cluster, pod: pod.to_owned(), log: self.job.log, after, ended }
     }
 
     async fn last_mark(&self) -> Result<Option<String>, Fault> {
@@ -237,7 +242,7 @@ impl Following<'_> {
             }),
             Phase::Ended { reason, .. } if reason == "OOMKilled" => {
                 let message = "the executor was killed: it used more memory than its limit".to_owned();
-                Err(Fault::permanent("build_failed", message).hint("Raise kaniko.limits.memory.").into())
+                Err(Fault::permanent("build_failed", message).hint("Raise `memory` in kaniko.limits.").into())
             }
             Phase::Ended { exit_code, .. } => {
                 let message = format!("the executor ended with exit code {exit_code}; its log says more");

@@ -118,7 +118,7 @@ pub(super) struct Reader<'a> {
     pub(super) pod: String,
     pub(super) log: &'a LogWriter,
     /// What was stored last, of this pod or another.
-    pub(super) after: Option<String>,
+    pub(super) after: &'a mut Option<String>,
     /// Whether the container has ended, so that the end of a stream is the end of the log.
     pub(super) ended: watch::Receiver<bool>,
 }
