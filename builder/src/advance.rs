@@ -10,12 +10,13 @@ use chrono::Utc;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, run_move};
-use slipway_records::plan::ComponentPlan;
+use slipway_records::plan::{ComponentPlan, ImagePlan};
 use slipway_records::{Build, Change, JobError, Records, Run, Write};
 use slipway_types::id::RunId;
 use slipway_types::state::{BuildEvent, BuildState, BuiltImage, RunEvent, RunState, Step};
 use slipway_types::{ComponentName, Fault};
 
+use crate::backend::kaniko;
 use crate::fingerprint;
 use crate::reuse::{Earlier, Reuse};
 
@@ -182,10 +183,17 @@ async fn decide(tx: &mut dyn Write, run: &Run, builds: &[Build]) -> Result<Optio
         return Ok(Some(RunEvent::Built));
     }
     for build in builds.iter().filter(|build| is_ready(build, builds)) {
-        let job = NewJob::new(JobPayload::Build { build: build.id }, Some(run.application_id));
-        tx.job_enqueue(job).await?;
+        tx.job_enqueue(NewJob::new(work_of(build)?, Some(run.application_id))).await?;
     }
     Ok(None)
+}
+
+/// The job that builds it: clusters have room of their own.
+fn work_of(build: &Build) -> Result<JobPayload, JobError> {
+    let on_cluster =
+        matches!(plan_of(build)?.image, Some(ImagePlan::Build(plan)) if plan.backend == kaniko::NAME);
+    let build = build.id;
+    Ok(if on_cluster { JobPayload::ClusterBuild { build } } else { JobPayload::Build { build } })
 }
 
 fn is_bad(state: &BuildState) -> bool {

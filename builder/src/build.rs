@@ -116,7 +116,9 @@ impl Handler for BuildHandler {
 
 impl BuildHandler {
     async fn load(&self, job: &Job) -> Result<Option<Work>, JobError> {
-        let JobPayload::Build { build } = job.payload else { return Ok(None) };
+        let (JobPayload::Build { build } | JobPayload::ClusterBuild { build }) = job.payload else {
+            return Ok(None);
+        };
         let mut read = self.records.read().await?;
         let Some(build) = read.build_get(build).await? else { return Ok(None) };
         let Some(run) = read.run_get(build.run_id).await? else { return Ok(None) };

@@ -36,7 +36,7 @@ impl Choice {
             Self::Auto => AUTO,
             Self::Assemble => "assemble",
             Self::Docker => "docker",
-            Self::Kaniko => "kaniko",
+            Self::Kaniko => super::kaniko::NAME,
         }
     }
 

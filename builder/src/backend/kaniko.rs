@@ -33,6 +33,9 @@ use super::{BuildError, ImageBackend, ImageBuild, Requirements};
 use crate::pin::Pin;
 use crate::target::ImageTarget;
 
+/// Its name in plans.
+pub const NAME: &str = "kaniko";
+
 /// Builds images with Jobs.
 #[derive(Clone)]
 pub struct KanikoBackend {
@@ -79,7 +82,7 @@ impl KanikoBackend {
 #[async_trait]
 impl ImageBackend for KanikoBackend {
     fn name(&self) -> &'static str {
-        "kaniko"
+        NAME
     }
 
     fn recipe(&self) -> u32 {

@@ -20,8 +20,13 @@ pub enum JobPayload {
         /// Which run.
         run: RunId,
     },
-    /// Build one component's image.
+    /// Build one component's image on this machine.
     Build {
+        /// Which build.
+        build: BuildId,
+    },
+    /// Have one component's image built by a cluster: it takes a place there and none here.
+    ClusterBuild {
         /// Which build.
         build: BuildId,
     },
@@ -51,8 +56,8 @@ pub enum JobPayload {
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 8] =
-        ["deliver", "plan", "build", "package", "sweep", "status", "cancel", "collect"];
+    pub const KINDS: [&'static str; 9] =
+        ["deliver", "plan", "build", "cluster_build", "package", "sweep", "status", "cancel", "collect"];
 
     /// The kind's word, by which workers claim.
     pub fn kind(&self) -> &'static str {
@@ -60,6 +65,7 @@ impl JobPayload {
             Self::Deliver { .. } => "deliver",
             Self::Plan { .. } => "plan",
             Self::Build { .. } => "build",
+            Self::ClusterBuild { .. } => "cluster_build",
             Self::Package { .. } => "package",
             Self::Sweep { .. } => "sweep",
             Self::Status { .. } => "status",
@@ -73,7 +79,7 @@ impl JobPayload {
         match self {
             Self::Deliver { delivery } => format!("deliver/{delivery}"),
             Self::Plan { run } => format!("plan/{run}"),
-            Self::Build { build } => format!("build/{build}"),
+            Self::Build { build } | Self::ClusterBuild { build } => format!("build/{build}"),
             Self::Package { run } => format!("package/{run}"),
             Self::Sweep { source } => format!("sweep/{source}"),
             Self::Status { run } => format!("status/{run}"),

@@ -222,6 +222,7 @@ impl Parts {
         ];
         vec![
             Lane { name: "deliver", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
+        let clusters: usize = config.kaniko.clusters.iter().map(|cluster| cluster.max_jobs).sum();
             Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
                 name: "builds",
@@ -235,6 +236,11 @@ impl Parts {
 
     fn status(&self, config: &Config) -> StatusHandler {
         let options = StatusOptions { git: self.git.options().clone(), ..StatusOptions::default() };
+            Lane {
+                name: "cluster builds",
+                handlers: vec![("cluster_build", Arc::new(self.image_builds(config)))],
+                slots: clusters.max(1),
+            },
         StatusHandler::new(Arc::clone(&self.records), self.secrets.clone(), config.public_url(), options)
     }
 
