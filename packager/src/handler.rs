@@ -21,21 +21,28 @@ use slipway_records::{
 use slipway_types::state::{BuiltImage, RunEvent, RunState, Step};
 use slipway_types::{ComponentName, Fault, GitRef, Version};
 
+use crate::image_tag::ImageTag;
 use crate::publish::{Draft, Member, Publication};
 use crate::version::Release;
 
 /// Limits of packaging.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PackageOptions {
     /// One attempt's time, in all.
     pub package_timeout: Duration,
     /// The largest file that goes into a package, in bytes.
     pub max_file_bytes: u64,
+    /// What images are tagged with besides their versions.
+    pub image_tags: Vec<ImageTag>,
 }
 
 impl Default for PackageOptions {
     fn default() -> Self {
-        Self { package_timeout: Duration::from_mins(10), max_file_bytes: 1024 * 1024 * 1024 }
+        Self {
+            package_timeout: Duration::from_mins(10),
+            max_file_bytes: 1024 * 1024 * 1024,
+            image_tags: Vec::new(),
+        }
     }
 }
 
@@ -254,7 +261,7 @@ impl PackageHandler {
         if run.state != RunState::Packaging {
             return Ok(());
         }
-        let event = publication.store(tx.as_mut()).await?;
+        let event = publication.store(tx.as_mut(), &self.options.image_tags).await?;
         if run_move(tx.as_mut(), &mut run, event).await? != Moved::Stored {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }

@@ -8,8 +8,10 @@ pub mod bundle;
 pub mod component;
 pub mod document;
 pub mod handler;
+pub mod image_tag;
 pub mod provenance;
 pub mod publish;
 pub mod version;
 
 pub use handler::{PackageHandler, PackageOptions};
+pub use image_tag::ImageTag;

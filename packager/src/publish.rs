@@ -21,6 +21,7 @@ use crate::bundle::Bundle;
 use crate::component::Package;
 use crate::document::Document;
 use crate::handler::{Component, members_of};
+use crate::image_tag::ImageTag;
 use crate::provenance::Provenance;
 
 /// A component's place in the bundle, with the documents of a package that is new.
@@ -192,9 +193,15 @@ impl Publication {
     }
 
     /// Stores every row; gives the event that ends the run.
-    pub(crate) async fn store(&self, tx: &mut dyn Write) -> Result<RunEvent, Fault> {
+    pub(crate) async fn store(&self, tx: &mut dyn Write, tags: &[ImageTag]) -> Result<RunEvent, Fault> {
+        let tags: Vec<String> = tags.iter().filter_map(|tag| tag.of(&self.run)).collect();
         for member in &self.members {
             self.store_member(tx, member).await?;
+            for image in &member.row.images {
+                for tag in &tags {
+                    tx.tag_put(&image.repository, tag, &image.digest).await.map_err(records_fault)?;
+                }
+            }
         }
         let bundle = match &self.bundle {
             Some(bundle) => Some(self.store_bundle(tx, bundle).await?),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use slipway_tests::server::{App, GitRepository, Server, packages, shop};
+use slipway_tests::server::{App, GitRepository, Server, ServerOptions, layout, packages, shop, tool_output};
 
 /// Pushes a tag on the checked-out commit and gives its run.
 fn release(server: &Server, app: &App, repository: &GitRepository, tag: &str) -> Value {
@@ -299,4 +299,39 @@ fn a_channel_is_set_moved_and_listed() {
         (channels[0]["name"].as_str(), channels[0]["version"].as_str()),
         (Some("stable"), Some("0.1.0-main.2"))
     );
+}
+
+#[test]
+fn images_have_the_further_tags_that_are_set_and_versions_keep_theirs() {
+    let options = ServerOptions::default().env("SLIPWAY__PACKAGES__IMAGE_TAGS", "{branch},git-{commit}");
+    let server = Server::start(options);
+    let app = server.create_app("shop");
+    let repository = GitRepository::with(&[
+        (
+            "slipway.yaml",
+            "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\ncomponents:\n  - {name: web, kit: dockerfile, context: web}\n",
+        ),
+        ("web/Dockerfile", "FROM scratch\nCOPY index.html /srv/\n"),
+        ("web/index.html", "one\n"),
+    ]);
+    let digest = |tag: &str| {
+        let reference = format!("docker://{}/default/shop/i/web:{tag}", server.url().replace("http://", ""));
+        let login = format!("any:{}", server.token());
+        let shown =
+            tool_output("skopeo", &["inspect", "--raw", "--tls-verify=false", "--creds", &login, &reference]);
+        layout::digest_of(&shown)
+    };
+    server.publish(&app, &repository, "main", "one");
+    let first = digest("main");
+    assert_eq!(first, digest(&format!("git-{}", repository.head())));
+    repository.write("web/index.html", "two\n");
+    server.publish(&app, &repository, "main", "two");
+    assert_ne!(digest("main"), first);
+    assert_eq!(digest("0.1.0-main.1"), first);
+    // What was built before is reused, and the tag follows all the same.
+    repository.write("web/index.html", "one\n");
+    server.publish(&app, &repository, "main", "three");
+    assert_eq!(digest("main"), first);
+    release(&server, &app, &repository, "v1.0.0");
+    assert_eq!(digest("1.0.0"), first);
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use slipway_builder::backend::Choice;
 use slipway_builder::target::INTERNAL_HOST;
+use slipway_packager::ImageTag;
 use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 use toml::{Table, Value};
 
@@ -66,7 +67,7 @@ sections! {
         image_target_password: String, image_target_allow_http: bool,
     }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
-    Packages { keep_branch_days: u32 }
+    Packages { image_tags: Vec<String>, keep_branch_days: u32 }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
 }
@@ -298,6 +299,7 @@ fn check_image_target(config: &Config) -> Result<()> {
         return Ok(());
     };
     if config.own_hosts().contains(&target.host) {
+    config.image_tags()?;
         bail!("registry.image_target `{target}` is this server itself; leave it empty for the built-in one");
     }
     Ok(())
@@ -344,6 +346,12 @@ impl Config {
         } else {
             self.server.public_url.trim_end_matches('/').to_owned()
         }
+    }
+
+    /// What images are tagged with besides their versions.
+    pub(crate) fn image_tags(&self) -> Result<Vec<ImageTag>> {
+        let tags = self.packages.image_tags.iter().map(|tag| tag.parse());
+        tags.collect::<Result<_, _>>().context("packages.image_tags")
     }
 
     /// Address under which this process answers.

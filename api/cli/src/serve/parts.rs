@@ -217,7 +217,7 @@ impl Parts {
         let builds = if config.build.max_builds == 0 { cores } else { config.build.max_builds };
         let runs: Vec<(&'static str, Arc<dyn Handler>)> = vec![
             ("plan", Arc::new(self.plan(config, directory))),
-            ("package", Arc::new(self.package())),
+            ("package", Arc::new(self.package(config))),
             ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
         ];
         vec![
@@ -292,12 +292,13 @@ impl Parts {
         }
     }
 
-    fn package(&self) -> PackageHandler {
+    fn package(&self, config: &Config) -> PackageHandler {
+        let image_tags = config.image_tags().expect("invariant: loading the configuration has checked it");
         PackageHandler {
             records: Arc::clone(&self.records),
             blobs: self.blobs.clone(),
             git: self.git.clone(),
-            options: PackageOptions::default(),
+            options: PackageOptions { image_tags, ..PackageOptions::default() },
         }
     }
 
