@@ -16,7 +16,7 @@ use slipway_records::plan::BuildPlan;
 use slipway_records::{Build, Source};
 use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
-use slipway_types::{CommitId, ComponentName, Fault, ImageReference, Platform};
+use slipway_types::{ApplicationName, CommitId, ComponentName, Fault, ImageReference, Platform};
 use tokio_util::sync::CancellationToken;
 
 pub use self::choice::{Backends, Choice, UnknownBackend};
@@ -45,6 +45,8 @@ pub struct Requirements {
 pub struct ImageBuild<'a> {
     /// The build's row.
     pub build: &'a Build,
+    /// The application that it is for.
+    pub application: &'a ApplicationName,
     /// Its component.
     pub component: &'a ComponentName,
     /// What to build.

@@ -10,7 +10,7 @@ use slipway_oci::error::ImageError;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::worker::fault_of;
 use slipway_records::{Records, Resolution};
-use slipway_types::{Digest, Fault, ImageReference};
+use slipway_types::{ApplicationName, Digest, Fault, ImageReference};
 use tokio::time::Instant;
 
 /// References asked for at once.
@@ -57,6 +57,12 @@ pub struct Base {
 pub type Bases = BTreeMap<ImageReference, Result<Base, Fault>>;
 
 impl BaseResolver {
+    /// Asks registries as this application does.
+    #[must_use]
+    pub fn acting_for(&self, application: &ApplicationName) -> Self {
+        Self { images: self.images.acting_for(application), ..self.clone() }
+    }
+
     /// What the references lead to, each once, all under one deadline.
     pub async fn resolve(&self, references: BTreeSet<ImageReference>) -> Result<Bases, Fault> {
         let deadline = Instant::now() + self.options.resolve_timeout;

@@ -15,7 +15,7 @@ use slipway_records::{
 };
 use slipway_types::id::BuildId;
 use slipway_types::state::{BuildEvent, BuildState, BuiltImage, RunState};
-use slipway_types::{Class, Fault};
+use slipway_types::{ApplicationName, Class, Fault};
 use tokio_util::sync::CancellationToken;
 
 use crate::advance::{Advance, needed_images, plan_of};
@@ -236,11 +236,14 @@ impl BuildHandler {
         stopping: CancellationToken,
     ) -> Result<BuiltImage, BuildError> {
         let repository = image_repository(&work.application, &work.plan);
-        self.check_noted(image, log).await?;
+        self.check_noted(&work.application.name, image, log).await?;
         let made = match image {
             ImagePlan::Pin { reference, digest, platforms, .. } => {
                 log.line(format!("pinning {reference} at {digest}")).await;
-                self.pin.pin(reference, *digest, platforms, &repository).await?
+                self.pin
+                    .acting_for(&work.application.name)
+                    .pin(reference, *digest, platforms, &repository)
+                    .await?
             }
             ImagePlan::Build(plan) => {
                 let backend = self.backends.get(&plan.backend).ok_or_else(|| {
@@ -253,6 +256,7 @@ impl BuildHandler {
                 let needs = needed_images(&work.plan, &work.builds);
                 let job = ImageBuild {
                     build: &work.build,
+                    application: &work.application.name,
                     component: &work.plan.name,
                     plan,
                     context: &work.plan.context,
@@ -281,7 +285,12 @@ impl BuildHandler {
     }
 
     /// Says which bases were planned from an earlier answer, and sees that they can be read now.
-    async fn check_noted(&self, image: &ImagePlan, log: &LogWriter) -> Result<(), Fault> {
+    async fn check_noted(
+        &self,
+        application: &ApplicationName,
+        image: &ImagePlan,
+        log: &LogWriter,
+    ) -> Result<(), Fault> {
         let noted: Vec<_> = match image {
             ImagePlan::Build(plan) => {
                 plan.bases.iter().filter_map(|b| Some((b.note.as_ref()?, &b.reference, b.digest))).collect()
@@ -292,7 +301,7 @@ impl BuildHandler {
         };
         for (note, reference, digest) in noted {
             log.line(format!("note: {note}")).await;
-            self.bases.check(&reference.pinned(digest)).await?;
+            self.bases.acting_for(application).check(&reference.pinned(digest)).await?;
         }
         Ok(())
     }

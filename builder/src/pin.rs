@@ -7,7 +7,7 @@ use slipway_oci::manifest::{Descriptor, ImageIndex, Manifest, canonical_json};
 use slipway_oci::source::{FetchedManifest, ImageSource, Images, Resolved};
 use slipway_types::media_type::OCI_INDEX;
 use slipway_types::state::{BuiltImage, PlatformManifest};
-use slipway_types::{Digest, Fault, ImageReference, Platform};
+use slipway_types::{ApplicationName, Digest, Fault, ImageReference, Platform};
 
 use crate::target::ImageTarget;
 
@@ -21,6 +21,12 @@ pub struct Pin {
 }
 
 impl Pin {
+    /// Asks registries as this application does.
+    #[must_use]
+    pub fn acting_for(&self, application: &ApplicationName) -> Self {
+        Self { images: self.images.acting_for(application), ..self.clone() }
+    }
+
     /// Copies `reference` at `digest` into `repository`: all of it, or only some `platforms`.
     pub async fn pin(
         &self,

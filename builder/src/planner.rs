@@ -56,7 +56,7 @@ impl Planner {
         for reference in &references {
             self.allow(asked_by, reference).await?;
         }
-        let bases = self.bases.resolve(references).await?;
+        let bases = self.bases.acting_for(&asked_by.name).resolve(references).await?;
         let mut plans = Vec::with_capacity(drafts.len());
         let mut problems = Vec::new();
         for draft in drafts {

@@ -13,6 +13,7 @@ mod balancer;
 mod cli;
 mod fickle_proxy;
 mod git;
+mod hook;
 mod http;
 mod instance;
 pub mod layout;

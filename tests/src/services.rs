@@ -95,6 +95,29 @@ pub fn s3() -> S3Bucket {
     }
 }
 
+/// A proxy as companies have them. It alone knows the names below `corp.test`, which lead to this machine.
+#[derive(Debug, Clone)]
+pub struct CorporateProxy {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Who may use it.
+    pub user: &'static str,
+    /// And with which password.
+    pub password: &'static str,
+    /// File of what it was asked.
+    pub log: PathBuf,
+}
+
+/// The proxy.
+pub fn corporate_proxy() -> CorporateProxy {
+    CorporateProxy {
+        url: address("SLIPWAY_TEST_PROXY"),
+        user: "clerk",
+        password: "corporate",
+        log: address("SLIPWAY_TEST_PROXY_LOG").into(),
+    }
+}
+
 /// Path of an installed program such as `oras`, `skopeo`, `crane`, `cosign` or `docker`.
 pub fn tool(name: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();

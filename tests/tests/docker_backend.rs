@@ -170,8 +170,10 @@ impl World {
         let (log, task) = self.log(id);
         let cancelled = CancellationToken::new();
         let (component, needs) = ("api".parse().unwrap(), BTreeMap::new());
+        let application = "shop".parse().unwrap();
         let job = ImageBuild {
             build: &build,
+            application: &application,
             component: &component,
             plan,
             context: "app",

@@ -63,7 +63,7 @@ mod docker {
         let server = Server::fresh();
         let registry = services::registry();
         let allowed = slipway_tests::server::ServerOptions::default()
-            .env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", &registry);
+            .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", &registry);
         let other = Server::start(allowed);
         // The image is built by one server, copied to the registry, and pinned by the other.
         let app = server.create_app("base");

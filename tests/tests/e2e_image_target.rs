@@ -29,8 +29,8 @@ fn prefix() -> String {
 fn options(target: &str) -> ServerOptions {
     ServerOptions::default()
         .env("SLIPWAY__REGISTRY__IMAGE_TARGET", target)
-        .env("SLIPWAY__REGISTRY__IDLE_TIMEOUT_MS", "1500")
-        .env("SLIPWAY__REGISTRY__MAX_ATTEMPTS", "1")
+        .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "1500")
+        .env("SLIPWAY__REGISTRIES__MAX_ATTEMPTS", "1")
 }
 
 /// All kinds of images: of two platforms, on top of another component's, and pinned.
@@ -124,7 +124,7 @@ fn a_bundle_is_the_same_and_whole_wherever_its_images_lie() {
     let target = format!("{}/{}", services::registry(), prefix());
     let pinned = StubRegistry::start("pinned");
     let allow =
-        |options: ServerOptions| options.env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", pinned.address());
+        |options: ServerOptions| options.env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", pinned.address());
     let external = Server::start(allow(options(&target)));
     let builtin = Server::start(allow(ServerOptions::default()));
     let publish = |server: &Server| {

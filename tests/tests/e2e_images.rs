@@ -4,7 +4,9 @@ use serde_json::Value;
 use slipway_tests::server::{App, GitRepository, Server, ServerOptions, StubRegistry, layout, packages};
 
 fn server_allowed(registry: &StubRegistry) -> Server {
-    Server::start(ServerOptions::default().env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", registry.address()))
+    Server::start(
+        ServerOptions::default().env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", registry.address()),
+    )
 }
 
 fn yaml(name: &str, image: &str) -> String {

@@ -11,9 +11,9 @@ use slipway_tests::server::{GitRepository, Server, ServerOptions, StubRegistry, 
 /// A server that may pull from the stub, and an application whose only component is built on it.
 fn on_base(registry: &StubRegistry) -> (Server, GitRepository) {
     let options = ServerOptions::default()
-        .env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", registry.address())
+        .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", registry.address())
         // A held registry is to keep its run waiting.
-        .env("SLIPWAY__REGISTRY__RESOLVE_TIMEOUT_MS", "120000");
+        .env("SLIPWAY__REGISTRIES__RESOLVE_TIMEOUT_MS", "120000");
     let server = Server::start(options);
     let yaml = "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\ncomponents:\n  - {name: web, kit: dockerfile, context: web}\n";
     let dockerfile = format!("FROM {}/base:1\nCOPY index.html /srv/\n", registry.address());

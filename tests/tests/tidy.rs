@@ -14,7 +14,7 @@ const MAX_LINES: usize = 600;
 
 /// From the ground up: a crate depends on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["slipway-types"],
+    &["slipway-types", "slipway-network"],
     &["slipway-objects", "slipway-records"],
     &[
         "slipway-git",

@@ -22,10 +22,12 @@ pub(crate) struct Config {
     pub server: Server,
     pub database: Database,
     pub storage: Storage,
+    pub network: Network,
     pub git: Git,
     pub build: Build,
     pub kaniko: Kaniko,
     pub registry: Registry,
+    pub registries: Registries,
     pub secrets: Secrets,
     pub packages: Packages,
     pub gc: Gc,
@@ -50,6 +52,9 @@ sections! {
         url: String, s3_endpoint: String, s3_region: String, s3_access_key: String, s3_secret_key: String,
         s3_path_style: bool, s3_allow_http: bool, spool_dir: PathBuf, max_spool_bytes: u64, min_free_bytes: u64,
     }
+    Network {
+        proxy: String, proxy_user: String, proxy_password: String, no_proxy: Vec<String>, ca_bundle: PathBuf,
+    }
     Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
     Build {
         backend: Choice, held_backends: Vec<String>, max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
@@ -62,9 +67,12 @@ sections! {
         labels: Vec<String>, pod_overlay: PathBuf, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
     }
     Registry {
-        allow_private_hosts: Vec<String>, idle_timeout_ms: u64, max_attempts: u32, resolve_timeout_ms: u64,
-        max_base_age_hours: u32, image_target: String, image_target_user: String,
-        image_target_password: String, image_target_allow_http: bool,
+        image_target: String, image_target_user: String, image_target_password: String,
+        image_target_allow_http: bool,
+    }
+    Registries {
+        mirrors: Vec<String>, credentials: Vec<RegistryCredential>, allow_private_hosts: Vec<String>,
+        idle_timeout_ms: u64, max_attempts: u32, resolve_timeout_ms: u64, max_base_age_hours: u32,
     }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
@@ -89,6 +97,21 @@ pub(crate) struct ClusterSettings {
     /// Most Jobs at once.
     #[serde(default = "max_jobs")]
     pub max_jobs: usize,
+}
+
+/// What a registry of others is logged in to with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegistryCredential {
+    /// Registry host with optional port, as Dockerfiles write it.
+    pub host: String,
+    /// User.
+    pub user: String,
+    /// Secret reference.
+    pub password: String,
+    /// Whose builds may use it; empty: all.
+    #[serde(default)]
+    pub applications: Vec<String>,
 }
 
 fn max_jobs() -> usize {
@@ -276,6 +299,7 @@ fn check(config: &Config) -> Result<()> {
         })?;
     }
     config.held_backends()?;
+    config.image_tags()?;
     check_image_target(config)
 }
 
@@ -299,7 +323,6 @@ fn check_image_target(config: &Config) -> Result<()> {
         return Ok(());
     };
     if config.own_hosts().contains(&target.host) {
-    config.image_tags()?;
         bail!("registry.image_target `{target}` is this server itself; leave it empty for the built-in one");
     }
     Ok(())
@@ -325,6 +348,12 @@ impl Config {
         self.build.held_backends.iter().map(held).collect()
     }
 
+    /// What images are tagged with besides their versions.
+    pub(crate) fn image_tags(&self) -> Result<Vec<ImageTag>> {
+        let tags = self.packages.image_tags.iter().map(|tag| tag.parse());
+        tags.collect::<Result<_, _>>().context("packages.image_tags")
+    }
+
     /// The names of this server's registry: references to them never leave the process.
     pub(crate) fn own_hosts(&self) -> Vec<String> {
         let public = self.public_url();
@@ -346,12 +375,6 @@ impl Config {
         } else {
             self.server.public_url.trim_end_matches('/').to_owned()
         }
-    }
-
-    /// What images are tagged with besides their versions.
-    pub(crate) fn image_tags(&self) -> Result<Vec<ImageTag>> {
-        let tags = self.packages.image_tags.iter().map(|tag| tag.parse());
-        tags.collect::<Result<_, _>>().context("packages.image_tags")
     }
 
     /// Address under which this process answers.

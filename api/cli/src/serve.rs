@@ -17,6 +17,7 @@ mod admin_token;
 mod instance;
 mod kaniko;
 mod listen;
+mod network;
 mod observe;
 mod parts;
 mod registry;
@@ -131,6 +132,8 @@ async fn signalled() {
 pub(crate) async fn check(config: &Config) -> Result<()> {
     log_filter(config)?;
     listen::tls(config).await?;
+    network::check(config)?;
+    registry::check(config)?;
     kaniko::check(config)
 }
 

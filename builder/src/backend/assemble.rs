@@ -12,7 +12,6 @@ use slipway_objects::{Blob, Blobs, BlockingSpool};
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::fault_point;
-use slipway_records::plan::BuildPlan;
 use slipway_types::media_type::{OCI_INDEX, OCI_MANIFEST};
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Digest, Fault, ImageReference, Platform};
@@ -94,7 +93,7 @@ impl AssembleBackend {
         let recipe = Recipe::read(&snapshot, job.context, &job.plan.dockerfile)?;
         drop(snapshot);
         let parameters = job.parameters(platform, &Platform::default(), &self.target);
-        let bases = self.bases(&recipe.dockerfile, &parameters, job.plan).await?;
+        let bases = self.bases(&recipe.dockerfile, &parameters, job).await?;
         job.log.line(format!("assembling for {platform}")).await;
         let snapshot = job.git.snapshot(job.source.id, job.commit).await.map_err(|error| error.fault())?;
         let context = Arc::new(GitContext::new(snapshot, job.context));
@@ -134,20 +133,16 @@ impl AssembleBackend {
         &self,
         dockerfile: &Dockerfile,
         parameters: &Parameters,
-        plan: &BuildPlan,
+        job: &ImageBuild<'_>,
     ) -> Result<Bases, BuildError> {
+        let images = self.images.acting_for(job.application);
         let references = dockerfile
             .base_references(parameters)
             .map_err(|error| Fault::permanent("dockerfile", error.to_string()))?;
         let mut bases = Bases { images: BTreeMap::new(), sources: BTreeMap::new() };
         for base in references {
-            let written: ImageReference =
-                base.key.text.parse().map_err(|error| {
-                    Fault::permanent("dockerfile", format!("line {}: {error}", base.line))
-                })?;
-            let planned = plan.bases.iter().find(|planned| planned.reference == written);
-            let pinned = planned.map_or_else(|| written.clone(), |planned| written.pinned(planned.digest));
-            let image = self.base(&pinned, &base.key.platform).await?;
+            let pinned = job.pinned(&base)?;
+            let image = self.base(&images, &pinned, &base.key.platform).await?;
             bases.images.insert(base.key.clone(), Arc::new(image));
             bases.sources.insert(base.key, pinned);
         }
@@ -155,17 +150,22 @@ impl AssembleBackend {
     }
 
     /// Brings a base image's layers into the object store.
-    async fn base(&self, reference: &ImageReference, platform: &Platform) -> Result<BaseImage, Fault> {
-        let resolved = self.images.resolve(reference, Some(platform)).await?;
+    async fn base(
+        &self,
+        images: &Images,
+        reference: &ImageReference,
+        platform: &Platform,
+    ) -> Result<BaseImage, Fault> {
+        let resolved = images.resolve(reference, Some(platform)).await?;
         let manifest = resolved.platforms.first().map_or(resolved.digest, |platform| platform.digest);
-        let fetched = self.images.fetch_manifest(&reference.pinned(manifest)).await?;
+        let fetched = images.fetch_manifest(&reference.pinned(manifest)).await?;
         let Manifest::Image(image) = &fetched.manifest else {
             return Err(Fault::permanent("base_invalid", format!("{reference} is an index inside an index")));
         };
-        let config = self.images.fetch_bytes(reference, &image.config, 8 << 20).await?;
+        let config = images.fetch_bytes(reference, &image.config, 8 << 20).await?;
         let mut layers = Vec::with_capacity(image.layers.len());
         for layer in &image.layers {
-            let blob = self.images.fetch_blob(reference, layer).await?;
+            let blob = images.fetch_blob(reference, layer).await?;
             let (blobs, runtime) = (self.blobs.clone(), Handle::current());
             layers.push(BaseLayer::new(blob.digest, blob.size, layer.media_type.clone(), move || {
                 let file = runtime.block_on(blobs.open_file(&blob.digest)).map_err(io::Error::other)?;

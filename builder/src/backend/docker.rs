@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::auth::DockerCredentials;
 use secrecy::{ExposeSecret, SecretString};
+use slipway_network::Network;
 use slipway_objects::{Blobs, Spooled};
 use slipway_oci::source::Images;
 use slipway_types::state::{BuiltImage, PlatformManifest};
@@ -48,6 +49,8 @@ pub struct DockerOptions {
     /// `host:port` by which the engine reaches Slipway's registry. Without it the images that a
     /// build needs are loaded into the engine.
     pub engine_registry: Option<String>,
+    /// What builds are told of the way to others.
+    pub network: Network,
     /// What the engine logs in with at `engine_registry`.
     pub engine_login: Option<EngineLogin>,
     /// The longest wait for the answer to a small request, in milliseconds.
@@ -93,6 +96,7 @@ impl Default for DockerOptions {
             host: "unix:///var/run/docker.sock".to_owned(),
             owner: "slipway".to_owned(),
             engine_registry: None,
+            network: Network::default(),
             engine_login: None,
             call_timeout_ms: 30_000,
             probe_ttl_ms: 5_000,
@@ -196,12 +200,14 @@ impl ImageBackend for DockerBackend {
             made = inner.prepare(&job, &reached, &platform, &result) => made?,
             () = cancelled.cancelled() => return Err(BuildError::Cancelled),
         };
+        let images = inner.images.acting_for(job.application);
         let work = Work {
             inner,
             reached,
             made,
             result,
             tag: format!("{RESULT_REPOSITORY}/{}:{}", job.build.id, job.build.attempt),
+            images,
             dockerfile: job.plan.dockerfile.clone(),
             repository: job.repository.to_owned(),
             platform,
@@ -252,7 +258,8 @@ impl Inner {
         recipe.check(&parameters)?;
         let bases = self.bases(&recipe, &parameters, job, reached).await?;
         let label = format!("{LABEL}={}", self.options.owner);
-        let prepared = recipe.prepare(parameters, &bases.names, Some(&label))?;
+        let prepared =
+            recipe.prepare(parameters, &bases.names, Some(&label))?.with_proxy(&self.options.network);
         let content = prepared.text.clone().into_bytes();
         let spool = self.blobs.blocking_spool().map_err(blob_fault)?;
         let (context, beside) = (job.context.to_owned(), recipe.dockerignore);
@@ -290,6 +297,8 @@ struct Work {
     /// The result's repository in the engine.
     result: String,
     tag: String,
+    /// Where base images are.
+    images: Images,
     dockerfile: String,
     repository: String,
     platform: Platform,
@@ -381,7 +390,7 @@ impl Work {
     /// Puts the engine's image into the registry.
     async fn push(&self, id: &str, known: base::KnownLayers) -> Result<BuiltImage, BuildError> {
         let inner = &self.inner;
-        let export = export::Export { inner, reached: &self.reached, log: &self.log };
+        let export = export::Export { inner, images: &self.images, reached: &self.reached, log: &self.log };
         let (digest, size) = export.to_registry(id, &known, &self.platform, &self.repository).await?;
         let media_type = slipway_types::media_type::OCI_MANIFEST;
         let only = PlatformManifest {

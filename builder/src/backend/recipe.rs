@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use slipway_git::Snapshot;
+use slipway_network::Network;
 use slipway_types::Fault;
 
 use super::assemble::join;
@@ -210,6 +211,15 @@ impl Recipe {
 }
 
 impl Prepared {
+    /// Tells commands of the proxy by the arguments that every engine knows undeclared and keeps out of
+    /// image and history (Dockerfile reference, "Predefined ARGs"). What the component sets itself stays.
+    pub(super) fn with_proxy(mut self, network: &Network) -> Self {
+        for (name, value) in network.build_variables() {
+            self.arguments.entry(name).or_insert(value);
+        }
+        self
+    }
+
     /// Where the engine stood at its step, counted from 1: `Dockerfile:3: RUN make`.
     pub(super) fn place(&self, dockerfile: &str, step: Option<usize>) -> String {
         let found = step.and_then(|step| self.steps.get(step.checked_sub(1)?));

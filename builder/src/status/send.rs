@@ -1,7 +1,6 @@
 //! One request to a forge: to checked addresses only, within its time, without redirects.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -56,23 +55,16 @@ async fn client(url: &Url, options: &StatusOptions) -> Result<Client, Fault> {
         .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_millis(options.connect_timeout_ms))
         .timeout(Duration::from_millis(options.request_timeout_ms))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    if let Some(Host::Domain(name)) = url.host() {
+        .redirect(reqwest::redirect::Policy::none());
+    builder = options.git.network.configure(builder);
+    if let Some(Host::Domain(name)) = url.host()
+        && options.git.network.proxy_for(url).is_none()
+    {
         // The port stands in the address of the request; 0 lets it be used.
         let addresses: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
         builder = builder.resolve_to_addrs(name, &addresses);
     }
-    if let Some(file) = &options.git.ca_file {
-        builder = builder.tls_certs_only(authorities(file.clone()).await?);
-    }
     builder.build().map_err(|_| Fault::permanent("tls", "the HTTP client for forges cannot be made"))
-}
-
-async fn authorities(file: PathBuf) -> Result<Vec<reqwest::Certificate>, Fault> {
-    let unusable = || Fault::permanent("tls", "the certificate authorities of `git.ca_file` cannot be read");
-    let pem = tokio::fs::read(file).await.map_err(|_| unusable())?;
-    reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| unusable())
 }
 
 fn authorize(request: RequestBuilder, forge: Forge, token: &Token) -> Result<RequestBuilder, Fault> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use slipway_records::{Origin, RefMove, RefRow};
 use slipway_types::id::{DeliveryId, SourceId};
 use slipway_types::{CommitId, Fault, GitRef};
@@ -277,8 +278,15 @@ impl GitStore {
         if let Some(pinned) = &address.pinned {
             command.args(["-c", &format!("http.curloptResolve={pinned}")]);
         }
-        if let Some(file) = &self.options().ca_file {
-            command.env("GIT_SSL_CAINFO", file);
+        let network = &self.options().network;
+        if let Some(authorities) = network.authorities() {
+            command.env("GIT_SSL_CAINFO", authorities.file());
+        }
+        if let Some(proxy) = network.proxy_for(&address.url) {
+            // In the environment, for its credential belongs into no argument list.
+            for name in ["http_proxy", "https_proxy"] {
+                command.env(name, proxy.full_address().expose_secret());
+            }
         }
         if let Some(credential) = credential {
             let dir = self.dir().to_owned();
@@ -343,6 +351,15 @@ fn transport_fault(address: &CheckedAddress, stderr: &str) -> Fault {
         return Fault::permanent("address_refused", format!("{url} redirects to another address"))
             .hint("use the address that it redirects to");
     }
+    // Some proxies say 401 where RFC 9110 has 407.
+    if has(&["tunnel failed, response 407", "tunnel failed, response 401", "error: 407"]) {
+        return Fault::permanent("proxy", "the proxy does not accept the user and password, or wants some")
+            .hint("set `network.proxy_user` and `network.proxy_password`");
+    }
+    if has(&["CONNECT tunnel failed", "resolve proxy"]) {
+        return Fault::transient("proxy", format!("the proxy does not lead to {url}"))
+            .hint("check `network.proxy`, or name the host in `network.no_proxy`");
+    }
     if has(&["timed out", "Timeout", "too slow", "Operation too slow"]) {
         return Fault::transient(
             "timeout",
@@ -351,7 +368,7 @@ fn transport_fault(address: &CheckedAddress, stderr: &str) -> Fault {
     }
     if has(&["SSL", "certificate"]) {
         return Fault::permanent("tls", format!("the certificate of {url} is not trusted"))
-            .hint("name the certificate authority in `git.ca_file`");
+            .hint("name the certificate authority in `network.ca_bundle`");
     }
     if has(&["Could not resolve", "Failed to connect", "Couldn't connect", "Connection refused", "error: 5"])
     {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use slipway_network::Network;
 
 /// Limits and settings, each named with its unit.
 #[derive(Debug, Clone)]
@@ -30,8 +31,8 @@ pub struct GitOptions {
     pub allow_http: bool,
     /// Networks that sources may be fetched from although they are not public.
     pub allow_private_addresses: Vec<IpNet>,
-    /// Certificate authorities for fetching, instead of the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Proxy and authorities.
+    pub network: Network,
 }
 
 impl Default for GitOptions {
@@ -48,7 +49,7 @@ impl Default for GitOptions {
             fetch_timeout_ms: 1_800_000,
             allow_http: false,
             allow_private_addresses: Vec::new(),
-            ca_file: None,
+            network: Network::default(),
         }
     }
 }

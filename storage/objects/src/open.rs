@@ -8,8 +8,9 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use secrecy::ExposeSecret;
+use slipway_network::{Authorities, Network};
 use url::Url;
 
 use crate::local::LocalDirectory;
@@ -106,7 +107,7 @@ fn s3_builder(url: &Url, options: &BlobsOptions) -> Result<AmazonS3Builder, Open
     };
     // The time of a whole request is not bounded: a slow reader of a large blob is no fault. A
     // read that brings nothing is.
-    let client = ClientOptions::new()
+    let client = client_options(&options.network)?
         .with_allow_http(s3.allow_http)
         .with_timeout_disabled()
         .with_read_timeout(Duration::from_millis(options.request_timeout_ms))
@@ -129,6 +130,19 @@ fn s3_builder(url: &Url, options: &BlobsOptions) -> Result<AmazonS3Builder, Open
         return Err(setting("s3.endpoint", "is not encrypted: use https, or set `s3.allow_http`"));
     }
     Ok(builder.with_endpoint(endpoint))
+}
+
+fn client_options(network: &Network) -> Result<ClientOptions, OpenError> {
+    let mut client = ClientOptions::new();
+    if let Some(proxy) = network.proxy() {
+        let address = proxy.full_address().expose_secret();
+        client = client.with_proxy_url(address).with_proxy_excludes(proxy.exceptions());
+    }
+    for der in network.authorities().into_iter().flat_map(Authorities::own) {
+        let certificate = Certificate::from_der(der);
+        client = client.with_root_certificate(certificate.map_err(|e| setting("network", e.to_string()))?);
+    }
+    Ok(client)
 }
 
 /// Writes, reads and deletes a small object.

@@ -3,20 +3,21 @@
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use slipway_network::Network;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// Settings of the object store. `url` and `spool_dir` have no default.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct BlobsOptions {
     /// `file:///absolute/directory`, `s3://bucket/prefix` or `memory:///`.
     pub url: String,
     /// How to reach an `s3://` store.
     pub s3: S3Options,
+    /// Proxy and authorities.
+    pub network: Network,
     /// The directory for uploads under way; on the file system of a `file://` store they are moved, not copied.
     pub spool_dir: PathBuf,
     /// How many bytes all spools of this process may hold together.
@@ -38,6 +39,7 @@ impl Default for BlobsOptions {
         Self {
             url: String::new(),
             s3: S3Options::default(),
+            network: Network::default(),
             spool_dir: PathBuf::new(),
             max_spool_bytes: 64 * GIB,
             multipart_threshold_bytes: 16 * MIB,
@@ -57,8 +59,7 @@ impl BlobsOptions {
 }
 
 /// Settings of an S3 store. Without `access_key` the machine's own AWS identity is used.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a configuration file, each its own")]
 pub struct S3Options {
     /// The address of the service, for example `http://127.0.0.1:9000`; none means AWS.

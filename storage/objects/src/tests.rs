@@ -324,11 +324,10 @@ async fn settings_that_cannot_work_are_refused_by_name() {
 }
 
 #[test]
-fn secrets_do_not_show_and_unknown_settings_are_refused() {
-    let options: BlobsOptions =
-        serde_json::from_str(r#"{"url": "s3://b", "s3": {"secret_key": "hush"}}"#).unwrap();
+fn secrets_do_not_show() {
+    let mut options = BlobsOptions::new("s3://b", "/spool");
+    options.s3.secret_key = Some("hush".into());
     assert!(!format!("{options:?}").contains("hush"));
-    assert!(serde_json::from_str::<BlobsOptions>(r#"{"bucket": "b"}"#).is_err());
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::SecretString;
-use serde::Deserialize;
+use slipway_network::Network;
 use slipway_objects::{Blob, Blobs};
-use slipway_types::{Digest, ImageReference};
+use slipway_types::{Digest, ImageReference, RegistryPrefix};
 
 use crate::error::ImageError;
 use crate::manifest::{Descriptor, ManifestLimits};
@@ -37,9 +37,10 @@ use endpoint::Endpoint;
 use served::Served;
 
 /// How registries are spoken to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ClientOptions {
+    /// Proxy and authorities.
+    pub network: Network,
     /// The server's own addresses, `host:port`; references to them never leave the process.
     pub own_hosts: Vec<String>,
     /// Registries, `host` or `host:port`, that may have private or loopback addresses.
@@ -67,6 +68,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
+            network: Network::default(),
             own_hosts: Vec::new(),
             allowed_private_hosts: Vec::new(),
             connect_timeout_ms: 10_000,
@@ -98,8 +100,8 @@ pub struct HostSettings {
     pub credential: Option<Credential>,
     /// Whether it speaks plain HTTP; unset: only loopback does.
     pub insecure_http: Option<bool>,
-    /// Hosts asked first when pulling.
-    pub mirrors: Vec<String>,
+    /// Asked first when pulling: there a repository has its path below the prefix.
+    pub mirrors: Vec<RegistryPrefix>,
     /// Its certificate authority, PEM, trusted besides the system's.
     pub ca_pem: Option<Vec<u8>>,
 }
@@ -147,7 +149,8 @@ impl Registries {
         blobs: Blobs,
     ) -> Result<Self, ClientError> {
         // Not the server's own: references to them stay in the process, and beside its port are others.
-        let policy = AddressPolicy::new(options.allowed_private_hosts.iter().cloned());
+        let proxy = options.network.proxy().map(slipway_network::Proxy::host_and_port);
+        let policy = AddressPolicy::new(options.allowed_private_hosts.iter().cloned().chain(proxy));
         let builder = || request::client_builder(&options, &policy);
         let http = builder().build().map_err(ClientError::Http)?;
         let mut http_with_ca = BTreeMap::new();
@@ -225,7 +228,14 @@ impl Registries {
 impl ImageSource for Registries {
     async fn head_manifest(&self, image: &ImageReference) -> Result<Option<Digest>, ImageError> {
         let inner = &*self.inner;
-        // Never a mirror: the question is whether the registry itself has it.
+        for mirror in Endpoint::mirrors(inner, &image.host)? {
+            let attempt = inner.head_manifest(&mirror, image);
+            match retry::within_total(&inner.options, &mirror.host, attempt).await {
+                Ok(Some(digest)) => return Ok(Some(digest)),
+                Ok(None) => {}
+                Err(error) => retry::note_mirror(&mirror.host, &error),
+            }
+        }
         let endpoint = Endpoint::origin(inner, &image.host)?;
         retry::with_retries(&inner.options, &image.host, || inner.head_manifest(&endpoint, image)).await
     }

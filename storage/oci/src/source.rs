@@ -1,9 +1,12 @@
 //! Images wherever they are: one way to read and write them, in the built-in registry or in others.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use slipway_objects::Blob;
-use slipway_types::{Digest, ImageReference, Platform, media_type};
+use slipway_types::{ApplicationName, Digest, ImageReference, Platform, media_type};
 
 use crate::builtin::{BuiltinRegistry, NewManifest, RegistryError};
 use crate::client::Registries;
@@ -186,6 +189,8 @@ fn select(
 pub struct Images {
     builtin: BuiltinRegistry,
     registries: Registries,
+    /// Of applications that others' registries know by a credential of their own.
+    by_application: Arc<BTreeMap<ApplicationName, Registries>>,
     own_hosts: Vec<String>,
 }
 
@@ -193,7 +198,20 @@ impl Images {
     /// Answers references to the `own_hosts` of the client's options from `builtin`.
     pub fn new(builtin: BuiltinRegistry, registries: Registries) -> Self {
         let own_hosts = registries.options().own_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-        Self { builtin, registries, own_hosts }
+        Self { builtin, registries, by_application: Arc::default(), own_hosts }
+    }
+
+    /// Asks other registries as each of these applications by its own client, as all others as before.
+    #[must_use]
+    pub fn with_applications(self, by_application: BTreeMap<ApplicationName, Registries>) -> Self {
+        Self { by_application: Arc::new(by_application), ..self }
+    }
+
+    /// Asks other registries as this application does.
+    #[must_use]
+    pub fn acting_for(&self, application: &ApplicationName) -> Self {
+        let registries = self.by_application.get(application).unwrap_or(&self.registries).clone();
+        Self { registries, ..self.clone() }
     }
 
     /// Whether the reference names the built-in registry.

@@ -4,7 +4,6 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
 use slipway_objects::{Blobs, BlobsOptions};
 use uuid::Uuid;
 
@@ -104,18 +103,13 @@ pub(super) async fn blobs(database: Option<&Database>, data: &Path, spool: &Path
             // Another test of this process may have chosen it already.
             drop(rustls::crypto::ring::default_provider().install_default());
             let s3 = services::s3();
-            serde_json::from_value(json!({
-                "url": format!("s3://{}/{}", s3.bucket, database.name),
-                "spool_dir": spool,
-                "s3": {
-                    "endpoint": s3.endpoint,
-                    "region": s3.region,
-                    "access_key": s3.access_key,
-                    "secret_key": s3.secret_key,
-                    "allow_http": true,
-                },
-            }))
-            .expect("options of an S3 store")
+            let mut options = BlobsOptions::new(format!("s3://{}/{}", s3.bucket, database.name), spool);
+            options.s3.endpoint = Some(s3.endpoint);
+            options.s3.region = s3.region;
+            options.s3.access_key = Some(s3.access_key.into());
+            options.s3.secret_key = Some(s3.secret_key.into());
+            options.s3.allow_http = true;
+            options
         }
     };
     Blobs::open(options).await.expect("the object store opens")

@@ -25,9 +25,9 @@ impl World {
         let registry = Registry::start(Mood::Well);
         let address = registry.address.to_string();
         let options = ServerOptions::default()
-            .env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", &address)
-            .env("SLIPWAY__REGISTRY__RESOLVE_TIMEOUT_MS", "1000")
-            .env("SLIPWAY__REGISTRY__MAX_BASE_AGE_HOURS", max_base_age_hours);
+            .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", &address)
+            .env("SLIPWAY__REGISTRIES__RESOLVE_TIMEOUT_MS", "1000")
+            .env("SLIPWAY__REGISTRIES__MAX_BASE_AGE_HOURS", max_base_age_hours);
         let server = Server::start(options);
         let app = server.create_app("shop");
         let repository = shop(&format!("FROM {address}/library/base:1\nCOPY index.html /srv/\n"));

@@ -141,9 +141,9 @@ impl Image {
 fn server_for(registry: &Registry) -> Server {
     Server::start(
         ServerOptions::default()
-            .env("SLIPWAY__REGISTRY__ALLOW_PRIVATE_HOSTS", &registry.address.to_string())
-            .env("SLIPWAY__REGISTRY__IDLE_TIMEOUT_MS", "500")
-            .env("SLIPWAY__REGISTRY__MAX_ATTEMPTS", "1"),
+            .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", &registry.address.to_string())
+            .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "500")
+            .env("SLIPWAY__REGISTRIES__MAX_ATTEMPTS", "1"),
     )
 }
 

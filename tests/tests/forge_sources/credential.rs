@@ -6,19 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slipway_tests::forge::{Behaviour, Forge};
-use slipway_tests::server::Server;
 
-use crate::world::{assert_found, change, check, files, neighbourly, settled, tell};
+use crate::world::{assert_found, change, check, files, neighbourly, settled};
 
 const USER: &str = "builder";
 const PASSWORD: &str = "hunter2-correct-horse";
-
-fn set_secret(server: &Server, name: &str, value: &str) {
-    let file = server.scratch().join("credential");
-    fs::write(&file, value).expect("a file");
-    let file = file.to_str().expect("a path");
-    drop(server.cli(&["secret", "set", name, "--from-file", file]).ok());
-}
 
 #[test]
 fn a_private_repository_is_built_with_its_credential_and_no_other() {
@@ -28,17 +20,17 @@ fn a_private_repository_is_built_with_its_credential_and_no_other() {
     let first = change(&forge, "shop", &repository, "refs/heads/main");
     forge.behave(Behaviour::Protected(USER.to_owned(), PASSWORD.to_owned()));
     let server = neighbourly();
-    set_secret(&server, "forge", &format!("{USER}:wrong-{PASSWORD}"));
+    server.set_secret("forge", &format!("{USER}:wrong-{PASSWORD}"));
     let app = server.create_app_with(
         "shop",
         &["--source", &url, "--credential", "secret://builtin/forge", "--poll", "24h"],
     );
     assert_found(&server, "shop", "address", "does not accept the credential");
 
-    set_secret(&server, "forge", &format!("{USER}:{PASSWORD}"));
+    server.set_secret("forge", &format!("{USER}:{PASSWORD}"));
     let (findings, code) = check(&server, "shop");
     assert_eq!(code, 0, "{findings:#?}");
-    tell(&server, &app, "refs/heads/main", &first);
+    server.tell(&app, "refs/heads/main", &first);
     let run = server.wait_run("shop", &first);
     assert_eq!(run["state"], "done", "{run:#}");
 
@@ -57,7 +49,7 @@ fn a_credential_is_in_no_argument_of_any_process_while_git_fetches() {
     let repository = files("shop");
     let commit = change(&forge, "shop", &repository, "refs/heads/main");
     let server = neighbourly();
-    set_secret(&server, "forge", &format!("{USER}:{PASSWORD}"));
+    server.set_secret("forge", &format!("{USER}:{PASSWORD}"));
     let app = server.create_app_with(
         "shop",
         &["--source", &url, "--credential", "secret://builtin/forge", "--poll", "24h"],
@@ -74,7 +66,7 @@ fn a_credential_is_in_no_argument_of_any_process_while_git_fetches() {
             }
             seen
         });
-        let delivery = tell(&server, &app, "refs/heads/main", &commit);
+        let delivery = server.tell(&app, "refs/heads/main", &commit);
         let delivery = settled(&server, "shop", &delivery);
         done.store(true, Ordering::Relaxed);
         assert_eq!(delivery["state"], "planned", "{delivery:#}");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use slipway_tests::forge::{Behaviour, Forge};
 use slipway_tests::server::Server;
 
-use crate::world::{change, files, neighbourly, settled, tell, upload};
+use crate::world::{change, files, neighbourly, settled, upload};
 
 const FOUND_WITHIN: Duration = Duration::from_mins(2);
 
@@ -76,13 +76,13 @@ fn a_webhook_that_came_while_the_forge_was_away_is_made_good_by_the_sweep() {
     // Told of a commit that the forge does not show yet.
     repository.write("web/index.html", "soon\n");
     let early = repository.commit("Not there yet");
-    let delivery = settled(&server, "shop", &tell(&server, &app, "refs/heads/main", &early));
+    let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/main", &early));
     assert_eq!(delivery["state"], "ignored", "{delivery:#}");
     assert!(delivery["reason"].as_str().unwrap_or_default().starts_with("gone"), "{delivery:#}");
 
     // Told of a commit while the forge is down, for longer than is tried.
     forge.behave(Behaviour::Status(503));
-    let delivery = settled(&server, "shop", &tell(&server, &app, "refs/heads/late", &early));
+    let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/late", &early));
     assert_eq!(delivery["state"], "failed", "{delivery:#}");
     assert!(delivery["reason"].as_str().unwrap_or_default().contains("cannot be reached"), "{delivery:#}");
 
@@ -116,17 +116,17 @@ fn what_is_gone_from_the_forge_is_ignored_as_gone() {
     let pushed_away = change(&forge, "shop", &repository, "refs/heads/main");
     repository.git(&["reset", "--quiet", "--hard", &first]);
     let head = change(&forge, "shop", &repository, "refs/heads/main");
-    let delivery = settled(&server, "shop", &tell(&server, &app, "refs/heads/main", &pushed_away));
+    let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/main", &pushed_away));
     assert_eq!(delivery["state"], "ignored", "{delivery:#}");
     assert!(delivery["reason"].as_str().unwrap_or_default().starts_with("gone"), "{delivery:#}");
     assert!(runs(&server, &pushed_away).is_empty());
-    let delivery = settled(&server, "shop", &tell(&server, &app, "refs/heads/main", &head));
+    let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/main", &head));
     assert_eq!(delivery["state"], "planned", "{delivery:#}");
     assert_eq!(server.wait_run("shop", &head)["state"], "done");
 
     let on_branch = change(&forge, "shop", &repository, "refs/heads/short-lived");
     upload(&forge, "shop", &repository, ":refs/heads/short-lived");
-    let delivery = settled(&server, "shop", &tell(&server, &app, "refs/heads/short-lived", &on_branch));
+    let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/short-lived", &on_branch));
     assert_eq!(delivery["state"], "ignored", "{delivery:#}");
     assert!(
         delivery["reason"].as_str().unwrap_or_default().contains("does not exist any more"),

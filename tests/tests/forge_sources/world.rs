@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use slipway_tests::forge::Forge;
-use slipway_tests::server::{App, CliOutput, GitRepository, Server, ServerOptions};
+use slipway_tests::server::{CliOutput, GitRepository, Server, ServerOptions};
 
 /// No change is like another.
 static CHANGES: AtomicU64 = AtomicU64::new(1);
@@ -43,26 +43,6 @@ pub(crate) fn change(forge: &Forge, name: &str, repository: &GitRepository, to: 
 pub(crate) fn upload(forge: &Forge, name: &str, repository: &GitRepository, refspec: &str) {
     let path = forge.path(name);
     repository.git(&["push", "--quiet", "--force", path.to_str().expect("a path"), refspec]);
-}
-
-/// Tells the server of a push by the generic webhook; gives the delivery's id.
-pub(crate) fn tell(server: &Server, app: &App, git_ref: &str, commit: &str) -> String {
-    let body = format!("{{\"ref\": \"{git_ref}\", \"commit\": \"{commit}\"}}");
-    let mac = hmac(app.webhook_secret.as_bytes(), body.as_bytes());
-    let signature = format!("sha256={}", hex::encode(mac));
-    let headers = [("Content-Type", "application/json"), ("X-Slipway-Signature", signature.as_str())];
-    let answer = server.request("POST", &format!("/hooks/{}/generic", app.name), &headers, body.as_bytes());
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    answer.json()["delivery"].as_str().expect("an id").to_owned()
-}
-
-/// RFC 2104 with SHA-256; webhook secrets are one block long.
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
-    use sha2::{Digest as _, Sha256};
-    let mut block = [0_u8; 64];
-    block[..key.len()].copy_from_slice(key);
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().to_vec()
 }
 
 /// `slipway source check`: the findings, and whether all is well by the exit code.

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod kills;
 mod namespace;
+mod proxy;
 
 use std::fs;
 use std::process::Command;

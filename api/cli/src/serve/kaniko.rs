@@ -1,17 +1,13 @@
 //! The Kaniko back-end from its configuration.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use slipway_builder::backend::kaniko::{ClusterOptions, KanikoBackend, KanikoOptions, PodOptions};
-use slipway_builder::target::ImageTarget;
 use slipway_buildkits::yaml;
-use slipway_objects::Blobs;
-use slipway_oci::source::Images;
-use slipway_records::Records;
+use slipway_network::Network;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ClusterSettings, Config, Kaniko};
@@ -21,20 +17,16 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How much longer Kubernetes lets a Job run than Slipway does.
 const DEADLINE_BEYOND_MS: u64 = 5 * 60_000;
 
-/// The back-end, if the configuration names clusters.
-pub(super) fn open(
+/// How the back-end works and where, if the configuration names clusters.
+pub(super) fn options(
     config: &Config,
-    records: Arc<dyn Records>,
-    blobs: Blobs,
-    images: Images,
-    target: Arc<ImageTarget>,
-) -> Result<Option<KanikoBackend>> {
+    network: &Network,
+) -> Result<Option<(KanikoOptions, Vec<ClusterOptions>)>> {
     if config.kaniko.clusters.is_empty() {
         return Ok(None);
     }
     let clusters = config.kaniko.clusters.iter().map(cluster).collect::<Result<_>>()?;
-    let backend = KanikoBackend::connect(options(config)?, clusters, records, blobs, images, target);
-    Ok(Some(backend.map_err(|fault| anyhow::anyhow!(fault.message))?))
+    Ok(Some((jobs(config, network)?, clusters)))
 }
 
 /// Removes what attempts that are over have left, until `stop`.
@@ -62,7 +54,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
         return Ok(());
     }
     config.kaniko.clusters.iter().try_for_each(|settings| cluster(settings).map(drop))?;
-    options(config)?.check().map_err(|fault| anyhow::anyhow!(fault.message))
+    jobs(config, &Network::default())?.check().map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
 fn cluster(settings: &ClusterSettings) -> Result<ClusterOptions> {
@@ -82,12 +74,12 @@ fn cluster(settings: &ClusterSettings) -> Result<ClusterOptions> {
     })
 }
 
-fn options(config: &Config) -> Result<KanikoOptions> {
+fn jobs(config: &Config, network: &Network) -> Result<KanikoOptions> {
     let kaniko = &config.kaniko;
     let address = if kaniko.address.is_empty() { config.public_url() } else { kaniko.address.clone() };
     let bundle = &kaniko.ca_bundle;
     let ca_bundle = if bundle.as_os_str().is_empty() {
-        None
+        network.authorities().map(|authorities| authorities.pem().to_owned())
     } else {
         let read = std::fs::read_to_string(bundle);
         Some(read.with_context(|| format!("kaniko.ca_bundle: cannot read {}", bundle.display()))?)
@@ -97,6 +89,7 @@ fn options(config: &Config) -> Result<KanikoOptions> {
         image: kaniko.image.clone(),
         slipway_image: kaniko.slipway_image.clone(),
         address: address.parse().with_context(|| format!("kaniko.address `{address}` is no URL"))?,
+        network: network.clone(),
         ca_bundle,
         platform: kaniko.platform.parse().context("kaniko.platform")?,
         cache: kaniko.cache,

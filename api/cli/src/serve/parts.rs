@@ -31,6 +31,7 @@ use slipway_builder::target::ImageTarget;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
 use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
+use slipway_network::Network;
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::source::Images;
 use slipway_packager::{PackageHandler, PackageOptions};
@@ -44,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::registry::Registry;
-use super::{DataDirectory, kaniko, observe, or_below, timers};
+use super::{DataDirectory, kaniko, network, observe, or_below, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -76,17 +77,18 @@ impl Parts {
         let data = directory.path();
         let records = open_records(config, data).await?;
         let secrets = open_secrets(config, data, Arc::clone(&records)).await?;
-        let blobs = open_blobs(config, data, &secrets).await?;
+        let network = network::open(config, data, &secrets).await?;
+        let blobs = open_blobs(config, data, &secrets, &network).await?;
         let git = GitStore::open(
             data.join("cache").join("git"),
             blobs.clone(),
             Arc::clone(&records),
-            git_options(config)?,
+            git_options(config, &network)?,
         )
         .await
         .context("cannot open the git cache")?;
         let Registry { builtin: registry, external, images, target } =
-            Registry::open(config, &secrets, Arc::clone(&records), &blobs).await?;
+            Registry::open(config, &network, &secrets, Arc::clone(&records), &blobs).await?;
         let mut backends: Vec<Arc<dyn ImageBackend>> = vec![Arc::new(AssembleBackend {
             blobs: blobs.clone(),
             images: images.clone(),
@@ -97,12 +99,17 @@ impl Parts {
             },
             cache: Some(Arc::new(open_block_cache(config, data)?)),
         })];
-        let docker = docker_options(config, directory).map(|options| {
+        let docker = docker_options(config, directory, &network).map(|options| {
             Arc::new(DockerBackend::connect(options, blobs.clone(), images.clone(), Arc::clone(&target)))
         });
         backends.extend(docker.clone().map(|docker| docker as Arc<dyn ImageBackend>));
-        let kaniko =
-            kaniko::open(config, Arc::clone(&records), blobs.clone(), images.clone(), Arc::clone(&target))?;
+        let kaniko = kaniko::options(config, &network)?
+            .map(|(options, clusters)| {
+                let (records, blobs, images) = (Arc::clone(&records), blobs.clone(), images.clone());
+                KanikoBackend::connect(options, clusters, records, blobs, images, Arc::clone(&target))
+            })
+            .transpose()
+            .map_err(|fault| anyhow::anyhow!(fault.message))?;
         backends.extend(kaniko.clone().map(|kaniko| Arc::new(kaniko) as Arc<dyn ImageBackend>));
         let backends =
             Backends { all: backends, server: config.build.backend, held: config.held_backends()? };
@@ -215,6 +222,7 @@ impl Parts {
     fn pipeline(&self, config: &Config, directory: &DataDirectory) -> Vec<Lane> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let builds = if config.build.max_builds == 0 { cores } else { config.build.max_builds };
+        let clusters: usize = config.kaniko.clusters.iter().map(|cluster| cluster.max_jobs).sum();
         let runs: Vec<(&'static str, Arc<dyn Handler>)> = vec![
             ("plan", Arc::new(self.plan(config, directory))),
             ("package", Arc::new(self.package(config))),
@@ -222,12 +230,16 @@ impl Parts {
         ];
         vec![
             Lane { name: "deliver", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
-        let clusters: usize = config.kaniko.clusters.iter().map(|cluster| cluster.max_jobs).sum();
             Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
                 name: "builds",
                 handlers: vec![("build", Arc::new(self.image_builds(config)))],
                 slots: builds,
+            },
+            Lane {
+                name: "cluster builds",
+                handlers: vec![("cluster_build", Arc::new(self.image_builds(config)))],
+                slots: clusters.max(1),
             },
             Lane { name: "sweeps", handlers: vec![("sweep", Arc::new(self.sweep()))], slots: 2 },
             Lane { name: "feedback", handlers: vec![("status", Arc::new(self.status(config)))], slots: 2 },
@@ -236,11 +248,6 @@ impl Parts {
 
     fn status(&self, config: &Config) -> StatusHandler {
         let options = StatusOptions { git: self.git.options().clone(), ..StatusOptions::default() };
-            Lane {
-                name: "cluster builds",
-                handlers: vec![("cluster_build", Arc::new(self.image_builds(config)))],
-                slots: clusters.max(1),
-            },
         StatusHandler::new(Arc::clone(&self.records), self.secrets.clone(), config.public_url(), options)
     }
 
@@ -248,7 +255,7 @@ impl Parts {
         let options = CollectOptions {
             keep_log_days: config.gc.keep_log_days,
             keep_branch_days: config.packages.keep_branch_days,
-            keep_resolution_hours: config.registry.max_base_age_hours,
+            keep_resolution_hours: config.registries.max_base_age_hours,
             gc_grace_hours: config.gc.grace_hours,
             dry_run: config.gc.dry_run,
             ..CollectOptions::default()
@@ -321,8 +328,8 @@ impl Parts {
 
 fn base_options(config: &Config) -> BaseOptions {
     BaseOptions {
-        resolve_timeout: Duration::from_millis(config.registry.resolve_timeout_ms),
-        max_base_age: TimeDelta::hours(i64::from(config.registry.max_base_age_hours)),
+        resolve_timeout: Duration::from_millis(config.registries.resolve_timeout_ms),
+        max_base_age: TimeDelta::hours(i64::from(config.registries.max_base_age_hours)),
     }
 }
 
@@ -369,7 +376,7 @@ fn database_password(config: &Config) -> Result<Option<SecretString>> {
 }
 
 /// Where and how Dockerfiles that run commands are built, unless that is switched off.
-fn docker_options(config: &Config, directory: &DataDirectory) -> Option<DockerOptions> {
+fn docker_options(config: &Config, directory: &DataDirectory, network: &Network) -> Option<DockerOptions> {
     let build = &config.build;
     let from_env = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     let host = if build.docker_host.is_empty() { from_env() } else { Some(build.docker_host.clone()) };
@@ -380,6 +387,7 @@ fn docker_options(config: &Config, directory: &DataDirectory) -> Option<DockerOp
     Some(DockerOptions {
         host: host.unwrap_or_else(|| defaults.host.clone()),
         owner: directory.name().to_string(),
+        network: network.clone(),
         idle_timeout_ms: build.docker_idle_timeout_ms,
         total_timeout_ms: build.build_timeout_ms,
         max_context_bytes: build.max_context_bytes,
@@ -412,7 +420,7 @@ async fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -
     Ok(Secrets::new(records, options)?)
 }
 
-async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets) -> Result<Blobs> {
+async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets, network: &Network) -> Result<Blobs> {
     let storage = &config.storage;
     let url = if storage.url.is_empty() {
         let directory = data.join("blobs");
@@ -426,6 +434,7 @@ async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets) -> Result<B
     };
     let mut options = BlobsOptions::new(url, or_below(&storage.spool_dir, data, "spool"));
     options.max_spool_bytes = storage.max_spool_bytes;
+    options.network = network.clone();
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     options.s3.endpoint = given(&storage.s3_endpoint);
     options.s3.region.clone_from(&storage.s3_region);
@@ -439,11 +448,12 @@ async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets) -> Result<B
     Blobs::open(options).await.context("cannot open the object store")
 }
 
-fn git_options(config: &Config) -> Result<GitOptions> {
+fn git_options(config: &Config, network: &Network) -> Result<GitOptions> {
     let networks = config.git.allow_private_networks.iter().map(|network| network.parse());
     Ok(GitOptions {
         max_pack_bytes: config.git.max_pack_bytes,
         allow_http: config.git.allow_http,
+        network: network.clone(),
         allow_private_addresses: networks.collect::<Result<_, _>>().context("git.allow_private_networks")?,
         ..GitOptions::default()
     })

@@ -1,10 +1,11 @@
 //! The built-in registry, the registries of others, and the one that images go to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use slipway_builder::target::ImageTarget;
+use slipway_network::Network;
 use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::client::{ClientOptions, Credential, HostSettings, Registries};
@@ -12,9 +13,9 @@ use slipway_oci::external::ExternalRegistry;
 use slipway_oci::source::Images;
 use slipway_records::Records;
 use slipway_secrets::Secrets;
-use slipway_types::{RegistryPrefix, SecretReference};
+use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 
-use crate::config::Config;
+use crate::config::{Config, RegistryCredential};
 
 /// Where images are read from and written to.
 pub(super) struct Registry {
@@ -28,38 +29,154 @@ pub(super) struct Registry {
 impl Registry {
     pub(super) async fn open(
         config: &Config,
+        network: &Network,
         secrets: &Secrets,
         records: Arc<dyn Records>,
         blobs: &Blobs,
     ) -> Result<Self> {
-        let others = Registries::new(client_options(config), BTreeMap::new(), blobs.clone())?;
+        let others = Others::open(config, network, secrets, blobs).await?;
         let builtin = BuiltinRegistry::new(records, blobs.clone());
         let Some(prefix) = config.image_target()? else {
             // Images that went to a registry once may still lie there.
-            let builtin = builtin.with_upstream(others.clone());
-            let images = Images::new(builtin.clone(), others);
+            let builtin = builtin.with_upstream(others.all.clone());
+            let images = others.images(&builtin);
             let target = Arc::new(ImageTarget::builtin(images.clone()));
             return Ok(Self { builtin, external: None, images, target });
         };
-        let operators = operators_client(config, &prefix, secrets, blobs).await?;
+        let operators = operators_client(config, network, &prefix, secrets, blobs).await?;
         let builtin = builtin.with_upstream(operators.clone());
         let external = ExternalRegistry::new(prefix, operators, builtin.clone());
-        let images = Images::new(builtin.clone(), others);
+        let images = others.images(&builtin);
         let target = Arc::new(ImageTarget::external(images.clone(), external.clone()));
         Ok(Self { builtin, external: Some(external), images, target })
     }
+}
+
+/// The registries that Dockerfiles name.
+struct Others {
+    /// For everybody.
+    all: Registries,
+    /// For applications with credentials of their own.
+    by_application: BTreeMap<ApplicationName, Registries>,
+}
+
+impl Others {
+    async fn open(config: &Config, network: &Network, secrets: &Secrets, blobs: &Blobs) -> Result<Self> {
+        let mirrors = mirrors(config)?;
+        let mut options = client_options(config, network);
+        options.allowed_private_hosts.extend(mirrors.values().flatten().map(|mirror| mirror.at.host.clone()));
+        let mut given: Vec<_> = config.registries.credentials.iter().collect();
+        // An application's own come after those for all, and win.
+        given.sort_by_key(|credential| !credential.applications.is_empty());
+        let mut resolved = Vec::new();
+        for credential in given {
+            let password = secrets.resolve(&credential.password.parse()?).await;
+            let password =
+                password.with_context(|| format!("registries.credentials: {}", credential.host))?;
+            resolved.push((credential, password.value));
+        }
+        let client = |application: Option<&ApplicationName>| {
+            let mut hosts = hosts(&mirrors);
+            for (credential, password) in &resolved {
+                if may_use(credential, application) {
+                    let known = Credential { user: credential.user.clone(), password: password.clone() };
+                    hosts.entry(credential.host.clone()).or_default().credential = Some(known);
+                }
+            }
+            Registries::new(options.clone(), hosts, blobs.clone())
+        };
+        let own: BTreeSet<ApplicationName> = config
+            .registries
+            .credentials
+            .iter()
+            .flat_map(|credential| &credential.applications)
+            .map(|name| name.parse().context("registries.credentials"))
+            .collect::<Result<_>>()?;
+        let by_application =
+            own.into_iter().map(|name| Ok((name.clone(), client(Some(&name))?))).collect::<Result<_>>()?;
+        Ok(Self { all: client(None)?, by_application })
+    }
+
+    fn images(self, builtin: &BuiltinRegistry) -> Images {
+        Images::new(builtin.clone(), self.all).with_applications(self.by_application)
+    }
+}
+
+/// Looks at what the configuration says by itself.
+pub(super) fn check(config: &Config) -> Result<()> {
+    mirrors(config)?;
+    for credential in &config.registries.credentials {
+        let context = || format!("registries.credentials: {}", credential.host);
+        if credential.host.is_empty() || credential.host.contains('/') || credential.user.is_empty() {
+            bail!(
+                "registries.credentials: `{}` needs a host without scheme or path, and a user",
+                credential.host
+            );
+        }
+        credential.password.parse::<SecretReference>().with_context(context)?;
+        for application in &credential.applications {
+            application.parse::<ApplicationName>().with_context(context)?;
+        }
+    }
+    Ok(())
+}
+
+fn may_use(credential: &RegistryCredential, application: Option<&ApplicationName>) -> bool {
+    let named = |name: &String| name.parse().ok().as_ref() == application;
+    credential.applications.is_empty() || (application.is_some() && credential.applications.iter().any(named))
+}
+
+/// Where a registry's images are asked for first.
+struct Mirror {
+    at: RegistryPrefix,
+    speaks_http: bool,
+}
+
+/// By the host that Dockerfiles name.
+fn mirrors(config: &Config) -> Result<BTreeMap<String, Vec<Mirror>>> {
+    let mut mirrors: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
+    for text in &config.registries.mirrors {
+        let context = || format!("registries.mirrors: `{text}` is not HOST=[http://]MIRROR[:PORT][/PREFIX]");
+        let (host, mirror) = text.split_once('=').with_context(context)?;
+        let host = host.trim().to_ascii_lowercase();
+        if host.is_empty() || host.contains('/') {
+            bail!(context());
+        }
+        let mirror = mirror.trim();
+        let (at, speaks_http) = match mirror.strip_prefix("http://") {
+            Some(rest) => (rest, true),
+            None => (mirror.strip_prefix("https://").unwrap_or(mirror), false),
+        };
+        let at = at.trim_end_matches('/').parse().with_context(context)?;
+        mirrors.entry(host).or_default().push(Mirror { at, speaks_http });
+    }
+    Ok(mirrors)
+}
+
+fn hosts(mirrors: &BTreeMap<String, Vec<Mirror>>) -> BTreeMap<String, HostSettings> {
+    let mut hosts: BTreeMap<String, HostSettings> = BTreeMap::new();
+    for (host, mirrors) in mirrors {
+        for mirror in mirrors {
+            hosts.entry(host.clone()).or_default().mirrors.push(mirror.at.clone());
+            if mirror.speaks_http {
+                hosts.entry(mirror.at.host.clone()).or_default().insecure_http = Some(true);
+            }
+        }
+    }
+    hosts
 }
 
 /// A client of its own for the registry that the operator names. Its credential and its right to
 /// private addresses are not for what Dockerfiles name.
 async fn operators_client(
     config: &Config,
+    network: &Network,
     prefix: &RegistryPrefix,
     secrets: &Secrets,
     blobs: &Blobs,
 ) -> Result<Registries> {
     let registry = &config.registry;
-    let mut options = client_options(config);
+    let mut options = client_options(config, network);
     options.allowed_private_hosts.push(prefix.host.clone());
     let credential = if registry.image_target_password.is_empty() {
         None
@@ -75,12 +192,13 @@ async fn operators_client(
     Ok(Registries::new(options, hosts, blobs.clone())?)
 }
 
-fn client_options(config: &Config) -> ClientOptions {
+fn client_options(config: &Config, network: &Network) -> ClientOptions {
     ClientOptions {
+        network: network.clone(),
         own_hosts: config.own_hosts(),
-        allowed_private_hosts: config.registry.allow_private_hosts.clone(),
-        idle_timeout_ms: config.registry.idle_timeout_ms,
-        max_attempts: config.registry.max_attempts,
+        allowed_private_hosts: config.registries.allow_private_hosts.clone(),
+        idle_timeout_ms: config.registries.idle_timeout_ms,
+        max_attempts: config.registries.max_attempts,
         ..ClientOptions::default()
     }
 }

@@ -10,7 +10,7 @@ use bollard::query_parameters::ImportImageOptions;
 use futures::TryStreamExt;
 use slipway_objects::{BlobFile, BlockingSpool, Spooled};
 use slipway_oci::manifest::{Descriptor, ImageManifest, Manifest};
-use slipway_oci::source::ImageSource;
+use slipway_oci::source::{ImageSource, Images};
 use slipway_types::{Digest, Fault, ImageReference, Platform};
 use tar::{Builder, EntryType, Header};
 
@@ -44,6 +44,28 @@ struct BaseImage {
     diff_ids: Vec<Digest>,
 }
 
+async fn base_image(
+    images: &Images,
+    reference: &ImageReference,
+    platform: &Platform,
+) -> Result<BaseImage, Fault> {
+    let resolved = images.resolve(reference, Some(platform)).await?;
+    let digest = resolved.platforms.first().map_or(resolved.digest, |platform| platform.digest);
+    let reference = reference.pinned(digest);
+    let invalid = |why: String| Fault::permanent("base_invalid", format!("{reference}: {why}"));
+    let Manifest::Image(manifest) = images.fetch_manifest(&reference).await?.manifest else {
+        return Err(invalid("an index inside an index".into()));
+    };
+    let config = images.fetch_bytes(&reference, &manifest.config, CONFIG_BYTES_MAX).await?;
+    let parsed: ImageConfig =
+        serde_json::from_slice(&config).map_err(|error| invalid(format!("its configuration: {error}")))?;
+    let diff_ids = parsed.rootfs.diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        return Err(invalid(format!("{} layers but {} diff ids", manifest.layers.len(), diff_ids.len())));
+    }
+    Ok(BaseImage { reference, manifest, digest, config, diff_ids })
+}
+
 impl Inner {
     /// Sees that the engine has every image that the Dockerfile names.
     pub(super) async fn bases(
@@ -55,10 +77,11 @@ impl Inner {
     ) -> Result<Bases, Fault> {
         let references =
             recipe.dockerfile.base_references(parameters).map_err(|error| recipe.invalid(&error))?;
+        let images = self.images.acting_for(job.application);
         let mut bases = Bases { names: BTreeMap::new(), layers: BTreeMap::new() };
         for base in references {
             let pinned = job.pinned(&base)?;
-            let image = self.base_image(&pinned, &base.key.platform).await?;
+            let image = base_image(&images, &pinned, &base.key.platform).await?;
             for (diff_id, layer) in image.diff_ids.iter().zip(&image.manifest.layers) {
                 bases.layers.insert(*diff_id, (image.reference.clone(), layer.clone()));
             }
@@ -66,34 +89,17 @@ impl Inner {
                 Some(address) if self.images.is_own(&pinned) => {
                     format!("{address}/{}@{}", pinned.repository, image.digest)
                 }
-                _ => self.load(&image, job, reached).await?,
+                _ => self.load(&images, &image, job, reached).await?,
             };
             bases.names.insert(base.key, name);
         }
         Ok(bases)
     }
 
-    async fn base_image(&self, reference: &ImageReference, platform: &Platform) -> Result<BaseImage, Fault> {
-        let resolved = self.images.resolve(reference, Some(platform)).await?;
-        let digest = resolved.platforms.first().map_or(resolved.digest, |platform| platform.digest);
-        let reference = reference.pinned(digest);
-        let invalid = |why: String| Fault::permanent("base_invalid", format!("{reference}: {why}"));
-        let Manifest::Image(manifest) = self.images.fetch_manifest(&reference).await?.manifest else {
-            return Err(invalid("an index inside an index".into()));
-        };
-        let config = self.images.fetch_bytes(&reference, &manifest.config, CONFIG_BYTES_MAX).await?;
-        let parsed: ImageConfig = serde_json::from_slice(&config)
-            .map_err(|error| invalid(format!("its configuration: {error}")))?;
-        let diff_ids = parsed.rootfs.diff_ids;
-        if diff_ids.len() != manifest.layers.len() {
-            return Err(invalid(format!("{} layers but {} diff ids", manifest.layers.len(), diff_ids.len())));
-        }
-        Ok(BaseImage { reference, manifest, digest, config, diff_ids })
-    }
-
     /// Loads the image into the engine if it is not there, and returns its name there.
     async fn load(
         &self,
+        images: &Images,
         image: &BaseImage,
         job: &ImageBuild<'_>,
         reached: &Reached,
@@ -106,7 +112,7 @@ impl Inner {
         job.log.line(format!("loading {} into the engine", image.reference)).await;
         let mut layers = Vec::new();
         for layer in &image.manifest.layers {
-            let blob = self.images.fetch_blob(&image.reference, layer).await?;
+            let blob = images.fetch_blob(&image.reference, layer).await?;
             layers.push((layer.digest, self.blobs.open_file(&blob.digest).await.map_err(blob_fault)?));
         }
         let spool = self.blobs.blocking_spool().map_err(blob_fault)?;

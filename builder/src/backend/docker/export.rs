@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use slipway_objects::{Blob, Spooled};
 use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
-use slipway_oci::source::ImageSource;
+use slipway_oci::source::{ImageSource, Images};
 use slipway_types::{Digest, Fault, Platform, media_type};
 
 use self::layer::{Layer, Layers};
@@ -26,6 +26,8 @@ use crate::log::LogWriter;
 /// A way from the engine to the registry.
 pub(super) struct Export<'a> {
     pub(super) inner: &'a Inner,
+    /// Where base images are.
+    pub(super) images: &'a Images,
     pub(super) reached: &'a Reached,
     pub(super) log: &'a LogWriter,
 }
@@ -110,7 +112,7 @@ impl Export<'_> {
                 Layer::New(descriptor) => descriptor,
                 Layer::Known(diff_id) => {
                     let (from, descriptor) = &known[&diff_id];
-                    self.inner.images.fetch_blob(from, descriptor).await?;
+                    self.images.fetch_blob(from, descriptor).await?;
                     self.log.line(format!("layer {} of {from}", descriptor.digest.short())).await;
                     Descriptor::new(oci_layer(&descriptor.media_type), descriptor.digest, descriptor.size)
                 }

@@ -13,8 +13,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt as _};
+use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use slipway_network::Network;
 use slipway_types::Fault;
 use tokio::sync::{OnceCell, watch};
 
@@ -31,6 +33,7 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Cluster {
     options: ClusterOptions,
     owner: String,
+    network: Network,
     call_timeout: Duration,
     link: OnceCell<Link>,
     /// Attempts of this process that have a place.
@@ -76,11 +79,27 @@ impl CallError {
     }
 }
 
+/// Sends requests through the network's proxy and trusts its authorities, where the kubeconfig says nothing of
+/// that.
+fn route(mut config: Config, network: &Network) -> Result<Config, String> {
+    let address = config.cluster_url.to_string();
+    let url = address.parse().map_err(|error| format!("`{address}` is no URL: {error}"))?;
+    if let (None, Some(proxy)) = (&config.proxy_url, network.proxy_for(&url)) {
+        let full = proxy.full_address().expose_secret().parse();
+        config.proxy_url = Some(full.map_err(|error| format!("the proxy's address: {error}"))?);
+    }
+    if let (None, Some(authorities)) = (&config.root_cert, network.authorities()) {
+        config.root_cert = Some(authorities.all().map(<[u8]>::to_vec).collect());
+    }
+    Ok(config)
+}
+
 impl Cluster {
     pub(super) fn new(options: ClusterOptions, kaniko: &KanikoOptions) -> Self {
         Self {
             options,
             owner: kaniko.owner.clone(),
+            network: kaniko.network.clone(),
             call_timeout: Duration::from_millis(kaniko.call_timeout_ms),
             link: OnceCell::new(),
             placed: Mutex::default(),
@@ -126,6 +145,7 @@ impl Cluster {
                 config.map_err(|error| wrong(error.to_string()))?
             }
         };
+        let config = route(config, &self.network).map_err(wrong)?;
         let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
         let (changes, changed) = watch::channel(0);
         let changes = Arc::new(changes);

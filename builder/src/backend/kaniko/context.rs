@@ -54,7 +54,7 @@ impl Inner {
         let platform = &self.options.platform;
         let parameters = job.parameters(platform, platform, &self.target);
         let names = self.base_names(&recipe, &parameters, job).await?;
-        let prepared = recipe.prepare(parameters, &names, None)?;
+        let prepared = recipe.prepare(parameters, &names, None)?.with_proxy(&self.options.network);
         let content = prepared.text.clone().into_bytes();
         let (plain, packed) = (self.blobs.blocking_spool(), self.blobs.blocking_spool());
         let (plain, packed) = (plain.map_err(blob_fault)?, packed.map_err(blob_fault)?);
@@ -95,7 +95,7 @@ impl Inner {
             recipe.dockerfile.base_references(parameters).map_err(|error| recipe.invalid(&error))?;
         let copies = base_repository(job.repository);
         let pin = Pin {
-            images: self.images.clone(),
+            images: self.images.acting_for(job.application),
             target: std::sync::Arc::new(ImageTarget::builtin(self.images.clone())),
         };
         let mut names = BTreeMap::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use slipway_network::Network;
 use slipway_types::{Fault, Platform};
 use url::Url;
 
@@ -18,7 +19,9 @@ pub struct KanikoOptions {
     pub slipway_image: String,
     /// Where pods reach this server: `http://10.0.0.7:7300`.
     pub address: Url,
-    /// File of the authority that signed that server's certificate, in PEM; pods get its content.
+    /// The way to clusters, and what builds are told of it.
+    pub network: Network,
+    /// The authorities that signed that server's certificate, in PEM; pods get them.
     pub ca_bundle: Option<String>,
     /// What the nodes build for.
     pub platform: Platform,
@@ -87,6 +90,7 @@ impl Default for KanikoOptions {
             image: String::new(),
             slipway_image: String::new(),
             address: Url::parse("http://127.0.0.1:7300").expect("invariant: a constant URL"),
+            network: Network::default(),
             ca_bundle: None,
             platform: Platform::default(),
             cache: true,

@@ -16,7 +16,7 @@ const LATER: [(&str, &str); 2] = [("bitbucket.org", "Bitbucket"), ("gitee.com", 
 #[derive(Debug, Clone)]
 pub(super) struct CheckedAddress {
     pub(super) url: Url,
-    /// Value of `http.curloptResolve`, unless the host is an address itself.
+    /// Value of `http.curloptResolve`, unless the host is an address itself or a proxy connects to it.
     pub(super) pinned: Option<String>,
 }
 
@@ -51,7 +51,8 @@ pub fn check_url(text: &str, options: &GitOptions) -> Result<Url, Fault> {
     Ok(url)
 }
 
-/// The addresses of a URL's host, each of them checked: whoever connects must use these.
+/// The addresses of a URL's host, each of them checked: whoever connects must use these. Empty if the proxy
+/// is to resolve a name that is unknown here.
 pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fault> {
     let name = match url.host() {
         Some(Host::Ipv4(ip)) => return literal(IpAddr::V4(ip), options),
@@ -60,12 +61,9 @@ pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fau
         None => return Err(Fault::permanent("address_refused", "the clone address names no host")),
     };
     let port = url.port_or_known_default().unwrap_or(443);
-    let addresses: Vec<IpAddr> = tokio::net::lookup_host((name.as_str(), port))
-        .await
-        .map_err(|_| unresolved(&name))?
-        .map(|address| address.ip())
-        .collect();
-    if addresses.is_empty() {
+    let found = tokio::net::lookup_host((name.as_str(), port)).await;
+    let addresses: Vec<IpAddr> = found.into_iter().flatten().map(|address| address.ip()).collect();
+    if addresses.is_empty() && options.network.proxy_for(url).is_none() {
         return Err(unresolved(&name));
     }
     for address in &addresses {
@@ -78,7 +76,10 @@ pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fau
 pub(super) async fn check(text: &str, options: &GitOptions) -> Result<CheckedAddress, Fault> {
     let url = check_url(text, options)?;
     let addresses = resolve(&url, options).await?;
-    let Some(Host::Domain(name)) = url.host() else { return Ok(CheckedAddress { url, pinned: None }) };
+    let name = match url.host() {
+        Some(Host::Domain(name)) if options.network.proxy_for(&url).is_none() => name,
+        _ => return Ok(CheckedAddress { url, pinned: None }),
+    };
     let port = url.port_or_known_default().unwrap_or(443);
     let shown = addresses.iter().map(|address| match address {
         IpAddr::V4(ip) => ip.to_string(),
@@ -105,7 +106,7 @@ fn permit(host: &str, address: IpAddr, options: &GitOptions) -> Result<(), Fault
         return Ok(());
     }
     Err(Fault::permanent("address_refused", format!("{host} is at {address}, which is not a public address"))
-        .hint("to fetch from your own network, name it in `git.allow_private_addresses`"))
+        .hint("to fetch from your own network, name it in `git.allow_private_networks`"))
 }
 
 /// Whether an address is one of the public internet (IANA special-purpose registries).

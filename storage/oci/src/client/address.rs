@@ -45,6 +45,15 @@ impl AddressPolicy {
         }
     }
 
+    /// Checks a name that somebody else will resolve, as far as it is known here. One that is not is the other's.
+    pub(crate) async fn check_name(&self, url: &Url) -> Result<(), Refused> {
+        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let listed = self.is_listed_name(&name);
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await.into_iter().flatten();
+        found.map(|address| check(address.ip(), listed)).collect()
+    }
+
     /// Whether a name is listed with any port; the connection's port is not known when names resolve.
     fn is_listed_name(&self, name: &str) -> bool {
         self.private_hosts.iter().any(|host| host.split(':').next() == Some(name))

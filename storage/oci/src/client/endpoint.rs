@@ -1,5 +1,6 @@
 //! Where a registry's API is.
 
+use slipway_types::RegistryPrefix;
 use slipway_types::image::DOCKER_HUB;
 use url::{Host, Url};
 
@@ -13,6 +14,8 @@ pub(super) struct Endpoint {
     pub(super) host: String,
     /// `…/v2/`.
     base: Url,
+    /// What stands before every repository's path; empty: nothing.
+    prefix: String,
 }
 
 impl Endpoint {
@@ -22,7 +25,7 @@ impl Endpoint {
         let scheme = if inner.speaks_http(host) { "http" } else { "https" };
         let base = Url::parse(&format!("{scheme}://{api}/v2/"))
             .map_err(|e| ImageError::AddressRefused { host: host.to_owned(), why: e.to_string() })?;
-        let endpoint = Self { host: host.to_owned(), base };
+        let endpoint = Self { host: host.to_owned(), base, prefix: String::new() };
         inner.check_address(&endpoint.host, &endpoint.base)?;
         Ok(endpoint)
     }
@@ -30,13 +33,21 @@ impl Endpoint {
     /// Its mirrors, in order.
     pub(super) fn mirrors(inner: &Inner, host: &str) -> Result<Vec<Self>, ImageError> {
         let mirrors = inner.settings(host).map_or(&[][..], |settings| &settings.mirrors);
-        mirrors.iter().map(|mirror| Self::origin(inner, mirror)).collect()
+        let endpoint = |mirror: &RegistryPrefix| {
+            Ok(Self { prefix: mirror.prefix.clone(), ..Self::origin(inner, &mirror.host)? })
+        };
+        mirrors.iter().map(endpoint).collect()
+    }
+
+    /// What this registry calls the repository.
+    pub(super) fn path(&self, repository: &str) -> String {
+        if self.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.prefix) }
     }
 
     /// `/v2/REPOSITORY/KIND/REST`. Repository and rest are checked texts without `..`, `?` or `#`.
     pub(super) fn url(&self, repository: &str, kind: &str, rest: &str) -> Url {
         self.base
-            .join(&format!("{repository}/{kind}/{rest}"))
+            .join(&format!("{}/{kind}/{rest}", self.path(repository)))
             .expect("invariant: repositories, tags and digests are URL paths")
     }
 

@@ -23,13 +23,13 @@ const MAX_ERROR_BYTES: u64 = 8 << 10;
 const MAX_ERROR_CHARS: usize = 300;
 
 pub(super) fn client_builder(options: &ClientOptions, policy: &AddressPolicy) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_millis(options.connect_timeout_ms))
-        // Redirects are followed here, each address checked; a proxy would resolve names unchecked.
+        // Redirects are followed here, each address checked.
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .dns_resolver(Arc::new(policy.clone()))
+        .dns_resolver(Arc::new(policy.clone()));
+    options.network.configure(builder)
 }
 
 /// What is sent.
@@ -55,7 +55,8 @@ pub(super) struct Ask<'a> {
 
 impl Ask<'_> {
     pub(super) fn scope(&self) -> String {
-        format!("repository:{}:{}", self.repository, if self.push { "pull,push" } else { "pull" })
+        let repository = self.endpoint.path(self.repository);
+        format!("repository:{repository}:{}", if self.push { "pull,push" } else { "pull" })
     }
 
     pub(super) fn token_key(&self) -> TokenKey {
@@ -129,6 +130,14 @@ impl Inner {
         url: &Url,
         auth: Option<&HeaderValue>,
     ) -> Result<Response, ImageError> {
+        if self.options.network.proxy_for(url).is_some() {
+            // The proxy resolves names by itself.
+            let checked = self.policy.check_name(url).await;
+            checked.map_err(|refused| ImageError::AddressRefused {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                why: refused.0,
+            })?;
+        }
         let http = self.http_with_ca.get(&ask.endpoint.host).unwrap_or(&self.http);
         let mut request = http.request(ask.method.clone(), url.clone());
         for (name, value) in &ask.headers {

@@ -296,7 +296,7 @@ async fn a_mirror_is_asked_first_and_its_failure_is_none() {
     })
     .await;
     let origin = scripted(|_| answer(200, bare_manifest())).await;
-    let settings = HostSettings { mirrors: vec![mirror.host.clone()], ..HostSettings::default() };
+    let settings = HostSettings { mirrors: vec![mirror.host.parse().unwrap()], ..HostSettings::default() };
     let hosts = BTreeMap::from([(origin.host.clone(), settings)]);
     let client = client(&[&origin.host, &mirror.host], hosts).await;
     client.registries.fetch_manifest(&image(&origin.host, "a/b:v1")).await.unwrap();

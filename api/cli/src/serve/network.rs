@@ -1,0 +1,62 @@
+//! The way to others from its configuration.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use slipway_network::{Authorities, Bundle, Network, Proxy, ProxyCredential};
+use slipway_secrets::Secrets;
+use slipway_types::SecretReference;
+
+use crate::config::{self, Config};
+
+/// Reads the certificates and the proxy's password.
+pub(super) async fn open(config: &Config, data: &Path, secrets: &Secrets) -> Result<Network> {
+    let network = &config.network;
+    let credential = if network.proxy_password.is_empty() {
+        None
+    } else {
+        let key = "network.proxy_password";
+        let reference: SecretReference = network.proxy_password.parse().context(key)?;
+        let password = secrets.resolve(&reference).await.context(key)?.value;
+        Some(ProxyCredential { user: network.proxy_user.clone(), password })
+    };
+    let bundle = &network.ca_bundle;
+    let authorities = (!bundle.as_os_str().is_empty())
+        .then(|| Authorities::open(bundle, &data.join("cache").join("authorities.pem")))
+        .transpose()
+        .context("network.ca_bundle")?;
+    Ok(Network::new(proxy(network, credential)?, authorities))
+}
+
+/// Looks at what the configuration says by itself.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let network = &config.network;
+    if network.proxy_user.is_empty() != network.proxy_password.is_empty() {
+        bail!("network.proxy_user and network.proxy_password belong together: set both or none");
+    }
+    if !network.proxy_password.is_empty() {
+        network.proxy_password.parse::<SecretReference>().context("network.proxy_password")?;
+    }
+    if network.proxy.is_empty() {
+        for (key, is_set) in
+            [("proxy_user", !network.proxy_user.is_empty()), ("no_proxy", !network.no_proxy.is_empty())]
+        {
+            if is_set {
+                bail!("network.{key} is set, but network.proxy is empty");
+            }
+        }
+    }
+    proxy(network, None)?;
+    let bundle = &network.ca_bundle;
+    if !bundle.as_os_str().is_empty() {
+        Bundle::read(bundle).context("network.ca_bundle")?;
+    }
+    Ok(())
+}
+
+fn proxy(network: &config::Network, credential: Option<ProxyCredential>) -> Result<Option<Proxy>> {
+    (!network.proxy.is_empty())
+        .then(|| Proxy::new(&network.proxy, credential, &network.no_proxy))
+        .transpose()
+        .context("network.proxy")
+}
