@@ -3,5 +3,7 @@
 pub mod conformance;
 pub mod deadline;
 pub mod forge;
+pub mod namespace;
+pub mod random;
 pub mod server;
 pub mod services;

@@ -7,7 +7,6 @@
 mod database;
 mod evidence;
 mod process;
-mod random;
 mod stream;
 mod verdict;
 
@@ -15,11 +14,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use slipway_records::fault_point::POINTS;
+use slipway_tests::random::Random;
 use slipway_tests::server::Server;
 
 use database::Database;
 use process::Victim;
-use random::Random;
 use stream::Stream;
 
 const KILLS: usize = 200;

@@ -2,9 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use slipway_tests::random::Random;
 use slipway_tests::server::{App, GitRepository, Server};
-
-use crate::random::Random;
 
 const SHOP: &str = "\
 apiVersion: slipway.dev/v1

@@ -4,8 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 
-use crate::JOB_WITHIN;
-use crate::namespace::Namespace;
+use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 
 /// Takes in what executors printed, and gives it to who asks.
 pub(crate) struct Copies {

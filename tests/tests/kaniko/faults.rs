@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, GitRepository, Server};
 
-use crate::namespace::Namespace;
-use crate::{JOB_WITHIN, push_unwatched, repository, web_build};
+use crate::{push_unwatched, repository, web_build};
 
 /// Waits for a line of the pods' states that `wanted` takes.
 fn await_pod(namespace: &Namespace, what: &str, wanted: impl Fn(&str) -> bool) {

@@ -3,9 +3,9 @@
 use std::fs;
 
 use serde_json::json;
+use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{GitRepository, Server, packages};
 
-use crate::namespace::Namespace;
 use crate::{repository, web_build};
 
 /// What the executor's container runs instead: each line of its output is a try and what came of it.

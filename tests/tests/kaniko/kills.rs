@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use slipway_records::fault_point::CLUSTER_POINTS;
+use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::Server;
 
 use crate::faults::await_running;
-use crate::namespace::Namespace;
-use crate::{JOB_WITHIN, push_unwatched, repository, web_build};
+use crate::{push_unwatched, repository, web_build};
 
 /// So often the server is killed at each point.
 const KILLS_PER_POINT: usize = 6;

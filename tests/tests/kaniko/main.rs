@@ -4,22 +4,18 @@ mod copies;
 mod faults;
 mod hostile;
 mod kills;
-mod namespace;
 mod proxy;
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
+use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, GitRepository, Server, packages, run_within};
 use slipway_tests::services;
 
 use copies::Copies;
-use namespace::Namespace;
 
-/// How long a Job may take from nothing to its end.
-const JOB_WITHIN: Duration = Duration::from_secs(90);
 /// Prints what a log may get wrong: colours, no line end, a line longer than runtimes keep whole.
 const PRINT: &str = "echo plain; printf '\\033[31mred\\033[0m\\n'; i=0; while [ $i -lt 3000 ]; do \
                      printf 'a long line without an end '; i=$((i + 1)); done; echo; echo last";

@@ -1,9 +1,9 @@
 //! A cluster behind the company's proxy.
 
+use slipway_tests::namespace::Namespace;
 use slipway_tests::server::Server;
 use slipway_tests::services;
 
-use crate::namespace::Namespace;
 use crate::{repository, web_build};
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// A sequence that a seed determines.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// `SLIPWAY_TEST_SEED`, else the clock.
-    pub(crate) fn seed_of_environment() -> u64 {
+    pub fn seed_of_environment() -> u64 {
         let given = std::env::var("SLIPWAY_TEST_SEED").ok();
         given.map_or_else(Self::seed_of_clock, |seed| seed.parse().expect("SLIPWAY_TEST_SEED is a number"))
     }
@@ -16,7 +17,8 @@ impl Random {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::from(since.subsec_nanos()))
     }
 
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The sequence of `seed`.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -29,16 +31,18 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    /// One of several.
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let index = self.below(of.len() as u64);
         of[usize::try_from(index).expect("an index")]
     }
 
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Brings all into another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).expect("an index");
             items.swap(last, other);

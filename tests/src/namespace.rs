@@ -4,29 +4,37 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use slipway_tests::server::{ServerOptions, World, run_within};
-use slipway_tests::services::{self, Kubernetes};
 use uuid::Uuid;
 
-use crate::JOB_WITHIN;
+use crate::server::{ServerOptions, World, run_within};
+use crate::services::{self, Kubernetes};
 
+/// How long a Job may take from nothing to its end.
+pub const JOB_WITHIN: Duration = Duration::from_secs(90);
+/// Jobs at once that the cluster has room for.
+const JOBS_MAX: usize = 4;
 const KUBECTL_WITHIN: Duration = Duration::from_secs(60);
 
 /// A namespace of a test's own, gone when dropped.
-pub(crate) struct Namespace {
-    pub(crate) cluster: Kubernetes,
-    pub(crate) name: String,
+#[derive(Debug)]
+pub struct Namespace {
+    /// The cluster that it is on.
+    pub cluster: Kubernetes,
+    /// Its name.
+    pub name: String,
 }
 
 impl Namespace {
-    pub(crate) fn create() -> Self {
+    /// A new one.
+    pub fn create() -> Self {
         let namespace =
             Self { cluster: services::kubernetes(), name: format!("test-{}", Uuid::now_v7().simple()) };
         namespace.try_kubectl(&["create", "namespace", &namespace.name]).expect("a namespace");
         namespace
     }
 
-    pub(crate) fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
+    /// What `kubectl ARGS` prints there, or why it fails.
+    pub fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
         let mut command = Command::new(services::tool("kubectl"));
         command
             .arg("--kubeconfig")
@@ -37,17 +45,19 @@ impl Namespace {
         if finished.code == 0 { Ok(finished.text()) } else { Err(finished.stderr) }
     }
 
-    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+    /// What `kubectl ARGS` prints there; it must succeed.
+    pub fn kubectl(&self, args: &[&str]) -> String {
         self.try_kubectl(args).unwrap_or_else(|error| panic!("kubectl {}: {error}", args.join(" ")))
     }
 
-    pub(crate) fn names(&self, kind: &str) -> Vec<String> {
+    /// Names of our objects of a kind.
+    pub fn names(&self, kind: &str) -> Vec<String> {
         let listed = self.kubectl(&["get", kind, "--selector", "slipway.dev/owner", "--output", "name"]);
         listed.lines().map(ToOwned::to_owned).collect()
     }
 
     /// Waits until no Job and no Secret of ours is left.
-    pub(crate) fn assert_empty(&self) {
+    pub fn assert_empty(&self) {
         let end = Instant::now() + JOB_WITHIN;
         loop {
             let left = [self.names("jobs"), self.names("secrets")].concat();
@@ -60,24 +70,29 @@ impl Namespace {
     }
 
     /// One server with its own data.
-    pub(crate) fn options(&self) -> ServerOptions {
+    pub fn options(&self) -> ServerOptions {
+        self.options_for(JOBS_MAX)
+    }
+
+    /// One server with its own data and so many Jobs at once.
+    pub fn options_for(&self, jobs: usize) -> ServerOptions {
         // The server must be told its address before it has it.
         let probe = TcpListener::bind((self.cluster.host_address, 0)).expect("a free port");
         let listen = probe.local_addr().expect("an address").to_string();
         let options =
-            ServerOptions { listen: listen.clone(), world: Some(World::Embedded), ..self.building() };
+            ServerOptions { listen: listen.clone(), world: Some(World::Embedded), ..self.building(jobs) };
         options.env("SLIPWAY__SERVER__PUBLIC_URL", &format!("http://{listen}"))
     }
 
     /// Two servers that share all they have.
-    pub(crate) fn options_of_two(&self) -> ServerOptions {
+    pub fn options_of_two(&self) -> ServerOptions {
         let listen = format!("{}:0", self.cluster.host_address);
-        ServerOptions { listen, world: Some(World::Cluster), ..self.building() }
+        ServerOptions { listen, world: Some(World::Cluster), ..self.building(JOBS_MAX) }
     }
 
-    fn building(&self) -> ServerOptions {
+    fn building(&self, jobs: usize) -> ServerOptions {
         let clusters = format!(
-            "[{{ name = \"test\", kubeconfig = \"{}\", namespace = \"{}\", max_jobs = 4 }}]",
+            "[{{ name = \"test\", kubeconfig = \"{}\", namespace = \"{}\", max_jobs = {jobs} }}]",
             self.cluster.kubeconfig.display(),
             self.name
         );
