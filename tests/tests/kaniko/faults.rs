@@ -78,7 +78,7 @@ fn faults_of_a_deleted_job_are_another_attempt() {
 #[test]
 fn faults_of_a_deleted_pod_lose_no_build() {
     let mut setting = Setting::new(&[]);
-    let commit = setting.push("echo begun; /bin/busybox sleep 3; echo built");
+    let commit = setting.push("echo begun; /bin/busybox sleep 8; echo built");
     await_running(&setting.namespace);
     setting.namespace.kubectl(&["delete", "pod", "--selector", "slipway.dev/owner", "--grace-period", "0"]);
     let run = setting.assert_done(&commit);
