@@ -7,7 +7,7 @@ use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, GitRepository, Server};
 
-use crate::{push_unwatched, repository, web_build};
+use crate::{push_unwatched, repository, tokens, web_build};
 
 /// Waits for a line of the pods' states that `wanted` takes.
 fn await_pod(namespace: &Namespace, what: &str, wanted: impl Fn(&str) -> bool) {
@@ -186,4 +186,5 @@ fn faults_that_somebody_cancels_leave_nothing_running() {
     setting.namespace.assert_empty();
     let pods = setting.namespace.kubectl(&["get", "pods", "--output", "name"]);
     assert_eq!(pods.trim(), "");
+    tokens::assert_all_ended(&setting.server);
 }

@@ -9,7 +9,7 @@ use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::Server;
 
 use crate::faults::await_running;
-use crate::{push_unwatched, repository, web_build};
+use crate::{push_unwatched, repository, tokens, web_build};
 
 /// So often the server is killed at each point.
 const KILLS_PER_POINT: usize = 6;
@@ -67,6 +67,7 @@ fn faults_of_54_kills_lose_no_job_and_leave_none() {
     assert_eq!(runs.as_array().map(Vec::len), Some(commits.len()));
     assert_eq!(server.bundles("shop").len(), commits.len());
     namespace.assert_empty();
+    tokens::assert_used_ended(&server);
 }
 
 /// Either of the two may have the build, so one is killed until it was the one; a lease lasts 30 s.

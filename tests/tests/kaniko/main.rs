@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod kills;
 mod proxy;
+mod tokens;
 
 use std::fs;
 use std::process::Command;

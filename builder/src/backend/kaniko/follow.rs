@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use slipway_records::fault_point;
-use slipway_types::{Digest, Fault};
+use slipway_types::{Class, Digest, Fault};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Inner;
 use super::cluster::{CallError, LOOK_EVERY, Place};
 use super::logs::Reader;
 use super::objects::{self, Attempt, Order};
 use super::phase::{self, Phase};
+use super::{Inner, sweep};
 use crate::backend::{BuildError, ImageBuild};
 
 /// First pause before an API server that is away is asked again; it doubles.
@@ -267,13 +267,17 @@ impl Following<'_> {
         }
     }
 
-    /// Deletes the Job and waits until nothing of it runs.
+    /// Removes the Job and waits until nothing of it runs.
     async fn stop(&self) -> Result<(), BuildError> {
         let limit = Duration::from_millis(self.inner.options.stop_timeout_ms);
         let stopping = async {
-            let name = self.attempt.name();
-            self.insist(|| self.cluster.cluster.delete_job(&name)).await?;
-            self.insist(|| self.cluster.cluster.delete_secret(&name)).await?;
+            loop {
+                match sweep::remove(self.inner, self.cluster.cluster, self.attempt).await {
+                    Ok(()) => break,
+                    Err(fault) if fault.class == Class::Transient => tokio::time::sleep(AWAY_PAUSE).await,
+                    Err(fault) => return Err(fault.into()),
+                }
+            }
             while self.insist(|| self.cluster.cluster.has_pods(self.attempt)).await? {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }

@@ -16,9 +16,12 @@ pub(super) async fn remove(inner: &Inner, cluster: &Cluster, attempt: &Attempt) 
     let fault = |error| cluster.fault(error);
     let name = attempt.name();
     let secret = cluster.secret(&name).await.map_err(fault)?;
+    // First of all: with the Job goes the Secret, and with that what says which token it was.
+    if let Some(secret) = &secret {
+        end_token(inner, secret).await?;
+    }
     cluster.delete_job(&name).await.map_err(fault)?;
-    if let Some(secret) = secret {
-        end_token(inner, &secret).await?;
+    if secret.is_some() {
         cluster.delete_secret(&name).await.map_err(fault)?;
     }
     Ok(())
