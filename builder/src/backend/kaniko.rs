@@ -14,6 +14,7 @@ mod options;
 mod overlay;
 mod phase;
 mod sweep;
+mod verdict;
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ pub enum Mood {
     Hangs,
 }
 
-/// A proxy on loopback before a registry.
+/// A proxy before a registry.
 #[derive(Debug)]
 pub struct FickleProxy {
     address: String,
@@ -26,16 +26,45 @@ pub struct FickleProxy {
 #[derive(Debug)]
 struct State {
     mood: Mood,
+    faults: Vec<Fault>,
     open: Vec<TcpStream>,
     requests: Vec<String>,
 }
 
+/// A status for so many of the requests whose first line has all `parts`.
+#[derive(Debug)]
+struct Fault {
+    parts: &'static [&'static str],
+    status: u16,
+    left: u32,
+}
+
+impl State {
+    fn mood_for(&mut self, request: &str) -> Mood {
+        let due =
+            |fault: &&mut Fault| fault.left > 0 && fault.parts.iter().all(|part| request.contains(part));
+        match self.faults.iter_mut().find(due) {
+            Some(fault) => {
+                fault.left -= 1;
+                Mood::Status(fault.status)
+            }
+            None => self.mood,
+        }
+    }
+}
+
 impl FickleProxy {
-    /// Starts it before the registry at `HOST:PORT`.
+    /// Starts it on loopback before the registry at `HOST:PORT`.
     pub fn start(upstream: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at("127.0.0.1", upstream)
+    }
+
+    /// Starts it at an IP address of this machine.
+    pub fn start_at(ip: &str, upstream: &str) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let state = Arc::new(Mutex::new(State { mood: Mood::Well, open: vec![], requests: vec![] }));
+        let state = State { mood: Mood::Well, faults: vec![], open: vec![], requests: vec![] };
+        let state = Arc::new(Mutex::new(state));
         let (shared, upstream) = (Arc::clone(&state), upstream.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -59,6 +88,16 @@ impl FickleProxy {
         for stream in state.open.drain(..) {
             drop(stream.shutdown(Shutdown::Both));
         }
+    }
+
+    /// The next `times` requests whose first line has all `parts` get this status, whatever the mood.
+    pub fn fail(&self, parts: &'static [&'static str], status: u16, times: u32) {
+        lock(&self.state).faults.push(Fault { parts, status, left: times });
+    }
+
+    /// How many of the failures that were asked for have not come yet; the rest of them is called off.
+    pub fn call_off(&self) -> u32 {
+        lock(&self.state).faults.drain(..).map(|fault| fault.left).sum()
     }
 
     /// First lines of the requests so far, of those that were passed on.
@@ -91,10 +130,11 @@ fn serve(client: &TcpStream, shared: &Mutex<State>, upstream: &str) -> std::io::
     let mood = {
         let mut state = lock(shared);
         state.open.push(client.try_clone()?);
-        if state.mood == Mood::Well {
+        let mood = state.mood_for(&first);
+        if mood == Mood::Well {
             state.requests.push(first.trim_end().to_owned());
         }
-        state.mood
+        mood
     };
     let mut to_client = client.try_clone()?;
     match mood {

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod kills;
 mod proxy;
+mod registry;
 mod tokens;
 
 use std::fs;

@@ -18,8 +18,6 @@ use super::{Exit, Global};
 use crate::client::Usage;
 use crate::output::say;
 
-/// How long fetching is tried again.
-const WITHIN: Duration = Duration::from_secs(300);
 /// The longest silence of the server.
 const IDLE: Duration = Duration::from_secs(60);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -34,6 +32,9 @@ pub(crate) struct FetchArgs {
     /// PEM file of the authority that signed the server's certificate
     #[arg(long, value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
+    /// How long fetching is tried again
+    #[arg(long, value_name = "MS", env = "SLIPWAY_FETCH_WITHIN_MS", default_value_t = 300_000)]
+    within_ms: u64,
 }
 
 pub(crate) async fn run(args: FetchArgs, global: &Global) -> Result<Exit> {
@@ -46,13 +47,13 @@ pub(crate) async fn run(args: FetchArgs, global: &Global) -> Result<Exit> {
         .ok_or_else(|| Usage(format!("{} does not end in a digest", args.url)))?;
     let client = client(&args.url, args.ca_bundle.as_deref())?;
     let token = global.server.token.as_deref().unwrap_or_default();
-    let began = Instant::now();
+    let (began, within) = (Instant::now(), Duration::from_millis(args.within_ms));
     let mut pause = Duration::from_millis(500);
     let file = loop {
         match fetch(&client, &args, token, &digest).await {
             Ok(file) => break file,
             Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Again(error)) if began.elapsed() + pause > WITHIN => return Err(error),
+            Err(Failure::Again(error)) if began.elapsed() + pause > within => return Err(error),
             Err(Failure::Again(error)) => {
                 say(format!("{error:#}; trying again in {} ms", pause.as_millis()));
                 tokio::time::sleep(pause).await;

@@ -13,7 +13,7 @@ use super::cluster::{CallError, LOOK_EVERY, Place};
 use super::logs::Reader;
 use super::objects::{self, Attempt, Order};
 use super::phase::{self, Phase};
-use super::{Inner, sweep};
+use super::{Inner, sweep, verdict};
 use crate::backend::{BuildError, ImageBuild};
 
 /// First pause before an API server that is away is asked again; it doubles.
@@ -110,15 +110,15 @@ impl Following<'_> {
                 Phase::Waiting { pod, why, hopeless } => self.wait(&mut wait, pod, why, hopeless).await?,
                 Phase::Running { pod } => {
                     if let Some(end) = self.read_while_running(pod, &mut mark, &mut changes).await? {
-                        return self.judge(end);
+                        return verdict::of(end, &self.inner.options);
                     }
                     wait = Wait::new();
                 }
                 end @ Phase::Ended { .. } => {
                     self.read_what_is_left(&end, &mut mark).await;
-                    return self.judge(end);
+                    return verdict::of(end, &self.inner.options);
                 }
-                end => return self.judge(end),
+                end => return verdict::of(end, &self.inner.options),
             }
             drop(tokio::time::timeout(LOOK_EVERY, changes.changed()).await);
         }
@@ -229,42 +229,6 @@ impl Following<'_> {
             return Err(BuildError::TimedOut(message));
         }
         Ok(())
-    }
-
-    /// From how the Job ended to what that means.
-    fn judge(&self, end: Phase) -> Result<Digest, BuildError> {
-        match end {
-            Phase::Ended { exit_code: 0, digest, .. } => digest.parse().map_err(|_| {
-                let message = format!("the executor ended well without a digest: `{digest}`");
-                Fault::permanent("kaniko_no_digest", message)
-                    .hint("The executor must write the image's digest to --digest-file.")
-                    .into()
-            }),
-            Phase::Ended { reason, .. } if reason == "OOMKilled" => {
-                let message = "the executor was killed: it used more memory than its limit".to_owned();
-                Err(Fault::permanent("build_failed", message).hint("Raise `memory` in kaniko.limits.").into())
-            }
-            Phase::Ended { exit_code, .. } => {
-                let message = format!("the executor ended with exit code {exit_code}; its log says more");
-                Err(Fault::permanent("build_failed", message).into())
-            }
-            Phase::NotFetched { exit_code, message, .. } => {
-                let address = &self.inner.options.address;
-                let message = format!(
-                    "the pod could not fetch its context from {address}: exit code {exit_code}: {message}"
-                );
-                let hint = "kaniko.address must be an address of this server that pods reach.";
-                Err(Fault::transient("kaniko_context", message).hint(hint).into())
-            }
-            Phase::Deadline => Err(BuildError::TimedOut(format!(
-                "the Job ran longer than its deadline of {} ms",
-                self.inner.options.deadline_ms
-            ))),
-            Phase::Lost(why) => Err(Fault::transient("pod_lost", why).into()),
-            Phase::Waiting { .. } | Phase::Running { .. } => {
-                Err(Fault::bug("kaniko", "a Job was judged before its end").into())
-            }
-        }
     }
 
     /// Removes the Job and waits until nothing of it runs.

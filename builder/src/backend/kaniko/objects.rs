@@ -173,9 +173,13 @@ fn fetcher(order: &Order<'_>, options: &KanikoOptions) -> Value {
         "image": options.slipway_image,
         "command": command,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "env": [{"name": "SLIPWAY_TOKEN", "valueFrom": {"secretKeyRef": {
-            "name": order.attempt.name(), "key": "token",
-        }}}],
+        "env": [
+            {"name": "SLIPWAY_TOKEN", "valueFrom": {"secretKeyRef": {
+                "name": order.attempt.name(), "key": "token",
+            }}},
+            // It gives up, and says why, before its time to start is over.
+            {"name": "SLIPWAY_FETCH_WITHIN_MS", "value": (options.start_timeout_ms / 2).to_string()},
+        ],
         "securityContext": {
             "runAsNonRoot": true,
             "runAsUser": 65532,
@@ -195,6 +199,8 @@ fn executor(order: &Order<'_>, options: &KanikoOptions) -> Value {
         "name": EXECUTOR,
         "image": options.image,
         "args": arguments(order, options),
+        // The digest if it ends well, else the end of its log.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": options.pod.requests, "limits": options.pod.limits},
         // What it takes to unpack an image and to run its commands as their users.
         "securityContext": {

@@ -15,8 +15,8 @@ pub(super) enum Phase {
     Waiting { pod: Option<String>, why: Option<String>, hopeless: bool },
     /// The executor works.
     Running { pod: String },
-    /// The executor has ended.
-    Ended { pod: String, exit_code: i32, digest: String, reason: String },
+    /// The executor has ended: with a digest as its message, or with the end of its log.
+    Ended { pod: String, exit_code: i32, message: String, reason: String },
     /// The context could not be fetched.
     NotFetched { pod: String, exit_code: i32, message: String },
     /// The Job ran past its deadline.
@@ -65,7 +65,7 @@ fn of_pod(pod: &Pod) -> Phase {
         return Phase::Ended {
             pod: name,
             exit_code: end.exit_code,
-            digest: end.message.clone().unwrap_or_default().trim().to_owned(),
+            message: end.message.clone().unwrap_or_default().trim().to_owned(),
             reason: end.reason.clone().unwrap_or_default(),
         };
     }
@@ -157,8 +157,8 @@ mod tests {
         assert_eq!(read(&none, &[running]), Phase::Running { pod: "p".into() });
         let end = json!({"terminated": {"exitCode": 0, "message": "sha256:1\n", "reason": "Completed"}});
         let ended = pod(json!({"containerStatuses": executor(end)}));
-        let Phase::Ended { exit_code: 0, digest, .. } = read(&none, &[ended]) else { panic!() };
-        assert_eq!(digest, "sha256:1");
+        let Phase::Ended { exit_code: 0, message, .. } = read(&none, &[ended]) else { panic!() };
+        assert_eq!(message, "sha256:1");
     }
 
     #[test]
