@@ -61,7 +61,12 @@ fn of_pod(pod: &Pod) -> Phase {
     };
     let executor = named(status.container_statuses.as_deref(), EXECUTOR);
     let fetcher = named(status.init_container_statuses.as_deref(), FETCHER);
+    let outside = ended_from_outside(pod);
     if let Some(end) = executor.and_then(terminated) {
+        // Whoever deletes a pod kills its containers: that is not how the build went.
+        if let Some(why) = outside.filter(|_| end.exit_code != 0) {
+            return Phase::Lost(why);
+        }
         return Phase::Ended {
             pod: name,
             exit_code: end.exit_code,
@@ -75,16 +80,29 @@ fn of_pod(pod: &Pod) -> Phase {
         let message = end.message.clone().or_else(|| end.reason.clone()).unwrap_or_default();
         return Phase::NotFetched { pod: name, exit_code: end.exit_code, message };
     }
-    if status.phase.as_deref() == Some("Failed") || pod.metadata.deletion_timestamp.is_some() {
-        let reason = status.reason.clone().unwrap_or_else(|| "deleted".to_owned());
-        let message = status.message.clone().unwrap_or_default();
-        return Phase::Lost(format!("the pod was ended from outside: {reason} {message}").trim().to_owned());
+    if let Some(why) = outside {
+        return Phase::Lost(why);
+    }
+    if status.phase.as_deref() == Some("Failed") {
+        return Phase::Lost("the pod failed, and Kubernetes does not say why".to_owned());
     }
     if executor.is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some())) {
         return Phase::Running { pod: name };
     }
     let (why, hopeless) = why_waiting(pod, executor, fetcher);
     Phase::Waiting { pod: Some(name), why, hopeless }
+}
+
+/// Why a pod was not left to itself: deleted, evicted, lost with its node. One whose containers ended by
+/// themselves has no reason of its own.
+fn ended_from_outside(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let failed = status.phase.as_deref() == Some("Failed");
+    let reason = status.reason.clone().filter(|_| failed);
+    let deleted = pod.metadata.deletion_timestamp.is_some().then(|| "deleted".to_owned());
+    let message = status.message.clone().unwrap_or_default();
+    let why = reason.or(deleted)?;
+    Some(format!("the pod was ended from outside: {why} {message}").trim().to_owned())
 }
 
 fn why_waiting(
@@ -182,6 +200,22 @@ mod tests {
         let evicted = pod(json!({"phase": "Failed", "reason": "Evicted", "message": "disk"}));
         let Phase::Lost(why) = read(&failed("BackoffLimitExceeded"), &[evicted]) else { panic!() };
         assert!(why.contains("Evicted disk"), "{why}");
+        let killed = executor(json!({"terminated": {"exitCode": 137, "reason": "Error"}}));
+        let ended = |status: Value| {
+            let metadata = json!({"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+            Arc::new(serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap())
+        };
+        let deleted: Arc<Pod> = ended(json!({"phase": "Failed", "containerStatuses": killed}));
+        let waits = Phase::Waiting { pod: None, why: None, hopeless: false };
+        assert_eq!(read(&job(json!([])), &[Arc::clone(&deleted)]), waits, "another pod may come");
+        assert_eq!(read(&failed("DeadlineExceeded"), &[Arc::clone(&deleted)]), Phase::Deadline);
+        let Phase::Lost(why) = read(&failed("BackoffLimitExceeded"), &[deleted]) else { panic!() };
+        assert!(why.contains("outside: deleted"), "{why}");
+        let own = pod(json!({"phase": "Failed", "containerStatuses": killed}));
+        assert!(matches!(read(&failed("BackoffLimitExceeded"), &[own]), Phase::Ended { exit_code: 137, .. }));
+        let well = executor(json!({"terminated": {"exitCode": 0, "message": "sha256:1"}}));
+        let done: Arc<Pod> = ended(json!({"phase": "Succeeded", "containerStatuses": well}));
+        assert!(matches!(read(&job(json!([])), &[done]), Phase::Ended { exit_code: 0, .. }));
         let Phase::Lost(why) = read(&failed("BackoffLimitExceeded"), &[]) else { panic!() };
         assert!(why.contains("BackoffLimitExceeded"), "{why}");
         assert!(is_live(&job(json!([]))) && !is_live(&failed("x")));
