@@ -26,6 +26,8 @@ use super::phase::is_live;
 
 /// How often what the watch may have missed is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// By which the API server's operators tell our requests from others.
+const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
 /// How long the watch may take to know the Jobs that there are.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -135,7 +137,7 @@ impl Cluster {
             let message = format!("the cluster {} cannot be used: {why}", self.options.name);
             Fault::permanent("cluster_config", message)
         };
-        let config = match &self.options.kubeconfig {
+        let mut config = match &self.options.kubeconfig {
             None => Config::incluster().map_err(|error| wrong(error.to_string()))?,
             Some(path) => {
                 let file = Kubeconfig::read_from(path).map_err(|error| wrong(error.to_string()))?;
@@ -145,7 +147,11 @@ impl Cluster {
                 config.map_err(|error| wrong(error.to_string()))?
             }
         };
-        let config = route(config, &self.network).map_err(wrong)?;
+        let mut config = route(config, &self.network).map_err(wrong)?;
+        config.headers.push((
+            "user-agent".parse().expect("invariant: a header's name"),
+            USER_AGENT.parse().expect("invariant: a header's value"),
+        ));
         let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
         let (changes, changed) = watch::channel(0);
         let changes = Arc::new(changes);
@@ -251,8 +257,8 @@ impl Cluster {
         }
     }
 
-    /// Makes an object; one of that name that is there is taken as it is (`false`).
-    pub(super) async fn create<K>(&self, object: &K) -> Result<bool, CallError>
+    /// Makes an object and gives it; nothing if there is one of that name, which is left as it is.
+    pub(super) async fn create<K>(&self, object: &K) -> Result<Option<K>, CallError>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
             + Clone
@@ -262,8 +268,8 @@ impl Cluster {
     {
         let api = self.api::<K>().await?;
         match self.ask(api.create(&PostParams::default(), object)).await {
-            Ok(_) => Ok(true),
-            Err(CallError::Refused(status)) if status.code == 409 => Ok(false),
+            Ok(made) => Ok(Some(made)),
+            Err(CallError::Refused(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use slipway_records::fault_point;
 use slipway_types::{Class, Digest, Fault};
 use tokio::sync::watch;
@@ -23,6 +24,9 @@ const AWAY_PAUSE_MAX: Duration = Duration::from_secs(5);
 const UNSEEN_MAX: Duration = Duration::from_secs(10);
 /// How long a wait lasts before its reason is looked for among the events.
 const EVENTS_AFTER: Duration = Duration::from_secs(3);
+/// How much later they are looked at again; it doubles.
+const EVENTS_PAUSE: Duration = Duration::from_secs(10);
+const EVENTS_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long the log of an ended container may take.
 const LOG_WITHIN: Duration = Duration::from_secs(60);
 /// How long a hopeless wait (an image that cannot be pulled) goes on.
@@ -54,13 +58,13 @@ impl Following<'_> {
 
     async fn go(&self) -> Result<Digest, BuildError> {
         let name = self.attempt.name();
-        let mut job = self.insist(|| self.cluster.cluster.job(&name)).await?;
-        if job.is_none() {
-            self.make().await?;
-            job = self.insist(|| self.cluster.cluster.job(&name)).await?;
-        } else {
-            self.say(format!("going on with Job {name}")).await;
-        }
+        let job = match self.begun().await? {
+            Some(job) => {
+                self.say(format!("going on with Job {name}")).await;
+                Some(job)
+            }
+            None => self.make().await?,
+        };
         if let Some(job) = job {
             self.insist(|| self.cluster.cluster.own_secret(&name, &job)).await?;
             fault_point::reach("kaniko.owned");
@@ -68,10 +72,22 @@ impl Following<'_> {
         self.watch().await
     }
 
-    async fn make(&self) -> Result<(), BuildError> {
+    /// The Job that another process has made. Of an attempt that begins here nobody can have.
+    async fn begun(&self) -> Result<Option<Job>, BuildError> {
+        if !self.job.resumed {
+            return Ok(None);
+        }
+        let name = self.attempt.name();
+        self.insist(|| self.cluster.cluster.job(&name)).await
+    }
+
+    /// Makes Secret and Job.
+    async fn make(&self) -> Result<Option<Job>, BuildError> {
         let ingredients = self.inner.ingredients(self.job).await?;
         fault_point::reach("kaniko.context");
-        self.ensure_secret().await?;
+        if !self.job.resumed || !self.has_secret().await? {
+            self.make_secret().await?;
+        }
         let order = Order {
             attempt: self.attempt,
             repository: self.job.repository,
@@ -80,17 +96,22 @@ impl Following<'_> {
             prepared: &ingredients.prepared,
         };
         let job = objects::job(&order, &self.inner.options)?;
-        self.insist(|| self.cluster.cluster.create(&job)).await?;
+        let made = self.insist(|| self.cluster.cluster.create(&job)).await?;
         fault_point::reach("kaniko.job");
-        self.say(format!("made Job {} on {}", self.attempt.name(), self.cluster.cluster.name())).await;
-        Ok(())
+        let name = self.attempt.name();
+        self.say(format!("made Job {name} on {}", self.cluster.cluster.name())).await;
+        match made {
+            Some(job) => Ok(Some(job)),
+            None => self.insist(|| self.cluster.cluster.job(&name)).await,
+        }
     }
 
-    async fn ensure_secret(&self) -> Result<(), BuildError> {
+    async fn has_secret(&self) -> Result<bool, BuildError> {
         let name = self.attempt.name();
-        if self.insist(|| self.cluster.cluster.secret(&name)).await?.is_some() {
-            return Ok(());
-        }
+        Ok(self.insist(|| self.cluster.cluster.secret(&name)).await?.is_some())
+    }
+
+    async fn make_secret(&self) -> Result<(), BuildError> {
         let token = self.inner.token(self.attempt, self.job).await?;
         let secret = objects::secret(self.attempt, &token, &self.inner.options);
         self.insist(|| self.cluster.cluster.create(&secret)).await?;
@@ -129,7 +150,7 @@ impl Following<'_> {
         let (Some(job), pods) = seen else {
             // The watch may lag behind.
             let name = self.attempt.name();
-            if self.insist(|| self.cluster.cluster.job(&name)).await?.is_none() {
+            if wait.may_ask() && self.insist(|| self.cluster.cluster.job(&name)).await?.is_none() {
                 return Ok(Phase::Lost(format!("the Job {name} was deleted")));
             }
             if wait.began.elapsed() > UNSEEN_MAX {
@@ -206,12 +227,16 @@ impl Following<'_> {
         hopeless: bool,
     ) -> Result<(), BuildError> {
         let limit = self.inner.options.start_timeout_ms;
-        let mut why = why;
-        if why.is_none() && wait.began.elapsed() > EVENTS_AFTER {
+        let looks = wait.may_look();
+        if why.is_none() && looks {
             let about = pod.unwrap_or_else(|| self.attempt.name());
-            why = self.insist(|| self.cluster.cluster.warning(&about)).await?;
-            // A Secret that somebody deleted holds the pod up for ever.
-            self.ensure_secret().await?;
+            wait.warning = self.insist(|| self.cluster.cluster.warning(&about)).await?;
+        }
+        let why = why.or_else(|| wait.warning.clone());
+        let names_secret = |why: &String| why.contains("secret") || why.contains("FailedMount");
+        // A Secret that somebody deleted holds the pod up for ever.
+        if looks && why.as_ref().is_some_and(names_secret) && !self.has_secret().await? {
+            self.make_secret().await?;
         }
         if let Some(why) = &why {
             wait.say_once(self, &format!("waiting: {why}")).await;
@@ -255,13 +280,8 @@ impl Following<'_> {
 
     async fn insist_seen(
         &self,
-    ) -> Result<
-        (
-            Option<std::sync::Arc<k8s_openapi::api::batch::v1::Job>>,
-            Vec<std::sync::Arc<k8s_openapi::api::core::v1::Pod>>,
-        ),
-        BuildError,
-    > {
+    ) -> Result<(Option<std::sync::Arc<Job>>, Vec<std::sync::Arc<k8s_openapi::api::core::v1::Pod>>), BuildError>
+    {
         self.insist(|| async {
             let seen = self.cluster.cluster.seen(self.attempt).await;
             seen.map_err(|fault| CallError::Away(fault.message))
@@ -302,13 +322,48 @@ impl Following<'_> {
 /// A wait for something to run.
 struct Wait {
     began: Instant,
+    /// When the API server was last asked for a Job that the watch does not know.
+    asked: Instant,
+    /// When it is asked for events next, the pause after that, and what they warned of.
+    look_at: Instant,
+    look_pause: Duration,
+    warning: Option<String>,
     hopeless_since: Option<Instant>,
     said: HashSet<String>,
 }
 
 impl Wait {
     fn new() -> Self {
-        Self { began: Instant::now(), hopeless_since: None, said: HashSet::new() }
+        let now = Instant::now();
+        Self {
+            began: now,
+            asked: now,
+            look_at: now + EVENTS_AFTER,
+            look_pause: EVENTS_PAUSE,
+            warning: None,
+            hopeless_since: None,
+            said: HashSet::new(),
+        }
+    }
+
+    /// Whether the API server may be asked for the Job: every change of any Job comes by here.
+    fn may_ask(&mut self) -> bool {
+        let may = self.asked.elapsed() >= LOOK_EVERY;
+        if may {
+            self.asked = Instant::now();
+        }
+        may
+    }
+
+    /// Whether it may be asked what holds the pod up.
+    fn may_look(&mut self) -> bool {
+        let now = Instant::now();
+        let may = now >= self.look_at;
+        if may {
+            self.look_at = now + self.look_pause;
+            self.look_pause = (self.look_pause * 2).min(EVENTS_PAUSE_MAX);
+        }
+        may
     }
 
     async fn say_once(&mut self, following: &Following<'_>, text: &str) {

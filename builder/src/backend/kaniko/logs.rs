@@ -27,6 +27,10 @@ const STAMP_BYTES_MAX: usize = 40;
 const UNCUT_BYTES_MAX: usize = 1 << 20;
 /// Pause before a broken stream is asked for again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Pause after a stream that ended though the container has not, as far as is known: most often it has, and
+/// Kubernetes says so a little later. It doubles.
+const ENDED_PAUSE: Duration = Duration::from_secs(2);
+const ENDED_PAUSE_MAX: Duration = Duration::from_secs(16);
 /// The longest silence before the stream is asked for anew, in case the connection is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
@@ -125,24 +129,34 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(super) async fn run(mut self) {
+        let mut pause = ENDED_PAUSE;
         loop {
             let was_ended = *self.ended.borrow();
             match self.read_stream(!was_ended).await {
+                Read::Gone => return,
                 // Nothing more came after the container had ended.
-                Ok(false) if was_ended => return,
-                Ok(_) if was_ended => {}
-                Ok(_) => self.pause().await,
-                Err(Gone) => return,
+                Read::Nothing if was_ended => return,
+                Read::Something if was_ended => {}
+                Read::Broken if was_ended => tokio::time::sleep(AGAIN_AFTER).await,
+                Read::Broken => self.until_ended(AGAIN_AFTER).await,
+                Read::Something => {
+                    pause = ENDED_PAUSE;
+                    self.until_ended(pause).await;
+                }
+                Read::Nothing => {
+                    pause = (pause * 2).min(ENDED_PAUSE_MAX);
+                    self.until_ended(pause).await;
+                }
             }
         }
     }
 
-    async fn pause(&mut self) {
-        drop(tokio::time::timeout(AGAIN_AFTER, self.ended.wait_for(|ended| *ended)).await);
+    async fn until_ended(&mut self, limit: Duration) {
+        drop(tokio::time::timeout(limit, self.ended.wait_for(|ended| *ended)).await);
     }
 
-    /// Reads one stream; whether anything new came.
-    async fn read_stream(&mut self, follow: bool) -> Result<bool, Gone> {
+    /// Reads one stream.
+    async fn read_stream(&mut self, follow: bool) -> Read {
         let mark = self.after.as_deref().and_then(|mark| mark.parse::<Mark>().ok());
         let mark = mark.filter(|mark| mark.pod == self.pod);
         let wanted = LogParams {
@@ -152,22 +166,21 @@ impl Reader<'_> {
             since_time: mark.as_ref().map(|mark| mark.time),
             ..LogParams::default()
         };
-        let Ok(pods) = self.cluster.pods().await else { return Ok(true) };
+        let Ok(pods) = self.cluster.pods().await else { return Read::Broken };
         let opened = tokio::time::timeout(SILENCE_MAX, pods.log_stream(&self.pod, &wanted)).await;
         match opened {
-            Ok(Ok(stream)) => Ok(self.take_in(pin!(stream), mark).await),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Gone),
+            Ok(Ok(stream)) => self.take_in(pin!(stream), mark).await,
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Read::Gone,
             // Away, or the container is not quite up: asked again.
             Ok(Err(error)) => {
                 tracing::debug!(pod = self.pod, %error, "the log cannot be read just now");
-                self.pause().await;
-                Ok(true)
+                Read::Broken
             }
-            Err(_) => Ok(true),
+            Err(_) => Read::Broken,
         }
     }
 
-    async fn take_in(&mut self, mut stream: impl AsyncRead + Unpin, resumed: Option<Mark>) -> bool {
+    async fn take_in(&mut self, mut stream: impl AsyncRead + Unpin, resumed: Option<Mark>) -> Read {
         let (mut cutter, mut mark, mut any) = (Cutter::default(), None::<Mark>, false);
         let mut piece = vec![0; 64 * 1024];
         loop {
@@ -176,7 +189,7 @@ impl Reader<'_> {
                 Ok(Ok(0)) => (0, true),
                 Ok(Ok(length)) => (length, false),
                 // What was cut off comes again.
-                Ok(Err(_)) | Err(_) => return true,
+                Ok(Err(_)) | Err(_) => return Read::Broken,
             };
             cutter.buffer.extend_from_slice(&piece[..length]);
             while let Some(entry) = cutter.next(whole) {
@@ -195,14 +208,23 @@ impl Reader<'_> {
                 self.log.write_part(entry.content, part).await;
             }
             if whole {
-                return any;
+                return if any { Read::Something } else { Read::Nothing };
             }
         }
     }
 }
 
-/// The pod is no longer there.
-struct Gone;
+/// What became of one stream.
+enum Read {
+    /// It came to its end, with something new.
+    Something,
+    /// It came to its end, with nothing new.
+    Nothing,
+    /// It broke off, or there was none.
+    Broken,
+    /// The pod is no longer there.
+    Gone,
+}
 
 #[cfg(test)]
 mod tests {
