@@ -8,13 +8,17 @@ use anyhow::{Result, bail};
 
 mod copy;
 mod idle;
+mod job;
+mod kaniko;
 mod objects;
 mod push;
 mod report;
+mod requests;
 mod sample;
 mod webhook;
 
-const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB]";
+const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB] | job [ROUNDS] \
+                     | requests [BUILDS]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +48,10 @@ fn run(words: &[&str]) -> Result<bool> {
         ["idle"] => idle::run(),
         ["objects"] => objects::run(objects::GIB_DEFAULT),
         ["objects", gib] => objects::run(gib.parse()?),
+        ["job"] => job::run(job::ROUNDS_DEFAULT),
+        ["job", rounds] => job::run(rounds.parse()?),
+        ["requests"] => requests::run(requests::BUILDS_DEFAULT),
+        ["requests", builds] => requests::run(builds.parse()?),
         _ => bail!("{USAGE}"),
     }
 }
