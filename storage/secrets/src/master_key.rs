@@ -81,8 +81,9 @@ impl MasterKey {
         let io = |source| KeyError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).open(path).map_err(io)?;
         // Of the open file, not of the path: it cannot be another one now.
-        let mode = file.metadata().map_err(io)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        let found = file.metadata().map_err(io)?;
+        let mode = found.mode() & 0o7777;
+        if !is_private(mode, found.uid(), own_uid().map_err(io)?) {
             return Err(KeyError::ReadableByOthers { path: path.to_owned(), mode });
         }
         let malformed = || KeyError::Malformed { path: path.to_owned() };
@@ -110,6 +111,20 @@ impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MasterKey")
     }
+}
+
+/// Whether nobody may read it whom its owner did not choose. Root hands a file to a user by way of the user's
+/// group, as Kubernetes does when it mounts a Secret; such a group may read and no more.
+fn is_private(mode: u32, owner: u32, us: u32) -> bool {
+    match mode & 0o077 {
+        0 => true,
+        0o040 => owner == 0 && us != 0,
+        _ => false,
+    }
+}
+
+fn own_uid() -> io::Result<u32> {
+    Ok(std::fs::metadata("/proc/self")?.uid())
 }
 
 fn write_new(path: &Path, key: &[u8]) -> io::Result<()> {
@@ -151,6 +166,19 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let error = MasterKey::open(&path).unwrap_err().to_string();
             assert!(error.contains(&format!("chmod 600 {}", path.display())), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_group_reads_the_key_only_if_root_handed_it_to_us() {
+        let (root, us) = (0, 10_001);
+        for mode in [0o600, 0o400] {
+            assert!(is_private(mode, us, us) && is_private(mode, root, root));
+        }
+        assert!(is_private(0o440, root, us) && is_private(0o640, root, us));
+        assert!(!is_private(0o440, us, us) && !is_private(0o440, root, root));
+        for mode in [0o444, 0o460, 0o450, 0o441] {
+            assert!(!is_private(mode, root, us), "{mode:o}");
         }
     }
 
