@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use slipway_tests::server::{GitRepository, Server, packages, shop};
+use slipway_tests::server::{GitRepository, Server, ServerOptions, packages, shop};
 
 fn make_token(server: &Server, args: &[&str]) -> String {
     let made = server.json(&[&["token", "create"], args].concat());
@@ -235,4 +235,35 @@ fn the_webhook_secret_is_shown_once() {
     assert_eq!(app.webhook_secret.len(), 64);
     let shown: Value = server.json(&["app", "show", "shop"]);
     assert!(!shown.to_string().contains(&app.webhook_secret));
+}
+
+#[test]
+fn the_configured_admin_token_opens_and_another_in_its_place_ends_it() {
+    let [first, second] = ["a", "b"].map(|character| format!("slw_{}", character.repeat(43)));
+    let options = ServerOptions::default()
+        .env("SLIPWAY__SERVER__ADMIN_TOKEN", "secret://env/SLIPWAY_SECRET_ADMIN")
+        .env("SLIPWAY_SECRET_ADMIN", &first);
+    let mut server = Server::start(options);
+    assert!(!server.data().join("admin.token").exists(), "nothing is written down");
+    let may = |server: &Server, token: &str| server.cli_as(token, &["token", "list"]).code == 0;
+    assert!(may(&server, &first) && !may(&server, &second));
+    server.cli_as(&first, &["token", "create", "other", "--role", "admin"]).ok();
+
+    // The same again changes nothing.
+    server.stop();
+    server.restart();
+    assert!(may(&server, &first));
+
+    server.stop();
+    server.options_mut().env.insert("SLIPWAY_SECRET_ADMIN".into(), second.clone());
+    server.restart();
+    assert!(may(&server, &second) && !may(&server, &first));
+
+    // Whoever goes back to a token that has ended does not bring it to life.
+    server.stop();
+    server.options_mut().env.insert("SLIPWAY_SECRET_ADMIN".into(), first.clone());
+    server.restart();
+    assert!(may(&server, &second) && !may(&server, &first));
+    assert!(server.log().contains("was revoked: put another there"), "{}", server.log());
+    assert!(!server.log().contains(&first) && !server.log().contains(&second));
 }

@@ -45,7 +45,7 @@ macro_rules! sections {
 sections! {
     Server {
         listen: String, public_url: String, data: PathBuf, tls_certificate: PathBuf, tls_key: PathBuf,
-        roles: Vec<Role>, stop_timeout_ms: u64,
+        roles: Vec<Role>, stop_timeout_ms: u64, admin_token: String,
     }
     Database { url: String, password: String, max_connections: u32 }
     Storage {
@@ -290,6 +290,9 @@ fn check(config: &Config) -> Result<()> {
     if !listen.ip().is_loopback() && server.public_url.is_empty() {
         bail!("server.listen is not loopback: set server.public_url to the address people and forges use");
     }
+    if !server.admin_token.is_empty() {
+        crate::serve::admin_token::parse(&server.admin_token)?;
+    }
     if !config.database.url.is_empty() && !config.database.url.starts_with("postgres://") {
         bail!("database.url must be empty (SQLite) or begin with postgres://");
     }
@@ -434,6 +437,12 @@ mod tests {
         );
         let negative = message(&[("SLIPWAY__BUILD__MAX_BUILDS", "-1")]);
         assert!(negative.contains("`build.max_builds` is not valid"), "{negative}");
+        for (token, part) in
+            [("slw_x", "server.admin_token"), ("secret://builtin/x", "must be secret://env/")]
+        {
+            let wrong = message(&[("SLIPWAY__SERVER__ADMIN_TOKEN", token)]);
+            assert!(wrong.contains(part) && !wrong.contains("slw_x"), "{wrong}");
+        }
         let mistyped = message(&[("SLIPWAY_SERVER__LISTEN", "127.0.0.1:1")]);
         assert!(mistyped.contains("SLIPWAY__SERVER__LISTEN"), "{mistyped}");
         load_env(&[("SLIPWAY_SECRET_SERVER__X", "1"), ("SLIPWAY_SERVER", "http://127.0.0.1:1")]).unwrap();

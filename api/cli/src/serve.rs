@@ -13,7 +13,7 @@ use crate::command::{ConfigFile, Exit};
 use crate::config::{self, Config, LogFormat};
 use crate::output::say;
 
-mod admin_token;
+pub(crate) mod admin_token;
 mod instance;
 mod kaniko;
 mod listen;
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     }
     say(format!("data    {}", running.config.server.data.display()));
     let token = running.config.server.data.join(admin_token::FILE);
-    if token.exists() {
+    if running.config.server.admin_token.is_empty() && token.exists() {
         say(format!("login   slipway login {public_url} --token-file {}", token.display()));
     }
     running.until_stopped().await?;
@@ -101,7 +101,10 @@ pub(crate) async fn start(config: Config) -> Result<Running> {
     let config = listen::with_port(config, address);
     let stop = CancellationToken::new();
     let parts = parts::Parts::build(&config, &directory, stop.clone()).await?;
-    admin_token::ensure(parts.records.as_ref(), directory.path()).await?;
+    match admin_token::given(&config.server.admin_token, parts.secrets()).await? {
+        Some(token) => admin_token::install(parts.records.as_ref(), &token).await?,
+        None => admin_token::ensure(parts.records.as_ref(), directory.path()).await?,
+    }
     let serving = listen::serve(listener, &config, parts.router(), stop.clone()).await?;
     let working = tokio::spawn(parts.work(&config, &directory, stop.clone()));
     let stopped = stop.clone();

@@ -11,4 +11,4 @@ pub mod tokens;
 pub use mask::Mask;
 pub use master_key::{KeyError, MasterKey};
 pub use provider::{Resolved, SecretError, SecretOptions, Secrets};
-pub use tokens::{AuthError, authenticate, hash, new_token};
+pub use tokens::{AuthError, TOKEN_PREFIX, authenticate, hash, is_token, new_token};

@@ -51,13 +51,19 @@ pub fn hash(plain: &str) -> Digest {
     Digest::of(plain)
 }
 
+/// Whether this can be a token: all are written alike.
+pub fn is_token(plain: &str) -> bool {
+    let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    plain.len() == TOKEN_CHARS && plain.starts_with(TOKEN_PREFIX) && plain.bytes().all(of_base64url)
+}
+
 /// Who holds this token at `now`. Notes the use, at most once a minute.
 pub async fn authenticate(
     records: &dyn Records,
     plain: &str,
     now: DateTime<Utc>,
 ) -> Result<Principal, AuthError> {
-    if plain.len() != TOKEN_CHARS || !plain.starts_with(TOKEN_PREFIX) {
+    if !is_token(plain) {
         return Err(AuthError::Unknown);
     }
     // Looked up by hash: the time it takes says nothing about tokens that exist.

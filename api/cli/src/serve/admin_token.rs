@@ -1,21 +1,82 @@
-//! The first admin token, in a file that only its owner can read.
+//! The first admin token: the one that the configuration gives, else one in a file that only its owner can
+//! read.
 
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use secrecy::ExposeSecret;
-use slipway_records::{NewToken, Records};
-use slipway_types::Role;
+use anyhow::{Context, Result, bail};
+use chrono::Utc;
+use secrecy::{ExposeSecret, SecretString};
+use slipway_records::{NewToken, Records, RecordsError, Write};
+use slipway_secrets::Secrets;
+use slipway_types::secret::{SecretProvider, SecretReference};
+use slipway_types::{Digest, Role};
 
 use super::instance::private;
 
 /// Name of the file in the data directory.
 pub(crate) const FILE: &str = "admin.token";
+/// Name of the token.
+const NAME: &str = "admin";
+
+/// The token that `server.admin_token` gives; `None` where it gives none.
+pub(super) async fn given(reference: &str, secrets: &Secrets) -> Result<Option<SecretString>> {
+    if reference.is_empty() {
+        return Ok(None);
+    }
+    let token = secrets.resolve(&parse(reference)?).await.context("server.admin_token")?.value;
+    let token = SecretString::from(token.expose_secret().trim());
+    if !slipway_secrets::is_token(token.expose_secret()) {
+        bail!(
+            "server.admin_token: what it names is no token: that is {} and 43 of the characters A-Z a-z 0-9 - _",
+            slipway_secrets::TOKEN_PREFIX
+        );
+    }
+    Ok(Some(token))
+}
+
+/// The reference, which must not lead into the database that the token opens.
+pub(crate) fn parse(reference: &str) -> Result<SecretReference> {
+    let parsed: SecretReference = reference.parse().context("server.admin_token")?;
+    if parsed.provider == SecretProvider::Builtin {
+        bail!("server.admin_token must be secret://env/VARIABLE or secret://file/PATH");
+    }
+    Ok(parsed)
+}
+
+/// Makes `token` the administrator's; the one before it ends. Its hash is all that is kept.
+pub(super) async fn install(records: &dyn Records, token: &SecretString) -> Result<()> {
+    let hash = slipway_secrets::hash(token.expose_secret());
+    match try_install(records, &hash).await {
+        // Another server that starts now was quicker.
+        Err(error) if matches!(error.downcast_ref(), Some(RecordsError::Conflict { .. })) => {
+            try_install(records, &hash).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn try_install(records: &dyn Records, hash: &Digest) -> Result<()> {
+    let mut tx = records.begin().await?;
+    if let Some(row) = tx.token_by_hash(hash).await? {
+        if row.revoked_at.is_some() {
+            tracing::warn!("the token that server.admin_token names was revoked: put another there");
+        }
+        return Ok(());
+    }
+    for row in tx.token_list().await? {
+        if row.name == NAME && row.revoked_at.is_none() {
+            tx.token_revoke(row.id, Utc::now()).await?;
+        }
+    }
+    insert(tx.as_mut(), *hash).await?;
+    tx.commit().await?;
+    Ok(())
+}
 
 /// Makes the first token if there is none. The file comes first: a process killed between the two
 /// finds it again and uses it.
-pub(crate) async fn ensure(records: &dyn Records, directory: &Path) -> Result<()> {
+pub(super) async fn ensure(records: &dyn Records, directory: &Path) -> Result<()> {
     let mut tx = records.begin().await?;
     if !tx.token_list().await?.is_empty() {
         return Ok(());
@@ -36,8 +97,14 @@ pub(crate) async fn ensure(records: &dyn Records, directory: &Path) -> Result<()
             hash
         }
     };
+    insert(tx.as_mut(), hash).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut dyn Write, hash: Digest) -> Result<()> {
     let token = NewToken {
-        name: "admin".to_owned(),
+        name: NAME.to_owned(),
         hash,
         role: Some(Role::Admin),
         application_id: None,
@@ -45,6 +112,5 @@ pub(crate) async fn ensure(records: &dyn Records, directory: &Path) -> Result<()
         expires_at: None,
     };
     tx.token_insert(token).await?;
-    tx.commit().await?;
     Ok(())
 }

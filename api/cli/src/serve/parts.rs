@@ -159,6 +159,11 @@ impl Parts {
         })
     }
 
+    /// Where secrets are looked up.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// What this instance answers.
     pub(crate) fn router(&self) -> Router {
         slipway_http::router(self.state.clone())
