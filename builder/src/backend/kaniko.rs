@@ -27,6 +27,7 @@ use slipway_types::state::BuiltImage;
 use slipway_types::{Class, Digest, Fault, ImageReference};
 
 use self::cluster::Cluster;
+pub use self::cluster::ClusterLoad;
 use self::follow::Following;
 use self::objects::Attempt;
 pub use self::options::{ClusterOptions, KanikoOptions, PodOptions};
@@ -71,6 +72,11 @@ impl KanikoBackend {
     pub async fn describe(&self) -> Vec<(String, Result<String, Fault>)> {
         let all = self.inner.clusters.iter().map(async |cluster| (cluster.name(), cluster.version().await));
         futures::future::join_all(all).await
+    }
+
+    /// How much each cluster has to do.
+    pub async fn load(&self) -> Vec<ClusterLoad> {
+        futures::future::join_all(self.inner.clusters.iter().map(Cluster::load)).await
     }
 
     /// Removes the Jobs and Secrets of attempts that are over. What belongs to builds that the records

@@ -181,6 +181,7 @@ impl Parts {
         let lanes = self.lanes(config, directory);
         let (records, blobs, metrics, docker) = (self.records, self.blobs, self.metrics, self.docker);
         let kaniko = self.kaniko.filter(|_| config.has(Role::Builder));
+        let data = directory.path().to_owned();
         async move {
             match records.queue().release(&format!("{name}/")).await {
                 Ok(0) => {}
@@ -197,6 +198,7 @@ impl Parts {
                 // Without an engine there is nothing to sweep.
                 tokio::spawn(async move { drop(docker.sweep().await) });
             }
+            tokio::spawn(observe::measure(Arc::clone(&metrics), data, kaniko.clone(), stop.clone()));
             if let Some(kaniko) = kaniko {
                 tokio::spawn(kaniko::sweep(kaniko, stop.clone()));
             }

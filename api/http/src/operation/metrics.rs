@@ -50,6 +50,32 @@ struct KindLabels {
     kind: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    cluster: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobsLabels {
+    cluster: String,
+    state: String,
+}
+
+/// What is known of a cluster that runs builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterLoad {
+    /// Its name.
+    pub name: String,
+    /// Whether its API server answers.
+    pub is_up: bool,
+    /// Jobs whose executor has not begun.
+    pub waiting: usize,
+    /// Jobs whose executor works.
+    pub running: usize,
+    /// Most Jobs at once.
+    pub max: usize,
+}
+
 /// Everything counted. One for the whole process: workers feed [`Metrics::stage`].
 pub struct Metrics {
     registry: Registry,
@@ -59,12 +85,20 @@ pub struct Metrics {
     queue: Family<QueueLabels, Gauge>,
     oldest_ready: Family<KindLabels, Gauge>,
     refused_hooks: Counter,
+    free_bytes: Gauge,
+    cluster_up: Family<ClusterLabels, Gauge>,
+    cluster_jobs: Family<JobsLabels, Gauge>,
+    cluster_jobs_max: Family<ClusterLabels, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
     }
+}
+
+fn count(things: usize) -> i64 {
+    i64::try_from(things).unwrap_or(i64::MAX)
 }
 
 fn request_histogram() -> Histogram {
@@ -85,6 +119,10 @@ impl Default for Metrics {
             queue: Family::default(),
             oldest_ready: Family::default(),
             refused_hooks: Counter::default(),
+            free_bytes: Gauge::default(),
+            cluster_up: Family::default(),
+            cluster_jobs: Family::default(),
+            cluster_jobs_max: Family::default(),
             registry: Registry::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -112,11 +150,40 @@ impl Default for Metrics {
             "Webhook requests that proved nothing",
             metrics.refused_hooks.clone(),
         );
+        metrics.register_surroundings(&mut registry);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_surroundings(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "data_free",
+            "Free space where the data directory lies",
+            Unit::Bytes,
+            self.free_bytes.clone(),
+        );
+        registry.register("kaniko_cluster_up", "Whether the cluster answers", self.cluster_up.clone());
+        registry.register("kaniko_jobs", "Jobs of builds by state", self.cluster_jobs.clone());
+        registry.register("kaniko_jobs_max", "Most Jobs at once", self.cluster_jobs_max.clone());
+    }
+
+    /// Free bytes where the data directory lies.
+    pub fn free(&self, bytes: u64) {
+        self.free_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// How a cluster that runs builds does.
+    pub fn cluster(&self, load: &ClusterLoad) {
+        let labels = ClusterLabels { cluster: load.name.clone() };
+        self.cluster_up.get_or_create(&labels).set(i64::from(load.is_up));
+        self.cluster_jobs_max.get_or_create(&labels).set(count(load.max));
+        for (state, jobs) in [("waiting", load.waiting), ("running", load.running)] {
+            let labels = JobsLabels { cluster: load.name.clone(), state: state.to_owned() };
+            self.cluster_jobs.get_or_create(&labels).set(count(jobs));
+        }
+    }
+
     /// Counts a finished stage (`plan`, `build`, `push`, `package`, …) by its outcome
     /// (`done`, `failed`, `timed_out`, …).
     pub fn stage(&self, stage: &str, outcome: &str, took: Duration) {

@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::objects::{Attempt, OWNER};
 use super::options::{ClusterOptions, KanikoOptions};
-use super::phase::is_live;
+use super::phase::{Phase, is_live, read};
 
 /// How often what the watch may have missed is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -40,6 +40,21 @@ pub(super) struct Cluster {
     link: OnceCell<Link>,
     /// Attempts of this process that have a place.
     placed: Mutex<HashSet<Attempt>>,
+}
+
+/// How much a cluster has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterLoad {
+    /// Its name.
+    pub name: String,
+    /// Whether its API server answers.
+    pub is_up: bool,
+    /// Jobs whose executor has not begun.
+    pub waiting: usize,
+    /// Jobs whose executor works.
+    pub running: usize,
+    /// Most Jobs at once.
+    pub max: usize,
 }
 
 /// A client, and what is watched by it.
@@ -120,6 +135,24 @@ impl Cluster {
             Ok(Err(error)) => Err(self.away(&slipway_records::worker::chain(&error))),
             Err(_) => Err(self.away("no answer within call_timeout_ms")),
         }
+    }
+
+    /// What the watch knows of our Jobs, and whether the API server answers.
+    pub(super) async fn load(&self) -> ClusterLoad {
+        let is_up = self.version().await.is_ok();
+        let (mut waiting, mut running) = (0, 0);
+        if let Some(link) = self.link.get() {
+            for job in link.jobs.state().iter().filter(|job| is_live(job)) {
+                let attempt = Attempt::of(Some(job.labels()));
+                let pods = link.pods.state_filter(|pod| Attempt::of(Some(pod.labels())) == attempt);
+                match read(job, &pods) {
+                    Phase::Waiting { .. } => waiting += 1,
+                    Phase::Running { .. } => running += 1,
+                    _ => {}
+                }
+            }
+        }
+        ClusterLoad { name: self.name(), is_up, waiting, running, max: self.options.max_jobs }
     }
 
     fn away(&self, why: &str) -> Fault {
