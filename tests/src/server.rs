@@ -23,16 +23,16 @@ mod stub_registry;
 mod world;
 
 pub use app::{App, packages};
+pub use balancer::Balancer;
 pub use cli::CliOutput;
 pub use fickle_proxy::{FickleProxy, Mood};
 pub use git::{GitRepository, Pushed};
 pub use http::Answer;
 pub use process::{Finished, run_within, tool_output};
-pub use sample::{SHOP_YAML, shop};
+pub use sample::{SHOP_YAML, running, shop};
 pub use stub_registry::StubRegistry;
 pub use world::{Database, World};
 
-use balancer::Balancer;
 use instance::{Instance, clean_environment};
 
 /// How much of a server's log a failing test prints.
@@ -105,6 +105,21 @@ impl Server {
         match options.world.unwrap_or_else(World::of_environment) {
             World::Embedded => Self::start_one(options, directory),
             World::Cluster => Self::start_two(options, directory),
+        }
+    }
+
+    /// A server that somebody else has started, and its administrator's token.
+    pub fn elsewhere(url: &str, token: &str) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("slipway-e2e.").tempdir().expect("a temporary directory");
+        fs::create_dir(directory.path().join("home")).expect("an empty home");
+        Self {
+            options: ServerOptions::default(),
+            directory,
+            url: url.to_owned(),
+            token: token.to_owned(),
+            instances: Vec::new(),
+            database: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 /// Forwards connections until the process ends; servers that do not answer are passed over.
 #[derive(Debug)]
-pub(super) struct Balancer {
+pub struct Balancer {
     address: String,
     servers: Arc<Mutex<Servers>>,
 }
@@ -20,7 +20,7 @@ struct Servers {
 
 impl Balancer {
     /// Listens at `address` (`IP:0`: a port of its own), with nothing behind it yet.
-    pub(super) fn start(address: &str) -> Self {
+    pub fn start(address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address").to_string();
         let servers = Arc::new(Mutex::new(Servers::default()));
@@ -39,12 +39,12 @@ impl Balancer {
     }
 
     /// `ADDRESS:PORT`.
-    pub(super) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Adds a server.
-    pub(super) fn add(&self, address: &str) {
+    pub fn add(&self, address: &str) {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).addresses.push(address.to_owned());
     }
 }

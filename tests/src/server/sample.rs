@@ -1,4 +1,8 @@
-//! The sample application of the end-to-end tests.
+//! The sample applications of the end-to-end tests.
+
+use std::fs;
+
+use serde_json::json;
 
 use super::GitRepository;
 
@@ -23,4 +27,25 @@ pub fn shop() -> GitRepository {
         ("api/server", "#!/bin/sh\n"),
         ("config/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"),
     ])
+}
+
+/// A repository whose one image, built by Kaniko, runs `script` while it is built.
+pub fn running(script: &str) -> GitRepository {
+    let run = json!(["/bin/busybox", "sh", "-c", script]);
+    let repository = GitRepository::with(&[
+        (
+            "slipway.yaml",
+            "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\nbackend: kaniko\ncomponents:\n  \
+             - {name: web, kit: dockerfile, context: web}\n",
+        ),
+        (
+            "web/Dockerfile",
+            &format!(
+                "FROM scratch\nCOPY busybox /bin/busybox\nRUN {run}\nCOPY index.html /srv/\nCMD [\"/bin/busybox\", \"cat\", \"/made\", \"/srv/index.html\"]\n"
+            ),
+        ),
+        ("web/index.html", "hello\n"),
+    ]);
+    repository.write_executable("web/busybox", fs::read("/bin/busybox").expect("busybox-static"));
+    repository
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
-use slipway_tests::server::{App, GitRepository, Server};
+use slipway_tests::server::{App, GitRepository, Server, running};
 
-use crate::{push_unwatched, repository, tokens, web_build};
+use crate::{push_unwatched, tokens, web_build};
 
 /// Waits for a line of the pods' states that `wanted` takes.
 fn await_pod(namespace: &Namespace, what: &str, wanted: impl Fn(&str) -> bool) {
@@ -49,7 +49,7 @@ impl Setting {
     }
 
     fn push(&mut self, script: &str) -> String {
-        let repository = self.repository.insert(repository(script));
+        let repository = self.repository.insert(running(script));
         push_unwatched(&self.server, &self.app, repository)
     }
 

@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::json;
 use slipway_tests::namespace::Namespace;
-use slipway_tests::server::{GitRepository, Server, packages};
+use slipway_tests::server::{GitRepository, Server, packages, running};
 
-use crate::{repository, web_build};
+use crate::web_build;
 
 /// What the executor's container runs instead: each line of its output is a try and what came of it.
 const TRIES: &str = r#"
@@ -79,7 +79,7 @@ fn kaniko_gives_a_hostile_build_nothing_but_its_own() {
     server.options_mut().env.insert("SLIPWAY__KANIKO__POD_OVERLAY".into(), path);
     server.restart();
     let app = server.create_app("shop");
-    let run = server.deliver(&app, &repository("true"), "main", "Attack");
+    let run = server.deliver(&app, &running("true"), "main", "Attack");
     assert!(web_build(&run)["reason"].to_string().contains("exit code 1"), "{run:#}");
     let log = server.cli(&["run", "logs", "shop#1", "web"]).ok().stdout;
     for (attempt, outcome) in [

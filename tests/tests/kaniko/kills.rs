@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use slipway_records::fault_point::CLUSTER_POINTS;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::random::Random;
-use slipway_tests::server::Server;
+use slipway_tests::server::{Server, running};
 
 use crate::faults::await_running;
-use crate::{push_unwatched, repository, tokens, web_build};
+use crate::{push_unwatched, tokens, web_build};
 
 /// So often the server is killed at each point.
 const KILLS_PER_POINT: usize = 3;
@@ -39,7 +39,7 @@ fn faults_of_kills_at_chosen_points_lose_no_job_and_leave_none() {
     let mut server = Server::start(namespace.options());
     let app = server.create_app("shop");
     // Long enough to be seen running.
-    let repository = repository("/bin/busybox sleep 1; echo built");
+    let repository = running("/bin/busybox sleep 1; echo built");
     let marker = server.scratch().join("stopped");
     let mut commits = Vec::new();
     for round in 0..KILLS_PER_POINT {
@@ -110,7 +110,7 @@ fn faults_of_kills_at_any_moment_lose_no_line_and_double_none() {
     let script = format!(
         "i=0; while [ $i -lt {LINES} ]; do echo line $i; /bin/busybox usleep 100000; i=$((i + 1)); done"
     );
-    let repository = repository(&script);
+    let repository = running(&script);
     let expected: Vec<String> = (0..LINES).map(|line| format!("line {line}")).collect();
     let (mut kills, mut builds, mut adopted) = (0, 0, 0);
     while kills < KILLS_AT_ANY_MOMENT {
@@ -147,7 +147,7 @@ fn faults_of_a_killed_server_leave_its_job_to_the_other() {
     let namespace = Namespace::create();
     let mut servers = Server::start(namespace.options_of_two());
     let app = servers.create_app("shop");
-    let repository = repository("/bin/busybox sleep 3; echo built");
+    let repository = running("/bin/busybox sleep 3; echo built");
     for round in 0..TAKEOVER_TRIES_MAX {
         let instance = round % 2;
         repository.write("web/index.html", format!("{round}\n"));

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
-use slipway_tests::server::{App, GitRepository, Server, packages, run_within};
+use slipway_tests::server::{App, GitRepository, Server, packages, run_within, running};
 use slipway_tests::services;
 
 use copies::Copies;
@@ -21,27 +21,6 @@ use copies::Copies;
 /// Prints what a log may get wrong: colours, no line end, a line longer than runtimes keep whole.
 const PRINT: &str = "echo plain; printf '\\033[31mred\\033[0m\\n'; i=0; while [ $i -lt 3000 ]; do \
                      printf 'a long line without an end '; i=$((i + 1)); done; echo; echo last";
-
-/// An application whose one image runs `script` while it is built.
-fn repository(script: &str) -> GitRepository {
-    let run = json!(["/bin/busybox", "sh", "-c", script]);
-    let repository = GitRepository::with(&[
-        (
-            "slipway.yaml",
-            "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\nbackend: kaniko\ncomponents:\n  \
-             - {name: web, kit: dockerfile, context: web}\n",
-        ),
-        (
-            "web/Dockerfile",
-            &format!(
-                "FROM scratch\nCOPY busybox /bin/busybox\nRUN {run}\nCOPY index.html /srv/\nCMD [\"/bin/busybox\", \"cat\", \"/made\", \"/srv/index.html\"]\n"
-            ),
-        ),
-        ("web/index.html", "hello\n"),
-    ]);
-    repository.write_executable("web/busybox", fs::read("/bin/busybox").expect("busybox-static"));
-    repository
-}
 
 /// Commits and pushes, and does not wait while git shows the run's progress.
 fn push_unwatched(server: &Server, app: &App, repository: &GitRepository) -> String {
@@ -100,7 +79,7 @@ fn kaniko_builds_a_push_and_its_log_is_what_the_container_wrote() {
     let flag = format!("--log-copy=http://{}", copies.address);
     let mut server = Server::start(namespace.options().env("SLIPWAY__KANIKO__FLAGS", &flag));
     let app = server.create_app("shop");
-    let repository = repository(&format!("{PRINT}; echo made > /made"));
+    let repository = running(&format!("{PRINT}; echo made > /made"));
     let run = server.deliver(&app, &repository, "main", "Build on Kubernetes");
     assert_eq!(run["state"], "done", "{run:#}\n{}", server.cli(&["run", "logs", "shop#1", "web"]).stdout);
     assert_eq!(web_build(&run)["backend"], "kaniko");

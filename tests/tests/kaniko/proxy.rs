@@ -1,10 +1,10 @@
 //! A cluster behind the company's proxy.
 
 use slipway_tests::namespace::Namespace;
-use slipway_tests::server::Server;
+use slipway_tests::server::{Server, running};
 use slipway_tests::services;
 
-use crate::{repository, web_build};
+use crate::web_build;
 
 #[test]
 fn kaniko_reaches_its_cluster_through_the_proxy_and_tells_builds_of_it() {
@@ -18,7 +18,7 @@ fn kaniko_reaches_its_cluster_through_the_proxy_and_tells_builds_of_it() {
         .env("SLIPWAY_SECRET_PROXY", proxy.password);
     let server = Server::start(options);
     let app = server.create_app("shop");
-    let repository = repository("echo \"<$HTTP_PROXY|$https_proxy|$NO_PROXY>\"; echo made > /made");
+    let repository = running("echo \"<$HTTP_PROXY|$https_proxy|$NO_PROXY>\"; echo made > /made");
     let run = server.deliver(&app, &repository, "main", "Ask for the proxy");
     assert_eq!(run["state"], "done", "{run:#}\n{}", server.log());
     assert_eq!(web_build(&run)["backend"], "kaniko");

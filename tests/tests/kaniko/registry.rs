@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
-use slipway_tests::server::{App, FickleProxy, Mood, Server, ServerOptions};
+use slipway_tests::server::{App, FickleProxy, Mood, Server, ServerOptions, running};
 use slipway_tests::services;
 use tempfile::NamedTempFile;
 
-use crate::{push_unwatched, repository, tokens, web_build};
+use crate::{push_unwatched, tokens, web_build};
 
 const CONTEXT: &[&str] = &["GET /v2/default/shop/i/web/blobs/sha256:"];
 const UPLOAD: &[&str] = &["POST /v2/default/shop/i/web/blobs/uploads/"];
@@ -68,7 +68,7 @@ impl Setting {
     }
 
     fn build(&self) -> Value {
-        let repository = repository("echo built");
+        let repository = running("echo built");
         let commit = push_unwatched(&self.server, &self.app, &repository);
         let path = format!("/api/v1/runs?application=shop&commit={commit}");
         let end = Instant::now() + JOB_WITHIN;
