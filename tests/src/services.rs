@@ -64,6 +64,25 @@ pub fn kubernetes() -> Kubernetes {
     }
 }
 
+/// `HOST:PORT` of the registry, without TLS or authentication, that the cluster's nodes pull from.
+pub fn cluster_registry() -> String {
+    address("SLIPWAY_TEST_CLUSTER_REGISTRY")
+}
+
+/// A tar in the cache: the root file system of an image with git and certificates.
+pub fn server_base() -> PathBuf {
+    let cache = env::var_os("SLIPWAY_TEST_CACHE").map(PathBuf::from);
+    let cache = cache
+        .or_else(|| env::var_os("XDG_CACHE_HOME").map(|cache| PathBuf::from(cache).join("slipway-test")))
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/slipway-test")))
+        .expect("HOME is set");
+    let found = cache.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("server-base-") && name.ends_with(".tar")
+    });
+    found.unwrap_or_else(|| panic!("{} holds no server-base-*.tar: run `./test`", cache.display()))
+}
+
 /// The Docker engine of this Debian release.
 pub fn docker() -> DockerEngine {
     docker_engine("SLIPWAY_TEST_DOCKER")
