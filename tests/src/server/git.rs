@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -142,6 +143,23 @@ impl GitRepository {
         Pushed { code: finished.code, stderr: finished.stderr }
     }
 
+    /// Pushes, and leaves while git shows how the run goes on: once `taken` says so.
+    pub fn push_until(&self, url: &str, token: &str, refspecs: &[&str], taken: impl Fn() -> bool) {
+        let mut command = git_in(self.path());
+        authenticate(&mut command, token);
+        command.args(["push", url]).args(refspecs);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut git = command.spawn().expect("git can be started");
+        let end = Instant::now() + GIT_WITHIN;
+        while !taken() {
+            assert!(Instant::now() < end, "the push was not taken within {GIT_WITHIN:?}");
+            sleep(Duration::from_millis(20));
+        }
+        // It may have ended by itself.
+        drop(git.kill());
+        drop(git.wait());
+    }
+
     /// Runs a git command that talks to a server, with the token as the password.
     pub fn remote(&self, token: &str, args: &[&str]) -> Finished {
         talk(self.command(), token, args)
@@ -191,11 +209,15 @@ fn git_in(path: &Path) -> Command {
 }
 
 fn talk(mut command: Command, token: &str, args: &[&str]) -> Finished {
+    authenticate(&mut command, token);
+    command.args(args);
+    run_within(command, GIT_WITHIN)
+}
+
+fn authenticate(command: &mut Command, token: &str) {
     command
-        .args(args)
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "credential.helper")
         .env("GIT_CONFIG_VALUE_0", CREDENTIAL_HELPER)
         .env("SLIPWAY_PUSH_TOKEN", token);
-    run_within(command, GIT_WITHIN)
 }

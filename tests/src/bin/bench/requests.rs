@@ -61,10 +61,8 @@ fn cap(most: usize) -> bool {
 fn build_all(server: &Server, app: &App, repository: &GitRepository, namespace: &Namespace) -> Result<usize> {
     let commit = repository.commit("Build all");
     let path = format!("/api/v1/runs?application={}&commit={commit}", app.name);
-    // Else git shows the run's progress until it ends.
-    let push = ["--quiet", "HEAD:refs/heads/main"];
-    let pushed = GitRepository::push_from(repository.path(), &app.git_url, server.token(), &push);
-    ensure!(pushed.code == 0, "git push: {}", pushed.stderr);
+    let taken = || server.get(&path).json()["items"][0].is_object();
+    repository.push_until(&app.git_url, server.token(), &["HEAD:refs/heads/main"], taken);
     let end = Instant::now() + RUN_WITHIN;
     let mut most = 0;
     loop {
