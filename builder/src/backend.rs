@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use slipway_git::GitStore;
 use slipway_objects::BlobError;
 use slipway_records::plan::BuildPlan;
+use slipway_records::port::BuildPlace;
 use slipway_records::{Build, Source};
 use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
@@ -135,6 +136,9 @@ pub trait ImageBackend: Send + Sync {
 
     /// Whether it can do the job now: the reason it can, or the one it cannot.
     async fn can(&self, wanted: &Requirements) -> Result<String, String>;
+
+    /// Where it builds, and whether it could there now.
+    async fn places(&self) -> Vec<BuildPlace>;
 
     /// Builds, pushes, and returns what the registry confirms. Adopts what an earlier attempt of the
     /// same build has left.

@@ -88,6 +88,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(server::dead_jobs))
         .routes(routes!(server::show))
         .routes(routes!(server::image_target))
+        .routes(routes!(server::backends))
 }
 
 fn endless() -> OpenApiRouter<ServerState> {

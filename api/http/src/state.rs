@@ -14,7 +14,7 @@ use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::external::ExternalRegistry;
 use slipway_records::Records;
-use slipway_records::port::{Planning, SourceCheck};
+use slipway_records::port::{BuildPlaces, Planning, SourceCheck};
 use slipway_secrets::Secrets;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -127,6 +127,8 @@ pub struct ServerParts {
     pub planning: Arc<dyn Planning>,
     /// Looking at a source.
     pub source_check: Arc<dyn SourceCheck>,
+    /// Looking at where images are built.
+    pub places: Arc<dyn BuildPlaces>,
     /// What is counted; others feed it too.
     pub metrics: Arc<Metrics>,
     /// Fires when the server stops: `/readyz` fails and streams end.

@@ -12,6 +12,7 @@ use slipway_objects::{Blob, Blobs, BlockingSpool};
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::fault_point;
+use slipway_records::port::BuildPlace;
 use slipway_types::media_type::{OCI_INDEX, OCI_MANIFEST};
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Digest, Fault, ImageReference, Platform};
@@ -64,6 +65,11 @@ impl ImageBackend for AssembleBackend {
             return Err("build secrets are of use only to RUN, which it cannot do".into());
         }
         Ok("the Dockerfile runs no command, so no engine is needed".into())
+    }
+
+    async fn places(&self) -> Vec<BuildPlace> {
+        let detail = "Dockerfiles that run no command".to_owned();
+        vec![BuildPlace { backend: self.name(), name: "this process".to_owned(), ok: true, detail }]
     }
 
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {

@@ -6,6 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use futures::future::join_all;
+use slipway_records::port::{BuildPlace, BuildPlaces};
 use slipway_types::ApplicationName;
 
 use super::{ImageBackend, Requirements};
@@ -77,6 +80,13 @@ pub struct Backends {
     pub held: BTreeMap<ApplicationName, Choice>,
 }
 
+#[async_trait]
+impl BuildPlaces for Backends {
+    async fn look(&self) -> Vec<BuildPlace> {
+        join_all(self.all.iter().map(|backend| backend.places())).await.concat()
+    }
+}
+
 impl Backends {
     /// The back-end for a job of `application`, with its reason; else every reason why not.
     pub async fn choose(
@@ -144,6 +154,10 @@ mod tests {
                 ("assemble", Some(line)) => Err(format!("line {line} runs a command")),
                 _ => Ok("can".into()),
             }
+        }
+
+        async fn places(&self) -> Vec<BuildPlace> {
+            Vec::new()
         }
 
         async fn build(&self, _: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {

@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use slipway_network::Network;
 use slipway_objects::{Blobs, Spooled};
 use slipway_oci::source::Images;
+use slipway_records::port::BuildPlace;
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Fault, Platform};
 use tokio_util::sync::CancellationToken;
@@ -186,6 +187,13 @@ impl ImageBackend for DockerBackend {
             Some(line) => format!("line {line} runs a command; {reached} answers"),
             None => format!("{reached} answers"),
         })
+    }
+
+    async fn places(&self) -> Vec<BuildPlace> {
+        let found = self.describe().await;
+        let ok = found.is_ok();
+        let detail = found.unwrap_or_else(|fault| fault.message);
+        vec![BuildPlace { backend: self.name(), name: self.inner.options.host.clone(), ok, detail }]
     }
 
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {

@@ -13,6 +13,7 @@ mod objects;
 mod options;
 mod overlay;
 mod phase;
+mod rights;
 mod sweep;
 mod verdict;
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slipway_objects::Blobs;
 use slipway_oci::source::{ImageSource, Images};
+use slipway_records::port::BuildPlace;
 use slipway_records::{Records, fault_point};
 use slipway_types::id::BuildId;
 use slipway_types::state::BuiltImage;
@@ -68,12 +70,6 @@ impl KanikoBackend {
         Ok(Self { inner: Arc::new(Inner { options, clusters, records, blobs, images, target }) })
     }
 
-    /// Each cluster with what answers there, for people.
-    pub async fn describe(&self) -> Vec<(String, Result<String, Fault>)> {
-        let all = self.inner.clusters.iter().map(async |cluster| (cluster.name(), cluster.version().await));
-        futures::future::join_all(all).await
-    }
-
     /// How much each cluster has to do.
     pub async fn load(&self) -> Vec<ClusterLoad> {
         futures::future::join_all(self.inner.clusters.iter().map(Cluster::load)).await
@@ -109,6 +105,16 @@ impl ImageBackend for KanikoBackend {
         let names: Vec<String> = self.inner.clusters.iter().map(Cluster::name).collect();
         let reason = wanted.run.map_or(String::new(), |line| format!("line {line} runs a command; "));
         Ok(format!("{reason}Jobs on {}", names.join(", ")))
+    }
+
+    async fn places(&self) -> Vec<BuildPlace> {
+        let all = self.inner.clusters.iter().map(async |cluster| {
+            let found = cluster.usable().await;
+            let ok = found.is_ok();
+            let detail = found.unwrap_or_else(|fault| fault.message);
+            BuildPlace { backend: NAME, name: cluster.name(), ok, detail }
+        });
+        futures::future::join_all(all).await
     }
 
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {

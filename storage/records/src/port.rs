@@ -55,6 +55,26 @@ pub struct SourceFinding {
     pub detail: String,
 }
 
+/// A place where images are built.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct BuildPlace {
+    /// `assemble`, `docker` or `kaniko`.
+    pub backend: &'static str,
+    /// Name of the place: an engine's address, a cluster.
+    pub name: String,
+    /// Whether it can be used now.
+    pub ok: bool,
+    /// What answers there, or what is wrong and what to do.
+    pub detail: String,
+}
+
+/// Looking at where images are built.
+#[async_trait]
+pub trait BuildPlaces: Send + Sync {
+    /// All places, in order of preference.
+    async fn look(&self) -> Vec<BuildPlace>;
+}
+
 /// Looking at a source.
 #[async_trait]
 pub trait SourceCheck: Send + Sync {

@@ -211,6 +211,10 @@ fn chart_installs_servers_that_build_by_jobs_and_outlive_their_pods() {
     inside(&["slipway", "config", "check", "--config", "/etc/slipway/config/slipway.toml"])
         .expect("its own settings");
 
+    // The Role of the chart is all that it needs.
+    let found = server.cli(&["doctor"]).stdout;
+    assert!(found.contains("ok   builds   kaniko"), "{found}");
+
     let app = server.create_app("shop");
     let repository = running("echo made > /made");
     let run = push(&server, &app, &repository, "Build it in the cluster");

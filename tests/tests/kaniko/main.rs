@@ -11,7 +11,7 @@ mod tokens;
 use std::fs;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, GitRepository, Server, packages, run_within, running};
 use slipway_tests::services;
@@ -83,6 +83,8 @@ fn kaniko_builds_a_push_and_its_log_is_what_the_container_wrote() {
     let run = server.deliver(&app, &repository, "main", "Build on Kubernetes");
     assert_eq!(run["state"], "done", "{run:#}\n{}", server.cli(&["run", "logs", "shop#1", "web"]).stdout);
     assert_eq!(web_build(&run)["backend"], "kaniko");
+    let found = server.cli(&["doctor"]).stdout;
+    assert!(found.contains("ok   builds   kaniko (test): Kubernetes v"), "{found}");
     let bundle = server.bundle_of(&run);
     let image = packages(&bundle)[0]["images"][0].as_str().expect("an image").to_owned();
     assert_eq!(docker_run(&server, &image), "made\nhello\n");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Exit, Global};
 use crate::client::login_file;
@@ -50,6 +50,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     findings[0].refuse_old_git();
     findings.push(server(global).await);
     findings.extend(image_target(global).await);
+    findings.extend(backends(global).await);
     let sound = findings.iter().all(|finding| finding.ok || !finding.needed);
     if global.json() {
         let rows: Vec<_> = findings
@@ -116,6 +117,21 @@ async fn image_target(global: &Global) -> Option<Finding> {
         Err(error) => (false, format!("{address}: {error}")),
     };
     Some(Finding { what: "images", ok, needed: true, detail })
+}
+
+/// Where the server builds images.
+async fn backends(global: &Global) -> Vec<Finding> {
+    let asked = async { global.client()?.get("/api/v1/server/backends", &[]).await };
+    // Without a server, or the right to ask it, that has been said already.
+    let Ok(found) = asked.await else { return Vec::new() };
+    let finding = |place: &Value| Finding {
+        what: "builds",
+        ok: place["ok"] == true,
+        // An engine is used if there is one; a cluster was named.
+        needed: place["backend"] == "kaniko",
+        detail: format!("{} ({}): {}", text(&place["backend"]), text(&place["name"]), text(&place["detail"])),
+    };
+    found["items"].as_array().into_iter().flatten().map(finding).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use slipway_builder::backend::ImageBackend as _;
 use slipway_builder::backend::kaniko::{ClusterOptions, KanikoBackend, KanikoOptions, PodOptions};
 use slipway_buildkits::yaml;
 use slipway_network::Network;
@@ -31,10 +32,12 @@ pub(super) fn options(
 
 /// Removes what attempts that are over have left, until `stop`.
 pub(super) async fn sweep(kaniko: KanikoBackend, stop: CancellationToken) {
-    for (cluster, found) in kaniko.describe().await {
-        match found {
-            Ok(version) => tracing::info!(cluster, version, "builds run there"),
-            Err(fault) => tracing::warn!(cluster, error = %fault.message, "builds wait for it"),
+    for place in kaniko.places().await {
+        let (cluster, found) = (place.name, place.detail);
+        if place.ok {
+            tracing::info!(cluster, found, "builds run there");
+        } else {
+            tracing::warn!(cluster, error = found, "builds wait for it");
         }
     }
     loop {

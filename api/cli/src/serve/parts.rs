@@ -139,6 +139,7 @@ impl Parts {
                 reuse: reuse(config, Arc::clone(&records), Arc::clone(&target)),
             }),
             source_check: Arc::new(checker),
+            places: Arc::new(backends.clone()),
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use slipway_records::port::BuildPlace;
 use slipway_types::Role;
 use utoipa::ToSchema;
 
@@ -51,6 +52,18 @@ pub(crate) struct ImageTargetView {
     ok: bool,
     /// Why it cannot be used.
     error: Option<String>,
+}
+
+/// A place where images are built.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BuildPlaceView {
+    /// `assemble`, `docker` or `kaniko`.
+    backend: &'static str,
+    /// An engine's address, a cluster's name.
+    name: String,
+    ok: bool,
+    /// What answers there, or what is wrong.
+    detail: String,
 }
 
 /// Jobs of one kind in one state.
@@ -125,6 +138,23 @@ pub(crate) async fn image_target(
         Err(_) => Some(format!("it did not answer within {} ms", limit.as_millis())),
     };
     Ok(Json(ImageTargetView { address: registry.prefix().to_string(), ok: error.is_none(), error }))
+}
+
+/// Where images are built, and whether they can be there now.
+#[utoipa::path(get, path = "/api/v1/server/backends", tag = "server",
+    responses((status = 200, body = List<BuildPlaceView>)))]
+pub(crate) async fn backends(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<BuildPlaceView>>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let view = |place: BuildPlace| BuildPlaceView {
+        backend: place.backend,
+        name: place.name,
+        ok: place.ok,
+        detail: place.detail,
+    };
+    Ok(Json(List::whole(state.places.look().await.into_iter().map(view).collect())))
 }
 
 /// How many jobs wait, run or were given up, by kind.

@@ -13,7 +13,7 @@ use slipway_git::{GitOptions, GitStore};
 use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
-use slipway_records::port::{PlanView, Planning, SourceCheck, SourceFinding};
+use slipway_records::port::{BuildPlace, BuildPlaces, PlanView, Planning, SourceCheck, SourceFinding};
 use slipway_records::{Application, NewToken, Records, Source};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -90,6 +90,13 @@ impl SourceCheck for NoPlanning {
     }
 }
 
+#[async_trait]
+impl BuildPlaces for NoPlanning {
+    async fn look(&self) -> Vec<BuildPlace> {
+        Vec::new()
+    }
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
@@ -116,6 +123,7 @@ impl Server {
             secrets: Secrets::new(records.clone(), secrets).unwrap(),
             planning: Arc::new(NoPlanning),
             source_check: Arc::new(NoPlanning),
+            places: Arc::new(NoPlanning),
             metrics: Arc::new(Metrics::default()),
             stopping: stopping.clone(),
             options,

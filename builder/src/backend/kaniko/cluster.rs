@@ -23,6 +23,7 @@ use tokio::sync::{OnceCell, watch};
 use super::objects::{Attempt, OWNER};
 use super::options::{ClusterOptions, KanikoOptions};
 use super::phase::{Phase, is_live, read};
+use super::rights;
 
 /// How often what the watch may have missed is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -127,6 +128,24 @@ impl Cluster {
         self.options.name.clone()
     }
 
+    /// What answers, for people; fails if it may not be used as it must.
+    pub(super) async fn usable(&self) -> Result<String, Fault> {
+        let version = self.version().await?;
+        let (client, namespace) = (&self.link().await?.client, &self.options.namespace);
+        let looked = tokio::time::timeout(self.call_timeout, rights::missing(client, namespace)).await;
+        let missing = match looked {
+            Ok(missing) => missing.map_err(|error| self.away(&slipway_records::worker::chain(&error)))?,
+            Err(_) => return Err(self.away("no answer within call_timeout_ms")),
+        };
+        if missing.is_empty() {
+            return Ok(format!("{version}, namespace {namespace}, up to {} Jobs", self.options.max_jobs));
+        }
+        let (name, missing) = (&self.options.name, missing.join(", "));
+        let message =
+            format!("the cluster {name} does not let this server {missing} in namespace {namespace}");
+        Err(Fault::permanent("cluster_rights", message).hint("Give it a Role with these rights."))
+    }
+
     /// What answers, for people.
     pub(super) async fn version(&self) -> Result<String, Fault> {
         let client = &self.link().await?.client;
@@ -170,7 +189,7 @@ impl Cluster {
             let message = format!("the cluster {} cannot be used: {why}", self.options.name);
             Fault::permanent("cluster_config", message)
         };
-        let mut config = match &self.options.kubeconfig {
+        let config = match &self.options.kubeconfig {
             None => Config::incluster().map_err(|error| wrong(error.to_string()))?,
             Some(path) => {
                 let file = Kubeconfig::read_from(path).map_err(|error| wrong(error.to_string()))?;
