@@ -87,7 +87,7 @@ impl Namespace {
     /// Two servers that share all they have.
     pub fn options_of_two(&self) -> ServerOptions {
         let listen = format!("{}:0", self.cluster.host_address);
-        ServerOptions { listen, world: Some(World::Cluster), ..self.building(JOBS_MAX) }
+        ServerOptions { listen, world: Some(World::Pair), ..self.building(JOBS_MAX) }
     }
 
     fn building(&self, jobs: usize) -> ServerOptions {

@@ -104,7 +104,7 @@ impl Server {
         fs::create_dir(directory.path().join("home")).expect("an empty home");
         match options.world.unwrap_or_else(World::of_environment) {
             World::Embedded => Self::start_one(options, directory),
-            World::Cluster => Self::start_two(options, directory),
+            World::Pair => Self::start_two(options, directory),
         }
     }
 

@@ -16,16 +16,16 @@ pub enum World {
     /// One server, SQLite, local disk.
     Embedded,
     /// Two servers, PostgreSQL, S3, no shared disk, connections alternating between them.
-    Cluster,
+    Pair,
 }
 
 impl World {
-    /// `SLIPWAY_TEST_WORLD`: `embedded` (if unset) or `cluster`.
+    /// `SLIPWAY_TEST_WORLD`: `embedded` (if unset) or `pair`.
     pub fn of_environment() -> Self {
         match env::var("SLIPWAY_TEST_WORLD").as_deref() {
             Err(_) | Ok("" | "embedded") => Self::Embedded,
-            Ok("cluster") => Self::Cluster,
-            Ok(other) => panic!("SLIPWAY_TEST_WORLD is embedded or cluster, not {other}"),
+            Ok("pair") => Self::Pair,
+            Ok(other) => panic!("SLIPWAY_TEST_WORLD is embedded or pair, not {other}"),
         }
     }
 }

@@ -14,7 +14,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
 fn two_servers() -> Server {
-    Server::start(ServerOptions { world: Some(World::Cluster), ..ServerOptions::default() })
+    Server::start(ServerOptions { world: Some(World::Pair), ..ServerOptions::default() })
 }
 
 /// Waits until an armed server stands at the point it was told.
@@ -28,7 +28,7 @@ fn await_marker(marker: &std::path::Path) {
 
 /// A push goes to one server, which is killed right after its commit: nobody but the other can plan it.
 #[test]
-fn cluster_the_server_that_took_a_push_is_killed_before_planning() {
+fn pair_the_server_that_took_a_push_is_killed_before_planning() {
     let mut servers = two_servers();
     let app = servers.create_app("shop");
     let repository = shop();
@@ -82,7 +82,7 @@ fn cluster_the_server_that_took_a_push_is_killed_before_planning() {
 
 /// Every request of an upload goes to another server than the one before.
 #[test]
-fn cluster_an_upload_goes_on_at_any_server() {
+fn pair_an_upload_goes_on_at_any_server() {
     let servers = two_servers();
     servers.create_app("shop");
     let authorization = format!("Bearer {}", servers.token());
@@ -108,7 +108,7 @@ fn cluster_an_upload_goes_on_at_any_server() {
 
 /// Whichever server answers: one run for each commit, one delivery for each external id.
 #[test]
-fn cluster_a_delivery_repeated_at_the_other_server_is_known() {
+fn pair_a_delivery_repeated_at_the_other_server_is_known() {
     let servers = two_servers();
     let app = servers.create_app("shop");
     let repository = shop();
