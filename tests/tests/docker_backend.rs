@@ -281,7 +281,7 @@ fn build_row(id: BuildId) -> Build {
         backend_why: None,
         plan: serde_json::Value::Null,
         image_fingerprint: None,
-        state: BuildState::Building { attempt: 2 },
+        state: BuildState::Building { attempt: 2, waits_for: None },
         attempt: 2,
         stages_ms: serde_json::json!({}),
         generation: 0,

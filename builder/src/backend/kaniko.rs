@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use slipway_objects::Blobs;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::port::BuildPlace;
-use slipway_records::{Records, fault_point};
+use slipway_records::{Change, Records, RecordsError, fault_point};
 use slipway_types::id::BuildId;
-use slipway_types::state::BuiltImage;
+use slipway_types::state::{BuildEvent, BuiltImage};
 use slipway_types::{Class, Digest, Fault, ImageReference};
 
 use self::cluster::Cluster;
@@ -165,17 +165,40 @@ impl Inner {
             if !may_be_elsewhere
                 && let Some(place) = known.iter().find_map(|cluster| cluster.reserve(attempt))
             {
+                if !told.is_empty() {
+                    self.note_wait(job.build.id, None).await;
+                }
                 return Ok(place);
             }
             let why = away.unwrap_or_else(|| "max_jobs Jobs run on every cluster".to_owned());
             if told != why {
                 job.log.line(format!("slipway: waiting: {why}")).await;
+                self.note_wait(job.build.id, Some(&why)).await;
                 told = why;
             }
             tokio::select! {
                 () = tokio::time::sleep(cluster::LOOK_EVERY) => {}
                 () = job.cancelled.cancelled() => return Err(BuildError::Cancelled),
             }
+        }
+    }
+
+    /// Lets the build's row say what it waits for. People lose no more than that if it cannot.
+    async fn note_wait(&self, build: BuildId, why: Option<&str>) {
+        let note = async {
+            let mut tx = self.records.begin().await?;
+            let Some(mut row) = tx.build_get(build).await? else { return Ok(()) };
+            let event = BuildEvent::Wait(why.map(str::to_owned));
+            let Ok(state) = row.state.clone().apply(event, row.attempt) else { return Ok(()) };
+            row.state = state;
+            if tx.build_save(&mut row).await? {
+                tx.commit().await?;
+                self.records.changes().send(Change::Build(row.run_id, row.id));
+            }
+            Ok::<_, RecordsError>(())
+        };
+        if let Err(error) = note.await {
+            tracing::debug!(%build, %error, "what a build waits for is not shown");
         }
     }
 

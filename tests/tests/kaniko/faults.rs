@@ -100,9 +100,16 @@ fn faults_of_a_full_quota_and_a_deleted_secret_are_waited_out() {
         assert!(Instant::now() < end, "the log does not say why it waits: {}", log());
         std::thread::sleep(Duration::from_millis(100));
     }
+    let shown = || setting.server.json(&["run", "show", "shop#1"])["builds"][0]["reason"].to_string();
+    while !shown().contains("waiting: ") {
+        assert!(Instant::now() < end, "`run show` does not say why it waits: {}", shown());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(shown().contains("exceeded quota"), "{}", shown());
     setting.namespace.kubectl(&["delete", "secret", "--selector", "slipway.dev/owner"]);
     setting.namespace.kubectl(&["delete", "quota", "full"]);
     setting.assert_done(&commit);
+    assert_eq!(shown(), "null");
 }
 
 #[test]

@@ -204,10 +204,11 @@ fn build_line(title: &str, build: &Build) -> String {
     let component = &build.component;
     let backend = build.backend.as_ref().map(|backend| format!(" ({backend})")).unwrap_or_default();
     match &build.state {
-        BuildState::Building { attempt } if *attempt > 1 => {
-            format!("{title}: {component}: building{backend}, attempt {attempt}")
+        BuildState::Building { attempt, .. } => {
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            let waits = build.state.reason().map(|reason| format!(", {reason}")).unwrap_or_default();
+            format!("{title}: {component}: building{backend}{again}{waits}")
         }
-        BuildState::Building { .. } => format!("{title}: {component}: building{backend}"),
         BuildState::Failed { fault } => fault_text(&format!("{title}: {component}"), fault),
         state => match state.reason() {
             Some(reason) => format!("{title}: {component}: {}: {reason}", state.word()),

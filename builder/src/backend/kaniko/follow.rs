@@ -124,12 +124,13 @@ impl Following<'_> {
         let mut changes = self.cluster.cluster.changes().await?;
         // Read once: from then on this process knows better, for what it wrote is stored a little later.
         let mut mark = self.last_mark().await?;
-        let mut wait = Wait::new();
+        let mut wait = Wait { noted: self.job.build.state.waits_for(), ..Wait::new() };
         loop {
             changes.mark_unchanged();
             match self.phase(&mut wait).await? {
                 Phase::Waiting { pod, why, hopeless } => self.wait(&mut wait, pod, why, hopeless).await?,
                 Phase::Running { pod } => {
+                    wait.note(self, None).await;
                     if let Some(end) = self.read_while_running(pod, &mut mark, &mut changes).await? {
                         return verdict::of(end, &self.inner.options);
                     }
@@ -241,6 +242,7 @@ impl Following<'_> {
         if let Some(why) = &why {
             wait.say_once(self, &format!("waiting: {why}")).await;
         }
+        wait.note(self, why.clone()).await;
         wait.hopeless_since = hopeless.then(|| wait.hopeless_since.unwrap_or_else(Instant::now));
         if wait.hopeless_since.is_some_and(|since| since.elapsed() > HOPELESS_AFTER) {
             let why = why.unwrap_or_default();
@@ -330,6 +332,8 @@ struct Wait {
     warning: Option<String>,
     hopeless_since: Option<Instant>,
     said: HashSet<String>,
+    /// What the build's row says.
+    noted: Option<String>,
 }
 
 impl Wait {
@@ -343,6 +347,7 @@ impl Wait {
             warning: None,
             hopeless_since: None,
             said: HashSet::new(),
+            noted: None,
         }
     }
 
@@ -364,6 +369,14 @@ impl Wait {
             self.look_pause = (self.look_pause * 2).min(EVENTS_PAUSE_MAX);
         }
         may
+    }
+
+    /// Lets the build's row say it too, if that is news.
+    async fn note(&mut self, following: &Following<'_>, why: Option<String>) {
+        if self.noted != why {
+            following.inner.note_wait(following.job.build.id, why.as_deref()).await;
+            self.noted = why;
+        }
     }
 
     async fn say_once(&mut self, following: &Following<'_>, text: &str) {

@@ -67,6 +67,9 @@ pub enum BuildState {
     Building {
         /// Counts from 1.
         attempt: u32,
+        /// What the back-end itself waits for, in words for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waits_for: Option<String>,
     },
     /// The result goes to the registry.
     Pushing {
@@ -114,6 +117,8 @@ pub enum BuildState {
 pub enum BuildEvent {
     /// A worker hands it to a back-end.
     Start,
+    /// The back-end waits, or no longer does.
+    Wait(Option<String>),
     /// The back-end is done; the push begins.
     Push,
     /// The registry answers for every digest.
@@ -148,6 +153,7 @@ impl BuildEvent {
     fn word(&self) -> &'static str {
         match self {
             Self::Start => "start",
+            Self::Wait(_) => "wait",
             Self::Push => "push",
             Self::Pushed(_) => "pushed",
             Self::Reuse { .. } => "reuse",
@@ -192,6 +198,14 @@ impl BuildState {
         }
     }
 
+    /// What its back-end waits for, if it does.
+    pub fn waits_for(&self) -> Option<String> {
+        match self {
+            Self::Building { waits_for, .. } => waits_for.clone(),
+            _ => None,
+        }
+    }
+
     /// One line for people: why it waits, was reused, failed or stopped.
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -199,7 +213,8 @@ impl BuildState {
             Self::Failed { fault } => Some(fault.message.clone()),
             Self::TimedOut { which } => Some(which.clone()),
             Self::Cancelling { by } | Self::Cancelled { by } => Some(by.clone()),
-            Self::Building { .. } | Self::Pushing { .. } | Self::Pushed { .. } => None,
+            Self::Building { waits_for, .. } => waits_for.as_ref().map(|what| format!("waiting: {what}")),
+            Self::Pushing { .. } | Self::Pushed { .. } => None,
         }
     }
 
@@ -217,9 +232,10 @@ impl BuildState {
             }
             (Self::Cancelling { .. }, _) | (_, E::Stopped) => Err(invalid),
             (_, E::Cancel(by)) => Ok(Self::Cancelling { by }),
-            (Self::Queued { .. }, E::Start) => Ok(Self::Building { attempt }),
+            (Self::Queued { .. }, E::Start) => Ok(Self::Building { attempt, waits_for: None }),
             (Self::Queued { .. }, E::Reuse { from, why, images }) => Ok(Self::Reused { from, why, images }),
-            (Self::Building { attempt }, E::Push) => Ok(Self::Pushing { attempt }),
+            (Self::Building { attempt, .. }, E::Wait(waits_for)) => Ok(Self::Building { attempt, waits_for }),
+            (Self::Building { attempt, .. }, E::Push) => Ok(Self::Pushing { attempt }),
             (Self::Building { .. } | Self::Pushing { .. }, E::Pushed(images)) => Ok(Self::Pushed { images }),
             (Self::Building { .. } | Self::Pushing { .. }, E::Retry { why, at }) => {
                 Ok(Self::Queued { why, retry_at: Some(at) })
@@ -243,14 +259,14 @@ mod tests {
     fn reuse_happens_before_building_only() {
         let reuse = || BuildEvent::Reuse { from: BuildId::new(), why: "same inputs".into(), images: vec![] };
         assert!(matches!(queued().apply(reuse(), 1), Ok(BuildState::Reused { .. })));
-        assert!(BuildState::Building { attempt: 1 }.apply(reuse(), 1).is_err());
+        assert!(BuildState::Building { attempt: 1, waits_for: None }.apply(reuse(), 1).is_err());
     }
 
     #[test]
     fn a_running_build_is_cancelled_in_two_steps_and_a_queued_one_in_one() {
         let cancel = || BuildEvent::Cancel("ann".into());
         assert!(matches!(queued().apply(cancel(), 1), Ok(BuildState::Cancelled { .. })));
-        let cancelling = BuildState::Building { attempt: 1 }.apply(cancel(), 1).unwrap();
+        let cancelling = BuildState::Building { attempt: 1, waits_for: None }.apply(cancel(), 1).unwrap();
         assert!(cancelling.clone().apply(BuildEvent::Pushed(vec![]), 1).is_err());
         assert!(matches!(cancelling.apply(BuildEvent::Stopped, 1), Ok(BuildState::Cancelled { .. })));
     }
