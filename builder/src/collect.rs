@@ -34,6 +34,8 @@ pub struct CollectOptions {
     pub keep_done_job_hours: u32,
     /// Expired tokens of builds are kept so many hours.
     pub keep_build_token_hours: u32,
+    /// Steps in applications' cache repositories are kept so many days.
+    pub keep_cache_days: u32,
     /// Uploads into the registry are forgotten when idle for so many hours.
     pub keep_upload_hours: u32,
     /// What references of base images led to is kept so many hours.
@@ -68,6 +70,7 @@ impl Default for CollectOptions {
             keep_branch_days: 30,
             keep_done_job_hours: 24,
             keep_build_token_hours: 24,
+            keep_cache_days: 14,
             keep_upload_hours: 12,
             keep_resolution_hours: 24,
             keep_spool_hours: 24,
@@ -105,6 +108,8 @@ pub struct Collected {
     pub uploads: u64,
     /// Expired tokens of builds.
     pub build_tokens: u64,
+    /// Cached steps of builds on clusters.
+    pub cached_steps: u64,
     /// What references of base images led to.
     pub resolutions: u64,
     /// Logs.

@@ -169,6 +169,7 @@ macro_rules! conformance {
                 a_removed_version_leaves_its_tags_and_its_manifest_can_go
                 old_logs_go_whole
                 expired_tokens_of_builds_go
+                cached_steps_and_copies_of_bases_go_when_they_are_old
                 everything_that_refers_to_a_blob_holds_it
                 a_condemned_blob_cannot_be_referred_to_until_released
                 a_blob_referred_to_again_waits_anew

@@ -62,7 +62,7 @@ sections! {
     }
     Kaniko {
         clusters: Vec<ClusterSettings>, owner: String, image: String, slipway_image: String, address: String,
-        ca_bundle: PathBuf, platform: String, cache: bool, flags: Vec<String>, requests: Vec<String>,
+        ca_bundle: PathBuf, platform: String, cache: bool, cache_keep_days: u32, flags: Vec<String>, requests: Vec<String>,
         limits: Vec<String>, node_selector: Vec<String>, tolerations: Vec<Table>, priority_class: String,
         labels: Vec<String>, pod_overlay: PathBuf, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
     }

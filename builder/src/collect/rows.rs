@@ -18,6 +18,7 @@ impl Pass<'_> {
             self.records.queue().forget_done(hours(self.options.keep_done_job_hours)).await?;
         self.expire_uploads().await?;
         self.expire_tokens().await?;
+        self.expire_cached_steps().await?;
         self.expire_resolutions().await?;
         self.expire_logs().await
     }
@@ -33,6 +34,23 @@ impl Pass<'_> {
             }
             tx.commit().await?;
             self.collected.uploads += removed;
+        }
+        self.collected.unfinished = true;
+        Ok(())
+    }
+
+    /// The executor takes none that is older.
+    async fn expire_cached_steps(&mut self) -> Result<(), JobError> {
+        let before = self.now - CollectOptions::days(self.options.keep_cache_days);
+        for _ in 0..self.options.max_pages {
+            self.go_on()?;
+            let mut tx = self.records.begin().await?;
+            let removed = tx.cache_tags_remove(before, self.options.page_rows).await?;
+            if removed == 0 {
+                return Ok(());
+            }
+            tx.commit().await?;
+            self.collected.cached_steps += removed;
         }
         self.collected.unfinished = true;
         Ok(())

@@ -156,6 +156,7 @@ impl<H: Handle> ReadUpkeep for Session<H> {
                 join manifest m on m.repository = a.name
                     or (m.repository > a.name || '/c/' and m.repository < a.name || '/c0')
                     or (m.repository > a.name || '/i/' and m.repository < a.name || '/i0')
+                    or m.repository in (a.name || '/base', a.name || '/cache')
                 where a.id = $1 and "#
             ),
             "true order by m.repository, m.digest limit $3",
@@ -182,6 +183,7 @@ impl<H: Handle> ReadUpkeep for Session<H> {
                 join blob_link l on l.repository = a.name
                     or (l.repository > a.name || '/c/' and l.repository < a.name || '/c0')
                     or (l.repository > a.name || '/i/' and l.repository < a.name || '/i0')
+                    or l.repository in (a.name || '/base', a.name || '/cache')
                 where a.id = $1 and "#
             ),
             "true order by l.repository, l.digest limit $3",
@@ -416,6 +418,22 @@ impl WriteUpkeep for Writer {
                 .map_err(failed)?;
         }
         Ok(logs.len() as u64)
+    }
+
+    async fn cache_tags_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let removed = sqlx::query!(
+            "delete from tag where (repository, name) in
+            (select t.repository, t.name from application a
+            join tag t on t.repository = a.name || '/cache'
+            join manifest m on m.repository = t.repository and m.digest = t.digest
+            where m.created_at < $1 order by t.repository, t.name limit $2)",
+            before,
+            rows(limit),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected())
     }
 
     async fn build_tokens_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {

@@ -60,7 +60,7 @@ pub trait ReadUpkeep {
     ) -> Result<Vec<PackageVersion>>;
     /// Manifests whose contents were not noted yet. While there is one, no manifest and no blob expires.
     async fn manifests_unread(&mut self, limit: u32) -> Result<Vec<Digest>>;
-    /// Manifests in an application's own repositories, pushed before `pushed_before`, that no tag, no
+    /// Manifests in an application's own repositories (bundles, packages, images, bases, cached steps), pushed before `pushed_before`, that no tag, no
     /// version, no manifest of the repository names and that say nothing about another one there.
     async fn manifests_expired(
         &mut self,
@@ -109,6 +109,9 @@ pub trait WriteUpkeep {
     /// Removes whole logs whose run or build began before `before`, at most `limit` of them; returns
     /// how many.
     async fn logs_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
+    /// Removes the tags of steps that applications' cache repositories (`TEAM/APP/cache`) hold since before
+    /// `before`, at most `limit`; returns how many. What they named goes like any other manifest.
+    async fn cache_tags_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
     /// Removes tokens of builds that expired before `before`, at most `limit`; returns how many.
     async fn build_tokens_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
     /// Notes that nothing refers to these blobs as of `at`. Of those that something refers to, and of

@@ -276,6 +276,30 @@ pub async fn expired_tokens_of_builds_go(records: Shared) {
     assert!(tx.token_by_hash(&Digest::of("person")).await.unwrap().is_some());
 }
 
+pub async fn cached_steps_and_copies_of_bases_go_when_they_are_old(records: Shared) {
+    let shop = application(&records, "shop").await;
+    done_run(&records, shop.id).await;
+    let (cache, base) = (format!("{}/cache", shop.name), format!("{}/base", shop.name));
+    let mut tx = begin(&records).await;
+    tx.manifest_put(&manifest(&cache, "step", None)).await.unwrap();
+    tx.tag_put(&cache, "key", &Digest::of("step")).await.unwrap();
+    tx.manifest_put(&manifest(&base, "copy", None)).await.unwrap();
+    for digest in ["step", "copy"] {
+        tx.manifest_note(&Digest::of(digest), &[]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let expired = async || {
+        let found = read(&records).await.manifests_expired(shop.id, later(), 10).await.unwrap();
+        found.into_iter().map(|content| content.repository).collect::<Vec<_>>()
+    };
+    assert_eq!(expired().await, [base.clone()], "a step is kept by its tag");
+    let mut tx = begin(&records).await;
+    assert_eq!(tx.cache_tags_remove(at(0), 10).await.unwrap(), 0, "it is not old");
+    assert_eq!(tx.cache_tags_remove(later(), 10).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(expired().await, [base, cache]);
+}
+
 pub async fn everything_that_refers_to_a_blob_holds_it(records: Shared) {
     let shop = application(&records, "shop").await;
     let mut tx = begin(&records).await;

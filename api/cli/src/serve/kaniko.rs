@@ -95,7 +95,7 @@ fn jobs(config: &Config, network: &Network) -> Result<KanikoOptions> {
         network: network.clone(),
         ca_bundle,
         platform: kaniko.platform.parse().context("kaniko.platform")?,
-        cache: kaniko.cache,
+        cache_days: kaniko.cache.then_some(kaniko.cache_keep_days),
         flags: kaniko.flags.clone(),
         pod: pod(kaniko)?,
         start_timeout_ms: kaniko.start_timeout_ms,

@@ -263,6 +263,7 @@ impl Parts {
         let options = CollectOptions {
             keep_log_days: config.gc.keep_log_days,
             keep_branch_days: config.packages.keep_branch_days,
+            keep_cache_days: config.kaniko.cache_keep_days,
             keep_resolution_hours: config.registries.max_base_age_hours,
             gc_grace_hours: config.gc.grace_hours,
             dry_run: config.gc.dry_run,

@@ -237,8 +237,9 @@ fn arguments(order: &Order<'_>, options: &KanikoOptions) -> Vec<String> {
     if options.ca_bundle.is_some() {
         arguments.push(format!("--registry-certificate={registry}=/kaniko/.docker/ca.pem"));
     }
-    if options.cache {
+    if let Some(days) = options.cache_days {
         arguments.push("--cache=true".to_owned());
+        arguments.push(format!("--cache-ttl={}h", 24 * u64::from(days)));
         arguments.push(format!("--cache-repo={registry}/{}", order.cache));
         arguments.push("--compressed-caching=false".to_owned());
     }

@@ -25,8 +25,8 @@ pub struct KanikoOptions {
     pub ca_bundle: Option<String>,
     /// What the nodes build for.
     pub platform: Platform,
-    /// Whether steps are kept in the application's cache repository.
-    pub cache: bool,
+    /// How long steps are kept in the application's cache repository; `None`: not at all.
+    pub cache_days: Option<u32>,
     /// Further flags of the executor.
     pub flags: Vec<String>,
     /// The pod.
@@ -93,7 +93,7 @@ impl Default for KanikoOptions {
             network: Network::default(),
             ca_bundle: None,
             platform: Platform::default(),
-            cache: true,
+            cache_days: Some(14),
             flags: Vec::new(),
             pod: PodOptions::default(),
             start_timeout_ms: 10 * 60_000,
