@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt as _};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::LogParams;
 use tokio::sync::watch;
 
@@ -112,6 +112,11 @@ impl Cutter {
     }
 }
 
+/// A time to ask the log from: the client rounds it to the nearest second, which may be a later one.
+fn before(time: Timestamp) -> Timestamp {
+    time.checked_sub(SignedDuration::from_secs(1)).unwrap_or(time)
+}
+
 fn stamp(bytes: &[u8]) -> Option<Timestamp> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
@@ -163,7 +168,7 @@ impl Reader<'_> {
             container: Some(EXECUTOR.to_owned()),
             follow,
             timestamps: true,
-            since_time: mark.as_ref().map(|mark| mark.time),
+            since_time: mark.as_ref().map(|mark| before(mark.time)),
             ..LogParams::default()
         };
         let Ok(pods) = self.cluster.pods().await else { return Read::Broken };
@@ -270,6 +275,18 @@ mod tests {
         let text = format!("2026-01-01T00:00:00Z {long}\n2026-01-01T00:00:01Z next\n");
         let lengths: Vec<usize> = cut(text.as_bytes(), 999).into_iter().map(|(_, length)| length).collect();
         assert_eq!(lengths, [3 * ENTRY_BYTES + 1, 5]);
+    }
+
+    #[test]
+    fn the_log_is_asked_for_from_before_the_mark_however_it_is_rounded() {
+        for time in ["2026-01-01T00:00:00.4Z", "2026-01-01T00:00:00.6Z", "2026-01-01T00:00:01Z"] {
+            let time: Timestamp = time.parse().unwrap();
+            let asked = LogParams { since_time: Some(before(time)), ..LogParams::default() };
+            let request = kube::core::Request::new("/p").logs("x", &asked).unwrap();
+            let (_, since) = request.uri().query().unwrap().split_once("sinceTime=").unwrap();
+            let since: Timestamp = since.replace("%3A", ":").parse().unwrap();
+            assert!(since <= time, "{since} is later than {time}");
+        }
     }
 
     #[test]
