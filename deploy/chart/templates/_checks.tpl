@@ -39,6 +39,9 @@
 {{- if and .Values.caBundle.configMap .Values.caBundle.secret -}}
 {{- fail "caBundle.configMap and caBundle.secret exclude each other" -}}
 {{- end -}}
+{{- if dig "server" "listen" "" .Values.config -}}
+{{- fail "config.server.listen: the chart sets it, with the port of probes and Service; service.port is the Service's" -}}
+{{- end -}}
 {{- if and .Values.kaniko.enabled (not .Values.kaniko.image) -}}
 {{- fail "kaniko.image: name the executor's image by digest" -}}
 {{- end -}}

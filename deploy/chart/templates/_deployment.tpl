@@ -5,7 +5,7 @@
 {{- $settings := include "slipway.settings" $root | fromYaml -}}
 {{- $keys := $values.secrets.keys -}}
 {{- $ca := or $values.caBundle.configMap $values.caBundle.secret -}}
-{{- $https := ne (dig "server" "tls_certificate" "" $settings) "" -}}
+{{- $scheme := include "slipway.scheme" $root -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -90,16 +90,16 @@ spec:
             - {name: http, containerPort: 7300, protocol: TCP}
           # Migrations of the database run before the first answer.
           startupProbe:
-            httpGet: {path: /livez, port: http, scheme: {{ ternary "HTTPS" "HTTP" $https }}}
+            httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
             periodSeconds: 2
             failureThreshold: 150
           livenessProbe:
-            httpGet: {path: /livez, port: http, scheme: {{ ternary "HTTPS" "HTTP" $https }}}
+            httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 6
           readinessProbe:
-            httpGet: {path: /readyz, port: http, scheme: {{ ternary "HTTPS" "HTTP" $https }}}
+            httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}
             periodSeconds: 5
             timeoutSeconds: 7
             failureThreshold: 2

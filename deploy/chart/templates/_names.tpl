@@ -47,3 +47,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ ternary "https" "http" (ne .Values.ingress.tlsSecret "") }}://{{ .Values.ingress.host }}
 {{- end -}}
 {{- end -}}
+
+{{- /* Of the server's own port. */ -}}
+{{- define "slipway.scheme" -}}
+{{ ternary "HTTPS" "HTTP" (ne (dig "server" "tls_certificate" "" .Values.config) "") }}
+{{- end -}}

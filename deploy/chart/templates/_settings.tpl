@@ -18,7 +18,7 @@
 {{- end -}}
 {{- if .Values.kaniko.enabled -}}
 {{- $cluster := dict "name" "in-cluster" "namespace" .Values.kaniko.namespace "max_jobs" .Values.kaniko.maxJobs -}}
-{{- $service := printf "http://%s.%s.svc:%v" (include "slipway.fullname" .) .Release.Namespace .Values.service.port -}}
+{{- $service := printf "%s://%s.%s.svc:%v" (include "slipway.scheme" . | lower) (include "slipway.fullname" .) .Release.Namespace .Values.service.port -}}
 {{- $kaniko := dict "clusters" (list $cluster) "owner" .Release.Name "image" .Values.kaniko.image
   "slipway_image" (include "slipway.image" .) "address" (.Values.kaniko.address | default $service) -}}
 {{- if .Values.kaniko.podOverlay -}}

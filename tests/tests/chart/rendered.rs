@@ -197,6 +197,7 @@ fn wrong_values_are_refused_with_the_way_out() {
         ("image.digest=v1", "digest"),
         ("replicas=2", "replicas"),
         ("service.type=Loadbalancer", "type"),
+        ("config.server.listen=0.0.0.0:8080", "config.server.listen"),
     ] {
         let said = refused(&[&base, set]);
         assert!(said.contains(part), "{set}: {said}");
