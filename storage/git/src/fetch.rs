@@ -281,6 +281,7 @@ impl GitStore {
         let network = &self.options().network;
         if let Some(authorities) = network.authorities() {
             command.env("GIT_SSL_CAINFO", authorities.file());
+            command.env("GIT_PROXY_SSL_CAINFO", authorities.file());
         }
         if let Some(proxy) = network.proxy_for(&address.url) {
             // In the environment, for its credential belongs into no argument list.

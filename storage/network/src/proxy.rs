@@ -14,6 +14,7 @@ pub struct Proxy {
     /// With them, if there are any.
     full: SecretString,
     exceptions: String,
+    resolves: bool,
     matcher: Matcher,
 }
 
@@ -65,7 +66,19 @@ impl Proxy {
         let exceptions = exceptions.collect::<Vec<_>>().join(",");
         let matcher = Matcher::builder().all(url.as_str()).no(exceptions.as_str()).build();
         let full = with_credential(&url, credential)?;
-        Ok(Self { address: url, full, exceptions, matcher })
+        Ok(Self { address: url, full, exceptions, resolves: false, matcher })
+    }
+
+    /// Leaves names that are unknown here to it: it must itself refuse those that lead to what this server's
+    /// users may not reach.
+    #[must_use]
+    pub fn resolving(self, resolves: bool) -> Self {
+        Self { resolves, ..self }
+    }
+
+    /// Whether names that are unknown here are left to it.
+    pub fn resolves(&self) -> bool {
+        self.resolves
     }
 
     /// Its address, without user and password.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use secrecy::ExposeSecret;
-use slipway_network::{Authorities, Network};
+use slipway_network::Network;
 use url::Url;
 
 use crate::local::LocalDirectory;
@@ -105,13 +106,8 @@ fn s3_builder(url: &Url, options: &BlobsOptions) -> Result<AmazonS3Builder, Open
         (Some(_), None) => return Err(setting("s3.secret_key", "missing beside `s3.access_key`")),
         (None, Some(_)) => return Err(setting("s3.access_key", "missing beside `s3.secret_key`")),
     };
-    // The time of a whole request is not bounded: a slow reader of a large blob is no fault. A
-    // read that brings nothing is.
-    let client = client_options(&options.network)?
-        .with_allow_http(s3.allow_http)
-        .with_timeout_disabled()
-        .with_read_timeout(Duration::from_millis(options.request_timeout_ms))
-        .with_connect_timeout(Duration::from_millis(options.request_timeout_ms.min(10_000)));
+    let timeout = Duration::from_millis(options.request_timeout_ms);
+    let connector = Connector { network: options.network.clone(), timeout };
     let retry = RetryConfig {
         max_retries: 6,
         retry_timeout: Duration::from_millis(options.retry_timeout_ms),
@@ -123,7 +119,8 @@ fn s3_builder(url: &Url, options: &BlobsOptions) -> Result<AmazonS3Builder, Open
         .with_virtual_hosted_style_request(!s3.path_style)
         .with_disable_tagging(s3.disable_tagging)
         .with_disable_bulk_delete(s3.disable_bulk_delete)
-        .with_client_options(client)
+        .with_client_options(ClientOptions::new().with_allow_http(s3.allow_http))
+        .with_http_connector(connector)
         .with_retry(retry);
     let Some(endpoint) = &s3.endpoint else { return Ok(builder) };
     if endpoint.starts_with("http://") && !s3.allow_http {
@@ -132,17 +129,27 @@ fn s3_builder(url: &Url, options: &BlobsOptions) -> Result<AmazonS3Builder, Open
     Ok(builder.with_endpoint(endpoint))
 }
 
-fn client_options(network: &Network) -> Result<ClientOptions, OpenError> {
-    let mut client = ClientOptions::new();
-    if let Some(proxy) = network.proxy() {
-        let address = proxy.full_address().expose_secret();
-        client = client.with_proxy_url(address).with_proxy_excludes(proxy.exceptions());
+/// Clients that go the network's way: object_store's own would read the environment's proxy.
+#[derive(Debug)]
+struct Connector {
+    network: Network,
+    timeout: Duration,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        // The time of a whole request is not bounded: a slow reader of a large blob is no fault. A
+        // read that brings nothing is.
+        let builder = reqwest::Client::builder()
+            .read_timeout(self.timeout)
+            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
+            // Compression would change what ranges and sizes mean.
+            .http1_only();
+        let client = self.network.configure(builder).build();
+        let failed =
+            |error: reqwest::Error| object_store::Error::Generic { store: "http", source: error.into() };
+        Ok(HttpClient::new(client.map_err(failed)?))
     }
-    for der in network.authorities().into_iter().flat_map(Authorities::own) {
-        let certificate = Certificate::from_der(der);
-        client = client.with_root_certificate(certificate.map_err(|e| setting("network", e.to_string()))?);
-    }
-    Ok(client)
 }
 
 /// Writes, reads and deletes a small object.

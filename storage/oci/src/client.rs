@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::source::{FetchedManifest, ImageSource};
 mod address;
 mod auth;
 mod endpoint;
+mod mirror;
 mod pull;
 mod push;
 mod request;
@@ -51,6 +53,10 @@ pub struct ClientOptions {
     pub idle_timeout_ms: u64,
     /// Time for a whole operation with its retries, in milliseconds.
     pub total_timeout_ms: u64,
+    /// Time in which a mirror must answer for a manifest, in milliseconds.
+    pub mirror_timeout_ms: u64,
+    /// How long a mirror that did not answer is passed over, in milliseconds.
+    pub mirror_rest_ms: u64,
     /// Tries of an operation that fails for a passing reason, the first included.
     pub max_attempts: u32,
     /// Pause before the second try, in milliseconds; it doubles with every further one.
@@ -74,6 +80,8 @@ impl Default for ClientOptions {
             connect_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             total_timeout_ms: 30 * 60_000,
+            mirror_timeout_ms: 5_000,
+            mirror_rest_ms: 60_000,
             max_attempts: 4,
             backoff_ms: 250,
             max_backoff_ms: 10_000,
@@ -100,10 +108,22 @@ pub struct HostSettings {
     pub credential: Option<Credential>,
     /// Whether it speaks plain HTTP; unset: only loopback does.
     pub insecure_http: Option<bool>,
-    /// Asked first when pulling: there a repository has its path below the prefix.
-    pub mirrors: Vec<RegistryPrefix>,
+    /// Asked first when pulling.
+    pub mirrors: Vec<Mirror>,
     /// Its certificate authority, PEM, trusted besides the system's.
     pub ca_pem: Option<Vec<u8>>,
+}
+
+/// Where the images of a registry are asked for first. Its right to a private address and its credential are
+/// for that alone, never for what references name.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// There a repository has its path below the prefix.
+    pub at: RegistryPrefix,
+    /// Whether it speaks plain HTTP; unset: only loopback does.
+    pub insecure_http: Option<bool>,
+    /// Its credential.
+    pub credential: Option<Credential>,
 }
 
 /// Why the client could not be made.
@@ -134,7 +154,12 @@ struct Inner {
     limits: ManifestLimits,
     hosts: BTreeMap<String, HostSettings>,
     policy: AddressPolicy,
+    /// The policy for mirrors: their own addresses may be private.
+    mirror_policy: AddressPolicy,
     http: reqwest::Client,
+    mirror_http: reqwest::Client,
+    /// Mirrors that did not answer, and since when.
+    resting: Mutex<HashMap<String, Instant>>,
     http_with_ca: BTreeMap<String, reqwest::Client>,
     tokens: Mutex<HashMap<auth::TokenKey, auth::CachedToken>>,
     blobs: Blobs,
@@ -151,8 +176,12 @@ impl Registries {
         // Not the server's own: references to them stay in the process, and beside its port are others.
         let proxy = options.network.proxy().map(slipway_network::Proxy::host_and_port);
         let policy = AddressPolicy::new(options.allowed_private_hosts.iter().cloned().chain(proxy));
+        let mirrors = hosts.values().flat_map(|settings| &settings.mirrors);
+        let mirror_policy = policy.clone().with(mirrors.map(|mirror| mirror.at.host.clone()));
         let builder = || request::client_builder(&options, &policy);
         let http = builder().build().map_err(ClientError::Http)?;
+        let mirror_http =
+            request::client_builder(&options, &mirror_policy).build().map_err(ClientError::Http)?;
         let mut http_with_ca = BTreeMap::new();
         for (host, pem) in hosts.iter().filter_map(|(host, s)| Some((host, s.ca_pem.as_ref()?))) {
             let certificates = reqwest::Certificate::from_pem_bundle(pem)
@@ -169,7 +198,10 @@ impl Registries {
                 limits,
                 hosts,
                 policy,
+                mirror_policy,
                 http,
+                mirror_http,
+                resting: Mutex::default(),
                 http_with_ca,
                 tokens,
                 blobs,
@@ -212,11 +244,11 @@ impl Registries {
 impl Registries {
     async fn download(&self, image: &ImageReference, blob: &Descriptor) -> Result<Blob, ImageError> {
         let inner = &*self.inner;
-        for mirror in Endpoint::mirrors(inner, &image.host)? {
+        for mirror in inner.mirrors(&image.host)? {
             let attempt = inner.fetch_blob(&mirror, image, blob);
             match retry::within_total(&inner.options, &mirror.host, attempt).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(error) => retry::note_mirror(&mirror.host, &error),
+                Err(error) => inner.note_mirror(&mirror, &error),
             }
         }
         let endpoint = Endpoint::origin(inner, &image.host)?;
@@ -228,12 +260,11 @@ impl Registries {
 impl ImageSource for Registries {
     async fn head_manifest(&self, image: &ImageReference) -> Result<Option<Digest>, ImageError> {
         let inner = &*self.inner;
-        for mirror in Endpoint::mirrors(inner, &image.host)? {
-            let attempt = inner.head_manifest(&mirror, image);
-            match retry::within_total(&inner.options, &mirror.host, attempt).await {
+        for mirror in inner.mirrors(&image.host)? {
+            match inner.soon(&mirror, inner.head_manifest(&mirror, image)).await {
                 Ok(Some(digest)) => return Ok(Some(digest)),
                 Ok(None) => {}
-                Err(error) => retry::note_mirror(&mirror.host, &error),
+                Err(error) => inner.note_mirror(&mirror, &error),
             }
         }
         let endpoint = Endpoint::origin(inner, &image.host)?;
@@ -242,11 +273,10 @@ impl ImageSource for Registries {
 
     async fn fetch_manifest(&self, image: &ImageReference) -> Result<FetchedManifest, ImageError> {
         let inner = &*self.inner;
-        for mirror in Endpoint::mirrors(inner, &image.host)? {
-            let attempt = inner.fetch_manifest(&mirror, image);
-            match retry::within_total(&inner.options, &mirror.host, attempt).await {
+        for mirror in inner.mirrors(&image.host)? {
+            match inner.soon(&mirror, inner.fetch_manifest(&mirror, image)).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(error) => retry::note_mirror(&mirror.host, &error),
+                Err(error) => inner.note_mirror(&mirror, &error),
             }
         }
         let endpoint = Endpoint::origin(inner, &image.host)?;

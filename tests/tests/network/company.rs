@@ -20,6 +20,7 @@ pub(crate) fn behind_proxy() -> ServerOptions {
         .env("SLIPWAY__NETWORK__PROXY", &proxy.url)
         .env("SLIPWAY__NETWORK__PROXY_USER", proxy.user)
         .env("SLIPWAY__NETWORK__PROXY_PASSWORD", "secret://env/SLIPWAY_SECRET_PROXY")
+        .env("SLIPWAY__NETWORK__PROXY_RESOLVES", "true")
         .env("SLIPWAY_SECRET_PROXY", proxy.password)
 }
 

@@ -91,6 +91,9 @@ fn what_keeps_a_source_from_working_is_named() {
         behind_proxy().env("SLIPWAY__NETWORK__CA_BUNDLE", &authority).env("SLIPWAY_SECRET_PROXY", "wrong"),
     );
     assert!(said.contains("network.proxy_password"), "{said}");
+    let unresolved = behind_proxy().env("SLIPWAY__NETWORK__CA_BUNDLE", &authority);
+    let said = check(unresolved.env("SLIPWAY__NETWORK__PROXY_RESOLVES", "false"));
+    assert!(said.contains("cannot be resolved"), "{said}");
     let direct = ServerOptions::default().env("SLIPWAY__NETWORK__CA_BUNDLE", &authority);
     let said = check(ServerOptions { world: Some(World::Embedded), ..direct });
     assert!(said.contains("cannot be resolved"), "{said}");
@@ -159,10 +162,20 @@ fn wrong_settings_are_refused_by_name() {
     )
     .ok();
     check("[registries]\nmirrors = [\"docker.io=http://mirror.corp.test:5000/hub\"]\n").ok();
+    let kubeconfig = server.scratch().join("kubeconfig");
+    std::fs::write(&kubeconfig, "users:\n- name: me\n  user:\n    token: hush-hush\n   wrong: x\n").unwrap();
+    let clusters = format!(
+        "[kaniko]\nclusters = [{{ name = \"test\", namespace = \"x\", kubeconfig = \"{}\" }}]\n",
+        kubeconfig.display()
+    );
+    let checked = check(&clusters);
+    assert!(checked.code != 0 && checked.stderr.contains("is not YAML, line 5"), "{}", checked.stderr);
+    assert!(!checked.stderr.contains("hush"), "{}", checked.stderr);
     for (text, part) in [
+        ("[build]\nbackend = \"kaniko\"\n", "kaniko.clusters is empty"),
         ("[network]\nproxy = \"proxy:3128\"\n", "http://HOST:PORT"),
         ("[network]\nproxy = \"http://me:pw@proxy:3128\"\n", "no password"),
-        ("[network]\nproxy = \"http://proxy:3128\"\nno_proxy = [\"*.corp.test\"]\n", "*.corp.test"),
+        ("[network]\nproxy = \"http://proxy:3128\"\nno_proxy = [\"*.corp.test\"]\n", "network.no_proxy"),
         ("[network]\nno_proxy = [\"corp.test\"]\n", "network.proxy is empty"),
         ("[network]\nproxy = \"http://proxy:3128\"\nproxy_user = \"me\"\n", "belong together"),
         ("[network]\nca_bundle = \"/does/not/exist\"\n", "network.ca_bundle"),

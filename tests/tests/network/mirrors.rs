@@ -55,8 +55,15 @@ fn base_images_of_docker_hub_come_from_a_mirror_on_every_back_end() {
 #[test]
 fn a_mirror_that_lacks_an_image_or_is_gone_is_passed_over() {
     let registry = StubRegistry::start("one");
+    // It takes connections, by its backlog, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
-    let mirrors = format!("{0}=http://{gone},{0}={1}/empty", registry.address(), services::registry());
+    let mirrors = format!(
+        "{0}=http://{gone},{0}=http://{2},{0}={1}/empty",
+        registry.address(),
+        services::registry(),
+        silent.local_addr().unwrap()
+    );
     let options = ServerOptions { world: Some(World::Embedded), ..ServerOptions::default() };
     let server = Server::start(
         options

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use slipway_network::{Authorities, Bundle, Network, Proxy, ProxyCredential};
+use slipway_network::{Authorities, Bundle, InvalidProxy, Network, Proxy, ProxyCredential};
 use slipway_secrets::Secrets;
 use slipway_types::SecretReference;
 
@@ -56,7 +56,13 @@ pub(super) fn check(config: &Config) -> Result<()> {
 
 fn proxy(network: &config::Network, credential: Option<ProxyCredential>) -> Result<Option<Proxy>> {
     (!network.proxy.is_empty())
-        .then(|| Proxy::new(&network.proxy, credential, &network.no_proxy))
+        .then(|| {
+            let proxy = Proxy::new(&network.proxy, credential, &network.no_proxy)?;
+            Ok(proxy.resolving(network.proxy_resolves))
+        })
         .transpose()
-        .context("network.proxy")
+        .map_err(|error| {
+            let key = if matches!(error, InvalidProxy::Exception(_)) { "no_proxy" } else { "proxy" };
+            anyhow::Error::new(error).context(format!("network.{key}"))
+        })
 }

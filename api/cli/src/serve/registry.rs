@@ -8,7 +8,7 @@ use slipway_builder::target::ImageTarget;
 use slipway_network::Network;
 use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
-use slipway_oci::client::{ClientOptions, Credential, HostSettings, Registries};
+use slipway_oci::client::{ClientOptions, Credential, HostSettings, Mirror, Registries};
 use slipway_oci::external::ExternalRegistry;
 use slipway_oci::source::Images;
 use slipway_records::Records;
@@ -63,8 +63,7 @@ struct Others {
 impl Others {
     async fn open(config: &Config, network: &Network, secrets: &Secrets, blobs: &Blobs) -> Result<Self> {
         let mirrors = mirrors(config)?;
-        let mut options = client_options(config, network);
-        options.allowed_private_hosts.extend(mirrors.values().flatten().map(|mirror| mirror.at.host.clone()));
+        let options = client_options(config, network);
         let mut given: Vec<_> = config.registries.credentials.iter().collect();
         // An application's own come after those for all, and win.
         given.sort_by_key(|credential| !credential.applications.is_empty());
@@ -76,11 +75,17 @@ impl Others {
             resolved.push((credential, password.value));
         }
         let client = |application: Option<&ApplicationName>| {
-            let mut hosts = hosts(&mirrors);
+            let mut hosts: BTreeMap<String, HostSettings> = BTreeMap::new();
+            for (host, mirrors) in &mirrors {
+                hosts.entry(host.clone()).or_default().mirrors.clone_from(mirrors);
+            }
             for (credential, password) in &resolved {
                 if may_use(credential, application) {
-                    let known = Credential { user: credential.user.clone(), password: password.clone() };
-                    hosts.entry(credential.host.clone()).or_default().credential = Some(known);
+                    give(
+                        &mut hosts,
+                        &credential.host.to_ascii_lowercase(),
+                        &Credential { user: credential.user.clone(), password: password.clone() },
+                    );
                 }
             }
             Registries::new(options.clone(), hosts, blobs.clone())
@@ -104,18 +109,29 @@ impl Others {
 
 /// Looks at what the configuration says by itself.
 pub(super) fn check(config: &Config) -> Result<()> {
-    mirrors(config)?;
+    let mirrors = mirrors(config)?;
+    let is_mirror = |place: &str| mirrors.values().flatten().any(|mirror| mirror.at.to_string() == place);
+    let mut known = BTreeSet::new();
     for credential in &config.registries.credentials {
         let context = || format!("registries.credentials: {}", credential.host);
-        if credential.host.is_empty() || credential.host.contains('/') || credential.user.is_empty() {
+        let place = credential.host.to_ascii_lowercase();
+        let is_host = !place.is_empty() && !place.contains('/');
+        if !(is_host || is_mirror(&place)) || credential.user.is_empty() {
             bail!(
-                "registries.credentials: `{}` needs a host without scheme or path, and a user",
+                "registries.credentials: `{}` needs a user, and a host without scheme and path or a mirror as \
+                 registries.mirrors has it",
                 credential.host
             );
         }
         credential.password.parse::<SecretReference>().with_context(context)?;
-        for application in &credential.applications {
-            application.parse::<ApplicationName>().with_context(context)?;
+        for application in
+            credential.applications.iter().map(Some).chain(credential.applications.is_empty().then_some(None))
+        {
+            let name =
+                application.map(|name| name.parse::<ApplicationName>().with_context(context)).transpose()?;
+            if !known.insert((place.clone(), name)) {
+                bail!("registries.credentials: {} is given twice for the same application", credential.host);
+            }
         }
     }
     Ok(())
@@ -126,10 +142,17 @@ fn may_use(credential: &RegistryCredential, application: Option<&ApplicationName
     credential.applications.is_empty() || (application.is_some() && credential.applications.iter().any(named))
 }
 
-/// Where a registry's images are asked for first.
-struct Mirror {
-    at: RegistryPrefix,
-    speaks_http: bool,
+/// A credential for a mirror is for that alone; another is for what Dockerfiles name.
+fn give(hosts: &mut BTreeMap<String, HostSettings>, place: &str, credential: &Credential) {
+    let mut is_mirror = false;
+    let mirrors = hosts.values_mut().flat_map(|settings| &mut settings.mirrors);
+    for mirror in mirrors.filter(|mirror| mirror.at.to_string() == place) {
+        mirror.credential = Some(credential.clone());
+        is_mirror = true;
+    }
+    if !is_mirror {
+        hosts.entry(place.to_owned()).or_default().credential = Some(credential.clone());
+    }
 }
 
 /// By the host that Dockerfiles name.
@@ -143,27 +166,14 @@ fn mirrors(config: &Config) -> Result<BTreeMap<String, Vec<Mirror>>> {
             bail!(context());
         }
         let mirror = mirror.trim();
-        let (at, speaks_http) = match mirror.strip_prefix("http://") {
-            Some(rest) => (rest, true),
-            None => (mirror.strip_prefix("https://").unwrap_or(mirror), false),
+        let (at, insecure_http) = match mirror.strip_prefix("http://") {
+            Some(rest) => (rest, Some(true)),
+            None => (mirror.strip_prefix("https://").unwrap_or(mirror), None),
         };
         let at = at.trim_end_matches('/').parse().with_context(context)?;
-        mirrors.entry(host).or_default().push(Mirror { at, speaks_http });
+        mirrors.entry(host).or_default().push(Mirror { at, insecure_http, credential: None });
     }
     Ok(mirrors)
-}
-
-fn hosts(mirrors: &BTreeMap<String, Vec<Mirror>>) -> BTreeMap<String, HostSettings> {
-    let mut hosts: BTreeMap<String, HostSettings> = BTreeMap::new();
-    for (host, mirrors) in mirrors {
-        for mirror in mirrors {
-            hosts.entry(host.clone()).or_default().mirrors.push(mirror.at.clone());
-            if mirror.speaks_http {
-                hosts.entry(mirror.at.host.clone()).or_default().insecure_http = Some(true);
-            }
-        }
-    }
-    hosts
 }
 
 /// A client of its own for the registry that the operator names. Its credential and its right to

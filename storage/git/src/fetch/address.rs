@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use slipway_network::Proxy;
 use slipway_types::Fault;
 use url::{Host, Url};
 
@@ -52,7 +53,7 @@ pub fn check_url(text: &str, options: &GitOptions) -> Result<Url, Fault> {
 }
 
 /// The addresses of a URL's host, each of them checked: whoever connects must use these. Empty if the proxy
-/// is to resolve a name that is unknown here.
+/// is to resolve a name that is unknown here (`network.proxy_resolves`).
 pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fault> {
     let name = match url.host() {
         Some(Host::Ipv4(ip)) => return literal(IpAddr::V4(ip), options),
@@ -63,7 +64,7 @@ pub async fn resolve(url: &Url, options: &GitOptions) -> Result<Vec<IpAddr>, Fau
     let port = url.port_or_known_default().unwrap_or(443);
     let found = tokio::net::lookup_host((name.as_str(), port)).await;
     let addresses: Vec<IpAddr> = found.into_iter().flatten().map(|address| address.ip()).collect();
-    if addresses.is_empty() && options.network.proxy_for(url).is_none() {
+    if addresses.is_empty() && !options.network.proxy_for(url).is_some_and(Proxy::resolves) {
         return Err(unresolved(&name));
     }
     for address in &addresses {

@@ -24,6 +24,12 @@ impl AddressPolicy {
         Self { private_hosts: private_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
+    /// Allows them for further hosts.
+    #[must_use]
+    pub(crate) fn with(self, private_hosts: impl IntoIterator<Item = String>) -> Self {
+        Self::new(self.private_hosts.iter().cloned().chain(private_hosts))
+    }
+
     /// Checks what can be checked before names are resolved: literal addresses.
     pub(crate) fn check_url(&self, url: &Url) -> Result<(), Refused> {
         let Some(host) = url.host() else { return Err(Refused("its address has no host".to_owned())) };
@@ -45,13 +51,20 @@ impl AddressPolicy {
         }
     }
 
-    /// Checks a name that somebody else will resolve, as far as it is known here. One that is not is the other's.
-    pub(crate) async fn check_name(&self, url: &Url) -> Result<(), Refused> {
+    /// Checks a name that a proxy will resolve as it is known here. With `unknown_passes` one that is not is the
+    /// proxy's to judge.
+    pub(crate) async fn check_name(&self, url: &Url, unknown_passes: bool) -> Result<(), Refused> {
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let listed = self.is_listed_name(&name);
-        let found = tokio::net::lookup_host((name.as_str(), 0)).await.into_iter().flatten();
-        found.map(|address| check(address.ip(), listed)).collect()
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+        let addresses: Vec<SocketAddr> = found.into_iter().flatten().collect();
+        if addresses.is_empty() && !unknown_passes {
+            return Err(Refused(
+                "its name cannot be resolved here (network.proxy_resolves is not set)".to_owned(),
+            ));
+        }
+        addresses.into_iter().map(|address| check(address.ip(), listed)).collect()
     }
 
     /// Whether a name is listed with any port; the connection's port is not known when names resolve.

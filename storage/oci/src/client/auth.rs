@@ -67,7 +67,7 @@ impl Inner {
         refused: &reqwest::Response,
     ) -> Result<Option<HeaderValue>, ImageError> {
         let key = ask.token_key();
-        let credential = self.settings(&ask.endpoint.host).and_then(|settings| settings.credential.as_ref());
+        let credential = ask.endpoint.credential();
         let (header, holds) = match challenge(refused) {
             None => return Ok(None),
             Some(Challenge::Basic) => {

@@ -1,11 +1,25 @@
 //! Where a registry's API is.
 
-use slipway_types::RegistryPrefix;
 use slipway_types::image::DOCKER_HUB;
 use url::{Host, Url};
 
-use super::{HostSettings, Inner};
+use super::{AddressPolicy, Credential, HostSettings, Inner, Mirror};
 use crate::error::ImageError;
+
+fn api_base(host: &str, api: &str, speaks_http: bool) -> Result<Url, ImageError> {
+    let scheme = if speaks_http { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{api}/v2/"))
+        .map_err(|error| ImageError::AddressRefused { host: host.to_owned(), why: error.to_string() })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let is_loopback = |url: Url| match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        _ => false,
+    };
+    Url::parse(&format!("http://{host}/")).is_ok_and(is_loopback)
+}
 
 /// One registry's API.
 #[derive(Debug, Clone)]
@@ -16,27 +30,36 @@ pub(super) struct Endpoint {
     base: Url,
     /// What stands before every repository's path; empty: nothing.
     prefix: String,
+    /// Whether it is asked in another's place.
+    pub(super) is_mirror: bool,
+    credential: Option<Credential>,
 }
 
 impl Endpoint {
     /// The registry itself.
     pub(super) fn origin(inner: &Inner, host: &str) -> Result<Self, ImageError> {
         let api = if host == DOCKER_HUB { "registry-1.docker.io" } else { host };
-        let scheme = if inner.speaks_http(host) { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{api}/v2/"))
-            .map_err(|e| ImageError::AddressRefused { host: host.to_owned(), why: e.to_string() })?;
-        let endpoint = Self { host: host.to_owned(), base, prefix: String::new() };
-        inner.check_address(&endpoint.host, &endpoint.base)?;
+        let base = api_base(host, api, inner.speaks_http(host))?;
+        let credential = inner.settings(host).and_then(|settings| settings.credential.clone());
+        let endpoint =
+            Self { host: host.to_owned(), base, prefix: String::new(), is_mirror: false, credential };
+        inner.check_address(&endpoint, &endpoint.base)?;
         Ok(endpoint)
     }
 
-    /// Its mirrors, in order.
-    pub(super) fn mirrors(inner: &Inner, host: &str) -> Result<Vec<Self>, ImageError> {
-        let mirrors = inner.settings(host).map_or(&[][..], |settings| &settings.mirrors);
-        let endpoint = |mirror: &RegistryPrefix| {
-            Ok(Self { prefix: mirror.prefix.clone(), ..Self::origin(inner, &mirror.host)? })
-        };
-        mirrors.iter().map(endpoint).collect()
+    /// A registry that is asked in another's place.
+    pub(super) fn mirror(inner: &Inner, mirror: &Mirror) -> Result<Self, ImageError> {
+        let host = &mirror.at.host;
+        let base = api_base(host, host, mirror.insecure_http.unwrap_or_else(|| is_loopback(host)))?;
+        let (prefix, credential) = (mirror.at.prefix.clone(), mirror.credential.clone());
+        let endpoint = Self { host: host.clone(), base, prefix, is_mirror: true, credential };
+        inner.check_address(&endpoint, &endpoint.base)?;
+        Ok(endpoint)
+    }
+
+    /// What it is logged in to with.
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
     }
 
     /// What this registry calls the repository.
@@ -67,19 +90,18 @@ impl Inner {
         if let Some(set) = self.settings(host).and_then(|settings| settings.insecure_http) {
             return set;
         }
-        let is_loopback = |url: Url| match url.host() {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            _ => false,
-        };
-        Url::parse(&format!("http://{host}/")).is_ok_and(is_loopback)
+        is_loopback(host)
+    }
+
+    /// Which addresses are allowed where this endpoint leads.
+    pub(super) fn policy_for(&self, endpoint: &Endpoint) -> &AddressPolicy {
+        if endpoint.is_mirror { &self.mirror_policy } else { &self.policy }
     }
 
     /// Refuses literal addresses the policy refuses.
-    pub(super) fn check_address(&self, host: &str, url: &Url) -> Result<(), ImageError> {
-        self.policy
-            .check_url(url)
-            .map_err(|refused| ImageError::AddressRefused { host: host.to_owned(), why: refused.0 })
+    pub(super) fn check_address(&self, endpoint: &Endpoint, url: &Url) -> Result<(), ImageError> {
+        let checked = self.policy_for(endpoint).check_url(url);
+        checked.map_err(|refused| ImageError::AddressRefused { host: endpoint.host.clone(), why: refused.0 })
     }
 
     /// Refuses to be sent from `endpoint` to `url`, by redirect, upload location or token realm,
@@ -102,6 +124,6 @@ impl Inner {
             "http" if self.speaks_http(&target) => {}
             scheme => return Err(refused(format!("{scheme} is not encrypted"))),
         }
-        self.policy.check_url(url).map_err(|error| refused(error.0))
+        self.policy_for(endpoint).check_url(url).map_err(|error| refused(error.0))
     }
 }

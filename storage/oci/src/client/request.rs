@@ -60,7 +60,11 @@ impl Ask<'_> {
     }
 
     pub(super) fn token_key(&self) -> TokenKey {
-        (self.endpoint.host.clone(), self.scope())
+        {
+            // What a mirror was logged in to with is not for who names it.
+            let place = if self.endpoint.is_mirror { "mirror " } else { "" };
+            (format!("{place}{}", self.endpoint.host), self.scope())
+        }
     }
 
     pub(super) fn protocol(&self, detail: impl Into<String>) -> ImageError {
@@ -130,15 +134,19 @@ impl Inner {
         url: &Url,
         auth: Option<&HeaderValue>,
     ) -> Result<Response, ImageError> {
-        if self.options.network.proxy_for(url).is_some() {
+        if let Some(proxy) = self.options.network.proxy_for(url) {
             // The proxy resolves names by itself.
-            let checked = self.policy.check_name(url).await;
+            let checked = self.policy_for(ask.endpoint).check_name(url, proxy.resolves()).await;
             checked.map_err(|refused| ImageError::AddressRefused {
                 host: url.host_str().unwrap_or_default().to_owned(),
                 why: refused.0,
             })?;
         }
-        let http = self.http_with_ca.get(&ask.endpoint.host).unwrap_or(&self.http);
+        let http = match self.http_with_ca.get(&ask.endpoint.host) {
+            _ if ask.endpoint.is_mirror => &self.mirror_http,
+            Some(http) => http,
+            None => &self.http,
+        };
         let mut request = http.request(ask.method.clone(), url.clone());
         for (name, value) in &ask.headers {
             request = request.header(name, value);
@@ -249,8 +257,7 @@ impl Inner {
         Err(match status {
             StatusCode::NOT_FOUND => ImageError::NotFound { host, what },
             StatusCode::UNAUTHORIZED => {
-                let with_credential =
-                    self.settings(&host).is_some_and(|settings| settings.credential.is_some());
+                let with_credential = ask.endpoint.credential().is_some();
                 ImageError::Unauthorized { host, what, with_credential }
             }
             StatusCode::FORBIDDEN => {
@@ -303,6 +310,9 @@ impl Inner {
                 return ImageError::AddressRefused { host, why: refused.0.clone() };
             }
             detail = cause.to_string();
+        }
+        if let Some(proxy) = self.options.network.proxy_for(&ask.url) {
+            detail = format!("through the proxy {} (network.proxy): {detail}", proxy.host_and_port());
         }
         ImageError::Unreachable { host, detail, source: error.into() }
     }

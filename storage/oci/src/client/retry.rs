@@ -49,8 +49,3 @@ pub(super) async fn within_total<T>(
         }),
     }
 }
-
-/// A mirror's failure is no failure: the next is asked.
-pub(super) fn note_mirror(mirror: &str, error: &ImageError) {
-    tracing::info!(mirror, %error, "a registry mirror could not answer; the next is asked");
-}

@@ -296,13 +296,43 @@ async fn a_mirror_is_asked_first_and_its_failure_is_none() {
     })
     .await;
     let origin = scripted(|_| answer(200, bare_manifest())).await;
-    let settings = HostSettings { mirrors: vec![mirror.host.parse().unwrap()], ..HostSettings::default() };
+    let settings = HostSettings {
+        mirrors: vec![Mirror { at: mirror.host.parse().unwrap(), insecure_http: None, credential: None }],
+        ..HostSettings::default()
+    };
     let hosts = BTreeMap::from([(origin.host.clone(), settings)]);
     let client = client(&[&origin.host, &mirror.host], hosts).await;
     client.registries.fetch_manifest(&image(&origin.host, "a/b:v1")).await.unwrap();
     assert_eq!((mirror.requests(), origin.requests()), (1, 0));
     client.registries.fetch_manifest(&image(&origin.host, "a/b:v2")).await.unwrap();
     assert_eq!((mirror.requests(), origin.requests()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_mirrors_credential_serves_no_reference_that_names_it() {
+    let mirror = scripted(|request| match request.headers().get("authorization") {
+        Some(_) => answer(200, bare_manifest()),
+        None => with_header(401, "www-authenticate", r#"Basic realm="x""#),
+    })
+    .await;
+    let origin = scripted(|_| answer(500, "")).await;
+    let at = Mirror {
+        at: format!("{}/hub", mirror.host).parse().unwrap(),
+        insecure_http: None,
+        credential: credential("right").credential,
+    };
+    let settings = HostSettings { mirrors: vec![at], ..HostSettings::default() };
+    let hosts = BTreeMap::from([(origin.host.clone(), settings)]);
+    let client = client(&[&origin.host], hosts.clone()).await;
+    client.registries.fetch_manifest(&image(&origin.host, "a/b:v1")).await.unwrap();
+    assert_eq!(origin.requests(), 0);
+    let named = image(&mirror.host, "hub/a/b:v1");
+    let error = client.registries.fetch_manifest(&named).await.unwrap_err();
+    assert_eq!(error.code(), "registry_address_refused", "{error}");
+    let client = self::client(&[&origin.host, &mirror.host], hosts).await;
+    client.registries.fetch_manifest(&image(&origin.host, "a/b:v1")).await.unwrap();
+    let error = client.registries.fetch_manifest(&named).await.unwrap_err();
+    assert_eq!(error.code(), "registry_unauthorized", "{error}");
 }
 
 #[tokio::test]
