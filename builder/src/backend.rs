@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod choice;
+mod clock;
 mod context;
 pub mod docker;
 pub mod kaniko;
@@ -21,6 +22,7 @@ use slipway_types::{ApplicationName, CommitId, ComponentName, Fault, ImageRefere
 use tokio_util::sync::CancellationToken;
 
 pub use self::choice::{Backends, Choice, UnknownBackend};
+pub use self::clock::BuildClock;
 use crate::dockerfile::{BaseReference, Parameters};
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
@@ -68,6 +70,8 @@ pub struct ImageBuild<'a> {
     pub log: &'a LogWriter,
     /// Whether another process may have begun this attempt.
     pub resumed: bool,
+    /// The time that counts against the build.
+    pub clock: &'a BuildClock,
     /// Fires when the build is to stop.
     pub cancelled: CancellationToken,
     /// Fires before that when it is because this server stops: what goes on without it may.

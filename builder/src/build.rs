@@ -19,7 +19,7 @@ use slipway_types::{ApplicationName, Class, Fault};
 use tokio_util::sync::CancellationToken;
 
 use crate::advance::{Advance, needed_images, plan_of};
-use crate::backend::{Backends, BuildError, ImageBuild};
+use crate::backend::{Backends, BuildClock, BuildError, ImageBuild};
 use crate::bases::{self, BaseResolver};
 use crate::log::LogWriter;
 use crate::pin::Pin;
@@ -208,12 +208,13 @@ impl BuildHandler {
         log: &LogWriter,
     ) -> Result<BuiltImage, BuildError> {
         let cancelled = context.cancelled.child_token();
-        let make = self.make(work, image, log, cancelled.clone(), context.cancelled.clone());
+        let clock = BuildClock::default();
+        let make = self.make(work, image, log, &clock, cancelled.clone(), context.cancelled.clone());
         tokio::pin!(make);
         let limit = self.options.build_timeout;
         let why = tokio::select! {
             outcome = &mut make => return outcome,
-            () = tokio::time::sleep(limit) => {
+            () = clock.run_out(limit) => {
                 let limit = limit.as_millis();
                 BuildError::TimedOut(format!("the build took longer than build_timeout_ms = {limit}"))
             }
@@ -232,6 +233,7 @@ impl BuildHandler {
         work: &Work,
         image: &ImagePlan,
         log: &LogWriter,
+        clock: &BuildClock,
         cancelled: CancellationToken,
         stopping: CancellationToken,
     ) -> Result<BuiltImage, BuildError> {
@@ -267,6 +269,7 @@ impl BuildHandler {
                     needs: &needs,
                     log,
                     resumed: work.resumed,
+                    clock,
                     cancelled,
                     stopping,
                 };

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::Utc;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions, LABEL};
-use slipway_builder::backend::{BuildError, ImageBackend, ImageBuild, Requirements};
+use slipway_builder::backend::{BuildClock, BuildError, ImageBackend, ImageBuild, Requirements};
 use slipway_builder::log::{LogTask, LogWriter};
 use slipway_builder::target::{INTERNAL_HOST, ImageTarget};
 use slipway_git::{GitOptions, GitStore};
@@ -185,6 +185,7 @@ impl World {
             log: &log,
             cancelled: cancelled.clone(),
             resumed: false,
+            clock: &BuildClock::default(),
             stopping: CancellationToken::new(),
         };
         let backend = self.backend(options);

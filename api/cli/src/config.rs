@@ -53,7 +53,7 @@ sections! {
         s3_path_style: bool, s3_allow_http: bool, spool_dir: PathBuf, max_spool_bytes: u64, min_free_bytes: u64,
     }
     Network {
-        proxy: String, proxy_user: String, proxy_password: String, no_proxy: Vec<String>, ca_bundle: PathBuf,
+        proxy: String, proxy_user: String, proxy_password: String, proxy_resolves: bool, no_proxy: Vec<String>, ca_bundle: PathBuf,
     }
     Git { max_pack_bytes: u64, allow_private_networks: Vec<String>, allow_http: bool }
     Build {
@@ -64,7 +64,7 @@ sections! {
         clusters: Vec<ClusterSettings>, owner: String, image: String, slipway_image: String, address: String,
         ca_bundle: PathBuf, platform: String, cache: bool, cache_keep_days: u32, flags: Vec<String>, requests: Vec<String>,
         limits: Vec<String>, node_selector: Vec<String>, tolerations: Vec<Table>, priority_class: String,
-        labels: Vec<String>, pod_overlay: PathBuf, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
+        labels: Vec<String>, pod_overlay: PathBuf, place_timeout_ms: u64, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
     }
     Registry {
         image_target: String, image_target_user: String, image_target_password: String,

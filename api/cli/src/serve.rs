@@ -141,7 +141,8 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
 }
 
 fn log_filter(config: &Config) -> Result<EnvFilter> {
-    EnvFilter::try_new(&config.log.level)
+    // Ours say the same with the cluster's name.
+    EnvFilter::try_new(format!("kube_client=off,kube_runtime=off,{}", config.log.level))
         .with_context(|| format!("log.level `{}` is neither a level nor a filter", config.log.level))
 }
 

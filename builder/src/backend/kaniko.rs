@@ -18,8 +18,10 @@ mod sweep;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use slipway_objects::Blobs;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::port::BuildPlace;
@@ -28,8 +30,11 @@ use slipway_types::id::BuildId;
 use slipway_types::state::{BuildEvent, BuiltImage};
 use slipway_types::{Class, Digest, Fault, ImageReference};
 
+use tokio::time::Instant;
+
 use self::cluster::Cluster;
 pub use self::cluster::ClusterLoad;
+pub use self::cluster::read_kubeconfig;
 use self::follow::Following;
 use self::objects::Attempt;
 pub use self::options::{ClusterOptions, KanikoOptions, PodOptions};
@@ -111,10 +116,10 @@ impl ImageBackend for KanikoBackend {
         let all = self.inner.clusters.iter().map(async |cluster| {
             let found = cluster.usable().await;
             let ok = found.is_ok();
-            let detail = found.unwrap_or_else(|fault| fault.message);
+            let detail = found.unwrap_or_else(|fault| fault.to_string());
             BuildPlace { backend: NAME, name: cluster.name(), ok, detail }
         });
-        futures::future::join_all(all).await
+        join_all(all).await
     }
 
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {
@@ -150,15 +155,26 @@ impl Inner {
         job: &ImageBuild<'_>,
     ) -> Result<cluster::Place<'_>, BuildError> {
         let mut told = String::new();
+        let limit = Duration::from_millis(self.options.place_timeout_ms);
+        let since = Instant::now();
+        let _waiting = job.clock.pause();
         loop {
-            let (mut known, mut away) = (Vec::new(), None);
-            for cluster in &self.clusters {
-                match cluster.has(attempt).await {
+            let asked = self.clusters.iter().map(async |cluster| (cluster, cluster.has(attempt).await));
+            let answers = tokio::select! {
+                answers = join_all(asked) => answers,
+                () = job.cancelled.cancelled() => return Err(BuildError::Cancelled),
+            };
+            let (mut known, mut away, mut unusable) = (Vec::new(), None, None);
+            for (cluster, answer) in answers {
+                match answer {
                     Ok(true) => return Ok(cluster.place_of(attempt)),
                     Ok(false) => known.push(cluster),
                     Err(fault) if fault.class == Class::Transient => away = Some(fault.message),
-                    Err(fault) => return Err(fault.into()),
+                    Err(fault) => unusable = Some(fault),
                 }
+            }
+            if let (true, None, Some(fault)) = (known.is_empty(), &away, unusable) {
+                return Err(fault.into());
             }
             known.sort_by_key(|cluster| std::cmp::Reverse(cluster.room()));
             let may_be_elsewhere = job.resumed && away.is_some();
@@ -171,6 +187,11 @@ impl Inner {
                 return Ok(place);
             }
             let why = away.unwrap_or_else(|| "max_jobs Jobs run on every cluster".to_owned());
+            if since.elapsed() > limit {
+                let limit = limit.as_millis();
+                let message = format!("no cluster had room within kaniko.place_timeout_ms = {limit}: {why}");
+                return Err(BuildError::TimedOut(message));
+            }
             if told != why {
                 job.log.line(format!("slipway: waiting: {why}")).await;
                 self.note_wait(job.build.id, Some(&why)).await;

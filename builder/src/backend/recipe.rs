@@ -214,9 +214,9 @@ impl Prepared {
     /// Tells commands of the proxy by the arguments that every engine knows undeclared and keeps out of
     /// image and history (Dockerfile reference, "Predefined ARGs"). What the component sets itself stays.
     pub(super) fn with_proxy(mut self, network: &Network) -> Self {
-        for (name, value) in network.build_variables() {
-            self.arguments.entry(name).or_insert(value);
-        }
+        let own: Vec<String> = self.arguments.keys().map(|name| name.to_ascii_lowercase()).collect();
+        let variables = network.build_variables().into_iter();
+        self.arguments.extend(variables.filter(|(name, _)| !own.contains(&name.to_ascii_lowercase())));
         self
     }
 

@@ -292,7 +292,7 @@ pub async fn cached_steps_and_copies_of_bases_go_when_they_are_old(records: Shar
         let found = read(&records).await.manifests_expired(shop.id, later(), 10).await.unwrap();
         found.into_iter().map(|content| content.repository).collect::<Vec<_>>()
     };
-    assert_eq!(expired().await, [base.clone()], "a step is kept by its tag");
+    assert_eq!(expired().await, std::slice::from_ref(&base), "a step is kept by its tag");
     let mut tx = begin(&records).await;
     assert_eq!(tx.cache_tags_remove(at(0), 10).await.unwrap(), 0, "it is not old");
     assert_eq!(tx.cache_tags_remove(later(), 10).await.unwrap(), 1);

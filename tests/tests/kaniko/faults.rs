@@ -113,6 +113,21 @@ fn faults_of_a_full_quota_and_a_deleted_secret_are_waited_out() {
 }
 
 #[test]
+fn faults_of_a_quota_on_jobs_are_waited_out_too() {
+    let mut setting = Setting::new(&[]);
+    setting.namespace.kubectl(&["create", "quota", "full", "--hard", "count/jobs.batch=0"]);
+    let commit = setting.push("true");
+    let end = Instant::now() + JOB_WITHIN;
+    let shown = || setting.server.json(&["run", "show", "shop#1"])["builds"][0]["reason"].to_string();
+    while !shown().contains("exceeded quota") {
+        assert!(Instant::now() < end, "`run show` does not say why it waits: {}", shown());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    setting.namespace.kubectl(&["delete", "quota", "full"]);
+    setting.assert_done(&commit);
+}
+
+#[test]
 fn faults_of_a_quota_that_stays_full_time_the_build_out_by_name() {
     let mut setting = Setting::new(&[("SLIPWAY__KANIKO__START_TIMEOUT_MS", "8000")]);
     setting.namespace.kubectl(&["create", "quota", "full", "--hard", "pods=0"]);

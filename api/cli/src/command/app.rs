@@ -54,7 +54,7 @@ pub(crate) async fn run(command: AppCommand, global: &Global) -> Result<Exit> {
     match command {
         AppCommand::Create(args) => {
             let made = client.post("/api/v1/applications", &body(&args)).await?;
-            show_created(&made, global);
+            show_created(&made, args.source.is_some(), global);
         }
         AppCommand::List => {
             let rows = client.list("/api/v1/applications", &[], 1000).await?;
@@ -110,7 +110,7 @@ fn body(args: &CreateArgs) -> Value {
     body
 }
 
-fn show_created(made: &Value, global: &Global) {
+fn show_created(made: &Value, from_forge: bool, global: &Global) {
     if global.json() {
         print_json(made);
         return;
@@ -119,6 +119,13 @@ fn show_created(made: &Value, global: &Global) {
     if let Some(secret) = made["webhook_secret"].as_str() {
         data(format!("webhook secret  {secret}"));
         say("The webhook secret is shown this once.");
+    }
+    if from_forge {
+        say(format!(
+            "Next: give your forge one of the webhook addresses and the secret, and see that all is well: slipway source check {}",
+            text(&made["name"])
+        ));
+        return;
     }
     say(format!(
         "Next: git push {} HEAD:main  (any user name, your token as the password)",

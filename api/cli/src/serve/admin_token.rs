@@ -61,6 +61,15 @@ async fn try_install(records: &dyn Records, hash: &Digest) -> Result<()> {
     if let Some(row) = tx.token_by_hash(hash).await? {
         if row.revoked_at.is_some() {
             tracing::warn!("the token that server.admin_token names was revoked: put another there");
+            return Ok(());
+        }
+        let is_whole =
+            row.role == Some(Role::Admin) && row.application_id.is_none() && row.expires_at.is_none();
+        if !is_whole {
+            bail!(
+                "server.admin_token names the token `{}`, which is not an administrator's without end",
+                row.name
+            );
         }
         return Ok(());
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use slipway_builder::backend::ImageBackend as _;
-use slipway_builder::backend::kaniko::{ClusterOptions, KanikoBackend, KanikoOptions, PodOptions};
+use slipway_builder::backend::kaniko::{
+    ClusterOptions, KanikoBackend, KanikoOptions, PodOptions, read_kubeconfig,
+};
+use slipway_builder::backend::{Choice, ImageBackend as _};
 use slipway_buildkits::yaml;
 use slipway_network::Network;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +56,14 @@ pub(super) async fn sweep(kaniko: KanikoBackend, stop: CancellationToken) {
 /// Looks at what the configuration says, without a cluster.
 pub(super) fn check(config: &Config) -> Result<()> {
     if config.kaniko.clusters.is_empty() {
+        let held = config.held_backends()?;
+        let wanted = held.iter().find(|(_, choice)| **choice == Choice::Kaniko);
+        if let Some((application, _)) = wanted {
+            bail!("build.held_backends holds {application} to kaniko, but kaniko.clusters is empty");
+        }
+        if config.build.backend == Choice::Kaniko {
+            bail!("build.backend is kaniko, but kaniko.clusters is empty");
+        }
         return Ok(());
     }
     config.kaniko.clusters.iter().try_for_each(|settings| cluster(settings).map(drop))?;
@@ -67,6 +77,19 @@ fn cluster(settings: &ClusterSettings) -> Result<ClusterOptions> {
     let path = &settings.kubeconfig;
     if !path.as_os_str().is_empty() && !path.is_file() {
         bail!("kaniko.clusters: {}: there is no file {}", settings.name, path.display());
+    }
+    if path.is_file() {
+        let context = || format!("kaniko.clusters: {}", settings.name);
+        let file = read_kubeconfig(path).map_err(anyhow::Error::msg).with_context(context)?;
+        let named = |name: &str| file.contexts.iter().any(|context| context.name == name);
+        if !settings.context.is_empty() && !named(&settings.context) {
+            bail!(
+                "kaniko.clusters: {}: {} has no context `{}`",
+                settings.name,
+                path.display(),
+                settings.context
+            );
+        }
     }
     Ok(ClusterOptions {
         name: settings.name.clone(),
@@ -98,6 +121,7 @@ fn jobs(config: &Config, network: &Network) -> Result<KanikoOptions> {
         cache_days: kaniko.cache.then_some(kaniko.cache_keep_days),
         flags: kaniko.flags.clone(),
         pod: pod(kaniko)?,
+        place_timeout_ms: kaniko.place_timeout_ms,
         start_timeout_ms: kaniko.start_timeout_ms,
         deadline_ms: config.build.build_timeout_ms + DEADLINE_BEYOND_MS,
         ttl_s: kaniko.ttl_s,

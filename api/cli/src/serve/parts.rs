@@ -12,7 +12,7 @@ use slipway_builder::advance::Advance;
 use slipway_builder::assemble::{BlockCacheLimits, DiskBlockCache};
 use slipway_builder::backend::assemble::AssembleBackend;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
-use slipway_builder::backend::kaniko::KanikoBackend;
+use slipway_builder::backend::kaniko::{self as kaniko_backend, KanikoBackend};
 use slipway_builder::backend::{Backends, ImageBackend};
 use slipway_builder::bases::{BaseOptions, BaseResolver};
 use slipway_builder::build::{BuildHandler, BuildOptions};
@@ -139,7 +139,7 @@ impl Parts {
                 reuse: reuse(config, Arc::clone(&records), Arc::clone(&target)),
             }),
             source_check: Arc::new(checker),
-            places: Arc::new(backends.clone()),
+            places: Arc::new(shown_places(config, &backends)),
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
@@ -236,7 +236,7 @@ impl Parts {
             ("package", Arc::new(self.package(config))),
             ("cancel", Arc::new(CancelHandler { advance: self.advance(config) })),
         ];
-        vec![
+        let mut lanes = vec![
             Lane { name: "deliver", handlers: vec![("deliver", Arc::new(self.deliver()))], slots: 4 },
             Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
@@ -244,14 +244,19 @@ impl Parts {
                 handlers: vec![("build", Arc::new(self.image_builds(config)))],
                 slots: builds,
             },
-            Lane {
-                name: "cluster builds",
-                handlers: vec![("cluster_build", Arc::new(self.image_builds(config)))],
-                slots: clusters.max(1),
-            },
             Lane { name: "sweeps", handlers: vec![("sweep", Arc::new(self.sweep()))], slots: 2 },
             Lane { name: "feedback", handlers: vec![("status", Arc::new(self.status(config)))], slots: 2 },
-        ]
+        ];
+        // Left to servers that have clusters.
+        if clusters > 0 {
+            let builds: Arc<dyn Handler> = Arc::new(self.image_builds(config));
+            lanes.push(Lane {
+                name: "cluster builds",
+                handlers: vec![("cluster_build", builds)],
+                slots: clusters,
+            });
+        }
+        lanes
     }
 
     fn status(&self, config: &Config) -> StatusHandler {
@@ -466,6 +471,13 @@ fn git_options(config: &Config, network: &Network) -> Result<GitOptions> {
         allow_private_addresses: networks.collect::<Result<_, _>>().context("git.allow_private_networks")?,
         ..GitOptions::default()
     })
+}
+
+/// What this server says of where images are built. One that builds nothing may lack the rights.
+fn shown_places(config: &Config, backends: &Backends) -> Backends {
+    let mut shown = backends.clone();
+    shown.all.retain(|backend| config.has(Role::Builder) || backend.name() != kaniko_backend::NAME);
+    shown
 }
 
 fn reuse(config: &Config, records: Arc<dyn Records>, target: Arc<ImageTarget>) -> Reuse {

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -16,6 +18,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use slipway_buildkits::yaml;
 use slipway_network::Network;
 use slipway_types::Fault;
 use tokio::sync::{OnceCell, watch};
@@ -29,6 +32,8 @@ use super::rights;
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// By which the API server's operators tell our requests from others.
 const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
+/// The part of an API server's words that is shown, in characters.
+const SAID_CHARS_MAX: usize = 300;
 /// How long the watch may take to know the Jobs that there are.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -64,6 +69,31 @@ struct Link {
     jobs: Store<Job>,
     pods: Store<Pod>,
     changed: watch::Receiver<u64>,
+    /// Why a watch is broken just now, so that what is known may be old.
+    broken: Broken,
+}
+
+type Broken = Arc<Mutex<Option<String>>>;
+
+impl Link {
+    fn why_broken(&self) -> Option<String> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a watch failed: what the API server said, or why it could not be asked.
+fn reason(error: &watcher::Error) -> String {
+    let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source());
+    let last = causes.last().map(ToString::to_string).unwrap_or_default();
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    };
+    let said = status.map_or(last, |status| format!("{} {}", status.code, status.message));
+    said.chars().take(SAID_CHARS_MAX).collect()
 }
 
 /// A right to one of a cluster's Jobs, while it is held.
@@ -90,26 +120,66 @@ pub(super) enum CallError {
 impl CallError {
     fn of(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.code < 500 && status.code != 429 => Self::Refused(status),
+            kube::Error::Api(status) if passes(&status) => {
+                Self::Away(format!("{} {}", status.code, status.message))
+            }
+            kube::Error::Api(status) if status.code < 500 => Self::Refused(status),
             kube::Error::Api(status) => Self::Away(format!("{} {}", status.code, status.message)),
             other => Self::Away(slipway_records::worker::chain(&other)),
         }
     }
 }
 
+/// Whether what the API server said holds for now alone: overload, a full quota, a change by another.
+fn passes(status: &kube::core::Status) -> bool {
+    match status.code {
+        403 => status.message.contains("exceeded quota"),
+        409 => status.reason == "Conflict",
+        code => code == 429 || code >= 500,
+    }
+}
+
 /// Sends requests through the network's proxy and trusts its authorities, where the kubeconfig says nothing of
 /// that.
-fn route(mut config: Config, network: &Network) -> Result<Config, String> {
+///
+/// `own_proxy`: what the kubeconfig says; `Config` itself may have taken one from the environment.
+fn route(mut config: Config, own_proxy: Option<String>, network: &Network) -> Result<Config, String> {
     let address = config.cluster_url.to_string();
     let url = address.parse().map_err(|error| format!("`{address}` is no URL: {error}"))?;
-    if let (None, Some(proxy)) = (&config.proxy_url, network.proxy_for(&url)) {
-        let full = proxy.full_address().expose_secret().parse();
-        config.proxy_url = Some(full.map_err(|error| format!("the proxy's address: {error}"))?);
-    }
-    if let (None, Some(authorities)) = (&config.root_cert, network.authorities()) {
-        config.root_cert = Some(authorities.all().map(<[u8]>::to_vec).collect());
+    let networks = || network.proxy_for(&url).map(|proxy| proxy.full_address().expose_secret().to_owned());
+    let proxy = own_proxy.filter(|proxy| !proxy.is_empty()).or_else(networks);
+    let proxy = proxy.map(|proxy| proxy.parse()).transpose();
+    config.proxy_url = proxy.map_err(|error| format!("the proxy's address: {error}"))?;
+    if let Some(authorities) = network.authorities() {
+        match &mut config.root_cert {
+            None => config.root_cert = Some(authorities.all().map(<[u8]>::to_vec).collect()),
+            // The certificate of such a proxy is the company's, not the cluster's.
+            Some(own) if config.proxy_url.as_ref().is_some_and(|url| url.scheme_str() == Some("https")) => {
+                own.extend(authorities.own().map(<[u8]>::to_vec));
+            }
+            Some(_) => {}
+        }
     }
     Ok(config)
+}
+
+/// Reads a kubeconfig. What is wrong with it is told without its text: that holds credentials.
+pub fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    if let Err(errors) = yaml::read(text.as_bytes(), &yaml::YamlOptions::default()) {
+        let place = errors.first().map_or(String::new(), |error| format!(", line {}", error.at.line));
+        return Err(format!("{shown} is not YAML{place}"));
+    }
+    Kubeconfig::from_yaml(&text).map_err(|_| format!("{shown} is no kubeconfig"))
+}
+
+/// The proxy of a kubeconfig's context.
+fn proxy_of(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let context = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|named| named.name == context.cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 impl Cluster {
@@ -138,12 +208,28 @@ impl Cluster {
             Err(_) => return Err(self.away("no answer within call_timeout_ms")),
         };
         if missing.is_empty() {
+            self.probe().await?;
             return Ok(format!("{version}, namespace {namespace}, up to {} Jobs", self.options.max_jobs));
         }
         let (name, missing) = (&self.options.name, missing.join(", "));
         let message =
             format!("the cluster {name} does not let this server {missing} in namespace {namespace}");
         Err(Fault::permanent("cluster_rights", message).hint("Give it a Role with these rights."))
+    }
+
+    /// Asks what would become of a Secret: of a namespace that is not there the rights say nothing.
+    async fn probe(&self) -> Result<(), Fault> {
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some("slipway-probe".to_owned()), ..ObjectMeta::default() },
+            ..Secret::default()
+        };
+        let api = self.api::<Secret>().await.map_err(|error| self.fault(error))?;
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        match self.ask(api.create(&parameters, &secret)).await {
+            Ok(_) => Ok(()),
+            Err(CallError::Refused(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(self.fault(error)),
+        }
     }
 
     /// What answers, for people.
@@ -158,7 +244,8 @@ impl Cluster {
 
     /// What the watch knows of our Jobs, and whether the API server answers.
     pub(super) async fn load(&self) -> ClusterLoad {
-        let is_up = self.version().await.is_ok();
+        let is_watched = self.link.get().is_none_or(|link| link.why_broken().is_none());
+        let is_up = is_watched && self.version().await.is_ok();
         let (mut waiting, mut running) = (0, 0);
         if let Some(link) = self.link.get() {
             for job in link.jobs.state().iter().filter(|job| is_live(job)) {
@@ -175,7 +262,7 @@ impl Cluster {
     }
 
     fn away(&self, why: &str) -> Fault {
-        let message = format!("the cluster {} does not answer: {why}", self.options.name);
+        let message = format!("the cluster {} cannot be used just now: {why}", self.options.name);
         Fault::transient("cluster_unavailable", message)
     }
 
@@ -189,17 +276,19 @@ impl Cluster {
             let message = format!("the cluster {} cannot be used: {why}", self.options.name);
             Fault::permanent("cluster_config", message)
         };
+        let mut own_proxy = None;
         let config = match &self.options.kubeconfig {
             None => Config::incluster().map_err(|error| wrong(error.to_string()))?,
             Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| wrong(error.to_string()))?;
+                let file = read_kubeconfig(path).map_err(wrong)?;
+                own_proxy = proxy_of(&file, self.options.context.as_deref());
                 let options =
                     KubeConfigOptions { context: self.options.context.clone(), ..Default::default() };
                 let config = Config::from_custom_kubeconfig(file, &options).await;
                 config.map_err(|error| wrong(error.to_string()))?
             }
         };
-        let mut config = route(config, &self.network).map_err(wrong)?;
+        let mut config = route(config, own_proxy, &self.network).map_err(wrong)?;
         config.headers.push((
             "user-agent".parse().expect("invariant: a header's name"),
             USER_AGENT.parse().expect("invariant: a header's value"),
@@ -207,12 +296,13 @@ impl Cluster {
         let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
         let (changes, changed) = watch::channel(0);
         let changes = Arc::new(changes);
-        let jobs = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes);
-        let pods = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes);
-        Ok(Link { client, jobs, pods, changed })
+        let broken = Broken::default();
+        let jobs = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes, &broken);
+        let pods = self.watch(Api::namespaced(client.clone(), &self.options.namespace), &changes, &broken);
+        Ok(Link { client, jobs, pods, changed, broken })
     }
 
-    fn watch<K>(&self, api: Api<K>, changes: &Arc<watch::Sender<u64>>) -> Store<K>
+    fn watch<K>(&self, api: Api<K>, changes: &Arc<watch::Sender<u64>>, broken: &Broken) -> Store<K>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
@@ -220,12 +310,21 @@ impl Cluster {
         let config = watcher::Config::default().labels(&format!("{OWNER}={}", self.owner));
         let events = watcher(api, config).default_backoff();
         let events = reflector::reflector(writer, events);
-        let (changes, cluster) = (Arc::clone(changes), self.options.name.clone());
+        let (changes, broken, cluster) = (Arc::clone(changes), Arc::clone(broken), self.options.name.clone());
         tokio::spawn(async move {
             let mut events = std::pin::pin!(events);
             while let Some(event) = events.next().await {
-                if let Err(error) = event {
-                    tracing::debug!(cluster, %error, "the watch was broken; it begins again");
+                let why = event.err().map(|error| reason(&error));
+                let was = std::mem::replace(
+                    &mut *broken.lock().unwrap_or_else(PoisonError::into_inner),
+                    why.clone(),
+                );
+                match (was, why) {
+                    (was, Some(why)) if was.as_ref() != Some(&why) => {
+                        tracing::warn!(cluster, why, "the cluster cannot be watched; builds on it wait");
+                    }
+                    (Some(_), None) => tracing::info!(cluster, "the cluster is watched again"),
+                    _ => {}
                 }
                 changes.send_modify(|count| *count += 1);
             }
@@ -241,9 +340,10 @@ impl Cluster {
     async fn known(&self) -> Result<&Link, Fault> {
         let link = self.link().await?;
         let ready = async { tokio::join!(link.jobs.wait_until_ready(), link.pods.wait_until_ready()) };
-        let (jobs, pods) = tokio::time::timeout(KNOWN_WITHIN, ready)
-            .await
-            .map_err(|_| self.away("its Jobs could not be listed"))?;
+        let (jobs, pods) = tokio::time::timeout(KNOWN_WITHIN, ready).await.map_err(|_| {
+            let why = link.why_broken();
+            self.away(why.as_deref().unwrap_or("its Jobs could not be listed"))
+        })?;
         jobs.and(pods).map_err(|_| self.away("its watch has ended"))?;
         Ok(link)
     }
@@ -251,6 +351,9 @@ impl Cluster {
     /// Whether the attempt's Job is there.
     pub(super) async fn has(&self, attempt: &Attempt) -> Result<bool, Fault> {
         let link = self.known().await?;
+        if let Some(why) = link.why_broken() {
+            return Err(self.away(&why));
+        }
         Ok(link.jobs.get(&ObjectRef::new(&attempt.name()).within(&self.options.namespace)).is_some())
     }
 
@@ -407,9 +510,15 @@ impl Cluster {
         match error {
             CallError::Away(why) => self.away(&why),
             CallError::Refused(status) => {
-                let message = format!("the cluster {} refused: {}", self.options.name, status.message);
-                let hint =
-                    format!("Slipway needs the rights of its Role in namespace {}.", self.options.namespace);
+                let (cluster, namespace) = (&self.options.name, &self.options.namespace);
+                let said: String = status.message.chars().take(SAID_CHARS_MAX).collect();
+                let hint = match status.code {
+                    401 => "Check the credential of the cluster's kubeconfig.".to_owned(),
+                    403 => format!("Slipway needs the rights of its Role in namespace {namespace}."),
+                    404 => format!("Make the namespace {namespace}, or correct it in kaniko.clusters."),
+                    _ => "Check the settings of [kaniko] that shape the pod, and its pod_overlay.".to_owned(),
+                };
+                let message = format!("the cluster {cluster} refused: {said}");
                 Fault::permanent("cluster_refused", message).hint(hint)
             }
         }

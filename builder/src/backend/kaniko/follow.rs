@@ -299,11 +299,18 @@ impl Following<'_> {
         let (mut pause, mut told) = (AWAY_PAUSE, false);
         loop {
             match call().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    if told {
+                        self.inner.note_wait(self.job.build.id, None).await;
+                    }
+                    return Ok(answer);
+                }
                 Err(CallError::Away(why)) => {
                     if !told && pause >= AWAY_PAUSE_MAX {
                         let cluster = self.cluster.cluster.name();
-                        self.say(format!("waiting: the cluster {cluster} does not answer: {why}")).await;
+                        let why = format!("the cluster {cluster} cannot be used just now: {why}");
+                        self.say(format!("waiting: {why}")).await;
+                        self.inner.note_wait(self.job.build.id, Some(&why)).await;
                         told = true;
                     }
                     tokio::time::sleep(pause).await;

@@ -31,6 +31,8 @@ pub struct KanikoOptions {
     pub flags: Vec<String>,
     /// The pod.
     pub pod: PodOptions,
+    /// The longest wait for room on a cluster, in milliseconds.
+    pub place_timeout_ms: u64,
     /// The longest from Job to running executor, in milliseconds.
     pub start_timeout_ms: u64,
     /// The longest that Kubernetes lets a Job run, in milliseconds; a backstop beyond the build's own.
@@ -96,6 +98,7 @@ impl Default for KanikoOptions {
             cache_days: Some(14),
             flags: Vec::new(),
             pod: PodOptions::default(),
+            place_timeout_ms: 6 * 60 * 60_000,
             start_timeout_ms: 10 * 60_000,
             deadline_ms: 2 * 60 * 60_000,
             ttl_s: 60 * 60,

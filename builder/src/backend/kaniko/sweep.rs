@@ -53,16 +53,20 @@ async fn sweep_cluster(inner: &Inner, cluster: &Cluster) -> Result<(), Fault> {
     let of_jobs = jobs.iter().filter_map(|job| Attempt::of(Some(job.labels())));
     let of_secrets = secrets.iter().filter_map(|secret| Attempt::of(Some(secret.labels())));
     let all: std::collections::HashSet<Attempt> = of_jobs.chain(of_secrets).collect();
+    let mut failed = None;
     for attempt in all {
         let expired = secrets
             .iter()
             .any(|secret| Attempt::of(Some(secret.labels())) == Some(attempt) && has_expired(secret));
         if expired || is_over(inner, &attempt).await? {
             tracing::info!(cluster = cluster.name(), job = attempt.name(), "removing what an attempt left");
-            remove(inner, cluster, &attempt).await?;
+            // One that cannot be removed keeps no other from it.
+            if let Err(fault) = remove(inner, cluster, &attempt).await {
+                failed = Some(fault);
+            }
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn has_expired(secret: &Secret) -> bool {

@@ -64,7 +64,7 @@ impl AddressPolicy {
                 "its name cannot be resolved here (network.proxy_resolves is not set)".to_owned(),
             ));
         }
-        addresses.into_iter().map(|address| check(address.ip(), listed)).collect()
+        addresses.into_iter().try_for_each(|address| check(address.ip(), listed))
     }
 
     /// Whether a name is listed with any port; the connection's port is not known when names resolve.
