@@ -279,7 +279,7 @@ pub async fn expired_tokens_of_builds_go(records: Shared) {
 pub async fn cached_steps_and_copies_of_bases_go_when_they_are_old(records: Shared) {
     let shop = application(&records, "shop").await;
     done_run(&records, shop.id).await;
-    let (cache, base) = (format!("{}/cache", shop.name), format!("{}/base", shop.name));
+    let (cache, base) = (format!("{}/cache", shop.name.path()), format!("{}/base", shop.name.path()));
     let mut tx = begin(&records).await;
     tx.manifest_put(&manifest(&cache, "step", None)).await.unwrap();
     tx.tag_put(&cache, "key", &Digest::of("step")).await.unwrap();
