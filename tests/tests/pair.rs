@@ -5,7 +5,6 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use slipway_tests::server::{Answer, Server, ServerOptions, World, layout, packages, shop};
@@ -118,9 +117,7 @@ fn pair_a_delivery_repeated_at_the_other_server_is_known() {
     let body = json!({"ref": "refs/heads/main", "commit": commit, "actor": "ann"}).to_string();
     let path =
         app.webhook_urls["generic"].as_str().unwrap().split_once(servers.address()).unwrap().1.to_owned();
-    let mut mac = Hmac::<Sha256>::new_from_slice(app.webhook_secret.as_bytes()).unwrap();
-    mac.update(body.as_bytes());
-    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let signature = app.signature(body.as_bytes());
     let headers = [("X-Slipway-Delivery", "1"), ("X-Slipway-Signature", signature.as_str())];
     let answers: Vec<Answer> =
         (0..4).map(|_| servers.request("POST", &path, &headers, body.as_bytes())).collect();

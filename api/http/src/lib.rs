@@ -13,7 +13,7 @@ mod rest;
 pub mod state;
 mod v2;
 
-pub use operation::metrics::{ClusterLoad, Metrics};
+pub use operation::metrics::Metrics;
 pub use problem::ApiError;
 pub use rest::openapi;
 pub use state::{HttpOptions, HttpRoles, ServerParts, ServerState, VERSION, router};

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use slipway_objects::Blobs;
 use slipway_oci::source::{ImageSource, Images};
-use slipway_records::port::BuildPlace;
+use slipway_records::port::{BuildPlace, ClusterLoad};
 use slipway_records::{Change, Records, RecordsError, fault_point};
 use slipway_types::id::BuildId;
 use slipway_types::state::{BuildEvent, BuiltImage};
@@ -33,7 +33,6 @@ use slipway_types::{Class, Digest, Fault, ImageReference};
 use tokio::time::Instant;
 
 use self::cluster::Cluster;
-pub use self::cluster::ClusterLoad;
 pub use self::cluster::read_kubeconfig;
 use self::follow::Following;
 use self::objects::Attempt;

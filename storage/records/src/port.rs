@@ -55,6 +55,21 @@ pub struct SourceFinding {
     pub detail: String,
 }
 
+/// How much a cluster has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterLoad {
+    /// Its name.
+    pub name: String,
+    /// Whether its API server answers.
+    pub is_up: bool,
+    /// Jobs whose executor has not begun.
+    pub waiting: usize,
+    /// Jobs whose executor works.
+    pub running: usize,
+    /// Most Jobs at once.
+    pub max: usize,
+}
+
 /// A place where images are built.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct BuildPlace {

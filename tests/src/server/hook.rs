@@ -5,13 +5,20 @@ use sha2::Sha256;
 
 use super::{App, Server};
 
+impl App {
+    /// What a webhook with this body is signed with: the header `X-Slipway-Signature`.
+    pub fn signature(&self, body: &[u8]) -> String {
+        let mac = Hmac::<Sha256>::new_from_slice(self.webhook_secret.as_bytes());
+        let mac = mac.expect("a key of any length").chain_update(body).finalize().into_bytes();
+        format!("sha256={}", hex::encode(mac))
+    }
+}
+
 impl Server {
     /// Tells of a push by the generic webhook; gives the delivery's id.
     pub fn tell(&self, app: &App, git_ref: &str, commit: &str) -> String {
         let body = format!("{{\"ref\": \"{git_ref}\", \"commit\": \"{commit}\"}}");
-        let mac = Hmac::<Sha256>::new_from_slice(app.webhook_secret.as_bytes());
-        let mac = mac.expect("a key of any length").chain_update(&body).finalize().into_bytes();
-        let signature = format!("sha256={}", hex::encode(mac));
+        let signature = app.signature(body.as_bytes());
         let headers = [("Content-Type", "application/json"), ("X-Slipway-Signature", signature.as_str())];
         let answer = self.request("POST", &format!("/hooks/{}/generic", app.name), &headers, body.as_bytes());
         assert_eq!(answer.status, 202, "{}", answer.text());

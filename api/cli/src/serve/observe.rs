@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use slipway_builder::backend::kaniko::{ClusterLoad, KanikoBackend};
+use slipway_builder::backend::kaniko::KanikoBackend;
 use slipway_builder::disk::free_bytes;
 use slipway_http::Metrics;
 use slipway_records::{Change, Records, RecordsError};
@@ -34,8 +34,7 @@ pub(crate) async fn measure(
         }
         if let Some(kaniko) = &kaniko {
             for load in kaniko.load().await {
-                let ClusterLoad { name, is_up, waiting, running, max } = load;
-                metrics.cluster(&slipway_http::ClusterLoad { name, is_up, waiting, running, max });
+                metrics.cluster(&load);
             }
         }
         tokio::select! {

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slipway_records::QueueDepth;
+use slipway_records::port::ClusterLoad;
 
 use crate::problem::ApiError;
 use crate::state::ServerState;
@@ -59,21 +60,6 @@ struct ClusterLabels {
 struct JobsLabels {
     cluster: String,
     state: String,
-}
-
-/// What is known of a cluster that runs builds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterLoad {
-    /// Its name.
-    pub name: String,
-    /// Whether its API server answers.
-    pub is_up: bool,
-    /// Jobs whose executor has not begun.
-    pub waiting: usize,
-    /// Jobs whose executor works.
-    pub running: usize,
-    /// Most Jobs at once.
-    pub max: usize,
 }
 
 /// Everything counted. One for the whole process: workers feed [`Metrics::stage`].

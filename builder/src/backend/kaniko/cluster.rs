@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use slipway_buildkits::yaml;
 use slipway_network::Network;
+use slipway_records::port::ClusterLoad;
 use slipway_types::Fault;
 use tokio::sync::{OnceCell, watch};
 
@@ -46,21 +47,6 @@ pub(super) struct Cluster {
     link: OnceCell<Link>,
     /// Attempts of this process that have a place.
     placed: Mutex<HashSet<Attempt>>,
-}
-
-/// How much a cluster has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterLoad {
-    /// Its name.
-    pub name: String,
-    /// Whether its API server answers.
-    pub is_up: bool,
-    /// Jobs whose executor has not begun.
-    pub waiting: usize,
-    /// Jobs whose executor works.
-    pub running: usize,
-    /// Most Jobs at once.
-    pub max: usize,
 }
 
 /// A client, and what is watched by it.
