@@ -12,11 +12,11 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use slipway_buildkits::yaml::{self, Node, Position, References, YamlOptions};
 use slipway_buildkits::{Declaration, Kits};
 use slipway_types::image::Platform;
 use slipway_types::label::{InvalidLabel, LabelKey, LabelValue};
 use slipway_types::name::{ApplicationName, ComponentName};
+use slipway_yaml::{self as yaml, Node, Position, References, YamlOptions};
 
 pub use path::{InvalidRepositoryPath, RepositoryPath, WatchPattern};
 pub use problem::{Problem, Problems};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::context::has_file;
 use crate::kit::{KitError, Planning};
 use crate::verb::Verb;
-use crate::yaml::{Node, Position};
 use ignore::IgnoreRules;
+use slipway_yaml::{Node, Position};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,7 @@ use slipway_types::image::Platform;
 use crate::context::{ContextListing, ReadError};
 use crate::schema::{Schema, SchemaProblem};
 use crate::verb::{Verb, VerbName};
-use crate::yaml::{self, Position, References, YamlOptions};
+use slipway_yaml::{self as yaml, Position, References, YamlOptions};
 
 /// A component as its kit sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

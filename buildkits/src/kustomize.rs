@@ -8,7 +8,7 @@ use crate::context::{has_directory, has_file};
 use crate::kit::{KitError, Planning};
 use crate::path::{self, InvalidPath};
 use crate::verb::Verb;
-use crate::yaml::{Node, Value};
+use slipway_yaml::{Node, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,7 +16,6 @@ pub mod path;
 pub mod schema;
 pub mod suggestion;
 mod verb;
-pub mod yaml;
 
 pub use context::{ContextListing, MemoryContext, ReadError};
 pub use kit::{Declaration, Kit, KitDescription, KitError, KitLimits, Place};

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::kit::{KitError, Planning};
 use crate::verb::Verb;
-use crate::yaml::{Node, Value};
+use slipway_yaml::{Node, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
-use slipway_buildkits::yaml::{self, YamlOptions};
 use slipway_buildkits::{Declaration, Kit, Kits, MemoryContext, Verb};
+use slipway_yaml::{self as yaml, YamlOptions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -15,6 +15,7 @@ const MAX_LINES: usize = 600;
 /// From the ground up: a crate depends on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["slipway-types", "slipway-network"],
+    &["slipway-yaml", "slipway-plugins"],
     &["slipway-objects", "slipway-records"],
     &[
         "slipway-git",
@@ -24,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
         "slipway-records-sqlite",
         "slipway-records-postgres",
     ],
+    &["slipway-oam", "slipway-definitions", "slipway-charts", "slipway-handoff"],
     &["slipway-builder", "slipway-packager", "slipway-deployer", "slipway-http"],
     &["slipway"],
     &["slipway-tests"],

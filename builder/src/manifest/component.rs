@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use slipway_buildkits::suggestion::did_you_mean;
-use slipway_buildkits::yaml::{Node, Value};
 use slipway_buildkits::{Kit, Kits, VerbName, path as tree_path};
 use slipway_types::name::ComponentName;
+use slipway_yaml::{Node, Value};
 
 use super::decode::{Decoder, join, join_pointer, shown};
 use super::path::{InvalidRepositoryPath, RepositoryPath, WatchPattern};

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use slipway_buildkits::suggestion::did_you_mean;
-use slipway_buildkits::yaml::{Entry, Node, Position, Value, YamlError};
+use slipway_yaml::{Entry, Node, Position, Value, YamlError};
 
 use super::problem::{Problem, Problems};
 use super::{ManifestOptions, Positioned};

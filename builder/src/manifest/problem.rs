@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use slipway_buildkits::yaml::Position;
+use slipway_yaml::Position;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

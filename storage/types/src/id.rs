@@ -68,6 +68,12 @@ id!(
     BuildId,
     /// A published version of a component package or bundle.
     VersionId,
+    /// One choice of a bundle for an environment.
+    DeploymentId,
+    /// An environment.
+    EnvironmentId,
+    /// A registered cluster.
+    ClusterId,
     /// A queued job.
     JobId,
     /// An access token.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod digest;
+pub mod environment;
 pub mod fault;
 pub mod git;
 pub mod id;
@@ -15,12 +16,15 @@ pub mod name;
 pub mod secret;
 pub mod state;
 pub mod version;
+pub mod violation;
 
 pub use access::{Principal, Role};
 pub use digest::{Digest, Hasher};
+pub use environment::Address;
 pub use fault::{Class, Fault};
 pub use git::{CommitId, GitRef};
 pub use image::{ImageReference, Platform, RegistryPrefix};
 pub use name::{ApplicationName, ComponentName, TeamName};
 pub use secret::SecretReference;
 pub use version::Version;
+pub use violation::{Place, Violation};

@@ -24,7 +24,7 @@ pub struct InvalidName {
     pub found: String,
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= NAME_CHARS_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.split('-').all(|part| {
@@ -102,6 +102,21 @@ name!(
     /// An application's name inside its team.
     BareApplicationName,
     "application"
+);
+name!(
+    /// A place applications are deployed to.
+    EnvironmentName,
+    "environment"
+);
+name!(
+    /// A registered Kubernetes cluster.
+    ClusterName,
+    "cluster"
+);
+name!(
+    /// A definition: a component type, trait, policy or workflow step.
+    DefinitionName,
+    "definition"
 );
 name!(
     /// A movable pointer to a version, such as `stable`.

@@ -9,8 +9,8 @@ use slipway_builder::backend::kaniko::{
     ClusterOptions, KanikoBackend, KanikoOptions, PodOptions, read_kubeconfig,
 };
 use slipway_builder::backend::{Choice, ImageBackend as _};
-use slipway_buildkits::yaml;
 use slipway_network::Network;
+use slipway_yaml as yaml;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ClusterSettings, Config, Kaniko};

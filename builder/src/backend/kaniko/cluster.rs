@@ -18,10 +18,10 @@ use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use slipway_buildkits::yaml;
 use slipway_network::Network;
 use slipway_records::port::ClusterLoad;
 use slipway_types::Fault;
+use slipway_yaml as yaml;
 use tokio::sync::{OnceCell, watch};
 
 use super::objects::{Attempt, OWNER};

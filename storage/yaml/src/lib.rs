@@ -1,4 +1,4 @@
-//! YAML with positions and limits.
+//! YAML read with positions and limits.
 //!
 //! One reader for everything Slipway reads as YAML: every value and key keeps its line and column,
 //! every limit is named, and nothing is ever expanded, so that aliases cannot blow up.

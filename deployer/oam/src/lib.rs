@@ -1,0 +1,1 @@
+//! The OAM application model.

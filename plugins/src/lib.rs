@@ -1,0 +1,1 @@
+//! The caged plug-in host.
