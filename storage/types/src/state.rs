@@ -1,20 +1,22 @@
-//! State machines of deliveries, runs and builds: enums with data that refuse bad transitions.
+//! State machines of deliveries, runs, builds and deployments: enums with data that refuse bad transitions.
 //!
 //! A terminal state never changes. A retry is a new run.
 
 pub mod build;
 pub mod delivery;
+pub mod deployment;
 pub mod run;
 
 pub use build::{BuildEvent, BuildState, BuiltImage, PlatformManifest};
 pub use delivery::{DeliveryEvent, DeliveryState};
+pub use deployment::{DeploymentEvent, DeploymentState};
 pub use run::{RunEvent, RunState, Step};
 
 /// An event that does not fit the state it met.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} cannot take `{event}`")]
 pub struct InvalidTransition {
-    /// `delivery`, `run` or `build`.
+    /// `delivery`, `run`, `build` or `deployment`.
     pub what: &'static str,
     /// The state's word.
     pub state: &'static str,

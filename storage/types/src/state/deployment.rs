@@ -1,0 +1,455 @@
+//! Deployment: draft → rejected | frozen(revision) → awaiting(gates) → approved | declined | expired |
+//! withdrawn; approved → handed_off → progressing ⇄ suspended; progressing → live | failed | timed_out;
+//! live ⇄ degraded ⇄ unreachable; failed or timed_out → progressing by a retry; any that was handed off →
+//! terminating → terminated, superseded, deleting → deleted. A receiver that never reports back ends in
+//! delivered.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::InvalidTransition;
+use crate::digest::Digest;
+use crate::fault::Fault;
+use crate::id::DeploymentId;
+
+/// Where a deployment stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// Being checked and rendered.
+    Draft {
+        /// What it waits for, if not merely a free worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// It cannot be deployed as it stands; the violations lie beside it.
+    Rejected {
+        /// How many violations there are.
+        violations: usize,
+    },
+    /// It never came to a revision.
+    Broken {
+        /// Why.
+        fault: Fault,
+    },
+    /// Its revision is written and will never change.
+    Frozen {
+        /// Digest of all that was frozen.
+        revision: Digest,
+    },
+    /// Gates are closed.
+    Awaiting {
+        /// The revision the gates are asked about.
+        revision: Digest,
+        /// What is still missing, one line a gate.
+        missing: Vec<String>,
+    },
+    /// Every gate is open, or somebody broke the glass.
+    Approved {
+        /// The revision.
+        revision: Digest,
+        /// Who went past the gates, if somebody did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        break_glass: Option<String>,
+    },
+    /// Somebody said no.
+    Declined {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Its gates stayed closed for too long.
+    Expired {
+        /// Which deadline, with its limit.
+        which: String,
+    },
+    /// Whoever made it took it back.
+    Withdrawn {
+        /// Who.
+        by: String,
+    },
+    /// The receiver has it.
+    HandedOff {
+        /// The receiver's name for it.
+        run: String,
+    },
+    /// It lies where a receiver that never reports back will take it.
+    Delivered {
+        /// What was written, e.g. an OCI reference with its digest.
+        artifact: String,
+    },
+    /// The receiver works.
+    Progressing {
+        /// What it waits for.
+        blocker: Option<String>,
+    },
+    /// Held.
+    Suspended {
+        /// By whom or by which step.
+        by: String,
+    },
+    /// Everything is as wanted.
+    Live,
+    /// It was live, and something is not as wanted.
+    Degraded {
+        /// What.
+        why: String,
+    },
+    /// It was live, and its place does not answer.
+    Unreachable {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+    /// It could not be brought about.
+    Failed {
+        /// Where, if one node did.
+        node: Option<String>,
+        /// Why.
+        fault: Fault,
+    },
+    /// A deadline passed.
+    TimedOut {
+        /// Where, if at one node.
+        node: Option<String>,
+        /// Which deadline, with its limit.
+        which: String,
+    },
+    /// Being stopped where it stands.
+    Terminating {
+        /// Who asked.
+        by: String,
+    },
+    /// Stopped where it stood.
+    Terminated {
+        /// Who asked.
+        by: String,
+    },
+    /// A newer generation took its place.
+    Superseded {
+        /// The deployment that did.
+        by: DeploymentId,
+    },
+    /// Being removed.
+    Deleting {
+        /// Who asked.
+        by: String,
+    },
+    /// Removed.
+    Deleted,
+}
+
+/// What can happen to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeploymentEvent {
+    /// It must wait for something named.
+    Wait(String),
+    /// Checks found what stands against it.
+    Reject(usize),
+    /// It cannot be checked or handed off, and trying again will not help.
+    Fail(Option<String>, Fault),
+    /// Its revision is written.
+    Freeze(Digest),
+    /// Its gates were asked and some are closed.
+    Await(Vec<String>),
+    /// Every gate is open; or somebody, named, went past them.
+    Approve(Option<String>),
+    /// Somebody said no, and why.
+    Decline(String, Option<String>),
+    /// The gates' deadline passed.
+    Expire(String),
+    /// Its maker took it back.
+    Withdraw(String),
+    /// The receiver took it.
+    HandOff(String),
+    /// It was written for a receiver that never reports back.
+    Deliver(String),
+    /// The receiver works, waiting for what is named.
+    Progress(Option<String>),
+    /// Somebody or some step holds it.
+    Suspend(String),
+    /// All is as wanted.
+    Live,
+    /// Something is no longer as wanted.
+    Degrade(String),
+    /// Its place does not answer.
+    LoseSight(DateTime<Utc>),
+    /// A deadline of the receiver passed.
+    TimeOut(Option<String>, String),
+    /// Somebody wants it stopped.
+    Terminate(String),
+    /// It has stopped.
+    Terminated,
+    /// A newer generation takes its place.
+    Supersede(DeploymentId),
+    /// Somebody wants it removed.
+    Delete(String),
+    /// It is removed.
+    Deleted,
+}
+
+impl DeploymentEvent {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::Reject(_) => "reject",
+            Self::Fail(..) => "fail",
+            Self::Freeze(_) => "freeze",
+            Self::Await(_) => "await",
+            Self::Approve(_) => "approve",
+            Self::Decline(..) => "decline",
+            Self::Expire(_) => "expire",
+            Self::Withdraw(_) => "withdraw",
+            Self::HandOff(_) => "hand off",
+            Self::Deliver(_) => "deliver",
+            Self::Progress(_) => "progress",
+            Self::Suspend(_) => "suspend",
+            Self::Live => "live",
+            Self::Degrade(_) => "degrade",
+            Self::LoseSight(_) => "lose sight",
+            Self::TimeOut(..) => "time out",
+            Self::Terminate(_) => "terminate",
+            Self::Terminated => "terminated",
+            Self::Supersede(_) => "supersede",
+            Self::Delete(_) => "delete",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl DeploymentState {
+    /// Every state's word.
+    pub const WORDS: [&'static str; 23] = [
+        "draft",
+        "rejected",
+        "broken",
+        "frozen",
+        "awaiting",
+        "approved",
+        "declined",
+        "expired",
+        "withdrawn",
+        "handed_off",
+        "delivered",
+        "progressing",
+        "suspended",
+        "live",
+        "degraded",
+        "unreachable",
+        "failed",
+        "timed_out",
+        "terminating",
+        "terminated",
+        "superseded",
+        "deleting",
+        "deleted",
+    ];
+
+    /// The state's word, as stored and shown.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Draft { .. } => "draft",
+            Self::Rejected { .. } => "rejected",
+            Self::Broken { .. } => "broken",
+            Self::Frozen { .. } => "frozen",
+            Self::Awaiting { .. } => "awaiting",
+            Self::Approved { .. } => "approved",
+            Self::Declined { .. } => "declined",
+            Self::Expired { .. } => "expired",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::HandedOff { .. } => "handed_off",
+            Self::Delivered { .. } => "delivered",
+            Self::Progressing { .. } => "progressing",
+            Self::Suspended { .. } => "suspended",
+            Self::Live => "live",
+            Self::Degraded { .. } => "degraded",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Failed { .. } => "failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Terminating { .. } => "terminating",
+            Self::Terminated { .. } => "terminated",
+            Self::Superseded { .. } => "superseded",
+            Self::Deleting { .. } => "deleting",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Whether it ended without ever leaving, or left and will not change any more.
+    pub fn is_terminal(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected { .. }
+                | Self::Broken { .. }
+                | Self::Declined { .. }
+                | Self::Expired { .. }
+                | Self::Withdrawn { .. }
+                | Self::Terminated { .. }
+                | Self::Superseded { .. }
+                | Self::Deleted
+        )
+    }
+
+    /// Whether it is on its way out: nobody's turn but Slipway's, or its gates'.
+    pub fn is_pending(&self) -> bool {
+        matches!(
+            self,
+            Self::Draft { .. } | Self::Frozen { .. } | Self::Awaiting { .. } | Self::Approved { .. }
+        )
+    }
+
+    /// Whether a receiver has it: it is what its environment runs, or is to run.
+    pub fn is_out(&self) -> bool {
+        !self.is_terminal() && !self.is_pending()
+    }
+
+    /// Whether it is where it was to be, as far as can be known.
+    pub fn has_arrived(&self) -> bool {
+        matches!(self, Self::Delivered { .. } | Self::Live)
+    }
+
+    /// One line for people: why it waits, failed or ended.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Draft { why } => why.clone(),
+            Self::Rejected { violations: 1 } => Some("1 violation".to_owned()),
+            Self::Rejected { violations } => Some(format!("{violations} violations")),
+            Self::Broken { fault } | Self::Failed { fault, .. } => Some(fault.message.clone()),
+            Self::Awaiting { missing, .. } => Some(missing.join("; ")),
+            Self::Approved { break_glass, .. } => {
+                break_glass.as_ref().map(|by| format!("{by} went past the gates"))
+            }
+            Self::Declined { by, reason: Some(reason) } => Some(format!("{by}: {reason}")),
+            Self::Declined { by, reason: None }
+            | Self::Withdrawn { by }
+            | Self::Suspended { by }
+            | Self::Terminating { by }
+            | Self::Terminated { by }
+            | Self::Deleting { by } => Some(format!("by {by}")),
+            Self::Expired { which } | Self::TimedOut { which, .. } => Some(which.clone()),
+            Self::Delivered { artifact } => Some(artifact.clone()),
+            Self::Progressing { blocker } => blocker.clone(),
+            Self::Degraded { why } => Some(why.clone()),
+            Self::Unreachable { since } => Some(format!("since {}", since.to_rfc3339())),
+            Self::HandedOff { .. }
+            | Self::Frozen { .. }
+            | Self::Live
+            | Self::Superseded { .. }
+            | Self::Deleted => None,
+        }
+    }
+
+    /// The state after `event`.
+    pub fn apply(self, event: DeploymentEvent) -> Result<Self, InvalidTransition> {
+        use DeploymentEvent as E;
+        let refused =
+            InvalidTransition { what: "deployment", state: self.word(), event: event.word() };
+        match (self, event) {
+            (Self::Draft { .. }, E::Wait(why)) => Ok(Self::Draft { why: Some(why) }),
+            (Self::Draft { .. }, E::Reject(violations)) => Ok(Self::Rejected { violations }),
+            (Self::Draft { .. }, E::Freeze(revision)) => Ok(Self::Frozen { revision }),
+            (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Await(missing)) => {
+                Ok(Self::Awaiting { revision, missing })
+            }
+            (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Approve(break_glass)) => {
+                Ok(Self::Approved { revision, break_glass })
+            }
+            (Self::Frozen { .. } | Self::Awaiting { .. } | Self::Approved { .. }, E::Decline(by, reason)) => {
+                Ok(Self::Declined { by, reason })
+            }
+            (Self::Frozen { .. } | Self::Awaiting { .. }, E::Expire(which)) => Ok(Self::Expired { which }),
+            (state, E::Withdraw(by)) if state.is_pending() => Ok(Self::Withdrawn { by }),
+            (state, E::Fail(_, fault)) if state.is_pending() => Ok(Self::Broken { fault }),
+            (Self::Approved { .. }, E::HandOff(run)) => Ok(Self::HandedOff { run }),
+            (Self::Approved { .. } | Self::HandedOff { .. }, E::Deliver(artifact)) => {
+                Ok(Self::Delivered { artifact })
+            }
+            (state, E::Progress(blocker)) if state.is_out() && !state.is_going() => {
+                Ok(Self::Progressing { blocker })
+            }
+            (Self::HandedOff { .. } | Self::Progressing { .. }, E::Suspend(by)) => {
+                Ok(Self::Suspended { by })
+            }
+            (state, E::Live) if state.is_out() && !state.is_going() => Ok(Self::Live),
+            (Self::Live | Self::Degraded { .. } | Self::Unreachable { .. }, E::Degrade(why)) => {
+                Ok(Self::Degraded { why })
+            }
+            (Self::Live | Self::Degraded { .. } | Self::Unreachable { .. }, E::LoseSight(since)) => {
+                Ok(Self::Unreachable { since })
+            }
+            (
+                Self::HandedOff { .. } | Self::Progressing { .. } | Self::Suspended { .. },
+                E::Fail(node, fault),
+            ) => Ok(Self::Failed { node, fault }),
+            (
+                Self::HandedOff { .. } | Self::Progressing { .. } | Self::Suspended { .. },
+                E::TimeOut(node, which),
+            ) => Ok(Self::TimedOut { node, which }),
+            (state, E::Terminate(by)) if state.is_out() && !state.is_going() => Ok(Self::Terminating { by }),
+            (Self::Terminating { by }, E::Terminated) => Ok(Self::Terminated { by }),
+            (state, E::Supersede(by)) if !state.is_terminal() => Ok(Self::Superseded { by }),
+            (state, E::Delete(by)) if state.is_out() => Ok(Self::Deleting { by }),
+            (Self::Deleting { .. }, E::Deleted) => Ok(Self::Deleted),
+            _ => Err(refused),
+        }
+    }
+
+    /// Whether it is being taken away.
+    fn is_going(&self) -> bool {
+        matches!(self, Self::Terminating { .. } | Self::Deleting { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest() -> Digest {
+        Digest::of("x")
+    }
+
+    fn follow(events: impl IntoIterator<Item = DeploymentEvent>) -> Result<DeploymentState, InvalidTransition> {
+        events.into_iter().try_fold(DeploymentState::Draft { why: None }, DeploymentState::apply)
+    }
+
+    #[test]
+    fn the_usual_way_leads_through_the_gates() {
+        use DeploymentEvent as E;
+        let state = follow([
+            E::Freeze(digest()),
+            E::Await(vec!["1 of 2 approvals".into()]),
+            E::Await(vec![]),
+            E::Approve(None),
+            E::HandOff("run".into()),
+            E::Progress(None),
+            E::Live,
+            E::Degrade("web".into()),
+            E::Live,
+        ]);
+        assert_eq!(state, Ok(DeploymentState::Live));
+    }
+
+    #[test]
+    fn nothing_goes_out_that_was_not_frozen_and_approved() {
+        use DeploymentEvent as E;
+        for way in [
+            vec![E::HandOff("r".into())],
+            vec![E::Approve(None)],
+            vec![E::Freeze(digest()), E::HandOff("r".into())],
+            vec![E::Freeze(digest()), E::Deliver("a".into())],
+            vec![E::Reject(1), E::Freeze(digest())],
+            vec![E::Freeze(digest()), E::Decline("a".into(), None), E::Approve(None)],
+        ] {
+            assert!(follow(way.clone()).is_err(), "{way:?}");
+        }
+    }
+
+    #[test]
+    fn what_ended_never_changes() {
+        use DeploymentEvent as E;
+        let ended = follow([E::Freeze(digest()), E::Withdraw("a".into())]).unwrap();
+        assert!(ended.is_terminal());
+        for event in [E::Live, E::Approve(None), E::Supersede(DeploymentId::new()), E::Delete("a".into())] {
+            assert!(ended.clone().apply(event).is_err());
+        }
+    }
+}
