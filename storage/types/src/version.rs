@@ -63,17 +63,26 @@ impl Version {
         self.0.cmp_precedence(&other.0)
     }
 
+    /// A text below the sort keys of release `X.Y.Z` and all its pre-releases, and above those of every
+    /// version before them.
+    pub fn sort_floor(major: u64, minor: u64, patch: u64) -> String {
+        let mut key = String::new();
+        for part in [major, minor, patch] {
+            sort_number(&mut key, &part.to_string());
+        }
+        key
+    }
+
+    /// A text above the version's sort key and below that of every version after it.
+    pub fn sort_ceiling(&self) -> String {
+        // No sort key begins with another one, so whatever follows the key sorts right after it.
+        self.sort_key() + " "
+    }
+
     /// A text whose byte order is SemVer precedence, so that a database can sort by it: numbers are
     /// prefixed by their length; a release sorts after its pre-releases.
     pub fn sort_key(&self) -> String {
-        fn number(key: &mut String, digits: &str) {
-            use std::fmt::Write as _;
-            write!(key, "{:02}{digits}", digits.len()).expect("invariant: writing to a String succeeds");
-        }
-        let mut key = String::new();
-        for part in [self.0.major, self.0.minor, self.0.patch] {
-            number(&mut key, &part.to_string());
-        }
+        let mut key = Self::sort_floor(self.0.major, self.0.minor, self.0.patch);
         if self.0.pre.is_empty() {
             key.push('~');
             return key;
@@ -82,7 +91,7 @@ impl Version {
             // `!` ends before any identifier, so a shorter list sorts first; numbers sort before words.
             if identifier.bytes().all(|b| b.is_ascii_digit()) {
                 key.push_str("\"0");
-                number(&mut key, identifier);
+                sort_number(&mut key, identifier);
             } else {
                 key.push_str("\"1");
                 key.push_str(identifier);
@@ -91,6 +100,11 @@ impl Version {
         key.push('!');
         key
     }
+}
+
+fn sort_number(key: &mut String, digits: &str) {
+    use std::fmt::Write as _;
+    write!(key, "{:02}{digits}", digits.len()).expect("invariant: writing to a String succeeds");
 }
 
 /// The branch's name as one SemVer identifier: lower-cased, other runs of characters `-`, cut to 30;
@@ -238,6 +252,9 @@ mod tests {
         ) {
             let (a, b) = (version(&a), version(&b));
             prop_assert_eq!(a.sort_key().cmp(&b.sort_key()), a.precedence(&b), "{} {}", a.sort_key(), b.sort_key());
+            prop_assert_eq!(b.sort_key() >= a.sort_ceiling(), b.precedence(&a).is_gt(), "{} {}", a.sort_ceiling(), b.sort_key());
+            let (major, minor, patch) = a.core();
+            prop_assert_eq!(b.sort_key() >= Version::sort_floor(major, minor, patch), b.core() >= a.core());
         }
     }
 }

@@ -341,8 +341,7 @@ impl DeploymentState {
     /// The state after `event`.
     pub fn apply(self, event: DeploymentEvent) -> Result<Self, InvalidTransition> {
         use DeploymentEvent as E;
-        let refused =
-            InvalidTransition { what: "deployment", state: self.word(), event: event.word() };
+        let refused = InvalidTransition { what: "deployment", state: self.word(), event: event.word() };
         match (self, event) {
             (Self::Draft { .. }, E::Wait(why)) => Ok(Self::Draft { why: Some(why) }),
             (Self::Draft { .. }, E::Reject(violations)) => Ok(Self::Rejected { violations }),
@@ -366,9 +365,7 @@ impl DeploymentState {
             (state, E::Progress(blocker)) if state.is_out() && !state.is_going() => {
                 Ok(Self::Progressing { blocker })
             }
-            (Self::HandedOff { .. } | Self::Progressing { .. }, E::Suspend(by)) => {
-                Ok(Self::Suspended { by })
-            }
+            (Self::HandedOff { .. } | Self::Progressing { .. }, E::Suspend(by)) => Ok(Self::Suspended { by }),
             (state, E::Live) if state.is_out() && !state.is_going() => Ok(Self::Live),
             (Self::Live | Self::Degraded { .. } | Self::Unreachable { .. }, E::Degrade(why)) => {
                 Ok(Self::Degraded { why })
@@ -407,7 +404,9 @@ mod tests {
         Digest::of("x")
     }
 
-    fn follow(events: impl IntoIterator<Item = DeploymentEvent>) -> Result<DeploymentState, InvalidTransition> {
+    fn follow(
+        events: impl IntoIterator<Item = DeploymentEvent>,
+    ) -> Result<DeploymentState, InvalidTransition> {
         events.into_iter().try_fold(DeploymentState::Draft { why: None }, DeploymentState::apply)
     }
 
