@@ -6,8 +6,11 @@
 //! [`slipway_records::RecordsError::Unavailable`]; the caller does it again.
 
 mod application;
+mod audit;
 mod build;
 mod delivery;
+mod deployment;
+mod environment;
 mod error;
 mod git;
 mod log;

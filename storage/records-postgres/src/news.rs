@@ -85,6 +85,7 @@ impl std::fmt::Display for Word {
             Change::Job => f.write_str("job"),
             Change::Run(run) => write!(f, "run {run}"),
             Change::Build(run, build) => write!(f, "build {run} {build}"),
+            Change::Deployment(deployment) => write!(f, "deployment {deployment}"),
             Change::Log(log) => write!(f, "log {log}"),
         }
     }
@@ -102,6 +103,7 @@ impl FromStr for Word {
             Some("job") => Change::Job,
             Some("run") => Change::Run(id()?.into()),
             Some("build") => Change::Build(id()?.into(), id()?.into()),
+            Some("deployment") => Change::Deployment(id()?.into()),
             Some("log") => Change::Log(id()?),
             _ => return Err(unknown()),
         };

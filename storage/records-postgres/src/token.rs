@@ -14,7 +14,9 @@ use crate::value::{Id, Json, Text, json, now};
 struct StoredToken {
     id: Id<TokenId>,
     name: String,
+    person: Option<String>,
     role: Option<Text<Role>>,
+    break_glass: bool,
     application_id: Option<Id<ApplicationId>>,
     grants: Json<Vec<RepositoryGrant>>,
     created_at: DateTime<Utc>,
@@ -28,7 +30,9 @@ impl From<StoredToken> for TokenRow {
         Self {
             id: row.id.0,
             name: row.name,
+            person: row.person,
             role: row.role.map(|role| role.0),
+            break_glass: row.break_glass,
             application_id: row.application_id.map(|id| id.0),
             grants: row.grants.0,
             created_at: row.created_at,
@@ -43,7 +47,8 @@ macro_rules! tokens {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             StoredToken,
-            r#"select id as "id!: _", name as "name!", role as "role?: _",
+            r#"select id as "id!: _", name as "name!", person, role as "role?: _",
+            break_glass as "break_glass!",
             application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!",
             expires_at as "expires_at?", last_used_at as "last_used_at?", revoked_at as "revoked_at?"
             from token "# + $tail
@@ -71,7 +76,9 @@ impl WriteTokens for Writer {
         let row = TokenRow {
             id: TokenId::new(),
             name: token.name,
+            person: token.person,
             role: token.role,
+            break_glass: token.break_glass,
             application_id: token.application_id,
             grants: token.grants,
             created_at: now(),
@@ -80,8 +87,9 @@ impl WriteTokens for Writer {
             revoked_at: None,
         };
         let made = sqlx::query!(
-            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at, person,
+            break_glass)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
             row.id.as_uuid(),
             row.name,
             token.hash.to_string(),
@@ -90,6 +98,8 @@ impl WriteTokens for Writer {
             json(&row.grants),
             row.created_at,
             row.expires_at,
+            row.person,
+            row.break_glass,
         )
         .execute(self.db())
         .await

@@ -4,8 +4,11 @@
 //! Every write transaction is `BEGIN IMMEDIATE`, so it never fails half way for want of the lock.
 
 mod application;
+mod audit;
 mod build;
 mod delivery;
+mod deployment;
+mod environment;
 mod error;
 mod git;
 mod log;

@@ -14,7 +14,9 @@ use crate::value::{Json, Millis, Text, json, millis, now};
 struct StoredToken {
     id: Text<TokenId>,
     name: String,
+    person: Option<String>,
     role: Option<Text<Role>>,
+    break_glass: bool,
     application_id: Option<Text<ApplicationId>>,
     grants: Json<Vec<RepositoryGrant>>,
     created_at: Millis,
@@ -28,7 +30,9 @@ impl From<StoredToken> for TokenRow {
         Self {
             id: row.id.0,
             name: row.name,
+            person: row.person,
             role: row.role.map(|role| role.0),
+            break_glass: row.break_glass,
             application_id: row.application_id.map(|id| id.0),
             grants: row.grants.0,
             created_at: row.created_at.0,
@@ -43,7 +47,8 @@ macro_rules! tokens {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             StoredToken,
-            r#"select id as "id!: _", name as "name!", role as "role?: _",
+            r#"select id as "id!: _", name as "name!", person, role as "role?: _",
+            break_glass as "break_glass!: _",
             application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!: _",
             expires_at as "expires_at?: _", last_used_at as "last_used_at?: _", revoked_at as "revoked_at?: _"
             from token "# + $tail
@@ -71,7 +76,9 @@ impl WriteTokens for Writer {
         let row = TokenRow {
             id: TokenId::new(),
             name: token.name,
+            person: token.person,
             role: token.role,
+            break_glass: token.break_glass,
             application_id: token.application_id,
             grants: token.grants,
             created_at: now(),
@@ -80,8 +87,9 @@ impl WriteTokens for Writer {
             revoked_at: None,
         };
         sqlx::query!(
-            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at, person,
+            break_glass)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             row.id.to_string(),
             row.name,
             token.hash.to_string(),
@@ -90,6 +98,8 @@ impl WriteTokens for Writer {
             json(&row.grants),
             millis(row.created_at),
             row.expires_at.map(millis),
+            row.person,
+            row.break_glass,
         )
         .execute(self.db())
         .await

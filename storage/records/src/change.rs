@@ -1,6 +1,6 @@
 //! News of commits, to wake those who wait. Only a hint: whoever waits also polls slowly.
 
-use slipway_types::id::{BuildId, RunId};
+use slipway_types::id::{BuildId, DeploymentId, RunId};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -13,6 +13,8 @@ pub enum Change {
     Run(RunId),
     /// A build of the run changed.
     Build(RunId, BuildId),
+    /// A deployment changed.
+    Deployment(DeploymentId),
     /// A log grew.
     Log(Uuid),
 }

@@ -10,10 +10,13 @@
 use async_trait::async_trait;
 
 pub mod application;
+pub mod audit;
 pub mod build;
 pub mod change;
 pub mod delivery;
+pub mod deployment;
 pub mod detail;
+pub mod environment;
 pub mod fault_point;
 pub mod git;
 pub mod job;
@@ -33,9 +36,17 @@ pub mod upload;
 pub mod worker;
 
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
+pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
 pub use change::{Change, Changes};
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
+pub use deployment::{
+    Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
+    ReadDeployments, WriteDeployments,
+};
+pub use environment::{
+    Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
+};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
@@ -142,8 +153,11 @@ impl Page {
 /// Everything that can be read.
 pub trait Read:
     ReadApplications
+    + ReadAudit
     + ReadBuilds
     + ReadDeliveries
+    + ReadDeployments
+    + ReadEnvironments
     + ReadGit
     + ReadLogs
     + ReadPackages
@@ -163,8 +177,11 @@ pub trait Read:
 pub trait Write:
     Read
     + WriteApplications
+    + WriteAudit
     + WriteBuilds
     + WriteDeliveries
+    + WriteDeployments
+    + WriteEnvironments
     + WriteGit
     + WriteLogs
     + WritePackages

@@ -15,8 +15,12 @@ pub struct TokenRow {
     pub id: TokenId,
     /// Name, shown as the actor. Unique among tokens that are not revoked.
     pub name: String,
+    /// Whose it is; unset: nobody's but its own.
+    pub person: Option<String>,
     /// Role; unset for a build's token, which has grants instead.
     pub role: Option<Role>,
+    /// Whether it may go past closed gates.
+    pub break_glass: bool,
     /// The one application it is limited to.
     pub application_id: Option<ApplicationId>,
     /// A build token's repositories.
@@ -38,8 +42,12 @@ pub struct NewToken {
     pub name: String,
     /// SHA-256 of the token; tokens hold 256 random bits, so no slow hash is needed.
     pub hash: Digest,
+    /// Whose it is.
+    pub person: Option<String>,
     /// Role.
     pub role: Option<Role>,
+    /// Whether it may go past closed gates.
+    pub break_glass: bool,
     /// The one application it is limited to.
     pub application_id: Option<ApplicationId>,
     /// A build token's repositories.

@@ -90,9 +90,12 @@ async fn touch(records: &dyn Records, row: &TokenRow, now: DateTime<Utc>) -> Res
 }
 
 fn principal(row: TokenRow) -> Principal {
-    let TokenRow { id, name, .. } = row;
+    let TokenRow { id, name, person, break_glass, .. } = row;
     match row.role {
-        Some(role) => Principal::Token { id, name, role, application: row.application_id },
+        Some(role) => {
+            let person = person.unwrap_or_else(|| name.clone());
+            Principal::Token { id, name, person, role, application: row.application_id, break_glass }
+        }
         None => Principal::Build { id, name, grants: row.grants },
     }
 }
@@ -127,6 +130,8 @@ mod tests {
         let new = NewToken {
             name: "ci".into(),
             hash,
+            person: None,
+            break_glass: false,
             role: Some(Role::Developer),
             application_id: None,
             grants: vec![],

@@ -15,13 +15,15 @@ pub enum Role {
     Reader,
     /// Push, start and cancel runs, set labels and channels.
     Developer,
+    /// Deploy, approve, pin, write operator configuration, move what is protected.
+    Operator,
     /// Everything: create applications, secrets, tokens.
     Admin,
 }
 
 /// A text that is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role `{0}`: expected reader, developer or admin")]
+#[error("unknown role `{0}`: expected reader, developer, operator or admin")]
 pub struct UnknownRole(pub String);
 
 impl FromStr for Role {
@@ -31,6 +33,7 @@ impl FromStr for Role {
         match text {
             "reader" => Ok(Self::Reader),
             "developer" => Ok(Self::Developer),
+            "operator" => Ok(Self::Operator),
             "admin" => Ok(Self::Admin),
             other => Err(UnknownRole(other.chars().take(40).collect())),
         }
@@ -42,6 +45,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Reader => "reader",
             Self::Developer => "developer",
+            Self::Operator => "operator",
             Self::Admin => "admin",
         })
     }
@@ -65,10 +69,14 @@ pub enum Principal {
         id: TokenId,
         /// Its name, shown as the actor.
         name: String,
+        /// Whose it is: who holds several tokens is one person.
+        person: String,
         /// What it may do.
         role: Role,
         /// The one application it is limited to, if any.
         application: Option<ApplicationId>,
+        /// Whether it may go past closed gates.
+        break_glass: bool,
     },
     /// A running build: nothing but its repositories.
     Build {
@@ -87,6 +95,19 @@ impl Principal {
         match self {
             Self::Token { name, .. } | Self::Build { name, .. } => name,
         }
+    }
+
+    /// Whose word this is.
+    pub fn person(&self) -> &str {
+        match self {
+            Self::Token { person, .. } => person,
+            Self::Build { name, .. } => name,
+        }
+    }
+
+    /// Whether closed gates may be passed, which no role holds by itself.
+    pub fn may_break_glass(&self) -> bool {
+        matches!(self, Self::Token { break_glass: true, .. })
     }
 
     /// Whether this principal holds `role` for `application`; `None` asks for a right on the whole
@@ -111,8 +132,10 @@ mod tests {
         let token = Principal::Token {
             id: TokenId::new(),
             name: "ci".into(),
+            person: "ci".into(),
             role: Role::Developer,
             application: Some(mine),
+            break_glass: false,
         };
         assert!(token.may(Role::Reader, Some(mine)) && token.may(Role::Developer, Some(mine)));
         assert!(!token.may(Role::Admin, Some(mine)));

@@ -1,11 +1,20 @@
 //! Environments: where applications are deployed to.
 
+mod settings;
+mod window;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{InvalidName, is_name};
+
+pub use settings::{
+    Approvals, CheckOwner, ClusterFacts, ClusterLabels, ClusterSettings, EXPIRE_AFTER_HOURS,
+    EnvironmentSettings, Follow, Gates, InvalidSettings, PullRegistry, ReceiverSettings, Soak,
+};
+pub use window::{InvalidWindow, Window};
 
 /// The stage whose objects carry no suffix.
 pub const DEFAULT_STAGE: &str = "default";

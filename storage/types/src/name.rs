@@ -32,6 +32,34 @@ pub(crate) fn is_name(text: &str) -> bool {
         })
 }
 
+macro_rules! text_type {
+    ($type:ident) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {
         $(#[$doc])*
@@ -57,29 +85,7 @@ macro_rules! name {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
+        text_type!($type);
     };
 }
 
@@ -119,10 +125,48 @@ name!(
     "definition"
 );
 name!(
+    /// A key that signs bundles.
+    KeyName,
+    "key"
+);
+name!(
     /// A movable pointer to a version, such as `stable`.
     ChannelName,
     "channel"
 );
+
+/// What the names of checks that developers declare begin with.
+pub const SOURCE_CHECK_PREFIX: &str = "source/";
+
+/// A check of a bundle: a name, or `source/NAME` for one that developers declare.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckName(String);
+
+impl CheckName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether developers declare it.
+    pub fn is_source(&self) -> bool {
+        self.0.starts_with(SOURCE_CHECK_PREFIX)
+    }
+}
+
+impl FromStr for CheckName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if is_name(text.strip_prefix(SOURCE_CHECK_PREFIX).unwrap_or(text)) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName { what: "check", found: text.chars().take(80).collect() })
+        }
+    }
+}
+
+text_type!(CheckName);
 
 /// The team that a bare application name belongs to.
 pub const DEFAULT_TEAM: &str = "default";

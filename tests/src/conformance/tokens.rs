@@ -8,6 +8,8 @@ fn new_token(name: &str, role: Option<Role>) -> NewToken {
     NewToken {
         name: name.into(),
         hash: Digest::of(TokenId::new().to_string()),
+        person: None,
+        break_glass: false,
         role,
         application_id: None,
         grants: Vec::new(),

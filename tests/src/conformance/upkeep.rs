@@ -257,6 +257,8 @@ pub async fn expired_tokens_of_builds_go(records: Shared) {
     let token = |name: &str, role, expires_at| NewToken {
         name: name.into(),
         hash: Digest::of(name),
+        person: None,
+        break_glass: false,
         role,
         application_id: None,
         grants: Vec::new(),

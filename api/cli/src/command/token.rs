@@ -14,9 +14,15 @@ pub(crate) enum TokenCommand {
     Create {
         /// Its name, shown as the actor of what it does
         name: String,
-        /// reader, developer or admin
+        /// reader, developer, operator or admin
         #[arg(long, default_value = "developer")]
         role: String,
+        /// Whose it is, by one name for all their tokens; approvals count people
+        #[arg(long)]
+        person: Option<String>,
+        /// Let it go past closed gates, with a reason
+        #[arg(long)]
+        break_glass: bool,
         /// Limit it to this application
         #[arg(long)]
         app: Option<String>,
@@ -51,8 +57,14 @@ fn life(text: &str) -> Result<u64, String> {
 pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        TokenCommand::Create { name, role, app, expires } => {
+        TokenCommand::Create { name, role, person, break_glass, app, expires } => {
             let mut body = json!({"name": name, "role": role});
+            if let Some(person) = person {
+                body["person"] = person.into();
+            }
+            if break_glass {
+                body["break_glass"] = true.into();
+            }
             if let Some(app) = app {
                 body["application"] = app.into();
             }

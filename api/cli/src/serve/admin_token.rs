@@ -115,6 +115,8 @@ async fn insert(tx: &mut dyn Write, hash: Digest) -> Result<()> {
     let token = NewToken {
         name: NAME.to_owned(),
         hash,
+        person: None,
+        break_glass: false,
         role: Some(Role::Admin),
         application_id: None,
         grants: Vec::new(),

@@ -28,9 +28,13 @@ pub(crate) struct TokenView {
     id: String,
     /// Shown as the actor of what it does.
     name: String,
-    /// `reader`, `developer` or `admin`.
+    /// Whose it is: approvals count people, not tokens.
+    person: Option<String>,
+    /// `reader`, `developer`, `operator` or `admin`.
     #[schema(value_type = Option<String>)]
     role: Option<Role>,
+    /// Whether it may go past closed gates.
+    break_glass: bool,
     /// The one application it is limited to.
     application: Option<String>,
     created_at: DateTime<Utc>,
@@ -54,9 +58,14 @@ pub(crate) struct CreatedToken {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTokenBody {
     name: String,
-    /// `reader`, `developer` or `admin`.
+    /// Whose it is; the token's name if absent. Approvals count people, not tokens.
+    person: Option<String>,
+    /// `reader`, `developer`, `operator` or `admin`.
     #[schema(value_type = String)]
     role: Role,
+    /// Whether it may go past closed gates, with a reason; no role may by itself.
+    #[serde(default)]
+    break_glass: bool,
     /// The one application to limit it to.
     #[schema(value_type = Option<String>)]
     application: Option<ApplicationName>,
@@ -68,7 +77,9 @@ fn view(row: TokenRow, application: Option<String>) -> TokenView {
     TokenView {
         id: row.id.to_string(),
         name: row.name,
+        person: row.person,
         role: row.role,
+        break_glass: row.break_glass,
         application,
         created_at: row.created_at,
         expires_at: row.expires_at,
@@ -109,9 +120,11 @@ pub(crate) async fn create(
             && name.chars().count() <= NAME_CHARS_MAX
             && !name.chars().any(|c| c.is_control() || c == '/')
     };
-    if !sound(&wanted.name) {
-        let detail = format!("name: expected 1 to {NAME_CHARS_MAX} printable characters without `/`");
-        return Err(ApiError::bad_request("bad_body", detail));
+    for (field, text) in [("name", Some(&wanted.name)), ("person", wanted.person.as_ref())] {
+        if text.is_some_and(|text| !sound(text)) {
+            let detail = format!("{field}: expected 1 to {NAME_CHARS_MAX} printable characters without `/`");
+            return Err(ApiError::bad_request("bad_body", detail));
+        }
     }
     if wanted.expires_in_s.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX_S).contains(&seconds)) {
         let detail = format!("expires_in_s: expected 1 to {EXPIRES_IN_MAX_S}");
@@ -127,7 +140,16 @@ pub(crate) async fn create(
     let id = application.as_ref().map(|application| application.id);
     let (plain, hash) = slipway_secrets::new_token();
     let role = Some(wanted.role);
-    let new = NewToken { name: wanted.name, hash, role, application_id: id, grants: Vec::new(), expires_at };
+    let new = NewToken {
+        name: wanted.name,
+        hash,
+        person: wanted.person,
+        role,
+        break_glass: wanted.break_glass,
+        application_id: id,
+        grants: Vec::new(),
+        expires_at,
+    };
     let mut tx = state.records.begin().await?;
     let row = tx.token_insert(new).await?;
     tx.commit().await?;

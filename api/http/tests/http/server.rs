@@ -146,9 +146,18 @@ impl Server {
         let (plain, hash) = slipway_secrets::new_token();
         let mut tx = self.records.begin().await.unwrap();
         let name = name.to_owned();
-        tx.token_insert(NewToken { name, hash, role, application_id, grants, expires_at: None })
-            .await
-            .unwrap();
+        tx.token_insert(NewToken {
+            name,
+            hash,
+            person: None,
+            role,
+            break_glass: false,
+            application_id,
+            grants,
+            expires_at: None,
+        })
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         plain.expose_secret().to_owned()
     }

@@ -138,6 +138,8 @@ impl Inner {
             // An attempt whose Secret was lost gets a second one.
             name: format!("{} {}", attempt.name(), &hash.hex()[..8]),
             hash,
+            person: None,
+            break_glass: false,
             role: None,
             application_id: None,
             grants: grants.collect(),

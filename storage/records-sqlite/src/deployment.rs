@@ -1,0 +1,434 @@
+//! Deployments, approvals, holds, checks.
+
+use async_trait::async_trait;
+use slipway_records::{
+    Approval, BundleCheck, Change, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold,
+    NewDeployment, Page, ReadDeployments, Result, WriteDeployments,
+};
+use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
+use slipway_types::name::CheckName;
+use slipway_types::state::DeploymentState;
+use slipway_types::{Digest, Version, Violation};
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Int, Json, Millis, Text, below, int, json, millis, now, rows};
+
+struct DeploymentRow {
+    id: Text<DeploymentId>,
+    application_id: Text<ApplicationId>,
+    environment_id: Text<EnvironmentId>,
+    generation: Int<u64>,
+    bundle_id: Text<VersionId>,
+    bundle_version: Text<Version>,
+    bundle_digest: Text<Digest>,
+    lock_digest: Text<Digest>,
+    choice: Json<serde_json::Value>,
+    cause: Json<DeploymentCause>,
+    created_by: String,
+    document: Option<String>,
+    revision: Option<Text<Digest>>,
+    predecessor: Option<Text<Digest>>,
+    violations: Json<Vec<Violation>>,
+    notes: Json<Vec<String>>,
+    state: Json<DeploymentState>,
+    row_version: i64,
+    created_at: Millis,
+    frozen_at: Option<Millis>,
+    handed_off_at: Option<Millis>,
+    finished_at: Option<Millis>,
+}
+
+impl From<DeploymentRow> for Deployment {
+    fn from(row: DeploymentRow) -> Self {
+        Self {
+            id: row.id.0,
+            application_id: row.application_id.0,
+            environment_id: row.environment_id.0,
+            generation: row.generation.0,
+            bundle_id: row.bundle_id.0,
+            bundle_version: row.bundle_version.0,
+            bundle_digest: row.bundle_digest.0,
+            lock: row.lock_digest.0,
+            choice: row.choice.0,
+            cause: row.cause.0,
+            created_by: row.created_by,
+            document: row.document,
+            revision: row.revision.map(|digest| digest.0),
+            predecessor: row.predecessor.map(|digest| digest.0),
+            violations: row.violations.0,
+            notes: row.notes.0,
+            state: row.state.0,
+            row_version: row.row_version,
+            created_at: row.created_at.0,
+            frozen_at: row.frozen_at.map(|at| at.0),
+            handed_off_at: row.handed_off_at.map(|at| at.0),
+            finished_at: row.finished_at.map(|at| at.0),
+        }
+    }
+}
+
+macro_rules! deployments {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            DeploymentRow,
+            r#"select id as "id!: _", application_id as "application_id!: _",
+            environment_id as "environment_id!: _", generation as "generation!: _",
+            bundle_id as "bundle_id!: _", bundle_version as "bundle_version!: _",
+            bundle_digest as "bundle_digest!: _", lock_digest as "lock_digest!: _", choice as "choice!: _",
+            cause as "cause!: _", created_by as "created_by!", document, revision as "revision?: _",
+            predecessor as "predecessor?: _", violations as "violations!: _", notes as "notes!: _",
+            state_json as "state!: _", row_version as "row_version!", created_at as "created_at!: _",
+            frozen_at as "frozen_at?: _", handed_off_at as "handed_off_at?: _",
+            finished_at as "finished_at?: _" from deployment d "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+struct ApprovalRow {
+    deployment_id: Text<DeploymentId>,
+    person: String,
+    revision: Text<Digest>,
+    token: String,
+    reason: Option<String>,
+    at: Millis,
+}
+
+impl From<ApprovalRow> for Approval {
+    fn from(row: ApprovalRow) -> Self {
+        Self {
+            deployment_id: row.deployment_id.0,
+            person: row.person,
+            revision: row.revision.0,
+            token: row.token,
+            reason: row.reason,
+            at: row.at.0,
+        }
+    }
+}
+
+struct HoldRow {
+    environment_id: Text<EnvironmentId>,
+    application_id: Text<ApplicationId>,
+    version_id: Option<Text<VersionId>>,
+    reason: String,
+    set_by: String,
+    set_at: Millis,
+}
+
+impl From<HoldRow> for Hold {
+    fn from(row: HoldRow) -> Self {
+        Self {
+            environment_id: row.environment_id.0,
+            application_id: row.application_id.0,
+            version_id: row.version_id.map(|id| id.0),
+            reason: row.reason,
+            by: row.set_by,
+            at: row.set_at.0,
+        }
+    }
+}
+
+macro_rules! holds {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            HoldRow,
+            r#"select environment_id as "environment_id!: _", application_id as "application_id!: _",
+            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!: _"
+            from hold "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+struct CheckRow {
+    version_id: Text<VersionId>,
+    name: Text<CheckName>,
+    state: Text<CheckState>,
+    detail: Option<String>,
+    url: Option<String>,
+    reported_by: String,
+    reported_at: Millis,
+}
+
+impl From<CheckRow> for BundleCheck {
+    fn from(row: CheckRow) -> Self {
+        Self {
+            version_id: row.version_id.0,
+            name: row.name.0,
+            state: row.state.0,
+            detail: row.detail,
+            url: row.url,
+            reported_by: row.reported_by,
+            reported_at: row.reported_at.0,
+        }
+    }
+}
+
+#[async_trait]
+impl<H: Handle> ReadDeployments for Session<H> {
+    async fn deployment_get(&mut self, id: DeploymentId) -> Result<Option<Deployment>> {
+        let row = deployments!("where id = ?1", id.to_string()).fetch_optional(self.db()).await;
+        Ok(row.map_err(failed)?.map(Deployment::from))
+    }
+
+    async fn deployment_by_generation(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+        generation: u64,
+    ) -> Result<Option<Deployment>> {
+        let row = deployments!(
+            "where environment_id = ?1 and application_id = ?2 and generation = ?3",
+            environment.to_string(),
+            application.to_string(),
+            int(generation)
+        )
+        .fetch_optional(self.db())
+        .await;
+        Ok(row.map_err(failed)?.map(Deployment::from))
+    }
+
+    async fn deployment_list(&mut self, filter: &DeploymentFilter, page: Page) -> Result<Vec<Deployment>> {
+        let states = (!filter.states.is_empty()).then(|| json(&filter.states));
+        let found = deployments!(
+            "where id < ?1 and (?2 is null or application_id = ?2) and (?3 is null or environment_id = ?3)
+            and (?4 is null or bundle_id = ?4)
+            and (?5 is null or state in (select value from json_each(?5))) order by id desc limit ?6",
+            below(page.after),
+            filter.application.map(|id| id.to_string()),
+            filter.environment.map(|id| id.to_string()),
+            filter.bundle.map(|id| id.to_string()),
+            states,
+            rows(page.limit)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn deployments_open(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where environment_id = ?1 and application_id = ?2
+            and state not in ('rejected', 'broken', 'declined', 'expired', 'withdrawn', 'terminated',
+                'superseded', 'deleted') order by generation",
+            environment.to_string(),
+            application.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn deployments_out(&mut self) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null and n.state <> 'deleted')
+            order by application_id, environment_id"
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>> {
+        let found = sqlx::query_as!(
+            ApprovalRow,
+            r#"select deployment_id as "deployment_id!: _", person as "person!", revision as "revision!: _",
+            token as "token!", reason, at as "at!: _" from approval where deployment_id = ?1
+            order by at, person"#,
+            deployment.to_string(),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(Approval::from).collect())
+    }
+
+    async fn hold_get(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Option<Hold>> {
+        let row = holds!(
+            "where environment_id = ?1 and application_id = ?2",
+            environment.to_string(),
+            application.to_string()
+        )
+        .fetch_optional(self.db())
+        .await;
+        Ok(row.map_err(failed)?.map(Hold::from))
+    }
+
+    async fn hold_list(&mut self) -> Result<Vec<Hold>> {
+        let found = holds!("order by environment_id, application_id").fetch_all(self.db()).await;
+        Ok(found.map_err(failed)?.into_iter().map(Hold::from).collect())
+    }
+
+    async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>> {
+        let found = sqlx::query_as!(
+            CheckRow,
+            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
+            reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
+            where version_id = ?1 order by name"#,
+            version.to_string(),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(BundleCheck::from).collect())
+    }
+}
+
+#[async_trait]
+impl WriteDeployments for Writer {
+    async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment> {
+        let generation = sqlx::query_scalar!(
+            r#"select coalesce(max(generation), 0) + 1 as "generation!: Int<u64>" from deployment
+            where environment_id = ?1 and application_id = ?2"#,
+            new.environment_id.to_string(),
+            new.application_id.to_string(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        let deployment = new.draft(generation.0, now());
+        sqlx::query!(
+            "insert into deployment (id, application_id, environment_id, generation, bundle_id, bundle_version,
+            bundle_digest, lock_digest, choice, cause, created_by, document, violations, notes, state,
+            state_json, row_version, created_at)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            deployment.id.to_string(),
+            deployment.application_id.to_string(),
+            deployment.environment_id.to_string(),
+            int(deployment.generation),
+            deployment.bundle_id.to_string(),
+            deployment.bundle_version.to_string(),
+            deployment.bundle_digest.to_string(),
+            deployment.lock.to_string(),
+            json(&deployment.choice),
+            json(&deployment.cause),
+            deployment.created_by,
+            deployment.document,
+            json(&deployment.violations),
+            json(&deployment.notes),
+            deployment.state.word(),
+            json(&deployment.state),
+            deployment.row_version,
+            millis(deployment.created_at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        self.tell(Change::Deployment(deployment.id));
+        Ok(deployment)
+    }
+
+    async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool> {
+        let saved = sqlx::query!(
+            "update deployment set revision = ?3, predecessor = ?4, violations = ?5, notes = ?6, state = ?7,
+            state_json = ?8, frozen_at = ?9, handed_off_at = ?10, finished_at = ?11,
+            row_version = row_version + 1 where id = ?1 and row_version = ?2",
+            deployment.id.to_string(),
+            deployment.row_version,
+            deployment.revision.map(|digest| digest.to_string()),
+            deployment.predecessor.map(|digest| digest.to_string()),
+            json(&deployment.violations),
+            json(&deployment.notes),
+            deployment.state.word(),
+            json(&deployment.state),
+            deployment.frozen_at.map(millis),
+            deployment.handed_off_at.map(millis),
+            deployment.finished_at.map(millis),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?
+        .rows_affected()
+            == 1;
+        if saved {
+            deployment.row_version += 1;
+            self.tell(Change::Deployment(deployment.id));
+        }
+        Ok(saved)
+    }
+
+    async fn approval_put(&mut self, approval: &Approval) -> Result<()> {
+        sqlx::query!(
+            "insert into approval (deployment_id, person, revision, token, reason, at)
+            values (?1, ?2, ?3, ?4, ?5, ?6) on conflict (deployment_id, person) do update
+            set revision = excluded.revision, token = excluded.token, reason = excluded.reason,
+            at = excluded.at",
+            approval.deployment_id.to_string(),
+            approval.person,
+            approval.revision.to_string(),
+            approval.token,
+            approval.reason,
+            millis(approval.at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        self.tell(Change::Deployment(approval.deployment_id));
+        Ok(())
+    }
+
+    async fn hold_put(&mut self, hold: &Hold) -> Result<()> {
+        sqlx::query!(
+            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at)
+            values (?1, ?2, ?3, ?4, ?5, ?6) on conflict (environment_id, application_id) do update
+            set version_id = excluded.version_id, reason = excluded.reason, set_by = excluded.set_by,
+            set_at = excluded.set_at",
+            hold.environment_id.to_string(),
+            hold.application_id.to_string(),
+            hold.version_id.map(|id| id.to_string()),
+            hold.reason,
+            hold.by,
+            millis(hold.at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool> {
+        let released = sqlx::query!(
+            "delete from hold where environment_id = ?1 and application_id = ?2",
+            environment.to_string(),
+            application.to_string(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(released.rows_affected() == 1)
+    }
+
+    async fn check_put(&mut self, check: &BundleCheck) -> Result<()> {
+        sqlx::query!(
+            "insert into bundle_check (version_id, name, state, detail, url, reported_by, reported_at)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (version_id, name) do update
+            set state = excluded.state, detail = excluded.detail, url = excluded.url,
+            reported_by = excluded.reported_by, reported_at = excluded.reported_at",
+            check.version_id.to_string(),
+            check.name.as_str(),
+            check.state.word(),
+            check.detail,
+            check.url,
+            check.reported_by,
+            millis(check.reported_at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! Deployments, who let them go, and what keeps an environment as it is.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
+use slipway_types::name::CheckName;
+use slipway_types::state::DeploymentState;
+use slipway_types::{Digest, Version, Violation};
+
+use crate::{Page, Result};
+
+/// Why a deployment exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum DeploymentCause {
+    /// Somebody chose a bundle.
+    Deploy,
+    /// Somebody took what another environment runs.
+    Promote {
+        /// Name of that environment.
+        from: String,
+    },
+    /// The environment follows, and this bundle matched.
+    Follow,
+    /// A return to an earlier revision.
+    Rollback {
+        /// The generation returned to.
+        to: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The same revision again, so that its workloads take new secrets.
+    Restart {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl DeploymentCause {
+    /// The cause's word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Promote { .. } => "promote",
+            Self::Follow => "follow",
+            Self::Rollback { .. } => "rollback",
+            Self::Restart { .. } => "restart",
+        }
+    }
+}
+
+/// One choice of a bundle for an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// Identity.
+    pub id: DeploymentId,
+    /// What is deployed.
+    pub application_id: ApplicationId,
+    /// Where.
+    pub environment_id: EnvironmentId,
+    /// Rises for each application and environment.
+    pub generation: u64,
+    /// The bundle's row.
+    pub bundle_id: VersionId,
+    /// Its version.
+    pub bundle_version: Version,
+    /// Its digest.
+    pub bundle_digest: Digest,
+    /// Digest of the locked component set.
+    pub lock: Digest,
+    /// What was asked for and why this bundle was taken.
+    pub choice: serde_json::Value,
+    /// Why it exists.
+    pub cause: DeploymentCause,
+    /// Whose doing it is: a person, or the environment that follows.
+    pub created_by: String,
+    /// Configuration for this deployment alone: an OAM `Application`, as written.
+    pub document: Option<String>,
+    /// Digest of all that was frozen.
+    pub revision: Option<Digest>,
+    /// The revision it replaces.
+    pub predecessor: Option<Digest>,
+    /// What stands against it.
+    pub violations: Vec<Violation>,
+    /// What people should know of it.
+    pub notes: Vec<String>,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// Rises with every stored change; the key of compare-and-swap.
+    pub row_version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When its revision was written.
+    pub frozen_at: Option<DateTime<Utc>>,
+    /// When a receiver took it.
+    pub handed_off_at: Option<DateTime<Utc>>,
+    /// When it became terminal.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A deployment to be made, as draft.
+#[derive(Debug, Clone)]
+pub struct NewDeployment {
+    /// What is deployed.
+    pub application_id: ApplicationId,
+    /// Where.
+    pub environment_id: EnvironmentId,
+    /// The bundle's row.
+    pub bundle_id: VersionId,
+    /// Its version.
+    pub bundle_version: Version,
+    /// Its digest.
+    pub bundle_digest: Digest,
+    /// Digest of the locked component set.
+    pub lock: Digest,
+    /// What was asked for and why this bundle was taken.
+    pub choice: serde_json::Value,
+    /// Why it exists.
+    pub cause: DeploymentCause,
+    /// Whose doing it is.
+    pub created_by: String,
+    /// Configuration for this deployment alone.
+    pub document: Option<String>,
+}
+
+impl NewDeployment {
+    /// The row to be stored.
+    pub fn draft(self, generation: u64, at: DateTime<Utc>) -> Deployment {
+        Deployment {
+            id: DeploymentId::new(),
+            application_id: self.application_id,
+            environment_id: self.environment_id,
+            generation,
+            bundle_id: self.bundle_id,
+            bundle_version: self.bundle_version,
+            bundle_digest: self.bundle_digest,
+            lock: self.lock,
+            choice: self.choice,
+            cause: self.cause,
+            created_by: self.created_by,
+            document: self.document,
+            revision: None,
+            predecessor: None,
+            violations: Vec::new(),
+            notes: Vec::new(),
+            state: DeploymentState::Draft { why: None },
+            row_version: 1,
+            created_at: at,
+            frozen_at: None,
+            handed_off_at: None,
+            finished_at: None,
+        }
+    }
+}
+
+/// Which deployments to list; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct DeploymentFilter {
+    /// Of this application.
+    pub application: Option<ApplicationId>,
+    /// In this environment.
+    pub environment: Option<EnvironmentId>,
+    /// Of this bundle version.
+    pub bundle: Option<VersionId>,
+    /// In one of these states, by word; empty: in any.
+    pub states: Vec<&'static str>,
+}
+
+/// A person's word on one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Of which deployment.
+    pub deployment_id: DeploymentId,
+    /// Who: counted once, whatever tokens they hold.
+    pub person: String,
+    /// What they looked at.
+    pub revision: Digest,
+    /// The token's name.
+    pub token: String,
+    /// What they said.
+    pub reason: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What keeps an environment from changing by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Where.
+    pub environment_id: EnvironmentId,
+    /// What.
+    pub application_id: ApplicationId,
+    /// The version it is pinned to; `None` holds whatever is there.
+    pub version_id: Option<VersionId>,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// How a check of a bundle stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// Under way.
+    Pending,
+    /// Green.
+    Passed,
+    /// Red.
+    Failed,
+}
+
+impl CheckState {
+    /// The state's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A text that is no state of a check.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown check state `{0}`: expected pending, passed or failed")]
+pub struct UnknownCheckState(String);
+
+impl std::str::FromStr for CheckState {
+    type Err = UnknownCheckState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCheckState> {
+        match text {
+            "pending" => Ok(Self::Pending),
+            "passed" => Ok(Self::Passed),
+            "failed" => Ok(Self::Failed),
+            other => Err(UnknownCheckState(other.chars().take(40).collect())),
+        }
+    }
+}
+
+/// A check of a bundle version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleCheck {
+    /// Of which version.
+    pub version_id: VersionId,
+    /// Its name.
+    pub name: CheckName,
+    /// How it stands.
+    pub state: CheckState,
+    /// What was found.
+    pub detail: Option<String>,
+    /// Where more is to be read.
+    pub url: Option<String>,
+    /// The person who reported it.
+    pub reported_by: String,
+    /// When.
+    pub reported_at: DateTime<Utc>,
+}
+
+/// Looking up deployments.
+#[async_trait]
+pub trait ReadDeployments {
+    /// One deployment.
+    async fn deployment_get(&mut self, id: DeploymentId) -> Result<Option<Deployment>>;
+    /// One deployment by its generation.
+    async fn deployment_by_generation(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+        generation: u64,
+    ) -> Result<Option<Deployment>>;
+    /// Deployments, newest first.
+    async fn deployment_list(&mut self, filter: &DeploymentFilter, page: Page) -> Result<Vec<Deployment>>;
+    /// The deployments of an application in an environment that may still change, oldest first.
+    async fn deployments_open(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Vec<Deployment>>;
+    /// What every environment runs or is to run: the newest deployment that a receiver has, for each
+    /// application and environment.
+    async fn deployments_out(&mut self) -> Result<Vec<Deployment>>;
+    /// What was said of a deployment, oldest first.
+    async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>>;
+    /// What keeps an application in an environment.
+    async fn hold_get(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Option<Hold>>;
+    /// All pins and holds.
+    async fn hold_list(&mut self) -> Result<Vec<Hold>>;
+    /// The checks of a bundle version, by name.
+    async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>>;
+}
+
+/// Changing deployments.
+#[async_trait]
+pub trait WriteDeployments {
+    /// Makes a draft of the next generation.
+    async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment>;
+    /// Stores revision, violations, notes, state and times if the row still has
+    /// `deployment.row_version`, and raises it; `false` if somebody was faster.
+    async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool>;
+    /// Keeps a person's word; a later one of the same person takes its place.
+    async fn approval_put(&mut self, approval: &Approval) -> Result<()>;
+    /// Pins or holds; takes the place of an earlier one.
+    async fn hold_put(&mut self, hold: &Hold) -> Result<()>;
+    /// Lets go; `false` if nothing held.
+    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool>;
+    /// Keeps a check's newest report.
+    async fn check_put(&mut self, check: &BundleCheck) -> Result<()>;
+}

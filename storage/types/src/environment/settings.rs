@@ -1,0 +1,293 @@
+//! What an environment demands and where its deployments go; how a cluster is reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::window::Window;
+use crate::image::{Platform, RegistryPrefix};
+use crate::label::{LabelKey, LabelOrigin};
+use crate::name::{ChannelName, CheckName, ClusterName, EnvironmentName, KeyName};
+use crate::secret::SecretReference;
+use crate::selection::{BranchName, LabelSelector, VersionRange};
+
+/// An environment's settings, as people write them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct EnvironmentSettings {
+    /// The environment that a bundle runs in before it comes here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<EnvironmentName>,
+    /// Who is handed the frozen revisions.
+    pub receiver: ReceiverSettings,
+    /// Where the cluster pulls images from; without it, from the server's own registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_registry: Option<PullRegistry>,
+    /// What must hold before anything goes out.
+    pub gates: Gates,
+    /// Whose word each of this environment's checks is, by the check's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, CheckOwner>,
+    /// Deploys by itself what matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// How long a deployment may wait for its gates, in hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_after_hours: Option<u32>,
+    /// For selectors of policies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How long a deployment may wait for its gates where nothing else is set, in hours.
+pub const EXPIRE_AFTER_HOURS: u32 = 7 * 24;
+
+/// Who is handed the frozen revisions of an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields, rename_all = "camelCase")]
+pub enum ReceiverSettings {
+    /// An OCI artifact, for Flux, Argo CD or `kubectl`.
+    #[default]
+    Oci,
+    /// A KubeVela `Application` in the environment's cluster.
+    Kubevela,
+    /// A service that takes signed JSON.
+    #[serde(rename_all = "camelCase")]
+    Http {
+        /// Where submissions are sent.
+        url: String,
+        /// The key both sides sign with.
+        key: SecretReference,
+    },
+    /// The built-in reconcile core.
+    Core,
+}
+
+impl ReceiverSettings {
+    /// The kind's word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::Kubevela => "kubevela",
+            Self::Http { .. } => "http",
+            Self::Core => "core",
+        }
+    }
+}
+
+/// Where a cluster pulls images from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PullRegistry {
+    /// Host, and a path if repositories lie under one.
+    pub prefix: RegistryPrefix,
+    /// `USER:PASSWORD`; the namespace gets it as a pull secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<SecretReference>,
+}
+
+/// What must hold before a revision goes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Gates {
+    /// So many people must have said yes to exactly this revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+    /// It is one of these times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// The bundle's labels match. Labels that developers wrote (`source/…`) do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelSelector>,
+    /// One of these channels names the bundle.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub channels: BTreeSet<ChannelName>,
+    /// Each of these checks is green, reported by its owner.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub checks: BTreeSet<CheckName>,
+    /// Each of these keys has signed the bundle.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub signatures: BTreeSet<KeyName>,
+    /// The same components have run upstream for so long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak: Option<Soak>,
+}
+
+/// Approvals by distinct people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Approvals {
+    /// How many.
+    pub count: u32,
+    /// Who may approve; none: everybody with the role operator.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub of: BTreeSet<String>,
+    /// Whether those who made the deployment or pushed the commit may be among them.
+    #[serde(default)]
+    pub author_may: bool,
+}
+
+/// Time upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Soak {
+    /// How long, in minutes.
+    pub minutes: u32,
+}
+
+/// Whose word a check is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct CheckOwner {
+    /// The person or service whose report counts: the `person` of its token.
+    pub by: String,
+}
+
+/// What deploys by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Follow {
+    /// The applications it holds for; none: all.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub applications: BTreeSet<String>,
+    /// What this channel names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
+    /// What was published from this branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchName>,
+    /// What has these labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+    /// What lies in this range of versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<VersionRange>,
+    /// What runs in this environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<EnvironmentName>,
+    /// How long it must have run there, in minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak_minutes: Option<u32>,
+    /// When it may happen; none: always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+}
+
+/// What is wrong with settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct InvalidSettings {
+    /// Which field.
+    pub field: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl EnvironmentSettings {
+    /// What is wrong with these settings by themselves, all at once.
+    pub fn check(&self, own: &EnvironmentName) -> Vec<InvalidSettings> {
+        let mut found = Vec::new();
+        let mut wrong = |field, message: String| found.push(InvalidSettings { field, message });
+        if self.upstream.as_ref() == Some(own) {
+            wrong("upstream", "names the environment itself".into());
+        }
+        let gates = &self.gates;
+        if gates.approvals.as_ref().is_some_and(|approvals| approvals.count == 0) {
+            wrong("gates.approvals.count", "is 0: leave `approvals` out to ask for none".into());
+        }
+        if let Some(approvals) = gates.approvals.as_ref()
+            && !approvals.of.is_empty()
+            && approvals.of.len() < approvals.count as usize
+        {
+            let message =
+                format!("asks for {} approvals and names {} people", approvals.count, approvals.of.len());
+            wrong("gates.approvals.of", message);
+        }
+        for check in &gates.checks {
+            if check.is_source() {
+                let message = format!("`{check}` is a check that developers declare: no gate can require it");
+                wrong("gates.checks", message);
+            } else if !self.checks.contains_key(check) {
+                let message = format!("`{check}` has no owner: add it under `checks` with `by`");
+                wrong("gates.checks", message);
+            }
+        }
+        if let Some(key) = gates.labels.as_ref().and_then(first_source_key) {
+            let message = format!("`{key}` is a label that developers write: no gate can require it");
+            wrong("gates.labels", message);
+        }
+        if gates.soak.is_some() && self.upstream.is_none() {
+            wrong("gates.soak", "needs `upstream`: where else should it have run?".into());
+        }
+        if let Some(follow) = &self.follow {
+            let names_something = follow.channel.is_some()
+                || follow.branch.is_some()
+                || follow.selector.is_some()
+                || follow.range.is_some()
+                || follow.from.is_some();
+            if !names_something {
+                wrong(
+                    "follow",
+                    "names nothing: give `channel`, `branch`, `selector`, `range` or `from`".into(),
+                );
+            }
+            if follow.soak_minutes.is_some() && follow.from.is_none() {
+                wrong("follow.soakMinutes", "needs `from`".into());
+            }
+            if follow.from.as_ref() == Some(own) {
+                wrong("follow.from", "names the environment itself".into());
+            }
+        }
+        if self.expire_after_hours == Some(0) {
+            wrong("expireAfterHours", "is 0: it would expire at once".into());
+        }
+        found
+    }
+
+    /// How long a deployment may wait for its gates, in hours.
+    pub fn expire_after_hours(&self) -> u32 {
+        self.expire_after_hours.unwrap_or(EXPIRE_AFTER_HOURS)
+    }
+}
+
+/// How a cluster is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ClusterSettings {
+    /// A kubeconfig in the secret store or a file; none: the cluster this server runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<SecretReference>,
+    /// Context of the kubeconfig; none: its current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// For selectors of policies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Why nothing new may go there, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cordoned: Option<String>,
+}
+
+/// What a cluster says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// Kubernetes version, e.g. `1.30`.
+    pub version: String,
+    /// The kinds it serves, `apiVersion/kind`.
+    pub apis: BTreeSet<String>,
+    /// Kinds of these that do not live in a namespace.
+    pub cluster_scoped: BTreeSet<String>,
+    /// Platforms of its nodes.
+    pub platforms: BTreeSet<Platform>,
+    /// How many nodes it has.
+    pub nodes: usize,
+}
+
+/// A cluster's name and labels, as policies choose by.
+pub type ClusterLabels = BTreeMap<ClusterName, BTreeMap<String, String>>;
+
+/// The first key of a selector that developers write.
+fn first_source_key(selector: &LabelSelector) -> Option<&LabelKey> {
+    selector.rules().keys().find(|key| key.origin() == LabelOrigin::Source)
+}
