@@ -16,7 +16,7 @@ const MAX_LINES: usize = 600;
 const LAYERS: &[&[&str]] = &[
     &["slipway-types", "slipway-network"],
     &["slipway-yaml", "slipway-plugins"],
-    &["slipway-objects", "slipway-records"],
+    &["slipway-kubernetes", "slipway-objects", "slipway-records"],
     &[
         "slipway-git",
         "slipway-oci",

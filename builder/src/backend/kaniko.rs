@@ -33,7 +33,6 @@ use slipway_types::{Class, Digest, Fault, ImageReference};
 use tokio::time::Instant;
 
 use self::cluster::Cluster;
-pub use self::cluster::read_kubeconfig;
 use self::follow::Following;
 use self::objects::Attempt;
 pub use self::options::{ClusterOptions, KanikoOptions, PodOptions};

@@ -305,7 +305,9 @@ impl WriteEnvironments for Writer {
         .await
         .map_err(failed)?;
         if made.rows_affected() == 0 {
-            return Err(RecordsError::Conflict { what: format!("environment `{name}`, or one with the address {address},") });
+            return Err(RecordsError::Conflict {
+                what: format!("environment `{name}`, or one with the address {address},"),
+            });
         }
         Ok(environment)
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use slipway_builder::backend::kaniko::{
-    ClusterOptions, KanikoBackend, KanikoOptions, PodOptions, read_kubeconfig,
-};
+use slipway_builder::backend::kaniko::{ClusterOptions, KanikoBackend, KanikoOptions, PodOptions};
 use slipway_builder::backend::{Choice, ImageBackend as _};
+use slipway_kubernetes::read_kubeconfig;
 use slipway_network::Network;
 use slipway_yaml as yaml;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +79,7 @@ fn cluster(settings: &ClusterSettings) -> Result<ClusterOptions> {
     }
     if path.is_file() {
         let context = || format!("kaniko.clusters: {}", settings.name);
-        let file = read_kubeconfig(path).map_err(anyhow::Error::msg).with_context(context)?;
+        let file = read_kubeconfig(path).with_context(context)?;
         let named = |name: &str| file.contexts.iter().any(|context| context.name == name);
         if !settings.context.is_empty() && !named(&settings.context) {
             bail!(

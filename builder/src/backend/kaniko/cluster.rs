@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,17 +10,15 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Config, Resource, ResourceExt as _};
-use secrecy::ExposeSecret as _;
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use slipway_kubernetes::{CallError, connect, read_kubeconfig};
 use slipway_network::Network;
 use slipway_records::port::ClusterLoad;
 use slipway_types::Fault;
-use slipway_yaml as yaml;
 use tokio::sync::{OnceCell, watch};
 
 use super::objects::{Attempt, OWNER};
@@ -31,8 +28,6 @@ use super::rights;
 
 /// How often what the watch may have missed is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// By which the API server's operators tell our requests from others.
-const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
 /// The part of an API server's words that is shown, in characters.
 const SAID_CHARS_MAX: usize = 300;
 /// How long the watch may take to know the Jobs that there are.
@@ -92,80 +87,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.cluster.placed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
     }
-}
-
-/// Why a request did not give what was asked for.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// The API server is away or overloaded: ask again.
-    Away(String),
-    /// It said no.
-    Refused(Box<kube::core::Status>),
-}
-
-impl CallError {
-    fn of(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if passes(&status) => {
-                Self::Away(format!("{} {}", status.code, status.message))
-            }
-            kube::Error::Api(status) if status.code < 500 => Self::Refused(status),
-            kube::Error::Api(status) => Self::Away(format!("{} {}", status.code, status.message)),
-            other => Self::Away(slipway_records::worker::chain(&other)),
-        }
-    }
-}
-
-/// Whether what the API server said holds for now alone: overload, a full quota, a change by another.
-fn passes(status: &kube::core::Status) -> bool {
-    match status.code {
-        403 => status.message.contains("exceeded quota"),
-        409 => status.reason == "Conflict",
-        code => code == 429 || code >= 500,
-    }
-}
-
-/// Sends requests through the network's proxy and trusts its authorities, where the kubeconfig says nothing of
-/// that.
-///
-/// `own_proxy`: what the kubeconfig says; `Config` itself may have taken one from the environment.
-fn route(mut config: Config, own_proxy: Option<String>, network: &Network) -> Result<Config, String> {
-    let address = config.cluster_url.to_string();
-    let url = address.parse().map_err(|error| format!("`{address}` is no URL: {error}"))?;
-    let networks = || network.proxy_for(&url).map(|proxy| proxy.full_address().expose_secret().to_owned());
-    let proxy = own_proxy.filter(|proxy| !proxy.is_empty()).or_else(networks);
-    let proxy = proxy.map(|proxy| proxy.parse()).transpose();
-    config.proxy_url = proxy.map_err(|error| format!("the proxy's address: {error}"))?;
-    if let Some(authorities) = network.authorities() {
-        match &mut config.root_cert {
-            None => config.root_cert = Some(authorities.all().map(<[u8]>::to_vec).collect()),
-            // The certificate of such a proxy is the company's, not the cluster's.
-            Some(own) if config.proxy_url.as_ref().is_some_and(|url| url.scheme_str() == Some("https")) => {
-                own.extend(authorities.own().map(<[u8]>::to_vec));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(config)
-}
-
-/// Reads a kubeconfig. What is wrong with it is told without its text: that holds credentials.
-pub fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if let Err(errors) = yaml::read(text.as_bytes(), &yaml::YamlOptions::default()) {
-        let place = errors.first().map_or(String::new(), |error| format!(", line {}", error.at.line));
-        return Err(format!("{shown} is not YAML{place}"));
-    }
-    Kubeconfig::from_yaml(&text).map_err(|_| format!("{shown} is no kubeconfig"))
-}
-
-/// The proxy of a kubeconfig's context.
-fn proxy_of(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let context = context.or(file.current_context.as_deref())?;
-    let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
-    let cluster = file.clusters.iter().find(|named| named.name == context.cluster)?;
-    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 impl Cluster {
@@ -262,24 +183,10 @@ impl Cluster {
             let message = format!("the cluster {} cannot be used: {why}", self.options.name);
             Fault::permanent("cluster_config", message)
         };
-        let mut own_proxy = None;
-        let config = match &self.options.kubeconfig {
-            None => Config::incluster().map_err(|error| wrong(error.to_string()))?,
-            Some(path) => {
-                let file = read_kubeconfig(path).map_err(wrong)?;
-                own_proxy = proxy_of(&file, self.options.context.as_deref());
-                let options =
-                    KubeConfigOptions { context: self.options.context.clone(), ..Default::default() };
-                let config = Config::from_custom_kubeconfig(file, &options).await;
-                config.map_err(|error| wrong(error.to_string()))?
-            }
-        };
-        let mut config = route(config, own_proxy, &self.network).map_err(wrong)?;
-        config.headers.push((
-            "user-agent".parse().expect("invariant: a header's name"),
-            USER_AGENT.parse().expect("invariant: a header's value"),
-        ));
-        let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
+        let file = self.options.kubeconfig.as_deref().map(read_kubeconfig).transpose();
+        let file = file.map_err(|error| wrong(error.to_string()))?;
+        let client = connect(file, self.options.context.as_deref(), &self.network).await;
+        let client = client.map_err(|error| wrong(error.to_string()))?;
         let (changes, changed) = watch::channel(0);
         let changes = Arc::new(changes);
         let broken = Broken::default();

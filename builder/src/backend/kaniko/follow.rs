@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
+use slipway_kubernetes::CallError;
 use slipway_records::fault_point;
 use slipway_types::{Class, Digest, Fault};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cluster::{CallError, LOOK_EVERY, Place};
+use super::cluster::{LOOK_EVERY, Place};
 use super::logs::Reader;
 use super::objects::{self, Attempt, Order};
 use super::phase::{self, Phase};
