@@ -1,1 +1,4 @@
-//! The deploy stage.
+//! The deploy stage: choose a bundle, check, freeze, approve, hand off.
+
+pub mod gates;
+pub mod transition;

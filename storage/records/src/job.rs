@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_types::id::{ApplicationId, BuildId, DeliveryId, RunId, SourceId};
+use slipway_types::id::{ApplicationId, BuildId, DeliveryId, DeploymentId, RunId, SourceId};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +50,35 @@ pub enum JobPayload {
         /// Which run.
         run: RunId,
     },
+    /// Bring a deployment on: check and freeze, ask its gates, hand it off.
+    Deploy {
+        /// Which deployment.
+        deployment: DeploymentId,
+    },
+    /// Deploy what matches, where environments follow.
+    Follow {
+        /// Whose bundles.
+        application: ApplicationId,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 9] =
-        ["deliver", "plan", "build", "cluster_build", "package", "sweep", "status", "cancel", "collect"];
+    pub const KINDS: [&'static str; 11] = [
+        "deliver",
+        "plan",
+        "build",
+        "cluster_build",
+        "package",
+        "sweep",
+        "status",
+        "cancel",
+        "deploy",
+        "follow",
+        "collect",
+    ];
 
     /// The kind's word, by which workers claim.
     pub fn kind(&self) -> &'static str {
@@ -70,6 +91,8 @@ impl JobPayload {
             Self::Sweep { .. } => "sweep",
             Self::Status { .. } => "status",
             Self::Cancel { .. } => "cancel",
+            Self::Deploy { .. } => "deploy",
+            Self::Follow { .. } => "follow",
             Self::Collect => "collect",
         }
     }
@@ -84,6 +107,8 @@ impl JobPayload {
             Self::Sweep { source } => format!("sweep/{source}"),
             Self::Status { run } => format!("status/{run}"),
             Self::Cancel { run } => format!("cancel/{run}"),
+            Self::Deploy { deployment } => format!("deploy/{deployment}"),
+            Self::Follow { application } => format!("follow/{application}"),
             Self::Collect => "collect".to_owned(),
         }
     }

@@ -1,0 +1,127 @@
+use slipway_types::environment::{Gates, Soak};
+use slipway_types::id::{DeploymentId, VersionId};
+
+use super::*;
+
+fn facts() -> Facts {
+    Facts {
+        // A Wednesday.
+        now: "2026-03-04T12:00:00Z".parse().unwrap(),
+        revision: Digest::of("revision"),
+        authors: BTreeSet::from(["ann".to_owned(), "ann-laptop".to_owned()]),
+        approvals: Vec::new(),
+        labels: Labels::new(),
+        channels: BTreeSet::new(),
+        checks: Vec::new(),
+        signatures: BTreeSet::new(),
+        soaked_minutes: None,
+        upstream: Some("staging".to_owned()),
+    }
+}
+
+fn approval(person: &str, token: &str, revision: &str) -> Approval {
+    Approval {
+        deployment_id: DeploymentId::new(),
+        person: person.to_owned(),
+        revision: Digest::of(revision),
+        token: token.to_owned(),
+        reason: None,
+        at: "2026-03-04T11:00:00Z".parse().unwrap(),
+    }
+}
+
+fn two_of(names: &[&str]) -> EnvironmentSettings {
+    let of = names.iter().map(|name| (*name).to_owned()).collect();
+    let approvals = Some(Approvals { count: 2, of, author_may: false });
+    EnvironmentSettings { gates: Gates { approvals, ..Gates::default() }, ..EnvironmentSettings::default() }
+}
+
+fn is_open(settings: &EnvironmentSettings, facts: &Facts) -> bool {
+    ask(settings, facts).iter().all(|gate| gate.open)
+}
+
+#[test]
+fn an_environment_without_gates_is_open() {
+    assert!(ask(&EnvironmentSettings::default(), &facts()).is_empty());
+}
+
+#[test]
+fn approvals_count_people_who_are_not_the_author_and_saw_this_revision() {
+    let cases = [
+        (vec![approval("bob", "bob", "revision"), approval("cem", "cem", "revision")], true),
+        (vec![approval("bob", "bob", "revision"), approval("bob", "bob-phone", "revision")], false),
+        (vec![approval("bob", "bob", "revision"), approval("ann", "ann", "revision")], false),
+        (vec![approval("bob", "bob", "revision"), approval("dee", "ann-laptop", "revision")], false),
+        (vec![approval("bob", "bob", "revision"), approval("cem", "cem", "another")], false),
+    ];
+    for (approvals, open) in cases {
+        let facts = Facts { approvals: approvals.clone(), ..facts() };
+        assert_eq!(is_open(&two_of(&[]), &facts), open, "{approvals:?}");
+    }
+}
+
+#[test]
+fn only_those_who_are_named_may_approve() {
+    let approvals = vec![approval("bob", "bob", "revision"), approval("cem", "cem", "revision")];
+    let facts = Facts { approvals, ..facts() };
+    assert!(is_open(&two_of(&["bob", "cem"]), &facts));
+    let gates = ask(&two_of(&["bob", "dee"]), &facts);
+    assert!(!gates[0].open && gates[0].detail.contains("not counted: cem"), "{gates:?}");
+}
+
+#[test]
+fn a_check_is_its_owners_to_report() {
+    let name: CheckName = "e2e".parse().unwrap();
+    let mut settings = EnvironmentSettings::default();
+    settings.gates.checks.insert(name.clone());
+    settings.checks.insert(name.clone(), CheckOwner { by: "ci".to_owned() });
+    let report = |name: &CheckName, by: &str, state| BundleCheck {
+        version_id: VersionId::new(),
+        name: name.clone(),
+        state,
+        detail: None,
+        url: None,
+        reported_by: by.to_owned(),
+        reported_at: "2026-03-04T11:00:00Z".parse().unwrap(),
+    };
+    let source: CheckName = "source/e2e".parse().unwrap();
+    for (check, open) in [
+        (report(&name, "ci", CheckState::Passed), true),
+        (report(&name, "ci", CheckState::Pending), false),
+        (report(&name, "ci", CheckState::Failed), false),
+        (report(&name, "mallory", CheckState::Passed), false),
+        (report(&source, "ci", CheckState::Passed), false),
+    ] {
+        let facts = Facts { checks: vec![check.clone()], ..facts() };
+        assert_eq!(is_open(&settings, &facts), open, "{check:?}");
+    }
+}
+
+#[test]
+fn soak_and_window_say_when_they_open() {
+    let mut settings = EnvironmentSettings::default();
+    settings.gates.soak = Some(Soak { minutes: 60 });
+    let waiting = ask(&settings, &Facts { soaked_minutes: Some(50), ..facts() });
+    assert_eq!(next_look(&waiting), Some(Duration::from_secs(600)));
+    assert!(!is_open(&settings, &facts()));
+    assert!(is_open(&settings, &Facts { soaked_minutes: Some(60), ..facts() }));
+
+    let mut settings = EnvironmentSettings::default();
+    settings.gates.windows = vec!["thu 09:00-17:00".parse().unwrap()];
+    assert_eq!(next_look(&ask(&settings, &facts())), Some(Duration::from_hours(21)));
+    settings.gates.windows.push("wed 11:30-12:30".parse().unwrap());
+    assert!(is_open(&settings, &facts()));
+}
+
+#[test]
+fn a_label_and_a_channel_open_what_asks_for_them() {
+    let mut settings = EnvironmentSettings::default();
+    settings.gates.labels = Some("qa=passed".parse().unwrap());
+    settings.gates.channels.insert("stable".parse().unwrap());
+    let mut known = facts();
+    known.labels.insert("source/qa".parse().unwrap(), "passed".parse().unwrap());
+    assert!(ask(&settings, &known).iter().all(|gate| !gate.open));
+    known.labels.insert("qa".parse().unwrap(), "passed".parse().unwrap());
+    known.channels.insert("stable".parse().unwrap());
+    assert!(is_open(&settings, &known));
+}
