@@ -1,4 +1,31 @@
 //! The deploy stage: choose a bundle, check, freeze, approve, hand off.
+//!
+//! A deployment moves by one job ([`handler::DeployHandler`]): its plan is made and frozen as a
+//! [`slipway_handoff::Revision`], its environment's gates are asked until all are open, and the revision
+//! is handed to the environment's receiver. Environments that follow get deployments by
+//! [`follow::FollowHandler`].
 
+pub mod clusters;
+pub mod configuration;
+pub mod follow;
+pub mod freeze;
 pub mod gates;
+pub mod handler;
+pub mod packages;
+pub mod plan;
+pub mod port;
+pub mod pull;
+pub mod receivers;
+pub mod stage;
+pub mod standing;
 pub mod transition;
+
+pub use stage::{Stage, StageOptions};
+
+use slipway_records::RecordsError;
+use slipway_types::Fault;
+
+/// The fault of records that fail.
+pub(crate) fn records_fault(error: &RecordsError) -> Fault {
+    slipway_records::worker::fault_of(error)
+}

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod build;
 pub mod change;
 pub mod delivery;
+pub mod deploying;
 pub mod deployment;
 pub mod detail;
 pub mod environment;

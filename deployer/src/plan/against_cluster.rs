@@ -1,0 +1,198 @@
+//! A revision against the cluster: whose objects are there already, and what apply would change. Nothing
+//! but reading and `dryRun=All`.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt as _;
+use serde::Serialize;
+use serde_json::Value;
+use slipway_handoff::{ManifestSet, Object};
+use slipway_kubernetes::{CallError, Cluster, ObjectKey};
+use slipway_types::{Address, ApplicationName, Fault, Violation};
+
+use super::Frozen;
+use super::objects::Dressing;
+use crate::clusters::fault_of;
+
+/// By which the API server knows whose fields these are.
+pub const FIELD_MANAGER: &str = "slipway";
+/// How many objects are asked about at once.
+const AT_ONCE: usize = 8;
+/// The most differing fields told of one object.
+const FIELDS_MAX: usize = 100;
+
+/// What becomes of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// `Deployment web`.
+    pub object: String,
+    /// Made, changed or left as it is.
+    pub change: Change,
+    /// The fields that differ, each `path: old → new`; values of Secrets are never shown.
+    pub fields: Vec<String>,
+}
+
+/// What becomes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new.
+    Create,
+    /// Some fields change.
+    Update,
+    /// It is as wanted.
+    Same,
+    /// It is no longer part of the application.
+    Remove,
+    /// It could not be asked about before what it needs is there.
+    Unknown,
+}
+
+/// Differences and violations of a frozen plan in its cluster.
+pub async fn compare(
+    cluster: &Cluster,
+    frozen: &Frozen,
+    application: &ApplicationName,
+    address: &Address,
+) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
+    let dressing = Dressing { application, address, pull_secret: false };
+    let graph = &frozen.revision.graph;
+    let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);
+    let looks = graph.objects().map(|(node, object)| {
+        let (dressing, brought) = (&dressing, &brought);
+        async move { look(cluster, dressing, frozen, node, object, brought).await }
+    });
+    let mut found = futures::stream::iter(looks).buffered(AT_ONCE);
+    let (mut differences, mut violations) = (Vec::new(), Vec::new());
+    while let Some(looked) = found.next().await {
+        let (difference, violation) = looked.map_err(|error| fault_of(address.cluster(), &error))?;
+        differences.push(difference);
+        violations.extend(violation);
+    }
+    Ok((differences, violations))
+}
+
+/// Kinds and namespaces that the revision itself brings: what needs them cannot be tried yet.
+fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSet) -> BTreeSet<String> {
+    let mut brought = BTreeSet::new();
+    for object in objects {
+        let manifest: Option<Value> =
+            manifests.get(&object.manifest).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        match object.object.kind.as_str() {
+            "CustomResourceDefinition" => {
+                let kind = manifest.as_ref().and_then(|crd| crd.pointer("/spec/names/kind"));
+                brought.extend(kind.and_then(Value::as_str).map(str::to_owned));
+            }
+            "Namespace" => {
+                brought.insert(format!("namespace/{}", object.object.name));
+            }
+            _ => {}
+        }
+    }
+    brought
+}
+
+async fn look(
+    cluster: &Cluster,
+    dressing: &Dressing<'_>,
+    frozen: &Frozen,
+    node: &str,
+    object: &Object,
+    brought: &BTreeSet<String>,
+) -> Result<(Difference, Option<Violation>), CallError> {
+    let reference = &object.object;
+    let key = ObjectKey {
+        api_version: reference.api_version.clone(),
+        kind: reference.kind.clone(),
+        namespace: reference.namespace.clone().unwrap_or_default(),
+        name: reference.name.clone(),
+    };
+    let plain = |change| Difference { object: key.to_string(), change, fields: Vec::new() };
+    let component = node.split('.').next().unwrap_or(node);
+    let path = format!("components[{component}]");
+    let live = cluster.get(&key).await?;
+    if let Some(owner) = live.as_ref().and_then(|live| dressing.foreign_owner(live)).filter(|_| !object.shared) {
+        let violation = Violation::new("object_owned_elsewhere", path, format!("{key} is there already and belongs to {owner}"))
+            .hint("name it otherwise, share it by a policy, or label the object as this application's to take it over");
+        return Ok((plain(Change::Unknown), Some(violation)));
+    }
+    let needs = brought.contains(&reference.kind)
+        || reference.namespace.as_ref().is_some_and(|name| brought.contains(&format!("namespace/{name}")));
+    if needs && live.is_none() {
+        return Ok((plain(Change::Create), None));
+    }
+    let manifest: Value = frozen
+        .manifests
+        .get(&object.manifest)
+        .and_then(|bytes| serde_json::from_slice(bytes).ok())
+        .unwrap_or_default();
+    match cluster.try_apply(&key, &without_markers(manifest), FIELD_MANAGER).await {
+        Ok(Some(applied)) => Ok((difference(&key, live.as_ref(), &applied), None)),
+        Ok(None) => {
+            let message = format!("the cluster does not serve {} {}", key.api_version, key.kind);
+            Ok((plain(Change::Unknown), Some(Violation::new("requirement_missing", path, message))))
+        }
+        Err(CallError::Refused(status)) => {
+            let mut violation = Violation::new("refused_by_cluster", path, format!("{key}: {}", status.message));
+            if status.code == 404 {
+                violation = violation.hint("does its namespace exist? Make it, or let the environment make it: createNamespace");
+            }
+            Ok((plain(Change::Unknown), Some(violation)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The object with texts in place of secret references, as an API server takes it.
+fn without_markers(mut object: Value) -> Value {
+    for (field, stand_in) in [("data", "c2xpcHdheQ=="), ("stringData", "slipway")] {
+        let Some(fields) = object[field].as_object_mut() else { continue };
+        for value in fields.values_mut().filter(|value| value.is_object()) {
+            *value = stand_in.into();
+        }
+    }
+    object
+}
+
+fn difference(key: &ObjectKey, live: Option<&Value>, applied: &Value) -> Difference {
+    let Some(live) = live else {
+        return Difference { object: key.to_string(), change: Change::Create, fields: Vec::new() };
+    };
+    let mut fields = Vec::new();
+    let hides = key.kind == "Secret";
+    compare_values(live, applied, String::new(), hides, &mut fields);
+    let change = if fields.is_empty() { Change::Same } else { Change::Update };
+    Difference { object: key.to_string(), change, fields }
+}
+
+/// Fields that the API server writes by itself.
+fn is_servers(path: &str) -> bool {
+    ["metadata.managedFields", "metadata.resourceVersion", "metadata.generation", "status"]
+        .iter()
+        .any(|own| path == *own || path.starts_with(&format!("{own}.")))
+}
+
+fn compare_values(old: &Value, new: &Value, at: String, hides: bool, found: &mut Vec<String>) {
+    if old == new || is_servers(&at) || found.len() >= FIELDS_MAX {
+        return;
+    }
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for key in keys {
+                let (old, new) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+                compare_values(old, new, below(key), hides, found);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                compare_values(old, new, format!("{at}[{index}]"), hides, found);
+            }
+        }
+        _ if hides && (at.starts_with("data") || at.starts_with("stringData")) => {
+            found.push(format!("{at}: changes"));
+        }
+        _ => found.push(format!("{at}: {old} → {new}")),
+    }
+}

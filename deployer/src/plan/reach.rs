@@ -1,0 +1,173 @@
+//! Where policies and steps reach: every address is a registered environment with gates of its own.
+
+use std::collections::BTreeSet;
+
+use slipway_definitions::directive::Target;
+use slipway_definitions::{Directive, StepDirective};
+use slipway_oam::overlay::{Override, TraitOverride};
+use slipway_records::{Cluster, Environment};
+use slipway_types::name::EnvironmentName;
+use slipway_types::{Address, Fault, Violation};
+
+use super::{Chosen, ChosenStep, Ground};
+use crate::records_fault;
+
+impl Ground<'_> {
+    /// The other environments that the application reaches, or what is wrong with where it points.
+    pub(super) async fn reached(
+        &self,
+        chosen: &Chosen,
+    ) -> Result<Result<BTreeSet<EnvironmentName>, Vec<Violation>>, Fault> {
+        let targets = self.targets(chosen);
+        if targets.is_empty() {
+            return Ok(Ok(BTreeSet::new()));
+        }
+        let mut read = self.stage.records.read().await.map_err(|error| records_fault(&error))?;
+        let clusters = read.cluster_list().await.map_err(|error| records_fault(&error))?;
+        let environments = read.environment_list().await.map_err(|error| records_fault(&error))?;
+        let mut violations = Vec::new();
+        let mut found = BTreeSet::new();
+        for (path, target) in &targets {
+            for cluster in self.clusters_of(target, path, &clusters, &mut violations) {
+                let environment = self.environment_at(target, &cluster, path, &environments);
+                match environment {
+                    Ok(environment) => {
+                        found.insert(environment.name.clone());
+                    }
+                    Err(violation) => violations.push(violation),
+                }
+            }
+        }
+        found.remove(&self.request.environment.name);
+        Ok(if violations.is_empty() { Ok(found) } else { Err(violations) })
+    }
+
+    fn targets(&self, chosen: &Chosen) -> Vec<(String, Target)> {
+        let mut targets = Vec::new();
+        for (policy, directive) in &chosen.directives {
+            if let Directive::Targets(list) = directive {
+                let path = format!("policies[{policy}]");
+                targets.extend(list.iter().map(|target| (path.clone(), target.clone())));
+            }
+        }
+        for step in &chosen.steps {
+            if let Some(StepDirective::Apply(apply)) = &step.says
+                && (apply.cluster.is_some() || apply.namespace.is_some())
+            {
+                let target = Target {
+                    cluster: apply.cluster.clone(),
+                    namespace: apply.namespace.clone(),
+                    ..Target::default()
+                };
+                targets.push((format!("workflow.steps[{}]", step.step.name), target));
+            }
+        }
+        targets
+    }
+
+    /// The clusters that a target means.
+    fn clusters_of(
+        &self,
+        target: &Target,
+        path: &str,
+        clusters: &[Cluster],
+        violations: &mut Vec<Violation>,
+    ) -> Vec<String> {
+        if target.cluster_labels.is_empty() {
+            let own = self.request.environment.address.cluster();
+            let name = target.cluster.clone().unwrap_or_else(|| own.to_owned());
+            if clusters.iter().any(|cluster| cluster.name.as_str() == name) {
+                return vec![name];
+            }
+            let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            violations.push(
+                Violation::new("unregistered_cluster", path, format!("there is no cluster `{name}`"))
+                    .hint(format!("registered are: {}; add one: slipway cluster add {name}", known.join(", "))),
+            );
+            return Vec::new();
+        }
+        let matching: Vec<String> = clusters
+            .iter()
+            .filter(|cluster| {
+                let labels = &cluster.settings.labels;
+                target.cluster_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            })
+            .map(|cluster| cluster.name.to_string())
+            .collect();
+        if matching.is_empty() {
+            let wanted: Vec<String> =
+                target.cluster_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let message = format!("no cluster has the labels {}", wanted.join(","));
+            violations.push(Violation::new("unregistered_cluster", path, message));
+        }
+        matching
+    }
+
+    fn environment_at<'e>(
+        &self,
+        target: &Target,
+        cluster: &str,
+        path: &str,
+        environments: &'e [Environment],
+    ) -> Result<&'e Environment, Violation> {
+        let own = &self.request.environment.address;
+        let unit = target.unit.as_deref().unwrap_or(own.unit());
+        let namespace = target.namespace.as_deref().unwrap_or(own.namespace());
+        let stage = target.stage.as_deref().unwrap_or(own.stage());
+        let text = format!("{unit}/{cluster}/{namespace}/{stage}");
+        let address: Result<Address, _> = text.parse();
+        let address = address.map_err(|error| {
+            Violation::new("unregistered_environment", path, error.to_string())
+        })?;
+        environments.iter().find(|environment| environment.address == address).ok_or_else(|| {
+            Violation::new("unregistered_environment", path, format!("{address} is no environment"))
+                .hint(format!("describe it first: slipway env create NAME --address {address}"))
+        })
+    }
+
+    /// Override policies in the order they apply: as the deploy steps list them, else as they stand.
+    pub(super) fn overrides(
+        &self,
+        directives: &[(String, Directive)],
+        steps: &[ChosenStep],
+    ) -> Vec<(String, Vec<Override>)> {
+        let deploys: Vec<&Vec<String>> = steps
+            .iter()
+            .filter_map(|step| match &step.says {
+                Some(StepDirective::Deploy(deploy)) => Some(&deploy.policies),
+                _ => None,
+            })
+            .collect();
+        let find = |name: &String| directives.iter().find(|(known, _)| known == name);
+        let ordered: Vec<&(String, Directive)> = if deploys.is_empty() {
+            directives.iter().collect()
+        } else {
+            let mut seen = BTreeSet::new();
+            deploys.into_iter().flatten().filter(|name| seen.insert(*name)).filter_map(find).collect()
+        };
+        ordered
+            .into_iter()
+            .filter_map(|(name, directive)| match directive {
+                Directive::Overrides(list) => Some((name.clone(), list.iter().map(as_override).collect())),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn as_override(said: &slipway_definitions::directive::Override) -> Override {
+    Override {
+        component: said.component.clone(),
+        kind: said.component_type.clone(),
+        properties: said.properties.clone().unwrap_or_default(),
+        traits: said
+            .traits
+            .iter()
+            .map(|wanted| TraitOverride {
+                kind: wanted.trait_type.clone(),
+                properties: wanted.properties.clone().unwrap_or_default(),
+                disable: wanted.disable,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,144 @@
+//! What the HTTP side asks of the deploy stage at once.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use slipway_definitions::DefinitionKind;
+use slipway_records::deploying::{
+    ClusterLook, DeployPlan, DeployRequest, Deploying, ExplainedKey, GateView, ObjectChange, OriginView,
+};
+use slipway_records::{Deployment, Environment, PackageVersion};
+use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
+use slipway_types::{Fault, Violation};
+
+use crate::configuration::LevelAuthor;
+use crate::gates::Gate;
+use crate::plan::{Change, PlanRequest, compare};
+use crate::stage::Stage;
+use crate::standing;
+
+fn request(wanted: &DeployRequest) -> PlanRequest {
+    PlanRequest {
+        application: wanted.application.clone(),
+        environment: wanted.environment.clone(),
+        bundle: wanted.bundle.clone(),
+        document: wanted.document.clone(),
+        keep: false,
+    }
+}
+
+fn view(gate: Gate) -> GateView {
+    GateView { gate: gate.gate, open: gate.open, detail: gate.detail, opens_in_s: gate.opens_in_s }
+}
+
+#[async_trait]
+impl Deploying for Stage {
+    async fn plan(&self, wanted: &DeployRequest) -> Result<DeployPlan, Fault> {
+        let request = request(wanted);
+        let plan = Stage::plan(self, &request).await?;
+        let mut shown = DeployPlan {
+            violations: plan.violations,
+            notes: plan.notes,
+            reaches: plan.reaches.iter().map(ToString::to_string).collect(),
+            ..DeployPlan::default()
+        };
+        let Some(frozen) = plan.revision else { return Ok(shown) };
+        shown.revision = Some(frozen.revision.digest());
+        let environment = &wanted.environment;
+        let compared = match self.cluster_of(environment).await {
+            Ok(cluster) => {
+                compare(&cluster, &frozen, &wanted.application.name, &environment.address).await
+            }
+            Err(fault) => Err(fault),
+        };
+        match compared {
+            Ok((differences, violations)) => {
+                shown.violations.extend(violations);
+                shown.differences = differences
+                    .into_iter()
+                    .map(|found| ObjectChange {
+                        object: found.object,
+                        change: match found.change {
+                            Change::Create => "create",
+                            Change::Update => "update",
+                            Change::Same => "same",
+                            Change::Remove => "remove",
+                            Change::Unknown => "unknown",
+                        },
+                        fields: found.fields,
+                    })
+                    .collect();
+            }
+            Err(fault) => shown.notes.push(format!("not compared with the cluster: {}", fault.message)),
+        }
+        Ok(shown)
+    }
+
+    async fn gates(
+        &self,
+        deployment: &Deployment,
+        environment: &Environment,
+        bundle: &PackageVersion,
+    ) -> Result<Vec<GateView>, Fault> {
+        let gates = standing::gates(self, deployment, environment, bundle).await?;
+        Ok(gates.into_iter().map(view).collect())
+    }
+
+    async fn explain(
+        &self,
+        wanted: &DeployRequest,
+        key: &str,
+    ) -> Result<Result<ExplainedKey, Vec<Violation>>, Fault> {
+        let explained = self.explain(&request(wanted)).await?;
+        Ok(explained.map(|(merged, authors)| {
+            let origins = merged.origin_of(key);
+            ExplainedKey {
+                value: origins.last().map(|origin| origin.value.clone()).unwrap_or(Value::Null),
+                origins: origins
+                    .into_iter()
+                    .map(|origin| {
+                        let author = author_of(&authors, &origin.level);
+                        OriginView {
+                            value: origin.value,
+                            place: origin.at,
+                            by: author.map(|author| author.by.clone()),
+                            at: author.map(|author| author.at),
+                            version: author.map(|author| author.version),
+                            level: origin.level,
+                        }
+                    })
+                    .collect(),
+            }
+        }))
+    }
+
+    fn check_document(&self, document: &str) -> Vec<Violation> {
+        slipway_oam::read(document.as_bytes(), "document", &self.options.files).err().unwrap_or_default()
+    }
+
+    fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation> {
+        let available = self.receivers();
+        slipway_handoff::settings::violations(&settings.receiver, &available, self.options.allow_http)
+    }
+
+    async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault> {
+        let (uid, facts) = self.clusters.look(name, settings).await?;
+        Ok(ClusterLook { uid, facts })
+    }
+
+    fn definitions(&self) -> Value {
+        self.catalogue.to_json()
+    }
+
+    fn definition(&self, kind: &str, name: &str) -> Option<Value> {
+        let kind: DefinitionKind = kind.parse().ok()?;
+        let found = self.catalogue.resolve(kind, name, None, "").ok()?;
+        let mut shown = found.to_json();
+        shown["schema"] = found.schema().to_json().clone();
+        shown["files"] = json!(found.folder().names().collect::<Vec<_>>());
+        Some(shown)
+    }
+}
+
+fn author_of<'a>(authors: &'a [LevelAuthor], level: &str) -> Option<&'a LevelAuthor> {
+    authors.iter().find(|author| author.level == level)
+}

@@ -1,0 +1,184 @@
+//! The receiver of an environment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{TimeDelta, Utc};
+use serde_json::Value;
+use slipway_handoff::http::{Channel, HttpOptions, HttpReceiver, SigningKey};
+use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
+use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
+use slipway_handoff::{
+    CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver, ReceiverError,
+    ReceiverKind, Submission,
+};
+use slipway_kubernetes::{Cluster, ObjectKey};
+use slipway_oci::INTERNAL_HOST;
+use slipway_records::{Approval, Deployment, DeploymentCause, Environment};
+use slipway_types::environment::ReceiverSettings;
+use slipway_types::{ApplicationName, Digest, Fault};
+
+use crate::plan::{FIELD_MANAGER, Frozen};
+use crate::stage::Stage;
+
+impl Stage {
+    /// The kinds of receivers that this server has.
+    pub fn receivers(&self) -> Vec<ReceiverKind> {
+        let mut kinds = vec![ReceiverKind::Oci, ReceiverKind::Kubevela, ReceiverKind::Http];
+        kinds.extend(self.core.as_ref().map(|_| ReceiverKind::Core));
+        kinds
+    }
+
+    /// The receiver of an environment.
+    pub async fn receiver(&self, environment: &Environment) -> Result<Box<dyn Receiver>, Fault> {
+        Ok(match &environment.settings.receiver {
+            ReceiverSettings::Oci { secrets, argo_waves, .. } => {
+                let options =
+                    OciOptions { secrets: *secrets, argo_waves: *argo_waves, ..OciOptions::default() };
+                let at = INTERNAL_HOST.parse().expect("invariant: the internal host is a registry's");
+                let store = RegistryStore::new(Arc::new(self.images.clone()), self.blobs.clone(), at);
+                Box::new(OciReceiver::new(Arc::new(store), options))
+            }
+            ReceiverSettings::Kubevela { secrets, namespace } => {
+                let cluster = Arc::new(Writer {
+                    cluster: self.cluster_of(environment).await?,
+                    namespace: environment.address.namespace().to_owned(),
+                });
+                let options = KubevelaOptions {
+                    secrets: *secrets,
+                    namespace: namespace.clone(),
+                    ..KubevelaOptions::default()
+                };
+                Box::new(KubevelaReceiver::new(cluster, options))
+            }
+            ReceiverSettings::Http { url, key_id, key } => {
+                let secret = self.secrets.resolve(key).await?;
+                let key = SigningKey::new(key_id.clone(), secret.value);
+                let wrong = |error: String| Fault::permanent("receiver_config", error);
+                let address = url.parse().map_err(|error| wrong(format!("receiver.url `{url}`: {error}")))?;
+                let channel = Channel::new(address, key, &self.network, HttpOptions::default());
+                Box::new(HttpReceiver::new(channel.map_err(|error| wrong(error.to_string()))?))
+            }
+            ReceiverSettings::Core => match &self.core {
+                Some(core) => Box::new(CoreReceiver::new(Arc::clone(core), slipway_handoff::Limits::default())),
+                None => {
+                    let message = "this server has no built-in reconcile core";
+                    return Err(Fault::permanent("receiver_unavailable", message)
+                        .hint("give the environment another receiver: oci, http or kubevela"));
+                }
+            },
+        })
+    }
+
+    /// The cluster of an environment's address.
+    pub async fn cluster_of(&self, environment: &Environment) -> Result<Arc<Cluster>, Fault> {
+        let name = environment.address.cluster();
+        let row = self.cluster_row(environment).await?.ok_or_else(|| {
+            Fault::permanent("unregistered_cluster", format!("there is no cluster `{name}`"))
+                .hint(format!("register it: slipway cluster add {name}"))
+        })?;
+        self.clusters.of(&row).await
+    }
+
+    /// The record of that cluster.
+    pub async fn cluster_row(
+        &self,
+        environment: &Environment,
+    ) -> Result<Option<slipway_records::Cluster>, Fault> {
+        let name = environment.address.cluster().parse();
+        let name = name.expect("invariant: an address is made of names");
+        let mut read = self.records.read().await.map_err(|error| crate::records_fault(&error))?;
+        read.cluster_by_name(&name).await.map_err(|error| crate::records_fault(&error))
+    }
+}
+
+/// What is handed off for a deployment.
+pub fn submission(
+    stage: &Stage,
+    deployment: &Deployment,
+    application: &ApplicationName,
+    environment: &Environment,
+    frozen: &Frozen,
+    approvals: &[Approval],
+) -> Submission {
+    let by = deployment.created_by.clone();
+    let proof = approvals
+        .iter()
+        .filter(|approval| Some(approval.revision) == deployment.revision)
+        .map(|approval| Proof {
+            kind: ProofKind::Approval,
+            digest: Digest::of(format!("{}\n{}\n{}", approval.person, approval.revision, approval.at)),
+        })
+        .collect();
+    // Counted from when it was frozen, so that handing off again says the same.
+    let begun = deployment.frozen_at.unwrap_or_else(Utc::now);
+    Submission {
+        contract: CONTRACT_VERSION,
+        key: key(application, environment),
+        generation: deployment.generation,
+        mode: Mode::Apply,
+        revision: frozen.revision.digest(),
+        document: frozen.revision.clone(),
+        proof,
+        predecessor: deployment.predecessor,
+        cause: match &deployment.cause {
+            DeploymentCause::Deploy | DeploymentCause::Promote { .. } | DeploymentCause::Follow => {
+                Cause::Deploy { by }
+            }
+            DeploymentCause::Rollback { reason, .. } => Cause::Rollback { by, reason: reason.clone() },
+            DeploymentCause::Restart { .. } => Cause::Rotation { by },
+        },
+        deadline: begun + TimeDelta::minutes(i64::from(stage.options.deadline_minutes)),
+    }
+}
+
+/// What is deployed where.
+pub fn key(application: &ApplicationName, environment: &Environment) -> Key {
+    Key { environment: environment.address.clone(), application: application.clone() }
+}
+
+/// Objects of one cluster, as the KubeVela receiver writes them.
+struct Writer {
+    cluster: Arc<Cluster>,
+    namespace: String,
+}
+
+impl Writer {
+    fn key(&self, reference: &ObjectRef) -> ObjectKey {
+        ObjectKey {
+            api_version: reference.api_version.clone(),
+            kind: reference.kind.clone(),
+            namespace: reference.namespace.clone().unwrap_or_else(|| self.namespace.clone()),
+            name: reference.name.clone(),
+        }
+    }
+}
+
+fn unavailable(error: &slipway_kubernetes::CallError) -> ReceiverError {
+    let receiver = "the cluster".to_owned();
+    match error {
+        slipway_kubernetes::CallError::Away(why) => {
+            ReceiverError::Unavailable { receiver, why: why.clone(), retry_after_ms: None }
+        }
+        slipway_kubernetes::CallError::Refused(status) => {
+            ReceiverError::Refused { receiver, why: status.message.clone() }
+        }
+    }
+}
+
+#[async_trait]
+impl ClusterWriter for Writer {
+    async fn get(&self, reference: &ObjectRef) -> Result<Option<Value>, ReceiverError> {
+        self.cluster.get(&self.key(reference)).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn apply(&self, object: &Value) -> Result<Value, ReceiverError> {
+        let refused = |why: &str| ReceiverError::Refused { receiver: "the cluster".to_owned(), why: why.to_owned() };
+        let reference = ObjectRef::of(object).ok_or_else(|| refused("the object has no name"))?;
+        let applied = self.cluster.apply(&self.key(&reference), object, FIELD_MANAGER).await;
+        applied
+            .map_err(|error| unavailable(&error))?
+            .ok_or_else(|| refused("it does not know KubeVela's Application: is KubeVela installed there?"))
+    }
+}
+
