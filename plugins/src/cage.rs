@@ -1,0 +1,78 @@
+//! What the child gives up before it reads a line of a plug-in.
+//!
+//! Nothing is asked of the parent but an empty environment: the child closes what it was not
+//! meant to inherit, can open nothing more, start nothing, write no file and grow no further than
+//! the kernel lets it. There is no parent-death signal on purpose: it follows the *thread* that
+//! started the child, and a runtime ends threads as it likes. A child whose parent is gone reads
+//! the end of its input, and one that computes meanwhile runs into its CPU time.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::thread::set_no_new_privs;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Standard input, output and error.
+const KEPT_DESCRIPTORS: i32 = 3;
+
+/// Gives up what takes no options: to be called first of all.
+pub(crate) fn shut() -> io::Result<()> {
+    close_inherited()?;
+    set_no_new_privs(true)?;
+    for resource in [Resource::Core, Resource::Fsize] {
+        limit(resource, 0)?;
+    }
+    Ok(())
+}
+
+/// Bounds memory and gives up files and processes: to be called when the last thread has started.
+pub(crate) fn lock(max_memory_bytes: u64) -> io::Result<()> {
+    // Taken on top of what is mapped already, for how much that is depends on the program.
+    limit(Resource::As, mapped_bytes()?.saturating_add(max_memory_bytes))?;
+    limit(Resource::Nproc, 0)?;
+    limit(Resource::Nofile, KEPT_DESCRIPTORS.unsigned_abs().into())?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// Lets the process use `max_cpu_ms` more of the CPU, rounded up to the kernel's whole seconds.
+pub(crate) fn allow_cpu(max_cpu_ms: u64) -> io::Result<()> {
+    let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec.unsigned_abs();
+    let current = Some(used + max_cpu_ms.div_ceil(1_000) + 1);
+    let maximum = getrlimit(Resource::Cpu).maximum;
+    Ok(setrlimit(Resource::Cpu, Rlimit { current, maximum })?)
+}
+
+/// CPU time this thread has used.
+pub(crate) fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+fn limit(resource: Resource, value: u64) -> io::Result<()> {
+    let allowed = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+    Ok(setrlimit(resource, Rlimit { current: Some(allowed), maximum: Some(allowed) })?)
+}
+
+fn close_inherited() -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= KEPT_DESCRIPTORS) {
+        // The directory's own descriptor is closed by now.
+        match nix::unistd::close(descriptor) {
+            Ok(()) | Err(nix::errno::Errno::EBADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn mapped_bytes() -> io::Result<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = pages.split(' ').next().and_then(|word| word.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm does not begin with a number"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}

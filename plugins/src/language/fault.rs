@@ -1,0 +1,91 @@
+//! The interpreter's errors in people's words.
+
+use slipway_types::Place;
+use starlark::ErrorKind;
+use starlark::codemap::FileSpan;
+
+use super::Watch;
+use crate::error::{Limit, Refusal};
+use crate::frame::Fault;
+
+/// Characters of a message, of a refusal's parts and of the text an error points at.
+const MESSAGE_CHARACTERS: usize = 2_000;
+const PATH_CHARACTERS: usize = 500;
+const TEXT_CHARACTERS: usize = 80;
+/// Calls an error lists.
+const CALLS_SHOWN: usize = 8;
+
+/// What `refuse` throws.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Thrown(pub(super) Refusal);
+
+/// What a constructor finds wrong with its arguments.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Misuse(pub(super) String);
+
+/// A failure at a place.
+pub(super) fn at(span: Option<&FileSpan>, message: String) -> Fault {
+    Fault::Failed {
+        message: cut(&message, MESSAGE_CHARACTERS),
+        at: span.map(place),
+        text: span.and_then(text),
+        called_from: Vec::new(),
+    }
+}
+
+/// The fault of an error of the interpreter.
+pub(super) fn of(error: &starlark::Error, watch: &Watch) -> Fault {
+    let span = error.span();
+    if watch.expired.get() {
+        return watch.limit(Limit::Cpu, watch.options.max_cpu_ms, span.map(place));
+    }
+    let inner = match error.kind() {
+        ErrorKind::StackOverflow(_) => {
+            return watch.limit(Limit::CallDepth, watch.options.max_call_depth, span.map(place));
+        }
+        ErrorKind::Native(inner) | ErrorKind::Other(inner) => Some(inner),
+        _ => None,
+    };
+    if let Some(Thrown(refusal)) = inner.and_then(|inner| inner.downcast_ref()) {
+        return Fault::Refused(Refusal {
+            path: cut(&refusal.path, PATH_CHARACTERS),
+            message: cut(&refusal.message, MESSAGE_CHARACTERS),
+            hint: refusal.hint.as_deref().map(|hint| cut(hint, MESSAGE_CHARACTERS)),
+        });
+    }
+    let mut fault = at(span, message(error));
+    if let Fault::Failed { called_from, at, .. } = &mut fault {
+        let frames = error.call_stack().frames.iter().rev();
+        called_from.extend(frames.filter_map(|frame| frame.location.as_ref()).map(place).take(CALLS_SHOWN));
+        called_from.retain(|call| Some(call) != at.as_ref());
+    }
+    fault
+}
+
+fn message(error: &starlark::Error) -> String {
+    let message = error.without_diagnostic().to_string();
+    let message = match error.kind() {
+        ErrorKind::Fail(_) => message.strip_prefix("fail:").unwrap_or(&message).trim_start(),
+        _ => message.strip_prefix("Parse error: ").unwrap_or(&message),
+    };
+    cut(message, MESSAGE_CHARACTERS)
+}
+
+fn place(span: &FileSpan) -> Place {
+    let begin = span.resolve_span().begin;
+    Place { file: span.filename().to_owned(), line: begin.line + 1, column: begin.column + 1 }
+}
+
+fn text(span: &FileSpan) -> Option<String> {
+    let line = span.source_span().lines().next().unwrap_or_default().trim();
+    (!line.is_empty()).then(|| cut(line, TEXT_CHARACTERS))
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
