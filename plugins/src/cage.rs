@@ -2,7 +2,7 @@
 //!
 //! Nothing is asked of the parent but an empty environment: the child closes what it was not
 //! meant to inherit, can open nothing more, start nothing, write no file and grow no further than
-//! the kernel lets it. There is no parent-death signal on purpose: it follows the *thread* that
+//! the kernel lets it; of the system calls it keeps those that memory and its pipes need. There is no parent-death signal on purpose: it follows the *thread* that
 //! started the child, and a runtime ends threads as it likes. A child whose parent is gone reads
 //! the end of its input, and one that computes meanwhile runs into its CPU time.
 
@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::set_no_new_privs;
 use rustix::time::{ClockId, clock_gettime};
+
+mod filter;
 
 /// Standard input, output and error.
 const KEPT_DESCRIPTORS: i32 = 3;
@@ -33,7 +35,7 @@ pub(crate) fn lock(max_memory_bytes: u64) -> io::Result<()> {
     limit(Resource::Nproc, 0)?;
     limit(Resource::Nofile, KEPT_DESCRIPTORS.unsigned_abs().into())?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    filter::apply()
 }
 
 /// Lets the process use `max_cpu_ms` more of the CPU, rounded up to the kernel's whole seconds.

@@ -20,8 +20,13 @@ use crate::serve::PANIC;
 
 /// How much of a child's last words is read.
 const LAST_WORDS_BYTES: u64 = 4 << 10;
-/// How long a child may take to die once its pipes are closed or it was killed.
-const DYING: Duration = Duration::from_secs(1);
+/// What a panic or an abort for want of memory says.
+const WANT_OF_MEMORY: [&str; 4] =
+    ["memory allocation of", "out of memory", "capacity overflow", "AlignedSize must not exceed"];
+/// How long a child that closed its output may take to die by itself.
+const DYING: Duration = Duration::from_millis(100);
+/// How long the kernel may take to end a child that was killed.
+const KILLING: Duration = Duration::from_secs(1);
 
 /// How an exchange ended without a fault of the host's own.
 pub(crate) enum Exchange {
@@ -125,7 +130,7 @@ impl Child {
                 }
             }
             Err(_) => {
-                self.end().await;
+                self.kill().await;
                 Ok(Exchange::Ended(Fault::Limit { which: Limit::Wall, limit, at: None }))
             }
         }
@@ -153,23 +158,24 @@ impl Child {
         Ok(body)
     }
 
-    /// How the child died, helping it if it did not by itself, and its last words.
+    /// Waits for a child that stopped talking, kills it if it lives on; how it died, and its last
+    /// words.
     async fn end(&mut self) -> (Option<ExitStatus>, String) {
-        let Some(process) = self.process.as_mut() else { return (None, String::new()) };
         let mut words = Vec::new();
-        let mut heard = (&mut self.words).take(LAST_WORDS_BYTES);
-        // A child that closed its output is dying; one that is alive has nothing more to say.
-        if !matches!(process.try_wait(), Ok(Some(_)))
-            && timeout(DYING / 4, heard.read_to_end(&mut words)).await.is_err()
-        {
+        // It holds the other end of this pipe until it is dead.
+        if timeout(DYING, (&mut self.words).take(LAST_WORDS_BYTES).read_to_end(&mut words)).await.is_err() {
             tracing::debug!("a plug-in's child went silent without dying");
         }
-        drop(process.start_kill());
-        let status = timeout(DYING, process.wait()).await.ok().and_then(Result::ok);
-        if words.is_empty() {
-            drop(timeout(DYING / 4, heard.read_to_end(&mut words)).await);
+        (self.kill().await, String::from_utf8_lossy(&words).into_owned())
+    }
+
+    /// Kills the child, if it still lives; how it died.
+    async fn kill(&mut self) -> Option<ExitStatus> {
+        let process = self.process.as_mut()?;
+        if process.try_wait().ok().flatten().is_none() {
+            drop(process.start_kill());
         }
-        (status, String::from_utf8_lossy(&words).into_owned())
+        timeout(KILLING, process.wait()).await.ok().and_then(Result::ok)
     }
 }
 
@@ -188,8 +194,7 @@ impl Drop for Child {
 /// The limit that ended a child, if it was one.
 fn cause(status: Option<ExitStatus>, words: &str, options: &PluginOptions) -> Option<Fault> {
     let limit = |which, limit| Some(Fault::Limit { which, limit, at: None });
-    if ["memory allocation of", "out of memory", "capacity overflow"].iter().any(|word| words.contains(word))
-    {
+    if WANT_OF_MEMORY.iter().any(|word| words.contains(word)) {
         return limit(Limit::Memory, options.max_memory_bytes);
     }
     if words.contains("overflowed its stack") {

@@ -118,13 +118,13 @@ impl Limit {
 
     fn sentence(self, limit: u64) -> String {
         match self {
-            Self::Memory => format!("needs more than {limit} bytes of memory"),
-            Self::Stack => format!("nests so deeply that {limit} bytes of stack are not enough"),
+            Self::Memory => format!("needs more than {} of memory", size(limit)),
+            Self::Stack => format!("nests so deeply that {} of stack are not enough", size(limit)),
             Self::Cpu => format!("computes for more than {limit} ms"),
             Self::Wall => format!("did not answer within {limit} ms"),
-            Self::ProgramSize => format!("is longer than {limit} bytes"),
-            Self::InputSize => format!("was to be given more than {limit} bytes"),
-            Self::OutputSize => format!("returned more than {limit} bytes"),
+            Self::ProgramSize => format!("is longer than {}", size(limit)),
+            Self::InputSize => format!("was to be given more than {}", size(limit)),
+            Self::OutputSize => format!("returned more than {}", size(limit)),
             Self::OutputValues => format!("returned more than {limit} values"),
             Self::Depth => format!("was given or returned lists or dicts nested more than {limit} deep"),
             Self::CallDepth => format!("calls more than {limit} functions inside each other"),
@@ -175,13 +175,21 @@ fn located(at: Option<&Place>, text: Option<&str>, message: &str) -> String {
 }
 
 fn chain(called_from: &[Place]) -> String {
-    called_from.iter().map(|at| format!(", called from {at}")).collect()
+    called_from.iter().fold(String::new(), |text, at| format!("{text}, called from {at}"))
 }
 
 fn exceeded(program: &str, which: Limit, limit: u64, at: Option<&Place>) -> String {
     let place = at.map(|at| format!(" (at {at})")).unwrap_or_default();
     let (sentence, way_out, option) = (which.sentence(limit), which.way_out(), which.option());
     format!("{program} {sentence}{place}: {way_out}, or have `{option}` raised")
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        whole if whole >= 1 << 20 && whole % (1 << 20) == 0 => format!("{} MiB", whole >> 20),
+        whole if whole >= 1 << 10 && whole % (1 << 10) == 0 => format!("{} KiB", whole >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
 }
 
 fn within(path: &str) -> String {

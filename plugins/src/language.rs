@@ -103,11 +103,16 @@ impl Loaded {
                 }
                 other => given::value(heap, other, "")?,
             };
-            let function = heap.access_owned_frozen_value(&defined);
+            let callable = heap.access_owned_frozen_value(&defined);
             let mut evaluator = watch.evaluator(&module)?;
-            let value = evaluator
-                .eval_function(function, &[argument], &[])
-                .map_err(|error| fault::of(&error, watch))?;
+            let called = evaluator.eval_function(callable, &[argument], &[]);
+            let value = called.map_err(|error| match fault::of(&error, watch) {
+                // Only the call itself stands nowhere in the plug-in's text.
+                Fault::Failed { message, at: None, .. } => {
+                    Fault::failed(format!("`{function}` is called with one argument, `ctx`: {message}"))
+                }
+                fault => fault,
+            })?;
             returned::json(value, watch.options)
         })
     }

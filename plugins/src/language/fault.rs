@@ -37,9 +37,10 @@ pub(super) fn at(span: Option<&FileSpan>, message: String) -> Fault {
 
 /// The fault of an error of the interpreter.
 pub(super) fn of(error: &starlark::Error, watch: &Watch) -> Fault {
+    let mut frames = error.call_stack().frames.iter().rev().filter_map(|frame| frame.location.as_ref());
     let span = error.span();
     if watch.expired.get() {
-        return watch.limit(Limit::Cpu, watch.options.max_cpu_ms, span.map(place));
+        return watch.limit(Limit::Cpu, watch.options.max_cpu_ms, span.or_else(|| frames.next()).map(place));
     }
     let inner = match error.kind() {
         ErrorKind::StackOverflow(_) => {
@@ -57,8 +58,7 @@ pub(super) fn of(error: &starlark::Error, watch: &Watch) -> Fault {
     }
     let mut fault = at(span, message(error));
     if let Fault::Failed { called_from, at, .. } = &mut fault {
-        let frames = error.call_stack().frames.iter().rev();
-        called_from.extend(frames.filter_map(|frame| frame.location.as_ref()).map(place).take(CALLS_SHOWN));
+        called_from.extend(frames.map(place).take(CALLS_SHOWN));
         called_from.retain(|call| Some(call) != at.as_ref());
     }
     fault

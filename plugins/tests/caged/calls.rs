@@ -131,7 +131,7 @@ def render(ctx):
 #[tokio::test]
 async fn mistakes_are_told_with_file_line_and_column() {
     for (text, said) in [
-        ("def render(ctx):\n  retrun []", "main.star:2:10: "),
+        ("def render(ctx):\n  retrun []", "main.star:2:11: at `]`: unexpected symbol"),
         ("def render(ctx)\n  return []", "main.star:1:16: "),
         ("def render(ctx):\n  return ctx.nothing", "main.star:2:10: at `ctx.nothing`: "),
         ("def render(ctx):\n  return [1][7]", "main.star:2:10: at `[1][7]`: "),
@@ -139,9 +139,9 @@ async fn mistakes_are_told_with_file_line_and_column() {
         ("def render(ctx):\n  fail('no', 'way')", "main.star:2:3: at `fail('no', 'way')`: no way"),
         ("def render(ctx):\n  return ctx.properties['host']", "main.star:2:10: "),
         ("def render(ctx):\n  return 1 + 'a'", "main.star:2:10: at `1 + 'a'`: "),
-        ("def render():\n  return 1", "unexpected"),
+        ("def render():\n  return 1", "`render` is called with one argument, `ctx`: "),
         ("x = 1", "`main.star` defines no function `render`, only x: add `def render(ctx):`"),
-        ("render = 1", "called"),
+        ("render = 1", "`render` is called with one argument, `ctx`: "),
         ("def render(ctx):\n\treturn 1", "main.star:2:1: "),
     ] {
         let message = failure(text).await;
@@ -186,11 +186,11 @@ async fn a_circle_and_a_missing_module_are_refused_at_the_load() {
 async fn an_error_inside_a_helper_names_its_callers() {
     let program = modules(&[
         ("main.star", "load('pod.star', 'pod')\ndef render(ctx):\n  return pod(ctx)"),
-        ("pod.star", "def pod(ctx):\n  return ctx.missing"),
+        ("pod.star", "def pod(ctx):\n  name = ctx.name\n  return ctx.missing"),
     ]);
-    let error = session().await.call(&program, "render", &json!({})).await.unwrap_err();
+    let error = session().await.call(&program, "render", &json!({"name": "x"})).await.unwrap_err();
     let said = error.to_string();
-    assert!(said.starts_with("pod.star:2:10: at `ctx.missing`: "), "{said}");
+    assert!(said.starts_with("pod.star:3:10: at `ctx.missing`: "), "{said}");
     assert!(said.ends_with(", called from main.star:3:10"), "{said}");
 }
 

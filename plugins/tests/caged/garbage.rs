@@ -120,10 +120,10 @@ fn input() -> impl Strategy<Value = Value> {
 #[test]
 fn random_texts_and_inputs_are_always_answered_in_time() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = PluginOptions { max_programs: 1_000, ..PluginOptions::default() };
+    let options = PluginOptions { max_programs: 10_000, ..PluginOptions::default() };
     let session = RefCell::new(runtime.block_on(host_with(options).session()).unwrap());
     let ended_well = Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 5_000, failure_persistence: None, ..Config::default() });
     runner
         .run(&(text(), input()), |(text, input)| {
             let begun = Instant::now();

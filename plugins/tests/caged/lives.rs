@@ -103,7 +103,9 @@ async fn a_child_has_nothing_of_its_parent() {
         assert_eq!((words.next(), words.next()), (Some(most), Some(most)), "{line}");
     }
     let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap();
-    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "{status}");
+    }
     assert!(fs::read(format!("/proc/{child}/environ")).unwrap().is_empty());
     assert_eq!(fs::read_link(format!("/proc/{child}/cwd")).unwrap(), std::path::Path::new("/"));
     let mut open: Vec<_> =
