@@ -158,8 +158,11 @@ impl<'a> Watch<'a> {
         let mut evaluator = Evaluator::new(module);
         evaluator.set_print_handler(self);
         evaluator.set_check_cancelled(Box::new(|| {
-            let expired = cage::cpu_time() > self.deadline;
-            self.expired.set(expired);
+            // Once only: asked again on its way out, the error would be replaced by one without a place.
+            let expired = !self.expired.get() && cage::cpu_time() > self.deadline;
+            if expired {
+                self.expired.set(true);
+            }
             expired
         }));
         let depth = usize::try_from(self.options.max_call_depth).unwrap_or(usize::MAX);

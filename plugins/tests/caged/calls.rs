@@ -142,7 +142,7 @@ async fn mistakes_are_told_with_file_line_and_column() {
         ("def render():\n  return 1", "`render` is called with one argument, `ctx`: "),
         ("x = 1", "`main.star` defines no function `render`, only x: add `def render(ctx):`"),
         ("render = 1", "`render` is called with one argument, `ctx`: "),
-        ("def render(ctx):\n\treturn 1", "main.star:2:1: "),
+        ("def render(ctx):\n\treturn 1", "tabs are not allowed"),
     ] {
         let message = failure(text).await;
         assert!(message.contains(said), "{text}: {message}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use slipway_plugins::{Host, Limit, PluginError, PluginOptions, Program, Session};
 
-use crate::{host, limited, run, session};
+use crate::{limited, run, session};
 
 const LOOP: &str = "def render(ctx):\n  for i in range(10000000): sorted([str(x) for x in range(1000)])";
 
@@ -161,8 +161,20 @@ async fn a_typical_definition_runs_a_hundred_times_in_a_tenth_of_a_second() {
         }
         best = best.min(begun.elapsed());
     }
-    println!("100 calls: {best:?}");
     assert!(best < Duration::from_millis(100), "{best:?}");
+}
+
+#[tokio::test]
+async fn a_child_starts_within_a_twentieth_of_a_second() {
+    let host = crate::host();
+    // The machine may be busy with other things: the best of several counts.
+    let mut best = Duration::MAX;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        drop(host.session().await.unwrap());
+        best = best.min(begun.elapsed());
+    }
+    assert!(best < Duration::from_millis(50), "{best:?}");
 }
 
 #[tokio::test]
@@ -171,9 +183,6 @@ async fn a_host_without_a_child_program_says_so() {
     assert!(matches!(broken.session().await, Err(PluginError::Host(_))));
     let broken = Host::new(vec!["/bin/false".into()], PluginOptions::default());
     assert!(matches!(broken.session().await, Err(PluginError::Host(_))));
-    let begun = Instant::now();
-    drop(host().session().await.unwrap());
-    println!("a child starts in {:?}", begun.elapsed());
 }
 
 fn webservice_input() -> Value {
