@@ -78,3 +78,54 @@ fn mapped_bytes() -> io::Result<u64> {
     let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm does not begin with a number"))?;
     Ok(pages * rustix::param::page_size() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const INSIDE: &str = "INSIDE_THE_CAGE";
+
+    /// Runs in a process of its own, for there is no way out of the cage.
+    #[test]
+    fn nothing_can_be_opened_started_or_reached() {
+        if std::env::var_os(INSIDE).is_none() {
+            let test = "cage::tests::nothing_can_be_opened_started_or_reached";
+            let caged = Command::new(std::env::current_exe().expect("a test has a path"))
+                .args(["--exact", test, "--nocapture"])
+                .env(INSIDE, "1")
+                .stdin(Stdio::null())
+                .output()
+                .expect("a test can be started");
+            let said = String::from_utf8_lossy(&caged.stdout);
+            assert!(caged.status.success(), "{said}{}", String::from_utf8_lossy(&caged.stderr));
+            assert!(said.contains("nothing came out"), "{said}");
+            return;
+        }
+        shut().expect("the cage shuts");
+        let before = File::open("/proc/self/status").expect("the first part still reads files");
+        drop(before);
+        lock(64 << 20).expect("the cage locks");
+        let kind = |result: io::Result<()>| result.map_err(|error| error.kind());
+        let denied = Err(ErrorKind::PermissionDenied);
+        assert_eq!(kind(File::open("/etc/hostname").map(drop)), denied);
+        assert_eq!(kind(File::create("out-of-the-cage").map(drop)), denied);
+        assert_eq!(kind(std::fs::remove_file("out-of-the-cage")), denied);
+        assert_eq!(kind(TcpListener::bind("127.0.0.1:0").map(drop)), denied);
+        assert_eq!(kind(UdpSocket::bind("127.0.0.1:0").map(drop)), denied);
+        assert_eq!(kind(UnixStream::connect("/run/docker.sock").map(drop)), denied);
+        assert_eq!(kind(Command::new("/bin/true").status().map(drop)), denied);
+        assert_eq!(kind(std::thread::Builder::new().spawn(|| ()).map(drop)), denied);
+        let itself = rustix::process::getpid();
+        assert!(rustix::process::kill_process(itself, rustix::process::Signal::TERM).is_err());
+        assert!(Vec::<u8>::new().try_reserve(256 << 20).is_err());
+        assert!(Vec::<u8>::new().try_reserve(16 << 20).is_ok());
+        allow_cpu(1_000).expect("CPU time can be allowed from inside");
+        println!("nothing came out");
+    }
+}

@@ -122,3 +122,21 @@ pub(crate) fn write(output: &mut impl Write, frames: &[u8]) -> io::Result<()> {
     output.write_all(frames)?;
     output.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_comes_back_and_none_is_longer_than_it_may_be() {
+        let mut frames = Vec::new();
+        append(&mut frames, b"[1]").expect("short");
+        append_json(&mut frames, &2).expect("short");
+        let mut input = frames.as_slice();
+        assert_eq!(read(&mut input, 3).expect("whole"), Some(b"[1]".to_vec()));
+        assert_eq!(read_json(&mut input, 3).expect("whole"), Some(2));
+        assert_eq!(read(&mut input, 3).expect("whole"), None);
+        assert!(read(&mut frames.as_slice(), 2).is_err());
+        assert!(read(&mut &frames[..6], 3).is_err());
+    }
+}

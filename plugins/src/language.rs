@@ -126,7 +126,7 @@ impl Loaded {
             names => names.join(", "),
         };
         Fault::failed(format!(
-            "`{}` defines no function `{function}`, only {defined}: add `def {function}(ctx):`",
+            "`{}` defines no function `{function}` (it defines: {defined}): add `def {function}(ctx):`",
             self.entry
         ))
     }

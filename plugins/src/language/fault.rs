@@ -70,7 +70,34 @@ fn message(error: &starlark::Error) -> String {
         ErrorKind::Fail(_) => message.strip_prefix("fail:").unwrap_or(&message).trim_start(),
         _ => message.strip_prefix("Parse error: ").unwrap_or(&message),
     };
-    cut(message, MESSAGE_CHARACTERS)
+    match way_out(message) {
+        Some(way_out) => cut(message, MESSAGE_CHARACTERS) + "; " + way_out,
+        None => cut(message, MESSAGE_CHARACTERS),
+    }
+}
+
+/// What to do about the mistakes that are made most often.
+fn way_out(message: &str) -> Option<&'static str> {
+    let advice = [
+        (
+            "Object of type `dict` has no attribute",
+            "the fields of a dict are read with `[\"name\"]` or `.get(\"name\")`",
+        ),
+        ("reserved keyword `while`", "loop with `for … in range(…)`"),
+        (
+            "reserved keyword `import`",
+            "other modules of the definition come by `load(\"name.star\", \"function\")`",
+        ),
+        ("reserved keyword `class`", "group values with `struct(…)`"),
+        ("reserved keyword", "Starlark does not have it"),
+        ("type annotations are not allowed", "leave the type out"),
+        ("tabs are not allowed", "indent with spaces"),
+        ("Integer overflow", "keep integers within 64 bits"),
+    ];
+    if message.starts_with("Key `") && message.ends_with("was not found") {
+        return Some("ask with `.get(…)` where a key may be missing");
+    }
+    advice.into_iter().find(|(mistake, _)| message.contains(mistake)).map(|(_, way_out)| way_out)
 }
 
 fn place(span: &FileSpan) -> Place {

@@ -196,7 +196,7 @@ fn misuse(message: impl Into<String>) -> starlark::Error {
 
 fn dict<'v>(what: &str, value: Value<'v>) -> starlark::Result<DictRef<'v>> {
     let kind = value.get_type();
-    DictRef::from_value(value).ok_or_else(|| misuse(format!("{what} must be a dict, not a {kind}")))
+    DictRef::from_value(value).ok_or_else(|| misuse(format!("{what} must be a dict, not `{kind}`")))
 }
 
 fn text_field<'v>(value: Value<'v>, key: &str) -> Option<&'v str> {

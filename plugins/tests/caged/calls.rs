@@ -85,7 +85,7 @@ async fn a_constructor_says_what_it_was_wrongly_given_and_where() {
     for (call, said) in [
         (
             "object.apply([])",
-            "main.star:2:10: at `object.apply([])`: object.apply: the object must be a dict, not a list",
+            "main.star:2:10: at `object.apply([])`: object.apply: the object must be a dict, not `list`",
         ),
         ("object.apply({'kind': 'X'})", "object.apply: the object has no `apiVersion`"),
         (
@@ -138,9 +138,19 @@ async fn mistakes_are_told_with_file_line_and_column() {
         ("def render(ctx):\n  return nowhere", "main.star:2:10: at `nowhere`: "),
         ("def render(ctx):\n  fail('no', 'way')", "main.star:2:3: at `fail('no', 'way')`: no way"),
         ("def render(ctx):\n  return ctx.properties['host']", "main.star:2:10: "),
+        ("def render(ctx):\n  return ctx.properties.port", "main.star:2:10: at `ctx.properties.port`: "),
+        (
+            "def render(ctx):\n  return ctx.properties.port",
+            "; the fields of a dict are read with `[\"name\"]`",
+        ),
+        (
+            "def render(ctx):\n  while 1:\n    pass",
+            "main.star:2:3: at `while`: cannot use reserved keyword `while`; loop with `for",
+        ),
+        ("", "`main.star` defines no function `render` (it defines: nothing): add"),
         ("def render(ctx):\n  return 1 + 'a'", "main.star:2:10: at `1 + 'a'`: "),
         ("def render():\n  return 1", "`render` is called with one argument, `ctx`: "),
-        ("x = 1", "`main.star` defines no function `render`, only x: add `def render(ctx):`"),
+        ("x = 1", "`main.star` defines no function `render` (it defines: x): add `def render(ctx):`"),
         ("render = 1", "`render` is called with one argument, `ctx`: "),
         ("def render(ctx):\n\treturn 1", "tabs are not allowed"),
     ] {
