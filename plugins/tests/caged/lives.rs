@@ -44,7 +44,9 @@ async fn a_dropped_session_leaves_no_process() {
 
 #[tokio::test]
 async fn a_dropped_call_leaves_no_process_and_the_session_works_on() {
-    let mut session = session().await;
+    // Only being killed can end this child soon.
+    let options = PluginOptions { max_cpu_ms: 60_000, call_timeout_ms: 60_000, ..PluginOptions::default() };
+    let mut session = limited(options).await;
     let child = session.process_id().unwrap();
     let endless = Program::single("main.star", LOOP);
     let called =
