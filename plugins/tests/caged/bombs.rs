@@ -9,6 +9,8 @@ use slipway_plugins::{Limit, PluginError, PluginOptions, Program, Session};
 
 use crate::{limited, session};
 
+const IN_TIME: Duration = Duration::from_secs(1);
+
 /// The most memory this process ever held.
 fn peak_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -16,16 +18,28 @@ fn peak_bytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
+/// The error of a program that asks too much, in time and at no cost to this process.
 async fn explode(session: &mut Session, text: &str) -> PluginError {
     let program = Program::single("main.star", text);
-    let (begun, before) = (Instant::now(), peak_bytes());
-    let error = session.call(&program, "render", &json!({"properties": {}})).await.unwrap_err();
-    let (took, grown) = (begun.elapsed(), peak_bytes().saturating_sub(before));
-    let text: String = text.chars().take(120).collect();
-    assert!(took < Duration::from_secs(1), "{text}: {took:?}");
-    assert!(grown < 16 << 20, "{text}: the parent grew by {grown} bytes");
+    // The machine may be busy with other things: the best of three tries counts.
+    let mut best: Option<(Duration, PluginError)> = None;
+    for _ in 0..3 {
+        let (begun, before) = (Instant::now(), peak_bytes());
+        let error = session.call(&program, "render", &json!({"properties": {}})).await.unwrap_err();
+        let (took, grown) = (begun.elapsed(), peak_bytes().saturating_sub(before));
+        // Other tests may run in this process; the bombs are far larger.
+        assert!(grown < 40 << 20, "{text:.200}: the parent grew by {grown} bytes");
+        if best.as_ref().is_none_or(|(least, _)| took < *least) {
+            best = Some((took, error));
+        }
+        if took < IN_TIME {
+            break;
+        }
+    }
+    let (took, error) = best.unwrap();
+    assert!(took < IN_TIME, "{text:.200}: {took:?}");
     let harmless = Program::single("main.star", "def render(ctx): return 1");
-    assert_eq!(session.call(&harmless, "render", &json!({})).await.unwrap(), json!(1), "{text}");
+    assert_eq!(session.call(&harmless, "render", &json!({})).await.unwrap(), json!(1), "{text:.200}");
     error
 }
 

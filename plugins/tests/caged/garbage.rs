@@ -129,7 +129,8 @@ fn random_texts_and_inputs_are_always_answered_in_time() {
             let begun = Instant::now();
             let program = Program::single("main.star", text);
             let ended = runtime.block_on(session.borrow_mut().call(&program, "render", &input));
-            prop_assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", ended);
+            // Twice what it may take, for the machine may be busy with other things.
+            prop_assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", ended);
             ended_well.set(ended_well.get() + usize::from(ended.is_ok()));
             Ok(())
         })

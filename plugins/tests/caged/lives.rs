@@ -9,7 +9,7 @@ use slipway_plugins::{Host, Limit, PluginError, PluginOptions, Program, Session}
 
 use crate::{limited, run, session};
 
-const LOOP: &str = "def render(ctx):\n  for i in range(10000000): sorted([str(x) for x in range(1000)])";
+const LOOP: &str = "def render(ctx):\n  x = 0\n  for i in range(2000000000): x += 1";
 
 /// The state letter of a process that is this one's child, as `/proc` has it.
 fn state(process: u32) -> Option<char> {
