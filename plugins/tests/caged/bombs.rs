@@ -186,7 +186,9 @@ async fn values_that_nest_too_deeply_end_the_child_alone() {
     ] {
         let error = explode(&mut session, &in_function(body)).await;
         let fits = match &error {
-            PluginError::Limit { which, .. } => [Limit::Depth, Limit::Stack, Limit::Memory].contains(which),
+            PluginError::Limit { which, .. } => {
+                [Limit::Depth, Limit::Stack, Limit::Memory, Limit::Cpu, Limit::Wall].contains(which)
+            }
             PluginError::Failed { message, .. } => message.contains("recursion"),
             _ => false,
         };
