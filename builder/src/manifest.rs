@@ -208,6 +208,7 @@ fn root(bytes: &[u8], options: &ManifestOptions) -> Result<Node, Vec<yaml::YamlE
         max_nodes: options.max_nodes,
         max_problems: options.max_problems,
         references: References::Refused,
+        ..YamlOptions::default()
     };
     let mut documents = yaml::read(bytes, &yaml_options)?;
     if let Some(second) = documents.get(1) {

@@ -1,13 +1,18 @@
 //! YAML read with positions and limits.
 //!
 //! One reader for everything Slipway reads as YAML: every value and key keeps its line and column,
-//! every limit is named, and nothing is ever expanded, so that aliases cannot blow up.
+//! every limit is named, and nothing is expanded but where asked for, and then counted, so that aliases
+//! cannot blow up.
 
+mod anchors;
+mod kubernetes;
+mod mapping;
 mod scalar;
 
-use std::collections::HashSet;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
+use anchors::Anchors;
+use mapping::Mapping;
 
 /// A place in a text file, both counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +74,18 @@ pub enum References {
     Refused,
     /// They pass; an alias is kept as [`Value::Alias`], tags are not looked at.
     Opaque,
+    /// Aliases and merge keys are followed, what they copy counts against `max_nodes` and `max_bytes`;
+    /// of tags the core schema's pass.
+    Followed,
+}
+
+/// How plain scalars are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// By the core schema of YAML 1.2. A repeated key is a mistake.
+    Core,
+    /// As clients of Kubernetes do: `yes` is true, `0644` is 420, and the last of repeated keys counts.
+    Kubernetes,
 }
 
 /// Limits of one reading.
@@ -84,6 +101,8 @@ pub struct YamlOptions {
     pub max_problems: usize,
     /// Whether anchors, aliases, merge keys and tags may stand in the file.
     pub references: References,
+    /// How plain scalars are understood.
+    pub dialect: Dialect,
 }
 
 impl Default for YamlOptions {
@@ -94,6 +113,7 @@ impl Default for YamlOptions {
             max_nodes: 100_000,
             max_problems: 100,
             references: References::Refused,
+            dialect: Dialect::Core,
         }
     }
 }
@@ -195,7 +215,14 @@ impl Node {
 /// Reads every document of `bytes`; on mistakes, all of them in the file's order.
 pub fn read(bytes: &[u8], options: &YamlOptions) -> Result<Vec<Node>, Vec<YamlError>> {
     let text = text_of(bytes, options).map_err(|error| vec![error])?;
-    let mut tree = Tree { options, documents: Vec::new(), open: Vec::new(), nodes: 0, errors: Vec::new() };
+    let mut tree = Tree {
+        options,
+        documents: Vec::new(),
+        open: Vec::new(),
+        nodes: 0,
+        anchors: Anchors::default(),
+        errors: Vec::new(),
+    };
     let mut parser = Parser::new(StrInput::new(text));
     while let Some(event) = parser.next_event() {
         let taken = match event {
@@ -266,36 +293,32 @@ struct Tree<'a> {
     documents: Vec<Node>,
     open: Vec<Open>,
     nodes: usize,
+    anchors: Anchors,
     errors: Vec<YamlError>,
 }
 
 /// A list or mapping whose end has not come yet.
 enum Open {
-    List { at: Position, items: Vec<Node> },
-    Map { at: Position, entries: Vec<Entry>, keys: HashSet<String>, key: Option<(String, Position)> },
+    List { at: Position, anchor: usize, items: Vec<Node> },
+    Map(Mapping),
 }
 
 impl Tree<'_> {
     fn take(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.reference(at, anchor, tag.is_some());
-                self.scalar(text.into_owned(), style, at)
+                self.reference(at, anchor, tag.as_deref());
+                self.scalar(text.into_owned(), style, anchor, tag.as_deref(), at)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.reference(at, anchor, tag.is_some());
-                self.start(Open::List { at, items: Vec::new() }, at)
+                self.reference(at, anchor, tag.as_deref());
+                self.start(Open::List { at, anchor, items: Vec::new() }, at)
             }
             Event::MappingStart(anchor, tag) => {
-                self.reference(at, anchor, tag.is_some());
-                self.start(Open::Map { at, entries: Vec::new(), keys: HashSet::new(), key: None }, at)
+                self.reference(at, anchor, tag.as_deref());
+                self.start(Open::Map(Mapping::new(at, anchor)), at)
             }
-            Event::Alias(_) => {
-                if self.options.references == References::Refused {
-                    self.refuse(at, "aliases (`*name`) are not allowed");
-                }
-                self.put(Node { at, value: Value::Alias })
-            }
+            Event::Alias(anchor) => self.alias(anchor, at),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             _ => Ok(()),
         }
@@ -305,14 +328,18 @@ impl Tree<'_> {
         self.errors.push(YamlError::new(at, message).hint("write the value out"));
     }
 
-    fn reference(&mut self, at: Position, anchor: usize, tagged: bool) {
+    fn follows(&self) -> bool {
+        self.options.references == References::Followed
+    }
+
+    fn reference(&mut self, at: Position, anchor: usize, tag: Option<&Tag>) {
         if self.options.references == References::Opaque {
             return;
         }
-        if anchor > 0 {
+        if anchor > 0 && !self.follows() {
             self.refuse(at, "anchors (`&name`) are not allowed");
         }
-        if tagged {
+        if tag.is_some_and(|tag| !self.follows() || !tag.is_yaml_core_schema() || tag.suffix == "binary") {
             self.errors.push(
                 YamlError::new(at, "tags (`!name`) are not allowed")
                     .hint("use quotes for text that looks like a number"),
@@ -320,33 +347,72 @@ impl Tree<'_> {
         }
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, at: Position) -> Result<(), YamlError> {
-        // A key is text however it is written: `8080:` and `on:` name what they show.
-        if let Some(Open::Map { key: key @ None, keys, .. }) = self.open.last_mut() {
-            let merge = text == "<<" && style == ScalarStyle::Plain;
-            let repeated = !keys.insert(text.clone()) && !merge;
-            *key = Some((text.clone(), at));
-            if merge && self.options.references == References::Refused {
-                self.refuse(at, "merge keys (`<<`) are not allowed");
-            } else if repeated {
-                let shown: String = text.chars().take(60).collect();
-                self.errors.push(YamlError::new(at, format!("the key `{shown}` stands twice")));
+    fn alias(&mut self, anchor: usize, at: Position) -> Result<(), YamlError> {
+        let node = match self.options.references {
+            References::Followed => self.anchors.copy(anchor, at, self.options)?,
+            References::Opaque => Node { at, value: Value::Alias },
+            References::Refused => {
+                self.refuse(at, "aliases (`*name`) are not allowed");
+                Node { at, value: Value::Alias }
             }
+        };
+        self.put(node)
+    }
+
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: Position,
+    ) -> Result<(), YamlError> {
+        if let Some(Open::Map(Mapping { key: None, merging: false, .. })) = self.open.last() {
+            self.key(text, style, at);
             return self.count(at);
         }
-        let value = if style == ScalarStyle::Plain {
-            scalar::plain(text).unwrap_or_else(|message| {
+        let is_text =
+            style != ScalarStyle::Plain || (self.follows() && tag.is_some_and(|t| t.suffix == "str"));
+        let value = if is_text {
+            Value::Text(text)
+        } else {
+            let plain = match self.options.dialect {
+                Dialect::Core => scalar::plain(text),
+                Dialect::Kubernetes => kubernetes::plain(text),
+            };
+            plain.unwrap_or_else(|message| {
                 self.errors.push(YamlError::new(at, message).hint("put it in quotes if text is meant"));
                 Value::Null
             })
-        } else {
-            Value::Text(text)
         };
-        self.put(Node { at, value })
+        let node = Node { at, value };
+        self.keep(anchor, &node)?;
+        self.put(node)
+    }
+
+    /// A key is text however it is written: `8080:` and `on:` name what they show.
+    fn key(&mut self, text: String, style: ScalarStyle, at: Position) {
+        let follows = self.follows();
+        let Some(Open::Map(map)) = self.open.last_mut() else { return };
+        let merge = text == "<<" && style == ScalarStyle::Plain;
+        if merge && follows {
+            map.merging = true;
+            return;
+        }
+        let repeated = !map.keys.insert(text.clone()) && !merge;
+        map.key = Some((text.clone(), at));
+        if merge && self.options.references == References::Refused {
+            self.refuse(at, "merge keys (`<<`) are not allowed");
+        } else if repeated && self.options.dialect == Dialect::Kubernetes {
+            map.repeated = true;
+        } else if repeated {
+            let shown: String = text.chars().take(60).collect();
+            self.errors.push(YamlError::new(at, format!("the key `{shown}` stands twice")));
+        }
     }
 
     fn start(&mut self, open: Open, at: Position) -> Result<(), YamlError> {
-        if let Some(Open::Map { key: None, .. }) = self.open.last() {
+        if let Some(Open::Map(Mapping { key: None, merging: false, .. })) = self.open.last() {
             return Err(YamlError::new(at, "a key must be text, not a list or a mapping"));
         }
         if self.open.len() >= self.options.max_depth {
@@ -358,11 +424,17 @@ impl Tree<'_> {
     }
 
     fn end(&mut self) -> Result<(), YamlError> {
-        match self.open.pop() {
-            Some(Open::List { at, items }) => self.put(Node { at, value: Value::List(items) }),
-            Some(Open::Map { at, entries, .. }) => self.put(Node { at, value: Value::Map(entries) }),
-            None => Ok(()),
-        }
+        let (anchor, node) = match self.open.pop() {
+            Some(Open::List { at, anchor, items }) => (anchor, Node { at, value: Value::List(items) }),
+            Some(Open::Map(map)) => (map.anchor, map.finish()?),
+            None => return Ok(()),
+        };
+        self.keep(anchor, &node)?;
+        self.put(node)
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node) -> Result<(), YamlError> {
+        if self.follows() { self.anchors.keep(anchor, node, self.options) } else { Ok(()) }
     }
 
     fn count(&mut self, at: Position) -> Result<(), YamlError> {
@@ -378,8 +450,12 @@ impl Tree<'_> {
         match self.open.last_mut() {
             None => self.documents.push(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => match key.take() {
-                Some((key, key_at)) => entries.push(Entry { key, key_at, value: node }),
+            Some(Open::Map(map)) if map.merging => {
+                map.merging = false;
+                map.merged.push(node);
+            }
+            Some(Open::Map(map)) => match map.key.take() {
+                Some((key, key_at)) => map.entries.push(Entry { key, key_at, value: node }),
                 None => return Err(YamlError::new(node.at, "a key must be text, not an alias")),
             },
         }

@@ -40,12 +40,12 @@ fn number(text: &str) -> Result<Option<Number>, String> {
     value.map(Some).ok_or_else(out_of_range)
 }
 
-fn is_digits(text: &str, radix: u32) -> bool {
+pub(super) fn is_digits(text: &str, radix: u32) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_digit(radix))
 }
 
 /// `(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
-fn is_float(text: &str) -> bool {
+pub(super) fn is_float(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (text, None),

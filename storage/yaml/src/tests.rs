@@ -26,6 +26,61 @@ fn scalars_follow_the_core_schema() {
     assert_eq!(first_error("a: .inf"), "1:4: `.inf` is a number that JSON does not have");
 }
 
+fn kubernetes() -> YamlOptions {
+    YamlOptions { dialect: Dialect::Kubernetes, references: References::Followed, ..YamlOptions::default() }
+}
+
+#[test]
+fn kubernetes_scalars_follow_yaml_1_1() {
+    let text = "[0644, 0o17, 089, yes, Off, y, '0644', -0x1F, 1_000, 1.0, 1.5, 1e3, 18446744073709551615, \
+                2026-01-01, 1.2.3, +7, 0b11, _1, ~]";
+    let read = read(text.as_bytes(), &kubernetes()).unwrap()[0].to_json();
+    assert_eq!(
+        read,
+        json!([
+            420,
+            15,
+            89,
+            true,
+            false,
+            true,
+            "0644",
+            -31,
+            1000,
+            1,
+            1.5,
+            1000,
+            18_446_744_073_709_551_615_u64,
+            "2026-01-01",
+            "1.2.3",
+            7,
+            3,
+            "_1",
+            null
+        ])
+    );
+    let twice = super::read(b"{a: 1, b: 2, a: 3}", &kubernetes()).unwrap()[0].to_json();
+    assert_eq!(twice, json!({"a": 3, "b": 2}));
+}
+
+#[test]
+fn aliases_are_followed_where_they_may_and_never_blow_up() {
+    let text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\nd: {<<: [*a, {z: 4}]}\ne: !!str 12\n";
+    let read = super::read(text.as_bytes(), &kubernetes()).unwrap()[0].to_json();
+    let a = json!({"x": 1, "y": 2});
+    let expected = json!({"a": a, "b": a, "c": {"x": 1, "y": 3}, "d": {"x": 1, "y": 2, "z": 4}, "e": "12"});
+    assert_eq!(read, expected);
+    let mut bomb = "a0: &a0 [lol, lol]\n".to_owned();
+    for n in 1..40 {
+        bomb.push_str(&format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1));
+    }
+    let error = super::read(bomb.as_bytes(), &kubernetes()).unwrap_err().remove(0);
+    assert_eq!(error.message, "aliases make this file too large");
+    let error = super::read(b"a: &a [*a]", &kubernetes()).unwrap_err().remove(0);
+    assert_eq!(error.message, "an alias may not stand inside what it names");
+    assert!(super::read(b"a: !!binary YQ==", &kubernetes()).is_err());
+}
+
 #[test]
 fn keys_and_values_keep_their_places() {
     let documents = read("a:\n  - b: ä\n    c: 1\n".as_bytes(), &YamlOptions::default()).unwrap();
