@@ -1,0 +1,190 @@
+//! Charts, by `helm template`.
+
+mod archive;
+mod chart;
+mod complaint;
+mod schema;
+mod template;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use slipway_types::Violation;
+
+use crate::cage::{Cage, Stopped};
+use crate::compare;
+use crate::error::{Findings, RenderError};
+use crate::hooks;
+use crate::mask::Mask;
+use crate::objects;
+use crate::options::ChartOptions;
+use crate::placement::repeated;
+use crate::rendered::{Note, Rendered, RenderedObject};
+use crate::renderer::{all_of, finish, limit_broken, settle};
+use crate::request::{GeneratedSecret, HelmRequest, is_name};
+use crate::secrets::{self, KeptSecrets};
+use chart::Chart;
+
+const MAX_RELEASE_CHARS: usize = 53;
+
+pub(crate) async fn render(
+    options: &ChartOptions,
+    request: &HelmRequest<'_>,
+    kept: &dyn KeptSecrets,
+) -> Result<Rendered, RenderError> {
+    let common = &request.common;
+    let mut findings = Findings::new(options.max_problems);
+    check(options, request, &mut findings);
+    let (chart, mut notes) = read_chart(options, request, &mut findings);
+    findings.check()?;
+
+    let caller = Caller { options, request, chart: &chart };
+    let mut first = caller.template().await?;
+    let mut second = caller.template().await?;
+    let mut findings = Findings::new(options.max_problems);
+    let generated: BTreeSet<GeneratedSecret> = request.generated_secrets.iter().cloned().collect();
+    let cluster_scoped = settle(&mut first, common, &mut findings);
+    if findings.is_empty() {
+        // What stands against the second stands against the first as well.
+        settle(&mut second, common, &mut Findings::new(1));
+        findings.extend(compare::differences(&first, &second, &generated, common));
+    }
+    drop(second);
+    let mut sorted = hooks::sort(first, common);
+    findings.extend(std::mem::take(&mut sorted.found));
+    findings.extend(repeated(&sorted.objects, common));
+    findings.check()?;
+
+    let unseen =
+        secrets::keep_generated(all_of(&mut sorted), &generated, kept).await.map_err(RenderError::Kept)?;
+    for GeneratedSecret { secret, key } in unseen {
+        let message = format!("generatedSecrets names {key} of {secret}, which the chart does not render");
+        notes.push(Note { at: None, code: "generated_secret_unused".to_owned(), message });
+    }
+    finish(sorted, cluster_scoped, notes, common, options)
+}
+
+/// What can be told without reading the chart.
+fn check(options: &ChartOptions, request: &HelmRequest<'_>, findings: &mut Findings) {
+    let common = &request.common;
+    findings.extend(common.check_target(options));
+    findings.extend(common.check_files(options));
+    if !is_name(request.release, MAX_RELEASE_CHARS) {
+        let message = format!("{:?} is not a release name", request.release);
+        let hint = format!("lower-case letters, digits and `-`, at most {MAX_RELEASE_CHARS}");
+        findings.push(common.property("invalid_property", "release", message).hint(hint));
+    }
+    if !request.values.is_object() && !request.values.is_null() {
+        findings.push(common.property("invalid_property", "values", "the values must be a mapping"));
+    }
+    for (index, generated) in request.generated_secrets.iter().enumerate() {
+        if !is_name(&generated.secret, 253) || generated.key.is_empty() || generated.key.len() > 253 {
+            let path = format!("generatedSecrets[{index}]");
+            findings.push(common.property("invalid_property", &path, "this names no key of a Secret"));
+        }
+    }
+}
+
+/// The chart, and what its templates and schemas tell before they run.
+fn read_chart(
+    options: &ChartOptions,
+    request: &HelmRequest<'_>,
+    findings: &mut Findings,
+) -> (Chart, Vec<Note>) {
+    let common = &request.common;
+    let (chart, found) = Chart::read(common);
+    findings.extend(found);
+    let files = match archive::unpacked(common, options) {
+        Ok(files) => files,
+        Err(violation) => {
+            findings.push(violation);
+            return (chart, Vec::new());
+        }
+    };
+    findings.extend(chart.check_dependencies(&files, common));
+    let mut notes = chart.notes();
+    for (path, bytes) in &files {
+        let shown = format!("{}/{path}", chart.name);
+        if path.ends_with("values.schema.json") {
+            findings.extend(schema::check(&shown, bytes, common));
+        } else if template::is_template(path) {
+            let text = String::from_utf8_lossy(bytes);
+            notes.extend(template::notes(&shown, &text));
+        }
+    }
+    (chart, notes)
+}
+
+/// One chart and all that `helm` is told of it.
+struct Caller<'a> {
+    options: &'a ChartOptions,
+    request: &'a HelmRequest<'a>,
+    chart: &'a Chart,
+}
+
+impl Caller<'_> {
+    async fn template(&self) -> Result<Vec<RenderedObject>, RenderError> {
+        let (options, common) = (self.options, &self.request.common);
+        let values = match self.request.values {
+            serde_json::Value::Null => b"{}".to_vec(),
+            values => values.to_string().into_bytes(),
+        };
+        if values.len() > options.max_values_bytes {
+            let (is, limit) = (values.len(), options.max_values_bytes);
+            let message = format!("the values have {is} bytes, `max_values_bytes` is {limit}");
+            return Err(RenderError::Refused(vec![common.property("invalid_property", "values", message)]));
+        }
+        let cage = Cage::new(options)?;
+        for (path, bytes) in common.files {
+            cage.write(&Path::new("chart").join(path), bytes).await?;
+        }
+        // Values go by standard input: they may hold secrets.
+        let ran = cage.run(&options.helm_program, "helm_program", &self.args(), Some(values)).await;
+        let finished = match ran {
+            Ok(finished) => finished,
+            Err(Stopped::Failed(error)) => return Err(error),
+            Err(Stopped::Limit(limit)) => return self.refuse(vec![limit_broken(common, options, limit)]),
+        };
+        drop(cage);
+        if !finished.success {
+            let complaint = Mask::new(common.secrets).apply(&finished.stderr);
+            tracing::debug!(chart = self.chart.name, complaint, "helm refused a chart");
+            return self.refuse(complaint::translate(&complaint, &self.chart.name, common));
+        }
+        objects::read(&finished.stdout, common, options).or_else(|found| self.refuse(found))
+    }
+
+    fn args(&self) -> Vec<String> {
+        let Self { request: HelmRequest { common, release, .. }, .. } = self;
+        let mut args: Vec<String> = [
+            "template",
+            release,
+            "./chart",
+            "--namespace",
+            common.namespace,
+            "--values",
+            "-",
+            "--include-crds",
+            "--kube-version",
+            &common.target.version,
+        ]
+        .map(str::to_owned)
+        .into();
+        for api in &common.target.apis {
+            args.extend(["--api-versions".to_owned(), api.clone()]);
+        }
+        args
+    }
+
+    fn refuse<T>(&self, violations: Vec<Violation>) -> Result<T, RenderError> {
+        let mask = Mask::new(self.request.common.secrets);
+        let mut findings = Findings::new(self.options.max_problems);
+        findings.extend(violations.into_iter().map(|violation| Violation {
+            message: mask.apply(&violation.message),
+            hint: violation.hint.map(|hint| mask.apply(&hint)),
+            ..violation
+        }));
+        findings.check()?;
+        unreachable!("invariant: a refusal has a reason")
+    }
+}
