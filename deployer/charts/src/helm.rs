@@ -39,9 +39,11 @@ pub(crate) async fn render(
     findings.check()?;
 
     let caller = Caller { options, request, chart: &chart };
-    let mut first = caller.template().await?;
-    let mut second = caller.template().await?;
+    let (mut first, said) = caller.template().await?;
+    let (mut second, _) = caller.template().await?;
     let mut findings = Findings::new(options.max_problems);
+    findings.extend(complaint::unknown_hooks(&said, common));
+    notes.extend(complaint::warnings(&said));
     let generated: BTreeSet<GeneratedSecret> = request.generated_secrets.iter().cloned().collect();
     let cluster_scoped = settle(&mut first, common, &mut findings);
     if findings.is_empty() {
@@ -96,8 +98,8 @@ fn read_chart(
     findings.extend(found);
     let files = match archive::unpacked(common, options) {
         Ok(files) => files,
-        Err(violation) => {
-            findings.push(violation);
+        Err(found) => {
+            findings.extend(found);
             return (chart, Vec::new());
         }
     };
@@ -123,7 +125,8 @@ struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    async fn template(&self) -> Result<Vec<RenderedObject>, RenderError> {
+    /// What Helm renders, and what it says besides.
+    async fn template(&self) -> Result<(Vec<RenderedObject>, String), RenderError> {
         let (options, common) = (self.options, &self.request.common);
         let values = match self.request.values {
             serde_json::Value::Null => b"{}".to_vec(),
@@ -146,12 +149,15 @@ impl Caller<'_> {
             Err(Stopped::Limit(limit)) => return self.refuse(vec![limit_broken(common, options, limit)]),
         };
         drop(cage);
+        let complaint = Mask::new(common.secrets).apply(&finished.stderr);
         if !finished.success {
-            let complaint = Mask::new(common.secrets).apply(&finished.stderr);
             tracing::debug!(chart = self.chart.name, complaint, "helm refused a chart");
             return self.refuse(complaint::translate(&complaint, &self.chart.name, common));
         }
-        objects::read(&finished.stdout, common, options).or_else(|found| self.refuse(found))
+        match objects::read(&finished.stdout, common, options) {
+            Ok(objects) => Ok((objects, complaint)),
+            Err(found) => self.refuse(found),
+        }
     }
 
     fn args(&self) -> Vec<String> {

@@ -17,12 +17,12 @@ const MAX_DEPTH: usize = 4;
 pub(crate) fn unpacked(
     request: &Request<'_>,
     options: &ChartOptions,
-) -> Result<BTreeMap<String, Vec<u8>>, Violation> {
+) -> Result<BTreeMap<String, Vec<u8>>, Vec<Violation>> {
     let mut unpacking = Unpacking { options, files: BTreeMap::new(), bytes: 0 };
     for (path, bytes) in request.files {
         unpacking.take(path.clone(), bytes.clone(), 0).map_err(|problem| {
             let message = format!("the chart archive {path} {problem}");
-            request.whole("invalid_chart", message).hint("package it again, or commit it unpacked")
+            vec![request.whole("invalid_chart", message).hint("package it again, or commit it unpacked")]
         })?;
     }
     Ok(unpacking.files)

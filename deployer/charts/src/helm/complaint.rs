@@ -2,6 +2,7 @@
 
 use slipway_types::{Place, Violation};
 
+use crate::rendered::Note;
 use crate::request::Request;
 
 /// The longest message made of a complaint, in characters.
@@ -25,6 +26,39 @@ pub(crate) fn translate(complaint: &str, chart: &str, request: &Request<'_>) -> 
                 .hint("try it with `helm template`")
         });
     vec![violation]
+}
+
+/// Hooks that Helm skips and says so only in passing.
+pub(crate) fn unknown_hooks(said: &str, request: &Request<'_>) -> Vec<Violation> {
+    let skipped = said.lines().filter_map(|line| line.split_once("skipping unknown hook"));
+    let kinds = skipped.filter_map(|(_, rest)| rest.split_once(['=', ':']));
+    kinds
+        .map(|(_, kind)| {
+            let kind = cut(kind.trim().trim_matches('"'));
+            let message = format!("helm leaves out a hook of an unknown kind: `{kind}`");
+            request
+                .whole("invalid_hook", message)
+                .hint("known are pre- and post- install, upgrade, delete and rollback, and test")
+        })
+        .collect()
+}
+
+/// What Helm warns of and renders all the same, such as values that it leaves out.
+pub(crate) fn warnings(said: &str) -> Vec<Note> {
+    let is_warning = |line: &&str| ["warning:", "WARN "].iter().any(|word| line.contains(word));
+    let lines = said.lines().filter(is_warning);
+    // Before it stands the time, or the line of Helm's own source.
+    let plain = lines.map(|line| {
+        let after = ["warning:", "WARN "].iter().find_map(|word| line.split_once(word));
+        after.map_or(line, |(_, rest)| rest).trim()
+    });
+    plain
+        .map(|line| Note {
+            at: None,
+            code: "helm_warning".to_owned(),
+            message: format!("helm warns: {}", cut(line)),
+        })
+        .collect()
 }
 
 /// What follows the last `Error: ` that begins a line: warnings stand before it.
@@ -170,7 +204,7 @@ fn schema_problems(text: &str, chart: &str, request: &Request<'_>) -> Vec<Violat
                 let property = format!("values{below}{path}");
                 found.push(request.property("invalid_property", &property, message));
             }
-            (None, Some(name)) => of = name.to_owned(),
+            (None, Some(name)) => name.clone_into(&mut of),
             _ => {}
         }
     }

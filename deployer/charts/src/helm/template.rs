@@ -94,10 +94,8 @@ fn words(text: &str) -> Vec<Word<'_>> {
             match bytes[at] {
                 quote @ (b'"' | b'\'') => at = after_quoted(bytes, at, quote),
                 b'`' => {
-                    at = bytes[at + 1..]
-                        .iter()
-                        .position(|b| *b == b'`')
-                        .map_or(bytes.len(), |end| at + end + 2)
+                    let end = bytes[at + 1..].iter().position(|b| *b == b'`');
+                    at = end.map_or(bytes.len(), |end| at + end + 2);
                 }
                 b if is_word(b) => {
                     let end =

@@ -1,0 +1,4 @@
+{{- define "endless" }}{{ include "endless" . }}{{ end }}
+{{- define "deep" }}
+{{ .Values.a.b.c }}
+{{- end }}
