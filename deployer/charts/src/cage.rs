@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::{env, io};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -216,6 +216,8 @@ impl Group {
             (Resource::Nofile, MAX_OPEN_FILES),
             (Resource::Core, 0),
         ] {
+            // Nobody may raise what the server itself is held to.
+            let limit = getrlimit(resource).maximum.map_or(limit, |own| own.min(limit));
             match prlimit(Some(pid), resource, Rlimit { current: Some(limit), maximum: Some(limit) }) {
                 // It has ended already.
                 Ok(_) | Err(rustix::io::Errno::SRCH) => {}

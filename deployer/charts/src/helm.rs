@@ -9,8 +9,6 @@ mod template;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use slipway_types::Violation;
-
 use crate::cage::{Cage, Stopped};
 use crate::compare;
 use crate::error::{Findings, RenderError};
@@ -146,18 +144,17 @@ impl Caller<'_> {
         let finished = match ran {
             Ok(finished) => finished,
             Err(Stopped::Failed(error)) => return Err(error),
-            Err(Stopped::Limit(limit)) => return self.refuse(vec![limit_broken(common, options, limit)]),
+            Err(Stopped::Limit(limit)) => {
+                return Err(RenderError::Refused(vec![limit_broken(common, options, limit)]));
+            }
         };
         drop(cage);
         let complaint = Mask::new(common.secrets).apply(&finished.stderr);
         if !finished.success {
-            tracing::debug!(chart = self.chart.name, complaint, "helm refused a chart");
-            return self.refuse(complaint::translate(&complaint, &self.chart.name, common));
+            return Err(RenderError::Refused(complaint::translate(&complaint, &self.chart.name, common)));
         }
-        match objects::read(&finished.stdout, common, options) {
-            Ok(objects) => Ok((objects, complaint)),
-            Err(found) => self.refuse(found),
-        }
+        let objects = objects::read(&finished.stdout, common, options).map_err(RenderError::Refused)?;
+        Ok((objects, complaint))
     }
 
     fn args(&self) -> Vec<String> {
@@ -180,17 +177,5 @@ impl Caller<'_> {
             args.extend(["--api-versions".to_owned(), api.clone()]);
         }
         args
-    }
-
-    fn refuse<T>(&self, violations: Vec<Violation>) -> Result<T, RenderError> {
-        let mask = Mask::new(self.request.common.secrets);
-        let mut findings = Findings::new(self.options.max_problems);
-        findings.extend(violations.into_iter().map(|violation| Violation {
-            message: mask.apply(&violation.message),
-            hint: violation.hint.map(|hint| mask.apply(&hint)),
-            ..violation
-        }));
-        findings.check()?;
-        unreachable!("invariant: a refusal has a reason")
     }
 }

@@ -7,7 +7,6 @@ use std::path::Path;
 use crate::cage::{Cage, Stopped};
 use crate::error::{Findings, RenderError};
 use crate::hooks::Sorted;
-use crate::mask::Mask;
 use crate::objects;
 use crate::options::ChartOptions;
 use crate::placement::repeated;
@@ -64,8 +63,7 @@ async fn run(options: &ChartOptions, request: &KustomizeRequest<'_>) -> Result<V
                 .stderr
                 .replace(&format!("{}/", base.display()), "")
                 .replace(&base.display().to_string(), ".");
-            let masked = Mask::new(common.secrets).apply(&said);
-            let line = masked.split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
             let plain = line.strip_prefix("Error: ").or(line.strip_prefix("error: ")).unwrap_or(&line);
             let shown: String = plain.chars().take(MAX_COMPLAINT_CHARS).collect();
             let message = format!("kustomize cannot build it: {shown}");

@@ -8,10 +8,10 @@ use crate::options::ChartOptions;
 use crate::rendered::RenderedObject;
 use crate::request::Request;
 
-/// How lists may hold lists.
+/// How deep lists may hold lists.
 const MAX_LIST_DEPTH: usize = 4;
-/// The most values and keys of all objects for each byte that may be printed.
-const NODES_PER_BYTE: usize = 2;
+/// What aliases may copy in a short document, in bytes.
+const MIN_COPIED_BYTES: usize = 64 << 10;
 
 /// The objects of `output`, or all that is wrong with it.
 pub(crate) fn read(
@@ -21,34 +21,47 @@ pub(crate) fn read(
 ) -> Result<Vec<RenderedObject>, Vec<Violation>> {
     let text = std::str::from_utf8(output)
         .map_err(|_| vec![request.whole("invalid_output", "what it renders is not UTF-8 text")])?;
-    let yaml = YamlOptions {
-        max_bytes: options.max_output_bytes,
-        max_nodes: options.max_output_bytes / NODES_PER_BYTE,
-        max_problems: 1,
-        references: References::Followed,
-        dialect: Dialect::Kubernetes,
-        ..YamlOptions::default()
-    };
     let (mut objects, mut found) = (Vec::new(), Vec::new());
+    let mut left = options.max_nodes;
     for document in documents(text) {
+        let yaml = YamlOptions {
+            max_bytes: document.text.len().max(MIN_COPIED_BYTES),
+            max_nodes: left,
+            max_problems: 1,
+            references: References::Followed,
+            dialect: Dialect::Kubernetes,
+            ..YamlOptions::default()
+        };
         match slipway_yaml::read(document.text.as_bytes(), &yaml) {
             Err(errors) => found.extend(errors.iter().map(|error| unreadable(&document, error, request))),
             Ok(nodes) => {
                 for node in nodes {
                     let source = document.source.map(str::to_owned);
                     let taken = RenderedObject { object: node.to_json(), source };
+                    left = left.saturating_sub(size(&taken.object));
                     flatten(taken, 0, &mut objects, &mut found, request);
                 }
             }
         }
         if objects.len() > options.max_objects {
             let limit = options.max_objects;
-            let message = format!("it renders more than {limit} objects (`max_objects`)");
+            let message = format!("it renders more than {limit} objects (`charts.max_objects`)");
             found.push(request.whole("too_many_objects", message).hint("split it into several components"));
+        }
+        if objects.len() > options.max_objects || found.len() >= options.max_problems {
             break;
         }
     }
     if found.is_empty() { Ok(objects) } else { Err(found) }
+}
+
+/// Values and keys of `value`.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(|value| 1 + size(value)).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 /// One document of the output.
@@ -241,5 +254,18 @@ mod tests {
         let one = |name: usize| format!("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: a{name}}}\n");
         let five: String = (0..5).map(one).collect();
         assert_eq!(read_text(&five).unwrap_err()[0].code, "too_many_objects");
+    }
+
+    #[test]
+    fn many_small_documents_cannot_become_much() {
+        let mut one =
+            "---\nkind: A\napiVersion: v1\nmetadata: {name: a}\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n"
+                .to_owned();
+        for n in 1..4 {
+            one.push_str(&format!("x{n}: &x{n} [*x{0}, *x{0}, *x{0}, *x{0}, *x{0}, *x{0}]\n", n - 1));
+        }
+        let found = read_text(&one.repeat(1_000)).unwrap_err();
+        assert!(found[0].code == "too_many_objects" || found[0].message.contains("too large"), "{found:?}");
+        assert!(found.len() <= ChartOptions::default().max_problems + 1);
     }
 }

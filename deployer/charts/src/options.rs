@@ -26,6 +26,8 @@ pub struct ChartOptions {
     pub max_values_bytes: usize,
     /// The most objects that may come of one component.
     pub max_objects: usize,
+    /// The most values and keys of all these objects together.
+    pub max_nodes: usize,
     /// The most API versions that a target may have.
     pub max_apis: usize,
     /// The most violations, and the most notes, that are told of one rendering.
@@ -44,6 +46,7 @@ impl Default for ChartOptions {
             max_files: 5_000,
             max_values_bytes: 1 << 20,
             max_objects: 2_000,
+            max_nodes: 500_000,
             max_apis: 5_000,
             max_problems: 50,
         }

@@ -7,6 +7,7 @@ use slipway_types::Violation;
 use crate::cage::{Cage, Stopped};
 use crate::error::{Findings, RenderError};
 use crate::hooks::Sorted;
+use crate::mask::Mask;
 use crate::options::ChartOptions;
 use crate::placement::Scopes;
 use crate::rendered::{Note, ObjectName, Rendered, RenderedObject};
@@ -36,7 +37,7 @@ impl Renderer {
         request: &HelmRequest<'_>,
         kept: &dyn KeptSecrets,
     ) -> Result<Rendered, RenderError> {
-        helm::render(&self.options, request, kept).await
+        masked(helm::render(&self.options, request, kept).await, &request.common)
     }
 
     /// Builds a kustomization.
@@ -44,7 +45,7 @@ impl Renderer {
     /// # Errors
     /// [`RenderError::Refused`] with all that is wrong with it; anything else is this machine's fault.
     pub async fn kustomize(&self, request: &KustomizeRequest<'_>) -> Result<Rendered, RenderError> {
-        kustomize::build(&self.options, request).await
+        masked(kustomize::build(&self.options, request).await, &request.common)
     }
 
     /// What `helm` says its version is.
@@ -59,6 +60,25 @@ impl Renderer {
         let args: &[&str] =
             if kustomize::is_kubectl(program) { &["version", "--client"] } else { &["version"] };
         version(&self.options, program, "kustomize_program", args).await
+    }
+}
+
+/// Whatever is told, no secret of the request stands in it.
+fn masked(result: Result<Rendered, RenderError>, request: &Request<'_>) -> Result<Rendered, RenderError> {
+    let mask = Mask::new(request.secrets);
+    match result {
+        Ok(mut rendered) => {
+            rendered.notes.iter_mut().for_each(|note| note.message = mask.apply(&note.message));
+            Ok(rendered)
+        }
+        Err(RenderError::Refused(mut found)) => {
+            for violation in &mut found {
+                violation.message = mask.apply(&violation.message);
+                violation.hint = violation.hint.take().map(|hint| mask.apply(&hint));
+            }
+            Err(RenderError::Refused(found))
+        }
+        Err(other) => Err(other),
     }
 }
 

@@ -59,7 +59,8 @@ pub struct HelmRequest<'a> {
     pub common: Request<'a>,
     /// The release's name.
     pub release: &'a str,
-    /// The values over those of the chart. They never stand in an argument or a file.
+    /// The values over those of the chart, secrets in them resolved and named in `common.secrets`. They
+    /// never stand in an argument or a file.
     pub values: &'a Value,
     /// The property `generatedSecrets`.
     pub generated_secrets: &'a [GeneratedSecret],

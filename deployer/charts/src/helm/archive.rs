@@ -1,5 +1,6 @@
 //! Charts below a chart may be archives: what is looked for in templates is looked for there as well.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -14,13 +15,13 @@ const MAX_DEPTH: usize = 4;
 
 /// The chart's files with those of the archives in `charts/`, as if all lay there unpacked under the
 /// archive's name.
-pub(crate) fn unpacked(
-    request: &Request<'_>,
+pub(crate) fn unpacked<'a>(
+    request: &Request<'a>,
     options: &ChartOptions,
-) -> Result<BTreeMap<String, Vec<u8>>, Vec<Violation>> {
+) -> Result<BTreeMap<String, Cow<'a, [u8]>>, Vec<Violation>> {
     let mut unpacking = Unpacking { options, files: BTreeMap::new(), bytes: 0 };
     for (path, bytes) in request.files {
-        unpacking.take(path.clone(), bytes.clone(), 0).map_err(|problem| {
+        unpacking.take(path.clone(), bytes.as_slice().into(), 0).map_err(|problem| {
             let message = format!("the chart archive {path} {problem}");
             vec![request.whole("invalid_chart", message).hint("package it again, or commit it unpacked")]
         })?;
@@ -28,14 +29,14 @@ pub(crate) fn unpacked(
     Ok(unpacking.files)
 }
 
-struct Unpacking<'a> {
-    options: &'a ChartOptions,
-    files: BTreeMap<String, Vec<u8>>,
+struct Unpacking<'a, 'o> {
+    options: &'o ChartOptions,
+    files: BTreeMap<String, Cow<'a, [u8]>>,
     bytes: usize,
 }
 
-impl Unpacking<'_> {
-    fn take(&mut self, path: String, bytes: Vec<u8>, depth: usize) -> Result<(), String> {
+impl<'a> Unpacking<'a, '_> {
+    fn take(&mut self, path: String, bytes: Cow<'a, [u8]>, depth: usize) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > self.options.max_chart_bytes {
             return Err(format!(
@@ -71,7 +72,7 @@ impl Unpacking<'_> {
             let Some((_, path)) = path.trim_start_matches("./").split_once('/') else { continue };
             let mut content = Vec::new();
             (&mut entry).take(left).read_to_end(&mut content).map_err(unreadable)?;
-            self.take(format!("{archive}/{path}"), content, depth + 1)?;
+            self.take(format!("{archive}/{path}"), content.into(), depth + 1)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `Chart.yaml`: what a chart says of itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use slipway_types::{Place, Violation};
@@ -54,7 +55,7 @@ impl Chart {
     /// archives unpacked.
     pub(crate) fn check_dependencies(
         &self,
-        files: &BTreeMap<String, Vec<u8>>,
+        files: &BTreeMap<String, Cow<'_, [u8]>>,
         request: &Request<'_>,
     ) -> Vec<Violation> {
         let is_direct = |path: &str| {

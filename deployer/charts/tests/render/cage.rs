@@ -1,37 +1,14 @@
 //! What a program sees of the server that starts it: next to nothing.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::json;
 use slipway_charts::RenderError;
 
 use crate::rig::Rig;
 
-/// Tells as an object what it is given.
-const PROGRAM: &str = r#"#!/bin/sh
-cat <<END
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: seen}
-data:
-  arguments: '$*'
-  environment: '$(env | sed "s/=.*//" | sort | tr "\n" " ")'
-  home: '$(ls -A "$HOME")'
-  home_is_inside: '$([ "$HOME" = "$PWD/home" ] && echo yes)'
-  input: '$(cat | tr -d "\"")'
-  memory: '$(ulimit -d)'
-END
-"#;
-
 #[tokio::test]
 async fn a_program_gets_an_empty_home_and_values_by_standard_input() {
-    let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("helm");
-    fs::write(&program, PROGRAM).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let mut rig = Rig::new("charts/moods", json!({"a": "b"}));
-    rig.options.helm_program = program;
+    rig.options.helm_program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/tell").into();
     rig.options.max_memory_bytes = 256 << 20;
     let rendered = rig.helm().await.unwrap();
     let seen = &rendered.objects[0].object["data"];
