@@ -26,29 +26,29 @@ pub(crate) async fn build(
     options: &ChartOptions,
     request: &KustomizeRequest<'_>,
 ) -> Result<Rendered, RenderError> {
-    let common = &request.common;
+    let component = &request.component;
     let mut findings = Findings::new(options.max_problems);
-    findings.extend(common.check_target(options));
-    findings.extend(common.check_files(options));
+    findings.extend(component.check_target(options));
+    findings.extend(component.check_files(options));
     findings.check()?;
     let mut findings = Findings::new(options.max_problems);
     findings.extend(references::check(request));
     findings.check()?;
 
     let output = run(options, request).await?;
-    let mut built = objects::read(&output, common, options).map_err(RenderError::Refused)?;
+    let mut built = objects::read(&output, component, options).map_err(RenderError::Refused)?;
     let mut findings = Findings::new(options.max_problems);
-    let cluster_scoped = settle(&mut built, common, &mut findings);
-    findings.extend(repeated(&built, common));
+    let cluster_scoped = settle(&mut built, component, &mut findings);
+    findings.extend(repeated(&built, component));
     findings.check()?;
     let sorted = Sorted { objects: built, ..Sorted::default() };
-    finish(sorted, cluster_scoped, Vec::new(), common, options)
+    finish(sorted, cluster_scoped, Vec::new(), component, options)
 }
 
 async fn run(options: &ChartOptions, request: &KustomizeRequest<'_>) -> Result<Vec<u8>, RenderError> {
-    let common = &request.common;
+    let component = &request.component;
     let cage = Cage::new(options)?;
-    for (path, bytes) in common.files {
+    for (path, bytes) in component.files {
         cage.write(&Path::new("files").join(path), bytes).await?;
     }
     let directory = cage.path().join("files").join(request.directory);
@@ -67,9 +67,9 @@ async fn run(options: &ChartOptions, request: &KustomizeRequest<'_>) -> Result<V
             let plain = line.strip_prefix("Error: ").or(line.strip_prefix("error: ")).unwrap_or(&line);
             let shown: String = plain.chars().take(MAX_COMPLAINT_CHARS).collect();
             let message = format!("kustomize cannot build it: {shown}");
-            common.whole("kustomize_failed", message).hint("try it with `kustomize build`")
+            component.whole("kustomize_failed", message).hint("try it with `kustomize build`")
         }
-        Err(Stopped::Limit(limit)) => limit_broken(common, options, limit),
+        Err(Stopped::Limit(limit)) => limit_broken(component, options, limit),
         Err(Stopped::Failed(error)) => return Err(error),
     };
     Err(RenderError::Refused(vec![violation]))

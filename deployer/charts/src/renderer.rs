@@ -37,7 +37,7 @@ impl Renderer {
         request: &HelmRequest<'_>,
         kept: &dyn KeptSecrets,
     ) -> Result<Rendered, RenderError> {
-        masked(helm::render(&self.options, request, kept).await, &request.common)
+        masked(helm::render(&self.options, request, kept).await, &request.component)
     }
 
     /// Builds a kustomization.
@@ -45,7 +45,7 @@ impl Renderer {
     /// # Errors
     /// [`RenderError::Refused`] with all that is wrong with it; anything else is this machine's fault.
     pub async fn kustomize(&self, request: &KustomizeRequest<'_>) -> Result<Rendered, RenderError> {
-        masked(kustomize::build(&self.options, request).await, &request.common)
+        masked(kustomize::build(&self.options, request).await, &request.component)
     }
 
     /// What `helm` says its version is.

@@ -56,10 +56,10 @@ pub struct GeneratedSecret {
 #[derive(Debug, Clone, Copy)]
 pub struct HelmRequest<'a> {
     /// What kustomizations need as well.
-    pub common: Request<'a>,
+    pub component: Request<'a>,
     /// The release's name.
     pub release: &'a str,
-    /// The values over those of the chart, secrets in them resolved and named in `common.secrets`. They
+    /// The values over those of the chart, secrets in them resolved and named in `component.secrets`. They
     /// never stand in an argument or a file.
     pub values: &'a Value,
     /// The property `generatedSecrets`.
@@ -70,7 +70,7 @@ pub struct HelmRequest<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct KustomizeRequest<'a> {
     /// What charts need as well.
-    pub common: Request<'a>,
+    pub component: Request<'a>,
     /// The directory of the kustomization; `""` is the package's top.
     pub directory: &'a str,
 }

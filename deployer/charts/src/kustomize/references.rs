@@ -39,16 +39,16 @@ const MAX_KUSTOMIZATIONS: usize = 500;
 
 /// All that leads out of the package.
 pub(crate) fn check(request: &KustomizeRequest<'_>) -> Vec<Violation> {
-    let common = &request.common;
+    let component = &request.component;
     let Some(entry) = resolve("", request.directory) else {
         let message = format!("{:?} leads out of the package", request.directory);
-        return vec![common.property("invalid_property", "path", message)];
+        return vec![component.property("invalid_property", "path", message)];
     };
-    if kustomization_in(common.files, &entry).is_none() {
+    if kustomization_in(component.files, &entry).is_none() {
         let message = format!("there is no kustomization.yaml in {:?}", request.directory);
-        return vec![common.property("invalid_property", "path", message)];
+        return vec![component.property("invalid_property", "path", message)];
     }
-    let mut walk = Walk { request: common, found: Vec::new(), seen: BTreeSet::new(), todo: vec![entry] };
+    let mut walk = Walk { request: component, found: Vec::new(), seen: BTreeSet::new(), todo: vec![entry] };
     while let Some(directory) = walk.todo.pop() {
         if walk.seen.insert(directory.clone()) && walk.seen.len() <= MAX_KUSTOMIZATIONS {
             walk.visit(&directory);
@@ -210,7 +210,7 @@ mod tests {
             files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let scope = SecretScope { application: "shop".into(), environment: "prod".into() };
         let target = Target::default();
-        let common = Request {
+        let component = Request {
             path: "c",
             files: &files,
             namespace: "shop",
@@ -218,7 +218,7 @@ mod tests {
             scope: &scope,
             secrets: &[],
         };
-        let found = check(&KustomizeRequest { common, directory: "." });
+        let found = check(&KustomizeRequest { component, directory: "." });
         found
             .iter()
             .map(|v| format!("{}: {}", v.at.as_ref().map_or(String::new(), Place::to_string), v.message))

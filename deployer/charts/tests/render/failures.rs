@@ -25,11 +25,11 @@ async fn a_failing_template_is_told_with_its_line() {
         ),
         (
             "unset",
-            "chart_failed moods/templates/_helpers.tpl:3:10: components[web]: `.Values.a.b.c` fails: nothing is set that could have `b`",
+            "chart_failed moods/templates/_parts.tpl:3:10: components[web]: `.Values.a.b.c` fails: nothing is set that could have `b`",
         ),
         (
             "endless",
-            "chart_failed moods/templates/_helpers.tpl:1:26: components[web]: `include \"endless\" .` fails: the template `endless` includes itself without end",
+            "chart_failed moods/templates/_parts.tpl:1:26: components[web]: `include \"endless\" .` fails: the template `endless` includes itself without end",
         ),
         (
             "not-yaml",

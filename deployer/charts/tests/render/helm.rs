@@ -67,13 +67,13 @@ async fn a_chart_comes_in_order_and_in_its_place() {
 #[tokio::test]
 async fn hooks_become_what_runs_before_and_after() {
     let rendered = full().helm().await.unwrap();
-    assert_eq!(hooks(&rendered.hooks.before), ["first", "second"]);
+    assert_eq!(hooks(&rendered.hooks.before), ["wait", "prepare"]);
     assert_eq!(hooks(&rendered.hooks.after), ["after"]);
     assert_eq!(hooks(&rendered.hooks.apart), ["removal"]);
-    let [first, second] = &rendered.hooks.before[..] else { panic!() };
-    assert_eq!((first.weight, first.recreate, first.remove_when_failed), (-5, true, false));
-    assert_eq!(first.on, [HookEvent::PreUpgrade].into());
-    assert_eq!((second.weight, second.recreate, second.remove_when_failed), (5, true, true));
+    let [wait, prepare] = &rendered.hooks.before[..] else { panic!() };
+    assert_eq!((wait.weight, wait.recreate, wait.remove_when_failed), (-5, true, false));
+    assert_eq!(wait.on, [HookEvent::PreUpgrade].into());
+    assert_eq!((prepare.weight, prepare.recreate, prepare.remove_when_failed), (5, true, true));
     let after = &rendered.hooks.after[0];
     assert!(!after.recreate && after.remove_when_succeeded);
     assert_eq!(after.object.object["metadata"]["namespace"], "prod");

@@ -72,7 +72,7 @@ impl Rig {
     pub(crate) async fn helm(&self) -> Result<Rendered, RenderError> {
         let scope = Self::scope();
         let request = HelmRequest {
-            common: self.common(&scope),
+            component: self.component(&scope),
             release: "shop",
             values: &self.values,
             generated_secrets: &self.generated,
@@ -82,11 +82,11 @@ impl Rig {
 
     pub(crate) async fn kustomize(&self, directory: &str) -> Result<Rendered, RenderError> {
         let scope = Self::scope();
-        let request = KustomizeRequest { common: self.common(&scope), directory };
+        let request = KustomizeRequest { component: self.component(&scope), directory };
         Renderer::new(self.options.clone()).kustomize(&request).await
     }
 
-    fn common<'a>(&'a self, scope: &'a SecretScope) -> Request<'a> {
+    fn component<'a>(&'a self, scope: &'a SecretScope) -> Request<'a> {
         Request {
             path: "components[web]",
             files: &self.files,
