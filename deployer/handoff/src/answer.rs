@@ -1,25 +1,24 @@
-//! What a receiver answers and reports.
+//! What a receiver answers, and what it says that it can do.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
-use slipway_types::Digest;
-
-use crate::graph::NodeName;
-use crate::submission::Key;
+use slipway_types::{Digest, Violation};
 
 /// The answer to a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// Taken; the same for every resubmission of the revision.
+    /// Taken; the same for every resubmission of the revision in its generation.
     Accepted {
-        /// The receiver's name for this undertaking.
+        /// The receiver's name for this undertaking; of one that reports nothing back, what it wrote.
         run: String,
     },
     /// It cannot be done as it stands.
     Rejected {
         /// Everything that is wrong, at once.
-        violations: Vec<String>,
+        violations: Vec<Violation>,
     },
     /// A newer generation is known.
     Stale {
@@ -33,70 +32,100 @@ pub enum Answer {
     },
     /// It asks for something this receiver does not have.
     Unsupported {
-        /// What.
+        /// What: the name of a [`Capability`], or `contract`.
         capability: String,
+        /// Why, and what to do instead.
+        reason: String,
     },
 }
 
-/// What a receiver can do beside taking submissions.
+impl Answer {
+    /// A refusal for want of `capability`.
+    pub fn unsupported(capability: Capability, reason: impl Into<String>) -> Self {
+        Self::Unsupported { capability: capability.to_string(), reason: reason.into() }
+    }
+}
+
+/// What a receiver may be able to do beside taking submissions in mode `apply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
-    /// Report events after a sequence number.
+    /// Report events after a sequence number. One without it never says that something is live.
     Observe,
-    /// Hold.
+    /// Hold a generation where it stands.
     Suspend,
-    /// Go on.
+    /// Go on with one that is held, also by a node's own hold.
     Resume,
     /// Try again from a node.
     Retry,
     /// Stop where it stands.
     Terminate,
-    /// Remove what a key owns.
+    /// Take submissions in mode `delete`: remove what a key owns.
     Delete,
+    /// Take submissions in mode `dry-run`: say what would change.
+    DryRun,
+    /// Resolve secret references.
+    Secrets,
+    /// Read outputs and fill holes with them.
+    Outputs,
+    /// Judge conditions in CEL.
+    Conditions,
+    /// Make HTTP requests.
+    Calls,
 }
 
-/// Where a node stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeState {
-    /// Not looked at yet.
-    Pending,
-    /// Waits for other nodes.
-    Blocked,
-    /// Its objects are being written.
-    Applying,
-    /// Its objects are written, not yet ready.
-    Waiting,
-    /// Ready.
-    Ready,
-    /// Failed.
-    Failed,
-    /// Its deadline passed.
-    TimedOut,
-    /// Not needed.
-    Skipped,
-    /// Stopped where it stood.
-    Terminated,
-    /// Held.
-    Suspended,
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Observe => "observe",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+            Self::Terminate => "terminate",
+            Self::Delete => "delete",
+            Self::DryRun => "dry_run",
+            Self::Secrets => "secrets",
+            Self::Outputs => "outputs",
+            Self::Conditions => "conditions",
+            Self::Calls => "calls",
+        })
+    }
 }
 
-/// One report. Delivered at least once, in any order.
+/// What a receiver says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Rises per receiver.
-    pub sequence: u64,
-    /// What it is about.
-    pub key: Key,
-    /// Of which generation; older ones are dropped.
-    pub generation: u64,
-    /// Which node; `None`: the whole.
-    pub node: Option<NodeName>,
-    /// Where it stands.
-    pub state: NodeState,
-    /// Why, for people.
-    pub reason: String,
-    /// When this was so.
-    pub observed_at: DateTime<Utc>,
+pub struct Description {
+    /// Its name and version, for people.
+    pub receiver: String,
+    /// The contract versions it takes.
+    pub contracts: BTreeSet<u32>,
+    /// What it can do. Names that this Slipway does not know are left out.
+    #[serde(deserialize_with = "known_capabilities")]
+    pub capabilities: BTreeSet<Capability>,
+}
+
+fn known_capabilities<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeSet<Capability>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.into_iter().filter_map(|name| serde_json::from_value(name.into()).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_receiver_may_name_what_is_unknown_here() {
+        let text = r#"{"receiver":"r","contracts":[1,2],"capabilities":["teleport","dry_run"]}"#;
+        let description: Description = serde_json::from_str(text).unwrap();
+        assert_eq!(description.capabilities, BTreeSet::from([Capability::DryRun]));
+    }
+
+    #[test]
+    fn capabilities_read_as_they_are_written() {
+        for capability in [Capability::Observe, Capability::DryRun, Capability::Outputs] {
+            assert_eq!(serde_json::to_value(capability).unwrap(), capability.to_string());
+        }
+    }
 }

@@ -3,26 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use slipway_types::Digest;
+
+use crate::node::{Node, Object};
 
 /// A node's name, unique in its graph.
 pub type NodeName = String;
 
-/// One node: some objects that become ready together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
-    /// Nodes that must be ready before it starts.
-    #[serde(default)]
-    pub needs: BTreeSet<NodeName>,
-    /// Its rendered objects, by digest of the manifest.
-    pub manifest: Option<Digest>,
-    /// Values it gives when ready.
-    #[serde(default)]
-    pub outputs: BTreeSet<String>,
-}
-
 /// A graph without cycles whose every need is one of its nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<NodeName, Node>", into = "BTreeMap<NodeName, Node>")]
 pub struct Graph(BTreeMap<NodeName, Node>);
 
@@ -48,29 +36,60 @@ impl Graph {
         &self.0
     }
 
-    /// Names such that each comes after all that it needs.
+    /// Names such that each comes after all that it needs; by name where nothing else decides.
     pub fn order(&self) -> Vec<&NodeName> {
         sorted(&self.0).0
+    }
+
+    /// All objects with the node they belong to, in the order they are applied.
+    pub fn objects(&self) -> impl Iterator<Item = (&NodeName, &Object)> {
+        self.order()
+            .into_iter()
+            .flat_map(|name| self.0[name].objects.iter().map(move |object| (name, object)))
+    }
+
+    /// Nodes that must be ready before `name` starts, directly or through others.
+    pub fn before(&self, name: &str) -> BTreeSet<&NodeName> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&NodeName> = self.0.get(name).into_iter().flat_map(|node| &node.needs).collect();
+        while let Some(need) = open.pop() {
+            if found.insert(need) {
+                open.extend(&self.0[need].needs);
+            }
+        }
+        found
+    }
+
+    /// Whether no node does anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(|node| node.objects.is_empty() && node.call.is_none())
     }
 }
 
 /// What can be ordered, and what cannot because it lies on or behind a cycle.
 fn sorted(nodes: &BTreeMap<NodeName, Node>) -> (Vec<&NodeName>, Vec<&NodeName>) {
     let mut order: Vec<&NodeName> = Vec::with_capacity(nodes.len());
-    let mut done: BTreeSet<&NodeName> = BTreeSet::new();
-    let mut left: Vec<(&NodeName, &Node)> = nodes.iter().collect();
-    loop {
-        let (ready, waiting): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|(_, node)| node.needs.iter().all(|need| done.contains(need)));
-        if ready.is_empty() {
-            return (order, waiting.into_iter().map(|(name, _)| name).collect());
-        }
-        for (name, _) in ready {
-            order.push(name);
-            done.insert(name);
-        }
-        left = waiting;
+    let mut left: BTreeMap<&NodeName, usize> =
+        nodes.iter().map(|(name, node)| (name, node.needs.len())).collect();
+    let mut needed_by: BTreeMap<&NodeName, Vec<&NodeName>> = BTreeMap::new();
+    for (name, node) in nodes {
+        node.needs.iter().for_each(|need| needed_by.entry(need).or_default().push(name));
     }
+    let mut ready: BTreeSet<&NodeName> =
+        left.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    while let Some(name) = ready.pop_first() {
+        left.remove(name);
+        order.push(name);
+        for waiting in needed_by.get(name).into_iter().flatten() {
+            if let Some(count) = left.get_mut(waiting) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.insert(waiting);
+                }
+            }
+        }
+    }
+    (order, left.into_keys().collect())
 }
 
 impl TryFrom<BTreeMap<NodeName, Node>> for Graph {
@@ -99,6 +118,8 @@ impl From<Graph> for BTreeMap<NodeName, Node> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn nodes(edges: &[(&str, &[&str])]) -> BTreeMap<NodeName, Node> {
@@ -106,7 +127,7 @@ mod tests {
             .iter()
             .map(|(name, needs)| {
                 let needs = needs.iter().map(|&need| need.to_owned()).collect();
-                ((*name).to_owned(), Node { needs, manifest: None, outputs: BTreeSet::new() })
+                ((*name).to_owned(), Node { needs, ..Node::default() })
             })
             .collect()
     }
@@ -115,6 +136,7 @@ mod tests {
     fn a_node_comes_after_all_that_it_needs() {
         let graph = Graph::try_from(nodes(&[("a", &["c"]), ("b", &["a"]), ("c", &[])])).unwrap();
         assert_eq!(graph.order(), ["c", "a", "b"]);
+        assert_eq!(graph.before("b").into_iter().collect::<Vec<_>>(), ["a", "c"]);
     }
 
     #[test]
@@ -124,6 +146,51 @@ mod tests {
             Err(InvalidGraph::Cycle(vec!["a".into(), "b".into()]))
         );
         assert!(matches!(Graph::try_from(nodes(&[("a", &["x"])])), Err(InvalidGraph::Unknown { .. })));
-        assert!(serde_json::from_str::<Graph>(r#"{"a":{"needs":["a"],"manifest":null}}"#).is_err());
+        assert!(serde_json::from_str::<Graph>(r#"{"a":{"needs":["a"]}}"#).is_err());
+    }
+
+    /// Any graph of up to twelve nodes, with or without cycles.
+    fn any_graph() -> impl Strategy<Value = BTreeMap<NodeName, Node>> {
+        (1usize..12).prop_flat_map(|count| {
+            prop::collection::vec((0..count, 0..count), 0..count * 2).prop_map(move |edges| {
+                let mut nodes: BTreeMap<NodeName, Node> =
+                    (0..count).map(|at| (format!("n{at}"), Node::default())).collect();
+                for (from, to) in edges {
+                    nodes.get_mut(&format!("n{from}")).unwrap().needs.insert(format!("n{to}"));
+                }
+                nodes
+            })
+        })
+    }
+
+    /// The obvious way: a node reaches itself.
+    fn has_cycle(nodes: &BTreeMap<NodeName, Node>) -> bool {
+        fn reaches(nodes: &BTreeMap<NodeName, Node>, from: &str, to: &str, left: usize) -> bool {
+            left > 0 && nodes[from].needs.iter().any(|need| need == to || reaches(nodes, need, to, left - 1))
+        }
+        // Longer paths than there are nodes repeat one.
+        nodes.keys().any(|name| reaches(nodes, name, name, nodes.len().min(6)))
+    }
+
+    proptest! {
+        #[test]
+        fn every_graph_is_ordered_or_has_a_cycle(nodes in any_graph()) {
+            match Graph::try_from(nodes.clone()) {
+                Ok(graph) => {
+                    prop_assert!(!has_cycle(&nodes));
+                    let order: Vec<&NodeName> = graph.order();
+                    prop_assert_eq!(order.len(), nodes.len());
+                    for (at, name) in order.iter().enumerate() {
+                        prop_assert!(nodes[*name].needs.iter().all(|need| order[..at].contains(&need)));
+                        let before = graph.before(name);
+                        prop_assert!(before.iter().all(|need| order[..at].contains(need)));
+                    }
+                    let text = serde_json::to_string(&graph).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph);
+                }
+                Err(InvalidGraph::Cycle(stuck)) => prop_assert!(!stuck.is_empty()),
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
     }
 }

@@ -1,16 +1,38 @@
-//! The hand-off contract between the deploy stage and a reconcile core.
+//! The hand-off contract between the deploy stage and a reconcile core, and its receivers.
 //!
-//! A [`Submission`] carries everything a receiver needs: digests and proof, a closed graph, secret
-//! references with versions. After it no template and no plug-in runs. Resubmitting the same revision
-//! is answered with the same run; events are delivered at least once and older generations dropped.
+//! A [`Submission`] carries a frozen [`Revision`]: digests and proof, a closed graph, secret references
+//! with versions. After it no template and no plug-in runs. Resubmitting the same revision is answered
+//! with the same run; events are delivered at least once and older generations dropped.
 
+pub mod admission;
 pub mod answer;
+pub mod canonical;
+pub mod event;
 pub mod graph;
+pub mod manifests;
+pub mod node;
+pub mod pointer;
+pub mod receiver;
+pub mod revision;
+pub mod secret;
 pub mod submission;
 
-pub use answer::{Answer, Capability, Event, NodeState};
-pub use graph::{Graph, InvalidGraph, Node, NodeName};
-pub use submission::{Cause, Key, Mode, Proof, ProofKind, SecretUse, Submission};
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use admission::{Known, admit};
+pub use answer::{Answer, Capability, Description};
+pub use event::{Event, Filled, NodeState};
+pub use graph::{Graph, InvalidGraph, NodeName};
+pub use manifests::{ManifestSet, Manifests};
+pub use node::{
+    Call, Collect, Hold, Hole, HoleType, Input, Node, Object, ObjectRef, Output, Phase, Ready, Wait,
+};
+pub use pointer::Pointer;
+pub use receiver::{Command, Order, Receiver, ReceiverError, ReceiverKind};
+pub use revision::{Bundle, Configuration, Definition, DefinitionKind, Environment, Limits, Revision};
+pub use secret::SecretUse;
+pub use submission::{Cause, Key, Mode, Proof, ProofKind, Submission};
 
 /// The version of this contract. A receiver answers [`Answer::Unsupported`] to one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;

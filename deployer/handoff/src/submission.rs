@@ -1,18 +1,26 @@
 //! What is handed off.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_types::{ApplicationName, Digest, SecretReference};
+use slipway_types::{Address, ApplicationName, Digest};
 
-use crate::graph::Graph;
+use crate::revision::Revision;
 
 /// What is deployed where: the unit of ordering.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// Address `unit/cluster/namespace/stage`.
-    pub environment: String,
+    pub environment: Address,
     /// The application.
     pub application: ApplicationName,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.application, self.environment)
+    }
 }
 
 /// What the receiver is to do.
@@ -48,6 +56,11 @@ pub enum Cause {
         /// Who.
         by: String,
     },
+    /// The same revision again with newer versions of its secrets.
+    Rotation {
+        /// Who.
+        by: String,
+    },
 }
 
 /// One piece of evidence that this revision may go out.
@@ -71,17 +84,8 @@ pub enum ProofKind {
     Check,
 }
 
-/// A secret that the graph uses: its reference and version, never its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretUse {
-    /// Where it is kept.
-    pub reference: SecretReference,
-    /// The version that was frozen.
-    pub version: String,
-}
-
 /// One frozen revision on its way to a receiver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// [`crate::CONTRACT_VERSION`].
@@ -90,28 +94,18 @@ pub struct Submission {
     pub key: Key,
     /// Rises per key.
     pub generation: u64,
-    /// Digest of everything frozen.
-    pub revision: Digest,
     /// What to do.
     pub mode: Mode,
-    /// The bundle.
-    pub bundle: Digest,
-    /// The locked component set.
-    pub lock: Digest,
+    /// Digest of the document's canonical JSON.
+    pub revision: Digest,
+    /// Everything frozen: closed, nothing is rendered after this.
+    pub document: Revision,
     /// Why it may go out.
     pub proof: Vec<Proof>,
     /// The revision that is replaced.
     pub predecessor: Option<Digest>,
     /// Why this generation exists.
     pub cause: Cause,
-    /// Steps and nodes: closed, nothing is rendered after this.
-    pub graph: Graph,
-    /// Rendered manifests, by digest.
-    pub manifests: Vec<Digest>,
-    /// Secrets by reference and version.
-    pub secrets: Vec<SecretUse>,
-    /// Whether a graph without objects is meant.
-    pub allow_empty: bool,
     /// When the receiver gives up.
     pub deadline: DateTime<Utc>,
 }
