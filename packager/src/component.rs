@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
+use slipway_archive::Written;
 use slipway_records::plan::{ComponentPlan, PackedFile};
 use slipway_types::media_type::{
     ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_TITLE, ANNOTATION_VERSION, COMPONENT_ARTIFACT,
@@ -10,7 +11,6 @@ use slipway_types::media_type::{
 use slipway_types::state::BuiltImage;
 use slipway_types::{ApplicationName, CommitId, Digest, Version};
 
-use crate::archive::Written;
 use crate::document::{Document, artifact, descriptor};
 
 /// Raised when the package's form changes; enters every package fingerprint.

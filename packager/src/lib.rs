@@ -3,7 +3,6 @@
 //! Everything written here is reproducible: sorted, fixed owner, mode and time, canonical JSON, one
 //! gzip implementation at one level. No host, port, run id or clock enters a digest.
 
-pub mod archive;
 pub mod bundle;
 pub mod component;
 pub mod document;

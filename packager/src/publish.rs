@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use slipway_archive::{self as archive, Content, Entry, Written};
 use slipway_git::Snapshot;
 use slipway_objects::Blobs;
 use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
@@ -16,7 +17,6 @@ use slipway_types::media_type::{BUNDLE_ARTIFACT, COMPONENT_ARTIFACT, IN_TOTO, LO
 use slipway_types::state::RunEvent;
 use slipway_types::{ApplicationName, ComponentName, Digest, Fault, GitRef, Version};
 
-use crate::archive::{self, Content, Entry, Written};
 use crate::bundle::Bundle;
 use crate::component::Package;
 use crate::document::Document;

@@ -15,7 +15,7 @@ const MAX_LINES: usize = 600;
 /// From the ground up: a crate depends on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["slipway-types", "slipway-network"],
-    &["slipway-yaml", "slipway-plugins"],
+    &["slipway-archive", "slipway-yaml", "slipway-plugins"],
     &["slipway-kubernetes", "slipway-objects", "slipway-records"],
     &[
         "slipway-git",
