@@ -7,14 +7,18 @@
 pub mod admission;
 pub mod answer;
 pub mod canonical;
+pub mod core_seam;
 pub mod event;
 pub mod graph;
+pub mod http;
 pub mod manifests;
 pub mod node;
+pub mod oci;
 pub mod pointer;
 pub mod receiver;
 pub mod revision;
 pub mod secret;
+pub mod settings;
 pub mod submission;
 
 #[cfg(test)]
@@ -22,16 +26,20 @@ pub(crate) mod sample;
 
 pub use admission::{Known, admit};
 pub use answer::{Answer, Capability, Description};
+pub use core_seam::{CorePort, CoreReceiver};
 pub use event::{Event, Filled, NodeState};
 pub use graph::{Graph, InvalidGraph, NodeName};
+pub use http::{HttpOptions, HttpReceiver};
 pub use manifests::{ManifestSet, Manifests};
 pub use node::{
     Call, Collect, Hold, Hole, HoleType, Input, Node, Object, ObjectRef, Output, Phase, Ready, Wait,
 };
+pub use oci::{OciOptions, OciReceiver};
 pub use pointer::Pointer;
 pub use receiver::{Command, Order, Receiver, ReceiverError, ReceiverKind};
 pub use revision::{Bundle, Configuration, Definition, DefinitionKind, Environment, Limits, Revision};
-pub use secret::SecretUse;
+pub use secret::{SecretPlace, SecretUse};
+pub use settings::{ReceiverSettings, SecretHandling};
 pub use submission::{Cause, Key, Mode, Proof, ProofKind, Submission};
 
 /// The version of this contract. A receiver answers [`Answer::Unsupported`] to one it does not know.
