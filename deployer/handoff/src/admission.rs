@@ -111,6 +111,10 @@ fn reason(capability: Capability) -> &'static str {
             "the revision has conditions in CEL and this receiver judges none: use another receiver, or leave \
              health policies and wait steps out"
         }
+        Capability::Ownership => {
+            "the revision sends fields once, or keeps or shares objects, and this receiver cannot: use another \
+             receiver, or leave the policies apply-once, garbage-collect and shared-resource out"
+        }
         Capability::Calls => "the revision makes HTTP requests and this receiver makes none",
         Capability::Resume => "the revision holds at a step and this receiver cannot be told to go on",
         _ => "this receiver has no such thing",

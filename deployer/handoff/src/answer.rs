@@ -72,6 +72,8 @@ pub enum Capability {
     Conditions,
     /// Make HTTP requests.
     Calls,
+    /// Send fields once, keep objects that a revision no longer has, and share objects.
+    Ownership,
 }
 
 impl fmt::Display for Capability {
@@ -88,6 +90,7 @@ impl fmt::Display for Capability {
             Self::Outputs => "outputs",
             Self::Conditions => "conditions",
             Self::Calls => "calls",
+            Self::Ownership => "ownership",
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod core_seam;
 pub mod event;
 pub mod graph;
 pub mod http;
+pub mod kubevela;
 pub mod manifests;
 pub mod node;
 pub mod oci;
@@ -30,6 +31,7 @@ pub use core_seam::{CorePort, CoreReceiver};
 pub use event::{Event, Filled, NodeState};
 pub use graph::{Graph, InvalidGraph, NodeName};
 pub use http::{HttpOptions, HttpReceiver};
+pub use kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 pub use manifests::{ManifestSet, Manifests};
 pub use node::{
     Call, Collect, Hold, Hole, HoleType, Input, Node, Object, ObjectRef, Output, Phase, Ready, Wait,

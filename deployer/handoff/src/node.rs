@@ -167,6 +167,11 @@ impl Object {
             shared: false,
         }
     }
+
+    /// Whether it is not simply applied, and removed when no revision has it any more.
+    pub fn is_owned_otherwise(&self) -> bool {
+        !self.once.is_empty() || self.collect != Collect::OnUpdate || self.shared
+    }
 }
 
 /// When an object is ready.

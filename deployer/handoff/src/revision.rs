@@ -10,7 +10,7 @@ use slipway_types::{Address, ApplicationName, Digest, Version};
 use crate::answer::Capability;
 use crate::canonical;
 use crate::graph::Graph;
-use crate::node::{Output, Ready};
+use crate::node::{Object, Output, Ready};
 use crate::secret::SecretUse;
 
 pub mod check;
@@ -138,7 +138,9 @@ impl Revision {
         for node in self.graph.nodes().values() {
             let conditions = node.objects.iter().any(|object| matches!(object.ready, Ready::Cel(_)));
             let read = node.outputs.values().any(|output| matches!(output, Output::From { .. }));
+            let owned = node.objects.iter().any(Object::is_owned_otherwise);
             let needs = [
+                (Capability::Ownership, owned),
                 (Capability::Conditions, conditions || !node.waits.is_empty()),
                 (Capability::Outputs, read || !node.inputs.is_empty()),
                 (Capability::Calls, node.call.is_some()),
