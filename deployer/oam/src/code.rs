@@ -6,8 +6,8 @@ pub const INVALID_YAML: &str = "invalid_yaml";
 pub const LIMIT_EXCEEDED: &str = "limit_exceeded";
 /// No format that is read here.
 pub const UNSUPPORTED_API_VERSION: &str = "unsupported_api_version";
-/// A kind of document that does not belong into an operator's file.
-pub const UNSUPPORTED_KIND: &str = "unsupported_kind";
+/// A document of another kind, or one application too many.
+pub const NOT_AN_APPLICATION: &str = "not_an_application";
 /// A key that the format does not have.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
 /// A key that must be given.

@@ -7,13 +7,18 @@
 
 pub mod binding;
 mod canonical;
+pub mod check;
 pub mod code;
 pub mod condition;
+mod decode;
 pub mod duration;
 pub mod model;
 mod options;
+pub mod overlay;
 pub mod path;
 mod places;
+mod read;
+pub mod schema;
 
 pub use binding::{Source, Target};
 pub use canonical::canonical_json;
@@ -25,3 +30,4 @@ pub use model::{
 pub use options::OamOptions;
 pub use path::{Path, Segment};
 pub use places::Places;
+pub use read::{Document, read, read_all};

@@ -84,6 +84,9 @@ pub struct Component {
     /// The component type. Operators may leave it to the developers.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Whether the type only tells a family, as AppManager's do: developers may be more exact.
+    #[serde(skip)]
+    pub kind_is_rough: bool,
     /// Which package it comes from, if not the bundle's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<Placed<Choice>>,

@@ -75,6 +75,56 @@ impl Path {
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, segment| segment.find(value))
     }
+
+    /// Puts `filling` at this path inside `value`. Missing keys are made, missing items are not:
+    /// then nothing changes and the answer is false.
+    pub fn fill(&self, value: &mut Value, filling: Value) -> bool {
+        if !self.is_hole(value) {
+            return false;
+        }
+        let mut value = value;
+        for segment in &self.0 {
+            if value.is_null() {
+                *value = Value::Object(serde_json::Map::new());
+            }
+            let inner = match (segment, value) {
+                (Segment::Key(key), Value::Object(map)) => {
+                    Some(map.entry(key.clone()).or_insert(Value::Null))
+                }
+                (Segment::Index(index), Value::Array(items)) => items.get_mut(*index),
+                (Segment::Named(name), Value::Array(items)) => {
+                    items.iter_mut().find(|item| item.get("name").and_then(Value::as_str) == Some(name))
+                }
+                _ => None,
+            };
+            let Some(inner) = inner else { return false };
+            value = inner;
+        }
+        *value = filling;
+        true
+    }
+
+    /// Whether something may be filled in at this path of `value`: every item on the way is there,
+    /// and nothing but mappings and lists is passed.
+    pub fn is_hole(&self, value: &Value) -> bool {
+        let mut value = Some(value).filter(|value| !value.is_null());
+        for segment in &self.0 {
+            value = match (segment, value) {
+                (Segment::Key(_), None) => None,
+                (Segment::Key(key), Some(Value::Object(map))) => {
+                    map.get(key).filter(|value| !value.is_null())
+                }
+                (Segment::Index(_) | Segment::Named(_), Some(list @ Value::Array(_))) => {
+                    match segment.find(list) {
+                        None => return false,
+                        found => found,
+                    }
+                }
+                _ => return false,
+            };
+        }
+        true
+    }
 }
 
 impl Segment {
@@ -223,5 +273,21 @@ mod tests {
         assert_eq!(find("env[B].value"), Some(2.into()));
         assert_eq!(find("env[C].value"), None);
         assert_eq!(find("env.A"), None);
+    }
+
+    #[test]
+    fn holes_are_filled_where_items_are_there() {
+        let declared = serde_json::json!({"env": [{"name": "A"}], "port": 1});
+        let fill = |path: &str| {
+            let mut value = declared.clone();
+            path.parse::<Path>().unwrap().fill(&mut value, "x".into()).then_some(value)
+        };
+        assert_eq!(fill("env[0].value").unwrap()["env"][0]["value"], "x");
+        assert_eq!(fill("env[A].value").unwrap()["env"][0]["value"], "x");
+        assert_eq!(fill("values.db.host").unwrap()["values"]["db"]["host"], "x");
+        assert_eq!(fill("port").unwrap()["port"], "x");
+        for none in ["env[1].value", "env[B].value", "env.A", "port.number", "args[0]"] {
+            assert_eq!(fill(none), None, "{none}");
+        }
     }
 }

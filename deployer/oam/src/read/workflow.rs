@@ -1,0 +1,152 @@
+//! Decoding `spec.workflow`.
+
+use std::time::Duration;
+
+use slipway_yaml::Node;
+
+use super::application::{distinct, item_path, kind, word};
+use super::bindings::{self, Of};
+use crate::decode::{Decoder, Shape, join, present};
+use crate::{Condition, Mode, Placed, Step, StepMode, Workflow, code, duration};
+
+const WORKFLOW: Shape = Shape { known: &["mode", "steps"], required: &[] };
+const MODE: Shape = Shape { known: &["steps", "subSteps"], required: &[] };
+const META: Shape = Shape { known: &["alias"], required: &[] };
+const STEP: Shape = Shape {
+    known: &[
+        "name",
+        "type",
+        "meta",
+        "if",
+        "timeout",
+        "dependsOn",
+        "inputs",
+        "outputs",
+        "properties",
+        "mode",
+        "subSteps",
+    ],
+    required: &["type"],
+};
+const SUB_STEP: Shape = Shape {
+    known: &["name", "type", "meta", "if", "timeout", "dependsOn", "inputs", "outputs", "properties"],
+    required: &["type"],
+};
+const MODES: [(&str, StepMode); 2] = [("StepByStep", StepMode::StepByStep), ("DAG", StepMode::Dag)];
+/// The step type that holds others.
+pub(crate) const GROUP: &str = "step-group";
+
+pub(super) fn decode(decoder: &mut Decoder<'_>, spec: &Node) -> Option<Workflow> {
+    let node = present(spec, "workflow")?;
+    if !decoder.shaped(node, "workflow", &WORKFLOW) {
+        return None;
+    }
+    if let Some(entry) = node.entry("ref") {
+        let at = decoder.place(entry.key_at);
+        let told = decoder.violations.iter_mut().find(|violation| violation.at.as_ref() == Some(&at));
+        if let Some(violation) = told {
+            violation.hint = Some("an operator's file is whole: write the steps here".to_owned());
+        }
+    }
+    let mut mode = Mode::default();
+    if let Some(given) = present(node, "mode").filter(|given| decoder.shaped(given, "workflow.mode", &MODE)) {
+        let mut one = |key: &str, default| {
+            let value = present(given, key)?;
+            Some(decoder.word(value, &join("workflow.mode", key), &MODES).unwrap_or(default))
+        };
+        mode.steps = one("steps", mode.steps).unwrap_or(mode.steps);
+        mode.sub_steps = one("subSteps", mode.sub_steps).unwrap_or(mode.sub_steps);
+    }
+    let steps = steps(decoder, node, "workflow", &STEP);
+    let workflow = Workflow { mode, steps, at: Some(decoder.place(node.at)) };
+    let count = workflow.all_steps().count();
+    decoder.fits(node, "workflow.steps", count, decoder.options.max_steps, "max_steps");
+    let names = workflow.all_steps().map(|(_, step)| (step.name.as_str(), step.at.as_ref()));
+    let mut twice = Vec::new();
+    distinct(&mut twice, names, "step", |name| format!("workflow.steps[{name}]"));
+    decoder.violations.extend(twice);
+    Some(workflow)
+}
+
+fn steps(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> Vec<Step> {
+    let key = if shape.known.contains(&"subSteps") { "steps" } else { "subSteps" };
+    let Some(list) = present(node, key) else { return Vec::new() };
+    let path = join(path, key);
+    let max = decoder.options.max_steps;
+    let items = decoder.items(list, &path, max, "max_steps").iter().enumerate();
+    items
+        .map(|(index, item)| step(decoder, item, &item_path(&path, item, index, &["name", "type"]), shape))
+        .collect()
+}
+
+fn step(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> Step {
+    let mut step = Step { at: Some(decoder.place(node.at)), ..Step::default() };
+    if !decoder.shaped(node, path, shape) {
+        return step;
+    }
+    step.kind = kind(decoder, node, path).unwrap_or_default();
+    step.name = match present(node, "name") {
+        Some(_) => word(decoder, node, "name", path).unwrap_or_default(),
+        None => step.kind.clone(),
+    };
+    let meta_path = join(path, "meta");
+    step.alias = present(node, "meta")
+        .filter(|meta| decoder.shaped(meta, &meta_path, &META))
+        .and_then(|meta| decoder.text_at(meta, "alias", &meta_path));
+    step.condition = present(node, "if").and_then(|value| condition(decoder, value, &join(path, "if")));
+    step.timeout = present(node, "timeout").and_then(|value| timeout(decoder, value, &join(path, "timeout")));
+    step.depends_on = bindings::depends_on(decoder, node, path);
+    step.inputs = bindings::inputs(decoder, node, path, Of::Step);
+    step.outputs = bindings::outputs(decoder, node, path);
+    step.properties = decoder.properties(node, path);
+    if shape.known.contains(&"subSteps") {
+        step.mode = present(node, "mode").and_then(|value| decoder.word(value, &join(path, "mode"), &MODES));
+        step.sub_steps = steps(decoder, node, path, &SUB_STEP);
+        group(decoder, node, path, &step);
+    }
+    step
+}
+
+/// Only a group holds steps, and it holds some.
+fn group(decoder: &mut Decoder<'_>, node: &Node, path: &str, step: &Step) {
+    let is_group = step.kind.split('@').next() == Some(GROUP);
+    if is_group && step.sub_steps.is_empty() {
+        let path = join(path, "subSteps");
+        decoder.wrong(code::MISSING_FIELD, node.at, &path, "a group without steps does nothing");
+    }
+    for key in ["subSteps", "mode"] {
+        if let Some(entry) = node.entry(key).filter(|_| !is_group && !step.kind.is_empty()) {
+            let message = format!("only a `{GROUP}` has `{key}`");
+            decoder.wrong(code::UNKNOWN_FIELD, entry.key_at, &join(path, key), message).hint =
+                Some(format!("put the steps into one of type `{GROUP}`, or beside this one"));
+        }
+    }
+}
+
+fn condition(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Placed<String>> {
+    // `if: true` is a boolean in YAML, and as good a formula as any.
+    let text = match &node.value {
+        slipway_yaml::Value::Bool(value) => value.to_string(),
+        _ => decoder.text(node, path)?.to_owned(),
+    };
+    if let Err(error) = text.parse::<Condition>() {
+        decoder.wrong(code::INVALID_CONDITION, node.at, path, error.to_string()).hint =
+            Some("write e.g. `status.build.phase == \"succeeded\"`, or `always`".to_owned());
+        return None;
+    }
+    Some(Placed { value: text, at: Some(decoder.place(node.at)) })
+}
+
+fn timeout(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Placed<String>> {
+    let text = decoder.text(node, path)?;
+    let message = match duration::parse(text) {
+        Ok(time) if time <= Duration::from_millis(decoder.options.max_timeout_ms) => {
+            return Some(Placed { value: text.to_owned(), at: Some(decoder.place(node.at)) });
+        }
+        Ok(_) => format!("longer than the limit max_timeout_ms, {}", decoder.options.max_timeout_ms),
+        Err(error) => error.to_string(),
+    };
+    decoder.wrong(code::INVALID_TIMEOUT, node.at, path, message).hint =
+        Some("write e.g. `30s`, `10m` or `1h30m`".to_owned());
+    None
+}
