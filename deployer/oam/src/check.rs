@@ -261,9 +261,9 @@ fn hole(properties: &crate::Properties, path: &crate::Path) -> Option<(String, S
         .map(|count| crate::Path::new(path.segments()[..count].to_vec()))
         .take_while(|path| path.is_hole(&value))
         .count();
-    let missing = crate::Path::new(path.segments()[..=reached.min(path.segments().len() - 1)].to_vec());
+    let missing = crate::Path::new(path.segments()[..reached].to_vec());
     Some((
-        format!("`{path}` names no hole: there is no `{missing}` to fill"),
+        format!("nothing can be filled in at `{path}`: `{missing}` is not declared"),
         "declare the item without its value, e.g. `env: [{name: HOST}]`, or name another property".to_owned(),
     ))
 }

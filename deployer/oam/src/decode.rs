@@ -217,7 +217,8 @@ pub(crate) fn did_you_mean(found: &str, known: &[&str]) -> String {
         Some(word) => format!("did you mean `{word}`?"),
         None => {
             let words: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
-            format!("possible are {}", words.join(", "))
+            let verb = if words.len() == 1 { "is" } else { "are" };
+            format!("possible {verb} {}", words.join(", "))
         }
     }
 }

@@ -103,11 +103,8 @@ pub fn overlay(
     }
     merged.packages(needs_no_package, &mut violations);
     for mut violation in check(&merged.application, &Known::default()) {
-        if let Some(place) =
-            merged.place_of(&violation.path).filter(|_| violation.code == code::UNKNOWN_POLICY)
-        {
-            violation.at = Some(place);
-        }
+        let exact = merged.exact_place_in_workflow(&violation.path);
+        violation.at = exact.filter(|_| violation.code != code::DEPENDENCY_CYCLE).or(violation.at);
         violations.push(violation);
     }
     if violations.is_empty() { Ok(merged) } else { Err(violations) }
@@ -117,6 +114,14 @@ impl Merged {
     /// The application as it is to be deployed. Every component has a type.
     pub fn application(&self) -> &Application {
         &self.application
+    }
+
+    /// A workflow comes whole from one level.
+    fn exact_place_in_workflow(&self, path: &str) -> Option<Place> {
+        let path: Path = path.parse().ok()?;
+        let is_workflow = matches!(path.segments().first(), Some(Segment::Key(key)) if key == "workflow");
+        let layer = self.layers.iter().rev().find(|layer| layer.application.workflow.is_some())?;
+        layer.places.as_ref().filter(|_| is_workflow)?.exact(&path)
     }
 
     fn of_developers(developer: &[DeveloperComponent]) -> Self {

@@ -46,7 +46,12 @@ impl Places {
         Some((self.place(node.at), found))
     }
 
-    pub(crate) fn place(&self, at: Position) -> Place {
+    /// Where all of `path` stands.
+    pub(crate) fn exact(&self, path: &Path) -> Option<Place> {
+        self.nearest(path).filter(|(_, found)| *found == path.segments().len()).map(|(place, _)| place)
+    }
+
+    fn place(&self, at: Position) -> Place {
         place(&self.file, at)
     }
 }

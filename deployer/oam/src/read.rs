@@ -3,6 +3,7 @@
 use slipway_types::{Place, Violation};
 use slipway_yaml::{self as yaml, Node, Position, References, Value, YamlOptions};
 
+use crate::check::{Known, check};
 use crate::decode::{Decoder, present, shown};
 use crate::{Application, OamOptions, Places, code};
 
@@ -27,6 +28,19 @@ impl Document {
     /// Where `path` stands, e.g. `components[web].properties.port`, or the nearest thing around it.
     pub fn place_of(&self, path: &str) -> Option<Place> {
         self.places.place_of(path)
+    }
+
+    /// All that [`check`](crate::check::check) finds, in the file's order and each at its exact place.
+    pub fn check(&self, known: &Known, options: &OamOptions) -> Vec<Violation> {
+        let mut violations = check(&self.application, known);
+        for violation in &mut violations {
+            let exact = violation.path.parse().ok().and_then(|path| self.places.exact(&path));
+            // A cycle stands where something waits, not where the component begins.
+            if let Some(place) = exact.filter(|_| violation.code != code::DEPENDENCY_CYCLE) {
+                violation.at = Some(place);
+            }
+        }
+        in_order(violations, options)
     }
 }
 
