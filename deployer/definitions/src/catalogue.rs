@@ -1,0 +1,161 @@
+//! All definitions at hand: several versions of one name side by side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use slipway_types::{Version, Violation};
+
+use crate::code;
+use crate::definition::Definition;
+use crate::kind::DefinitionKind;
+use crate::suggestion::did_you_mean;
+
+/// Definitions by kind, name and version.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// Versions in rising order of precedence.
+    definitions: BTreeMap<(DefinitionKind, String), Vec<Arc<Definition>>>,
+}
+
+/// A definition that has no place in a catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Taken {
+    /// The version is there with other contents.
+    #[error("{definition} is there already with other contents: raise its version")]
+    Version {
+        /// Which.
+        definition: String,
+    },
+    /// A name belongs to another definition.
+    #[error("{definition} cannot answer to `{name}`: that is a name of {holder}")]
+    Name {
+        /// Which.
+        definition: String,
+        /// The name.
+        name: String,
+        /// Whose name it is.
+        holder: String,
+    },
+}
+
+impl Catalogue {
+    /// The catalogue of the definitions that are part of Slipway.
+    pub fn builtin() -> Self {
+        let mut catalogue = Self::default();
+        for definition in crate::builtin::definitions() {
+            let added = catalogue.add(Arc::clone(definition));
+            debug_assert!(added.is_ok(), "{added:?}");
+        }
+        catalogue
+    }
+
+    /// Adds `definition`; adding it again changes nothing.
+    pub fn add(&mut self, definition: Arc<Definition>) -> Result<(), Taken> {
+        self.check_names(&definition)?;
+        let versions = self.definitions.entry((definition.kind(), definition.name().to_owned())).or_default();
+        match versions.binary_search_by(|known| known.version().precedence(definition.version())) {
+            Ok(place) if versions[place].digest() == definition.digest() => Ok(()),
+            Ok(_) => Err(Taken::Version { definition: definition.to_string() }),
+            Err(place) => {
+                versions.insert(place, definition);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_names(&self, definition: &Definition) -> Result<(), Taken> {
+        let aliases = definition.manifest().aliases.iter().map(|alias| alias.as_str());
+        for name in aliases.chain([definition.name()]) {
+            let holder = self
+                .all(definition.kind())
+                .find(|known| known.name() != definition.name() && known.answers_to(name));
+            if let Some(holder) = holder {
+                let (definition, holder) = (definition.to_string(), holder.to_string());
+                return Err(Taken::Name { definition, name: name.to_owned(), holder });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes one version; whether it was there.
+    pub fn remove(&mut self, kind: DefinitionKind, name: &str, version: &Version) -> bool {
+        let key = (kind, name.to_owned());
+        let Some(versions) = self.definitions.get_mut(&key) else { return false };
+        let before = versions.len();
+        versions.retain(|known| known.version() != version);
+        let removed = versions.len() < before;
+        if versions.is_empty() {
+            self.definitions.remove(&key);
+        }
+        removed
+    }
+
+    /// The definition that `name` means: the highest version of the major `held`, without one the
+    /// highest of all; releases before pre-releases. `path` is where the name stands.
+    pub fn resolve(
+        &self,
+        kind: DefinitionKind,
+        name: &str,
+        held: Option<u64>,
+        path: &str,
+    ) -> Result<Arc<Definition>, Violation> {
+        let versions = self.versions(kind, name);
+        if versions.is_empty() {
+            let known: Vec<&str> = self.names(kind).collect();
+            let message = format!("there is no {} `{}`", kind.noun(), crate::suggestion::shortened(name));
+            return Err(
+                Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(did_you_mean(name, &known))
+            );
+        }
+        let fitting = || {
+            versions.iter().rev().filter(|known| held.is_none_or(|major| known.version().core().0 == major))
+        };
+        let chosen = fitting().find(|known| !known.version().is_prerelease()).or_else(|| fitting().next());
+        chosen.map(Arc::clone).ok_or_else(|| {
+            let there: Vec<String> = versions.iter().map(|known| known.version().to_string()).collect();
+            let major = held.unwrap_or_default();
+            let message = format!(
+                "there is no version {major} of the {} `{name}`, which this application holds",
+                kind.noun()
+            );
+            let hint =
+                format!("there is {}; move the application to another major version", there.join(", "));
+            Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(hint)
+        })
+    }
+
+    /// All versions of what `name` means, rising.
+    pub fn versions(&self, kind: DefinitionKind, name: &str) -> &[Arc<Definition>] {
+        if let Some(versions) = self.definitions.get(&(kind, name.to_owned())) {
+            return versions;
+        }
+        let answering = self.definitions.iter().find(|((known, _), versions)| {
+            *known == kind && versions.iter().any(|definition| definition.answers_to(name))
+        });
+        answering.map(|(_, versions)| versions.as_slice()).unwrap_or_default()
+    }
+
+    /// One version.
+    pub fn get(&self, kind: DefinitionKind, name: &str, version: &Version) -> Option<&Arc<Definition>> {
+        self.versions(kind, name).iter().find(|known| known.version() == version)
+    }
+
+    /// Every definition, by kind, name and rising version.
+    pub fn list(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.definitions.values().flatten()
+    }
+
+    /// The catalogue as JSON.
+    pub fn to_json(&self) -> Value {
+        self.list().map(|definition| definition.to_json()).collect()
+    }
+
+    fn all(&self, kind: DefinitionKind) -> impl Iterator<Item = &Arc<Definition>> {
+        self.list().filter(move |definition| definition.kind() == kind)
+    }
+
+    fn names(&self, kind: DefinitionKind) -> impl Iterator<Item = &str> {
+        self.definitions.keys().filter(move |(known, _)| *known == kind).map(|(_, name)| name.as_str())
+    }
+}

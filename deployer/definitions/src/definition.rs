@@ -1,0 +1,162 @@
+//! A definition, read and ready to be called.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+use slipway_plugins::Program;
+use slipway_types::{Digest, Hasher, Place, Version, Violation};
+
+use crate::builtin;
+use crate::code;
+use crate::folder::{ENTRY_FILE, Folder};
+use crate::kind::DefinitionKind;
+use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::properties;
+use crate::schema::{SCHEMA_FILE, Schema};
+
+/// Where a definition comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is part of Slipway.
+    Builtin,
+    /// Somebody brought it.
+    Installed,
+}
+
+/// A component type, trait, policy or workflow step of one version.
+pub struct Definition {
+    manifest: Manifest,
+    schema: Schema,
+    program: Program,
+    folder: Folder,
+    origin: Origin,
+    digest: Digest,
+}
+
+impl Definition {
+    /// Reads a definition from its folder; on mistakes, those of all its files.
+    pub fn load(folder: Folder) -> Result<Self, Vec<Violation>> {
+        Self::of(folder, Origin::Installed)
+    }
+
+    pub(crate) fn of(folder: Folder, origin: Origin) -> Result<Self, Vec<Violation>> {
+        let mut violations = Vec::new();
+        let file = |path: &str| folder.file(path).unwrap_or_default();
+        let manifest = Manifest::read(file(MANIFEST_FILE)).map_err(|found| violations.extend(found)).ok();
+        let schema = Schema::compile(file(SCHEMA_FILE))
+            .map_err(|error| {
+                let at = Place { file: SCHEMA_FILE.to_owned(), line: 1, column: 1 };
+                violations.push(Violation::new(code::INVALID_DEFINITION, error.path, error.message).at(at));
+            })
+            .ok();
+        let modules = folder.modules().map_err(|found| violations.extend(found)).ok();
+        let (Some(manifest), Some(schema), Some(mut modules)) = (manifest, schema, modules) else {
+            return Err(violations);
+        };
+        modules.extend(builtin::library().iter().map(|(name, text)| (name.clone(), (*text).to_owned())));
+        let title = format!("{} {}@{}", manifest.kind.noun(), manifest.name, manifest.version);
+        let program = Program::new(modules, ENTRY_FILE).titled(title);
+        let digest = match origin {
+            Origin::Installed => folder.digest(),
+            Origin::Builtin => with_library(folder.digest()),
+        };
+        Ok(Self { manifest, schema, program, folder, origin, digest })
+    }
+
+    /// What it extends.
+    pub fn kind(&self) -> DefinitionKind {
+        self.manifest.kind
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.manifest.name.as_str()
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &Version {
+        &self.manifest.version
+    }
+
+    /// The digest of its files; for a built-in one also of the library that is part of Slipway.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The schema of its properties.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// What is called.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Its files.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// `properties` with defaults filled in, and everything that is wrong with them; `path` is where
+    /// they stand, e.g. `components[web].properties`.
+    pub fn check_properties(&self, properties: &Value, path: &str) -> (Value, Vec<Violation>) {
+        properties::check(&self.schema, properties, path)
+    }
+
+    /// Whether `name` is its name or one of its aliases.
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.name() == name || self.manifest.aliases.iter().any(|alias| alias.as_str() == name)
+    }
+
+    /// The definition as JSON, for lists and for `definition show`.
+    pub fn to_json(&self) -> Value {
+        serde_json::json!({
+            "kind": self.kind(),
+            "name": self.name(),
+            "version": self.version(),
+            "digest": self.digest(),
+            "builtin": self.origin == Origin::Builtin,
+            "description": self.manifest.description,
+            "aliases": self.manifest.aliases,
+        })
+    }
+}
+
+fn with_library(folder: Digest) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(folder.as_bytes());
+    let library: BTreeMap<_, _> =
+        builtin::library().iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    for (name, text) in library {
+        hasher.update(&(name.len() as u64).to_be_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&(text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// As people name it: `trait hpa 1.2.0`.
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` {}", self.kind().noun(), self.name(), self.version())
+    }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}@{} ({})", self.kind(), self.name(), self.version(), self.digest.short())
+    }
+}

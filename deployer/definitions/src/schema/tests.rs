@@ -1,0 +1,174 @@
+use serde_json::json;
+
+use super::*;
+
+fn schema(source: Value) -> Schema {
+    Schema::compile(source.to_string().as_bytes()).unwrap()
+}
+
+fn object(properties: Value) -> Value {
+    json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+fn told(source: Value, instance: Value) -> Vec<String> {
+    let place = |problem: &Problem| {
+        let steps = problem.place.iter().map(|step| match step {
+            Place::Key(key) => format!(".{key}"),
+            Place::Index(index) => format!("[{index}]"),
+        });
+        steps.collect::<String>()
+    };
+    schema(source)
+        .problems(&instance)
+        .iter()
+        .map(|problem| format!("{}: {}", place(problem), problem.message))
+        .collect()
+}
+
+#[test]
+fn mistakes_are_told_in_peoples_words() {
+    let port = json!({"type": "integer", "minimum": 1, "maximum": 65535});
+    let source = object(json!({
+        "port": {"$ref": "#/$defs/port"},
+        "name": {"type": "string", "pattern": "^[a-z]+$"},
+        "mode": {"enum": ["a", "b"]},
+        "list": {"type": "array", "minItems": 2, "items": {"type": "string", "minLength": 1}},
+        "size": {"type": ["string", "number"]},
+        "tags": {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^x"}},
+        "flag": {"type": "boolean"},
+        "share": {"type": "number", "exclusiveMinimum": 0},
+    }));
+    let mut source = source;
+    source["$defs"] = json!({"port": port});
+    source["required"] = json!(["image"]);
+    source["properties"]["image"] = json!({"type": "string", "description": "The image."});
+    assert_eq!(
+        told(
+            source,
+            json!({"port": "http", "name": "A", "mode": "c", "list": [""], "size": [], "tags": {"a": 1}, "flag": 1,
+                "prot": 1, "share": 0})
+        ),
+        [
+            ".flag: must be true or false, is 1",
+            ".image: `image` is missing",
+            ".list: must be a list with at least 2 items, is a list",
+            ".list[0]: must be text that is not empty, is \"\"",
+            ".mode: must be one of \"a\", \"b\", is \"c\"",
+            ".name: must be text of the form `^[a-z]+$`, is \"A\"",
+            ".port: must be a whole number from 1 to 65535, is \"http\"",
+            ".prot: unknown property `prot`",
+            ".share: must be a number above 0, is 0",
+            ".size: must be text or a number, is a list",
+            ".tags: the key `a` must be text of the form `^x`",
+            ".tags.a: must be text, is 1",
+        ]
+    );
+}
+
+#[test]
+fn the_way_out_is_the_description_or_the_nearest_name() {
+    let source = object(
+        json!({"port": {"type": "integer", "description": "The port it listens on."}, "tag": {"type": "string"}}),
+    );
+    let hints: Vec<Option<String>> = schema(source)
+        .problems(&json!({"port": "x", "prt": 1, "tag": 1}))
+        .into_iter()
+        .map(|problem| problem.hint)
+        .collect();
+    let hint = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        hints,
+        [hint("The port it listens on."), hint("did you mean `port`?"), hint("put it in quotes")]
+    );
+}
+
+#[test]
+fn of_several_forms_the_one_meant_is_spoken_of() {
+    let forms = json!({"anyOf": [
+        {"type": "string"},
+        {"type": "object", "additionalProperties": false, "properties": {"port": {"type": "integer"}}},
+    ]});
+    let source = object(json!({"a": forms}));
+    assert_eq!(
+        told(source.clone(), json!({"a": {"port": "x"}})),
+        [".a.port: must be a whole number, is \"x\""]
+    );
+    assert_eq!(told(source, json!({"a": 1})), [".a: must be text or a mapping, is 1"]);
+    let probe = json!({"type": "object", "oneOf": [{"required": ["exec"]}, {"required": ["http"]}]});
+    let source = object(json!({"p": probe}));
+    assert_eq!(
+        told(source.clone(), json!({"p": {"exec": 1, "http": 1}})),
+        [".p: must have only one of `exec`, `http`"]
+    );
+    assert_eq!(told(source, json!({"p": {}})), [".p: must have one of `exec`, `http`"]);
+}
+
+#[test]
+fn defaults_are_filled_in_nested_ones_too() {
+    let port = json!({"type": "object", "properties": {"protocol": {"type": "string", "default": "TCP"}}});
+    let mut source = object(json!({
+        "type": {"type": "string", "default": "ClusterIP"},
+        "ports": {"type": "array", "items": {"$ref": "#/$defs/port"}},
+        "probe": {"type": "object", "default": {}, "properties": {"period": {"$ref": "#/$defs/period"}}},
+        "more": {"type": "object", "additionalProperties": {"$ref": "#/$defs/port"}},
+        "absent": {"type": "object", "properties": {"x": {"default": 1}}},
+    }));
+    source["$defs"] = json!({"port": port, "period": {"type": "integer", "default": 10}});
+    let schema = schema(source);
+    let mut properties = json!({"type": null, "ports": [{}, {"protocol": "UDP"}, 5], "more": {"a": {}}});
+    schema.fill_defaults(&mut properties);
+    let filled = json!({"type": null, "ports": [{"protocol": "TCP"}, {"protocol": "UDP"}, 5], "probe": {"period": 10},
+        "more": {"a": {"protocol": "TCP"}}});
+    assert_eq!(properties, filled);
+    schema.fill_defaults(&mut properties);
+    assert_eq!(properties, filled);
+}
+
+fn refused(source: Value) -> String {
+    Schema::compile(source.to_string().as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_could_reach_out_or_blow_up_is_refused() {
+    let with = |property: Value| object(json!({"a": property}));
+    assert_eq!(
+        refused(with(json!({"$ref": "https://example.com/x"}))),
+        "/properties/a/$ref: `https://example.com/x` is none of the schemas at `#/$defs/`"
+    );
+    assert_eq!(refused(with(json!({"$dynamicRef": "#x"}))), "/properties/a: `$dynamicRef` is not allowed");
+    let mut circle = with(json!({"$ref": "#/$defs/a"}));
+    circle["$defs"] = json!({"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}});
+    assert_eq!(refused(circle), "/$defs/b/allOf/0/$ref: `#/$defs/a` refers to itself");
+    let mut laughs = with(json!({"$ref": "#/$defs/d0"}));
+    let level = |next: usize| json!({"allOf": vec![json!({"$ref": format!("#/$defs/d{next}")}); 10]});
+    laughs["$defs"] = (0..6)
+        .map(|index| (format!("d{index}"), if index == 5 { json!({}) } else { level(index + 1) }))
+        .collect();
+    assert!(refused(laughs).contains("holds more than 20000 schemas"));
+    let mut deep = json!({});
+    for _ in 0..40 {
+        deep = json!({"items": deep});
+    }
+    assert!(refused(with(deep)).contains("nest more than 32 deep"));
+}
+
+#[test]
+fn a_schema_says_what_it_is_and_what_is_unknown() {
+    assert!(refused(json!([])).contains("a schema is an object"));
+    assert!(refused(json!({"type": "object"})).contains("additionalProperties"));
+    assert!(refused(json!({"additionalProperties": false})).contains("properties are an object"));
+    let mut old = object(json!({}));
+    old["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    assert!(refused(old).contains("2020-12"));
+    assert!(refused(object(json!({"a": {"type": "text"}}))).contains("text"));
+    assert!(Schema::compile(b"{").is_err());
+    assert!(refused(object(json!({"a": {"type": "string", "pattern": "(?=a)"}}))).contains("pattern"));
+}
+
+#[test]
+fn a_default_that_has_a_property_of_that_name_is_no_reference() {
+    let source = object(json!({"a": {"type": "object", "default": {"$ref": "x", "$id": 1}}}));
+    let mut properties = json!({});
+    schema(source).fill_defaults(&mut properties);
+    assert_eq!(properties, json!({"a": {"$ref": "x", "$id": 1}}));
+}
