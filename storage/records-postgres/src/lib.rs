@@ -23,6 +23,7 @@ mod registry;
 mod resolution;
 mod run;
 mod secret;
+mod selection;
 mod session;
 mod token;
 mod upkeep;

@@ -10,6 +10,7 @@ use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
 use slipway_types::name::ChannelName;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
+use uuid::Uuid;
 
 use crate::error::{UnknownWord, failed};
 use crate::session::{Handle, Session, Writer};
@@ -129,6 +130,17 @@ struct Pairs {
 }
 
 impl<H: Handle> Session<H> {
+    /// The versions with these identities, in that order.
+    pub(crate) async fn versions_in_order(&mut self, ids: &[Uuid]) -> Result<Vec<PackageVersion>> {
+        let rows = versions!(
+            "unnest($1::uuid[]) with ordinality j (id, place) join version v on v.id = j.id order by j.place",
+            ids
+        )
+        .fetch_all(self.db())
+        .await;
+        rows.map_err(failed)?.into_iter().map(PackageVersion::try_from).collect()
+    }
+
     /// `None` if no version can have all of them.
     async fn pairs(&mut self, labels: &[(LabelKey, LabelValue)]) -> Result<Option<Pairs>> {
         let mut counted = Vec::with_capacity(labels.len());

@@ -19,6 +19,7 @@ mod registry;
 mod resolution;
 mod run;
 mod secret;
+mod selection;
 mod session;
 mod token;
 mod upkeep;

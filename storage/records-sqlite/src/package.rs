@@ -128,6 +128,15 @@ struct Pairs {
 }
 
 impl<H: Handle> Session<H> {
+    /// The versions with these identities, in that order.
+    pub(crate) async fn versions_in_order(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>> {
+        let rows =
+            versions!("json_each(?1) j cross join version v on v.id = j.value order by j.key", json(&ids))
+                .fetch_all(self.db())
+                .await;
+        rows.map_err(failed)?.into_iter().map(PackageVersion::try_from).collect()
+    }
+
     /// `None` if no version can have all of them.
     async fn pairs(&mut self, labels: &[(LabelKey, LabelValue)]) -> Result<Option<Pairs>> {
         let mut counted = Vec::with_capacity(labels.len());

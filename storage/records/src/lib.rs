@@ -31,6 +31,7 @@ pub mod registry;
 pub mod resolution;
 pub mod run;
 pub mod secret;
+pub mod selection;
 pub mod token;
 pub mod upkeep;
 pub mod upload;
@@ -59,6 +60,9 @@ pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
+pub use selection::{
+    Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
+};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
 pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
@@ -166,6 +170,7 @@ pub trait Read:
     + ReadResolutions
     + ReadRuns
     + ReadSecrets
+    + ReadSelections
     + ReadTokens
     + ReadUpkeep
     + ReadUploads
@@ -190,6 +195,7 @@ pub trait Write:
     + WriteResolutions
     + WriteRuns
     + WriteSecrets
+    + WriteSelections
     + WriteTokens
     + WriteUpkeep
     + WriteUploads

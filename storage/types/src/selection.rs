@@ -187,6 +187,13 @@ impl Selection {
         }
         rest
     }
+
+    /// The same of which only that condition is left.
+    #[must_use]
+    pub fn only(&self, condition: Condition) -> Self {
+        let others = Condition::ALL.into_iter().filter(|other| *other != condition);
+        others.fold(self.decided(), |rest, other| rest.without(other))
+    }
 }
 
 impl fmt::Display for Selection {
@@ -263,7 +270,7 @@ pub struct BranchName(String);
 pub struct CommitPrefix(String);
 
 /// Somebody who wrote a commit (by name, by mail address, or `Name <address>`) or pushed it (by the name
-/// that Slipway or the forge knows); letters compare without case.
+/// that Slipway or the forge knows); the letters A to Z compare without case.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Author(String);
 
@@ -294,9 +301,9 @@ impl Author {
     /// By what a person is found who wrote a commit as `author` and whom others know as `actor`: what
     /// [`Author::key`] is one of.
     pub fn keys(author: &str, actor: &str) -> Vec<String> {
-        let mut keys = vec![author.to_owned(), actor.to_owned()];
+        let mut keys = vec![author, actor];
         if let Some((name, rest)) = author.split_once('<') {
-            keys.extend([name.to_owned(), rest.trim_end().trim_end_matches('>').to_owned()]);
+            keys.extend([name, rest.trim_end_matches(['>', ' '])]);
         }
         let mut keys: Vec<String> =
             keys.iter().filter_map(|key| Some(key.parse::<Self>().ok()?.key())).collect();
@@ -307,7 +314,7 @@ impl Author {
 
     /// What it is compared by.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        self.0.to_ascii_lowercase()
     }
 }
 

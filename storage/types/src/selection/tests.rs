@@ -63,6 +63,7 @@ fn a_condition_taken_away_leaves_the_others_as_they_were() {
         let left = asked.without(condition).conditions();
         assert!(!left.contains(&condition), "{left:?}");
         assert_eq!(left.len() + 1, asked.conditions().len());
+        assert_eq!(asked.only(condition).conditions(), [condition]);
     }
     assert!(selection(json!({"range": "*"})).conditions() == [Condition::Prerelease]);
 }

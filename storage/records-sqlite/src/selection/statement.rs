@@ -1,0 +1,271 @@
+//! The statement of one selection. Names of indexes stand in it, since the planner knows too little of
+//! what is rare to choose them; every value is bound.
+
+use slipway_records::SelectionCursor;
+use slipway_types::id::{ApplicationId, VersionId};
+use slipway_types::selection::{SelectionOrder, Span};
+use sqlx::query::QueryScalar;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{QueryBuilder, Sqlite};
+
+/// What a bundle must be, as the database can tell.
+pub(super) enum Test {
+    /// That version.
+    Is(VersionId),
+    /// Of a commit that begins so.
+    Commit(ApplicationId, String),
+    /// Published at these milliseconds or later.
+    Since(i64),
+    /// Published before.
+    Before(i64),
+    /// In one of these stretches of sort keys.
+    Spans(Vec<Span>),
+    /// No pre-release.
+    Release,
+    /// Having a facet.
+    Facet(i64),
+    /// Having one of these pairs of a key.
+    Labelled { key: String, among: Vec<i64> },
+    /// Having the key, and none of these pairs.
+    Present { key: String, except: Vec<i64> },
+    /// Having none of these pairs of a key.
+    NotLabelled { key: String, among: Vec<i64> },
+    /// Not having the key.
+    Absent { key: String },
+    /// Nothing is that.
+    Never,
+}
+
+/// The tests of one condition: all must hold or, if it is to fail, not all.
+pub(super) struct Group {
+    pub(super) failing: bool,
+    pub(super) tests: Vec<Test>,
+}
+
+/// What bundles are gone through, as `d`.
+pub(super) enum Source {
+    /// That one.
+    Version(ApplicationId, VersionId),
+    /// Those of commits that begin so.
+    Commit(ApplicationId, String),
+    /// Those with one of these facets; of each bundle there is at most one in them.
+    Facets(Vec<i64>),
+    /// All, the highest first.
+    Highest(ApplicationId),
+    /// All, the newest first.
+    Newest(ApplicationId),
+    /// So many, the newest.
+    Window(ApplicationId, u32),
+}
+
+pub(super) struct Statement {
+    text: QueryBuilder<Sqlite>,
+    /// The column with the bundle's identity.
+    id: &'static str,
+}
+
+/// Above every digit that continues a commit.
+const ABOVE_DIGITS: char = 'g';
+
+impl Statement {
+    /// Identities of bundles that pass, a page of them.
+    pub(super) fn list(
+        source: &Source,
+        groups: &[Group],
+        order: SelectionOrder,
+        after: Option<&SelectionCursor>,
+        limit: i64,
+    ) -> Self {
+        let id = source.id();
+        let mut statement = Self { text: QueryBuilder::new("select "), id };
+        statement.text.push(id).push(" from ");
+        statement.source(source, order, after);
+        statement.groups(groups);
+        if let Some(after) = after {
+            statement.after(order, after);
+        }
+        // No two bundles of an application have one sort key.
+        statement.text.push(match order {
+            SelectionOrder::Precedence => " order by d.sort_key desc",
+            SelectionOrder::Newest if id == "d.id" => " order by d.id desc",
+            SelectionOrder::Newest => " order by d.version_id desc",
+        });
+        statement.text.push(" limit ").push_bind(limit);
+        statement
+    }
+
+    /// How many bundles pass, counted up to a limit.
+    pub(super) fn count(source: &Source, groups: &[Group], at_most: i64) -> Self {
+        let text = QueryBuilder::new("select count(*) from (select 1 from ");
+        let mut statement = Self { text, id: source.id() };
+        statement.source(source, SelectionOrder::Precedence, None);
+        statement.groups(groups);
+        statement.text.push(" limit ").push_bind(at_most).push(")");
+        statement
+    }
+
+    /// The statement, made anew for each selection: there are too many to keep them prepared.
+    pub(super) fn query<O>(&mut self) -> QueryScalar<'_, Sqlite, O, SqliteArguments>
+    where
+        (O,): for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>,
+    {
+        self.text.build_query_scalar().persistent(false)
+    }
+
+    fn source(&mut self, source: &Source, order: SelectionOrder, after: Option<&SelectionCursor>) {
+        let text = &mut self.text;
+        match source {
+            Source::Version(application, version) => {
+                text.push("version d where d.component = '' and d.application_id = ");
+                text.push_bind(application.to_string()).push(" and d.id = ").push_bind(version.to_string());
+            }
+            Source::Commit(application, prefix) => {
+                text.push(
+                    "version d indexed by bundle_commit where d.component = '' and d.application_id = ",
+                );
+                text.push_bind(application.to_string())
+                    .push(" and d.commit_id >= ")
+                    .push_bind(prefix.clone());
+                text.push(" and d.commit_id < ").push_bind(format!("{prefix}{ABOVE_DIGITS}"));
+            }
+            Source::Facets(facets) => {
+                text.push("bundle_facet d where d.facet_id in (");
+                self.list_of(facets);
+                self.text.push(")");
+            }
+            Source::Highest(application) => {
+                text.push("version d indexed by bundle_precedence where d.component = ''");
+                text.push(" and d.application_id = ").push_bind(application.to_string());
+            }
+            Source::Newest(application) => {
+                text.push("version d indexed by bundle_newest where d.component = ''");
+                text.push(" and d.application_id = ").push_bind(application.to_string());
+            }
+            Source::Window(application, rows) => {
+                text.push("(select d.id, d.sort_key, d.created_at from version d indexed by bundle_newest");
+                text.push(" where d.component = '' and d.application_id = ")
+                    .push_bind(application.to_string());
+                if let Some(after) = after {
+                    self.after(order, after);
+                }
+                self.text
+                    .push(" order by d.id desc limit ")
+                    .push_bind(i64::from(*rows))
+                    .push(") d where true");
+            }
+        }
+    }
+
+    fn after(&mut self, order: SelectionOrder, after: &SelectionCursor) {
+        match order {
+            SelectionOrder::Precedence => {
+                self.text.push(" and d.sort_key < ").push_bind(after.version.sort_key());
+            }
+            SelectionOrder::Newest => {
+                self.text.push(" and ").push(self.id).push(" < ").push_bind(after.id.to_string());
+            }
+        }
+    }
+
+    fn groups(&mut self, groups: &[Group]) {
+        for Group { failing, tests } in groups {
+            if *failing {
+                self.text.push(" and not (true");
+            }
+            for test in tests {
+                self.text.push(" and ");
+                self.test(test);
+            }
+            if *failing {
+                self.text.push(")");
+            }
+            if let (false, [Test::Spans(spans)]) = (failing, &tests[..]) {
+                self.bounds(spans);
+            }
+        }
+    }
+
+    /// How far the spans reach altogether, so that an index is entered there.
+    fn bounds(&mut self, spans: &[Span]) {
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
+        self.text.push(" and d.sort_key >= ").push_bind(first.from.clone());
+        if let Some(below) = &last.below {
+            self.text.push(" and d.sort_key < ").push_bind(below.clone());
+        }
+    }
+
+    fn test(&mut self, test: &Test) {
+        let text = &mut self.text;
+        match test {
+            Test::Is(version) => {
+                text.push(self.id).push(" = ").push_bind(version.to_string());
+            }
+            Test::Commit(application, prefix) => {
+                text.push(self.id).push(" in (select c.id from version c indexed by bundle_commit");
+                text.push(" where c.component = '' and c.application_id = ")
+                    .push_bind(application.to_string());
+                text.push(" and c.commit_id >= ").push_bind(prefix.clone());
+                text.push(" and c.commit_id < ").push_bind(format!("{prefix}{ABOVE_DIGITS}")).push(")");
+            }
+            Test::Since(millis) => {
+                text.push("d.created_at >= ").push_bind(*millis);
+            }
+            Test::Before(millis) => {
+                text.push("d.created_at < ").push_bind(*millis);
+            }
+            Test::Spans(spans) => self.spans(spans),
+            Test::Release => {
+                text.push("substr(d.sort_key, -1) = '~'");
+            }
+            Test::Facet(facet) => {
+                text.push("exists (select 1 from bundle_facet f where f.facet_id = ").push_bind(*facet);
+                text.push(" and f.sort_key = d.sort_key and f.version_id = ").push(self.id).push(")");
+            }
+            Test::Labelled { key, among } => self.label("exists", key, "in", among),
+            Test::Present { key, except } => self.label("exists", key, "not in", except),
+            Test::NotLabelled { key, among } => self.label("not exists", key, "in", among),
+            Test::Absent { key } => self.label("not exists", key, "not in", &[]),
+            Test::Never => {
+                text.push("false");
+            }
+        }
+    }
+
+    /// The unary plus keeps the planner from going through the spans one by one, which loses the order.
+    fn spans(&mut self, spans: &[Span]) {
+        self.text.push("(false");
+        for Span { from, below } in spans {
+            self.text.push(" or (+d.sort_key >= ").push_bind(from.clone());
+            if let Some(below) = below {
+                self.text.push(" and +d.sort_key < ").push_bind(below.clone());
+            }
+            self.text.push(")");
+        }
+        self.text.push(")");
+    }
+
+    fn label(&mut self, exists: &'static str, key: &str, is_in: &'static str, pairs: &[i64]) {
+        let text = &mut self.text;
+        text.push(exists).push(" (select 1 from version_label l indexed by version_label_key");
+        text.push(" where l.version_id = ").push(self.id).push(" and l.key = ").push_bind(key.to_owned());
+        text.push(" and l.pair_id ").push(is_in).push(" (");
+        self.list_of(pairs);
+        self.text.push("))");
+    }
+
+    fn list_of(&mut self, ids: &[i64]) {
+        let mut list = self.text.separated(", ");
+        for id in ids {
+            list.push_bind(*id);
+        }
+    }
+}
+
+impl Source {
+    fn id(&self) -> &'static str {
+        match self {
+            Self::Facets(_) => "d.version_id",
+            _ => "d.id",
+        }
+    }
+}
