@@ -16,6 +16,8 @@ pub mod registry;
 pub mod resolutions;
 pub mod runs;
 pub mod secrets;
+mod selection_model;
+pub mod selections;
 pub mod tokens;
 pub mod transactions;
 pub mod upkeep;
@@ -139,6 +141,15 @@ macro_rules! conformance {
             secrets [
                 a_secret_counts_its_versions_and_goes_on_after_removal
                 secrets_are_listed_by_name
+            ]
+            selections [
+                selections_agree_with_a_slow_and_obvious_model
+                ranges_on_builds_of_branches_do_what_is_said
+                an_explanation_says_why_and_what_to_do
+                a_label_that_changes_is_selected_by_at_once
+                a_removed_bundle_is_selected_no_more
+                an_environment_runs_one_bundle_of_an_application
+                a_bundle_that_was_deployed_stays
             ]
             tokens [
                 a_token_is_found_by_hash

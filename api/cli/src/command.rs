@@ -11,6 +11,7 @@ use crate::output::{Format, json as print_json, say};
 mod admin;
 mod app;
 mod channel;
+mod choice;
 mod configuration;
 mod doctor;
 mod fetch_context;

@@ -1,6 +1,7 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
 mod applications;
+mod bundle_query;
 mod bundles;
 mod channels;
 mod events;
@@ -72,6 +73,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::of_run))
         .routes(routes!(logs::of_build))
         .routes(routes!(bundles::list))
+        .routes(routes!(bundles::pick))
         .routes(routes!(bundles::show))
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))

@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::choice::{self, Choice};
 use super::{Exit, Global, in_path, pull};
 use crate::client::Client;
-use crate::output::{ago, data, json as print_json, size, table, text};
+use crate::output::{ago, data, json as print_json, say, size, table, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageCommand {
@@ -48,11 +49,36 @@ pub(crate) enum PackageCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
-    /// List bundles, newest first
-    #[command(after_help = "Example: slipway bundle list --app shop --label slipway/branch=main -o json")]
+    /// List bundles, newest first, or those of an application that a selection leads to, highest first
+    #[command(after_help = "Examples:
+  slipway bundle list --app shop --label slipway/branch=main -o json
+  slipway bundle list shop --range '^1.4' --selector 'tested,ring in (1,2)' --explain")]
     List {
+        /// The application
+        #[arg(value_name = "APP", conflicts_with = "app")]
+        application: Option<String>,
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        choice: Choice,
+        /// Say why these: how many there are, and what each condition leaves out
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Print the version that a selection leads to, and why; fails if there is none
+    #[command(after_help = "Example: slipway bundle pick shop --range '^1.4' --selector tested")]
+    Pick {
+        /// The application
+        #[arg(value_name = "APP")]
+        application: String,
+        /// Published from this branch
+        #[arg(long)]
+        branch: Option<String>,
+        /// Published from a commit that begins so
+        #[arg(long)]
+        commit: Option<String>,
+        #[command(flatten)]
+        choice: Choice,
     },
     /// Show one bundle with its packages
     #[command(after_help = "Example: slipway bundle show shop 1.4.2")]
@@ -114,7 +140,7 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
             let mut query = which.query();
             query.extend(component.map(|component| ("component", component)));
             let rows = client.list("/api/v1/packages", &query, which.limit).await?;
-            list(rows, global);
+            list(rows, NOTHING_PUBLISHED, global);
         }
         PackageCommand::Show { app, component, version } => {
             let path = format!("/api/v1/packages/{}/{component}/{version}", in_path(&app));
@@ -132,9 +158,22 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
 pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        BundleCommand::List { which } => {
-            let rows = client.list("/api/v1/bundles", &which.query(), which.limit).await?;
-            list(rows, global);
+        BundleCommand::List { application, which, choice, explain } => {
+            let mut query = which.query();
+            query.extend(application.map(|application| ("application", application)));
+            query.extend(choice.query());
+            if explain {
+                return list_explained(&client, query, which.limit, global).await;
+            }
+            let rows = client.list("/api/v1/bundles", &query, which.limit).await?;
+            list(rows, if choice.is_given() { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
+        }
+        BundleCommand::Pick { application, branch, commit, choice } => {
+            let mut query = vec![("application", application)];
+            query.extend(branch.map(|branch| ("branch", branch)));
+            query.extend(commit.map(|commit| ("commit", commit)));
+            query.extend(choice.query());
+            return choice::pick(&client, &query, global).await;
         }
         BundleCommand::Show { app, version } => {
             let bundle = client.get(&format!("/api/v1/bundles/{}/{version}", in_path(&app)), &[]).await?;
@@ -148,6 +187,26 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
     Ok(Exit::OK)
 }
 
+/// One page of bundles and why they are these.
+async fn list_explained(
+    client: &Client,
+    mut query: Vec<(&'static str, String)>,
+    limit: usize,
+    global: &Global,
+) -> Result<Exit> {
+    query.push(("explain", "true".to_owned()));
+    query.push(("limit", limit.to_string()));
+    let page = client.get("/api/v1/bundles", &query).await?;
+    if global.json() {
+        print_json(&page);
+        return Ok(Exit::OK);
+    }
+    choice::explain(&page["explanation"]);
+    say("");
+    list(page["items"].as_array().cloned().unwrap_or_default(), "No such bundle.", global);
+    Ok(Exit::OK)
+}
+
 async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path::Path) -> Result<()> {
     let found = client.get(path, &[]).await?;
     let reference = text(&found["reference"]);
@@ -157,7 +216,12 @@ async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path
     pull::pull(client, repository, digest, version, to).await
 }
 
-fn list(rows: Vec<Value>, global: &Global) {
+const NOTHING_PUBLISHED: &str =
+    "Nothing published yet. A git push of a slipway.yaml publishes the first version.";
+
+const NOTHING_SELECTED: &str = "No such bundle. Add --explain to see what left each one out.";
+
+fn list(rows: Vec<Value>, empty: &str, global: &Global) {
     if global.json() {
         return print_json(&Value::Array(rows));
     }
@@ -180,7 +244,7 @@ fn list(rows: Vec<Value>, global: &Global) {
         })
         .collect();
     let head = ["NAME", "VERSION", "FROM", "DIGEST", "PUBLISHED"];
-    table(&head, &cells, "Nothing published yet. A git push of a slipway.yaml publishes the first version.");
+    table(&head, &cells, empty);
 }
 
 fn short(digest: &Value) -> String {

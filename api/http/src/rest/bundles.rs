@@ -2,39 +2,91 @@
 
 use axum::Json;
 use axum::extract::State;
+use slipway_records::{PackageVersion, Read};
 use slipway_types::{ApplicationName, Role, Version};
 
+use super::bundle_query::{BundleList, BundleQuery, PickView};
 use super::list::List;
 use super::run_views::names_of;
-use super::version_views::{BundleView, VersionQuery, bundle_view};
+use super::version_views::{BundleView, bundle_view};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
-/// Bundles, newest first.
-#[utoipa::path(get, path = "/api/v1/bundles", tag = "bundles", params(VersionQuery),
-    responses((status = 200, body = List<BundleView>)))]
+/// Bundles, listed or selected.
+#[utoipa::path(get, path = "/api/v1/bundles", tag = "bundles", params(BundleQuery),
+    responses((status = 200, body = BundleList)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
-    Query(query): Query<VersionQuery>,
-) -> Result<Json<List<BundleView>>, ApiError> {
+    Query(query): Query<BundleQuery>,
+) -> Result<Json<BundleList>, ApiError> {
     caller.somewhere(Role::Reader)?;
-    let page = query.page()?;
-    if query.component.is_some() {
-        return Err(ApiError::bad_request("bad_query", "component: only /packages can be filtered by it"));
-    }
     let mut read = state.records.read().await?;
+    if query.selects() {
+        return select(&state, &caller, read.as_mut(), &query).await.map(Json);
+    }
+    let query = query.listed()?;
+    let page = query.page()?;
     let mut filter = query.filter(&caller, read.as_mut()).await?;
     filter.component = Some(None);
     let versions = read.version_list(&filter, page.clone()).await?;
-    let names = names_of(read.as_mut(), versions.iter().map(|version| version.application_id)).await?;
-    let mut rows = Vec::with_capacity(versions.len());
-    for version in &versions {
-        rows.push((version.id.as_uuid(), bundle_view(&state, version, &names[&version.application_id])?));
+    let rows = versions.iter().map(|version| (version.id.as_uuid(), ())).collect();
+    let next = List::<()>::page(&page, rows).next.map(|next| next.to_string());
+    let items = views(&state, read.as_mut(), &versions).await?;
+    Ok(Json(BundleList { items, next, explanation: None }))
+}
+
+async fn views(
+    state: &ServerState,
+    read: &mut dyn Read,
+    versions: &[PackageVersion],
+) -> Result<Vec<BundleView>, ApiError> {
+    let names = names_of(read, versions.iter().map(|version| version.application_id)).await?;
+    versions.iter().map(|version| bundle_view(state, version, &names[&version.application_id])).collect()
+}
+
+fn selected_application(query: &BundleQuery) -> Result<&ApplicationName, ApiError> {
+    query.application.as_ref().ok_or_else(|| {
+        ApiError::bad_request("bad_query", "application: bundles are selected within one application; name it")
+    })
+}
+
+async fn select(
+    state: &ServerState,
+    caller: &Caller,
+    read: &mut dyn Read,
+    query: &BundleQuery,
+) -> Result<BundleList, ApiError> {
+    let application = selected_application(query)?;
+    let (selection, page) = (query.selection()?, query.selection_page()?);
+    let application = caller.application(read, application, Role::Reader).await?;
+    let selected = read.select(application.id, &selection, &page, query.explains()).await?;
+    let items = views(state, read, &selected.versions).await?;
+    let next = selected.next.map(|next| next.to_string());
+    Ok(BundleList { items, next, explanation: selected.explanation })
+}
+
+/// The bundle that a selection leads to, and why: what a deployment by that selection would take.
+#[utoipa::path(get, path = "/api/v1/bundles/pick", tag = "bundles", params(BundleQuery),
+    responses((status = 200, body = PickView)))]
+pub(crate) async fn pick(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<BundleQuery>,
+) -> Result<Json<PickView>, ApiError> {
+    if query.limit.is_some() || query.after.is_some() {
+        return Err(ApiError::bad_request("bad_query", "limit, after: a pick is one bundle, not a list"));
     }
-    Ok(Json(List::page(&page, rows)))
+    let application = selected_application(&query)?;
+    let selection = query.selection()?;
+    let mut read = state.records.read().await?;
+    let application = caller.application(read.as_mut(), application, Role::Reader).await?;
+    let picked = read.pick(application.id, &selection, query.order()).await?;
+    let name = application.name.to_string();
+    let bundle = picked.version.map(|version| bundle_view(&state, &version, &name)).transpose()?;
+    Ok(Json(PickView { bundle, explanation: picked.explanation }))
 }
 
 /// One bundle.

@@ -92,18 +92,18 @@ pub(crate) struct VersionQuery {
     #[param(value_type = Option<String>)]
     pub(crate) component: Option<ComponentName>,
     /// Published from this branch.
-    branch: Option<String>,
+    pub(super) branch: Option<String>,
     /// Published from this ref, by its full name.
     #[param(value_type = Option<String>)]
-    r#ref: Option<GitRef>,
+    pub(super) r#ref: Option<GitRef>,
     /// Published from this commit.
     #[param(value_type = Option<String>)]
-    commit: Option<CommitId>,
+    pub(super) commit: Option<CommitId>,
     /// Having these labels: `key=value`, separated by commas.
-    label: Option<String>,
+    pub(super) label: Option<String>,
     /// Under this digest.
     #[param(value_type = Option<String>)]
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     /// Rows in the answer, 1 to 500; 50 if absent.
     pub(crate) limit: Option<u32>,
     /// `next` of the page before.
@@ -111,7 +111,8 @@ pub(crate) struct VersionQuery {
     pub(crate) after: Option<Uuid>,
 }
 
-fn labels(list: Option<&str>) -> Result<Vec<(LabelKey, LabelValue)>, ApiError> {
+/// The labels of a list `key=value,…`.
+pub(super) fn label_pairs(list: Option<&str>) -> Result<Vec<(LabelKey, LabelValue)>, ApiError> {
     let bad = |why: String| ApiError::bad_request("bad_query", format!("label: {why}"));
     let label = |pair: &str| -> Result<(LabelKey, LabelValue), ApiError> {
         let (key, value) = pair.split_once('=').ok_or_else(|| bad("expected key=value".to_owned()))?;
@@ -147,7 +148,7 @@ impl VersionQuery {
             component: None,
             git_ref,
             commit: self.commit.clone(),
-            labels: labels(self.label.as_deref())?,
+            labels: label_pairs(self.label.as_deref())?,
             digest: self.digest,
         })
     }

@@ -134,6 +134,54 @@ async fn bundles_are_listed_with_full_image_references() {
 }
 
 #[tokio::test]
+async fn bundles_are_selected_with_the_reasons() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = run(&server, "shop").await;
+    for version in ["1.0.0", "1.1.0-main.1", "0.9.0", "1.1.0"] {
+        bundle(&server, &run, version).await;
+    }
+    let get = async |query: &str| {
+        server.get(&format!("/api/v1/bundles?application=shop&{query}")).await.is(200).json()
+    };
+    let versions = |list: &Value| -> Vec<String> {
+        let rows = list["items"].as_array().unwrap();
+        rows.iter().map(|row| row["version"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(versions(&get("range=%5E1").await), ["1.1.0", "1.0.0"]);
+    assert_eq!(versions(&get("range=%5E1&branch=main").await), ["1.1.0", "1.1.0-main.1", "1.0.0"]);
+    assert_eq!(versions(&get("order=newest&prerelease=yes&limit=2").await), ["1.1.0", "0.9.0"]);
+    assert_eq!(versions(&get("selector=%21tested&author=nobody").await), Vec::<String>::new());
+    // Page by page.
+    let first = get("prerelease=yes&limit=3").await;
+    assert_eq!(versions(&first), ["1.1.0", "1.1.0-main.1", "1.0.0"]);
+    let next = first["next"].as_str().unwrap();
+    let rest = get(&format!("prerelease=yes&limit=3&after={next}")).await;
+    assert_eq!((versions(&rest), &rest["next"]), (vec!["0.9.0".to_owned()], &Value::Null));
+    let why = get("range=%5E1&explain=true").await["explanation"].clone();
+    assert_eq!((&why["candidates"]["number"], &why["left_out"]["prerelease"]["number"]), (&json!(4), &json!(1)));
+    assert!(why["lines"].to_string().contains("1 pre-release left out"), "{why}");
+    let picked = server.get("/api/v1/bundles/pick?application=shop&range=%5E1").await.is(200).json();
+    assert_eq!(picked["bundle"]["version"], "1.1.0");
+    assert_eq!(picked["explanation"]["chosen"], "1.1.0");
+    let none = server.get("/api/v1/bundles/pick?application=shop&range=%3E%3D2").await.is(200).json();
+    assert_eq!((&none["bundle"], &none["explanation"]["nearest"]), (&Value::Null, &json!({
+        "version": "1.1.0", "condition": "range"})));
+    for (bad, why) in [
+        ("application=shop&range=latest", "is not a version range"),
+        ("application=shop&selector=a%3Dx,a%3Dy", "cannot both hold"),
+        ("application=shop&selector=a%3Dx&label=a%3Dy", "cannot both hold"),
+        ("application=shop&range=1.x&digest=sha256:", "digest"),
+        ("application=shop&range=1.x&ref=refs/tags/v1", "ref: a list by ref is no selection"),
+        ("application=shop&range=1.x&after=x", "after:"),
+        ("range=1.x", "name it"),
+    ] {
+        let problem = server.get(&format!("/api/v1/bundles?{bad}")).await.problem(400, "bad_query");
+        assert!(problem.to_string().contains(why), "{bad}: {problem}");
+    }
+}
+
+#[tokio::test]
 async fn people_set_labels_but_not_the_servers_or_the_sources() {
     let server = Server::start().await;
     server.application("shop").await;

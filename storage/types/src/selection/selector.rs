@@ -111,6 +111,19 @@ impl LabelSelector {
         self.rules.iter().all(|(key, rule)| rule.allows(labels.get(key)))
     }
 
+    /// The same that also asks for a label with that value.
+    pub fn with(&self, key: LabelKey, value: LabelValue) -> Result<Self, InvalidSelector> {
+        let mut selector = self.clone();
+        let condition = Condition::In(BTreeSet::from([value]));
+        match selector.add(Term { key, condition }) {
+            Ok(()) => Ok(selector),
+            Err((one, other)) => {
+                let found = format!("{one},{other}").chars().take(80).collect();
+                Err(InvalidSelector { found, why: contradiction(&one, &other) })
+            }
+        }
+    }
+
     /// Adds a term; on failure the two that contradict each other, as text.
     fn add(&mut self, Term { key, condition }: Term) -> Result<(), (String, String)> {
         let rule = LabelRule::of(condition);
@@ -124,6 +137,10 @@ impl LabelSelector {
         self.rules.insert(key, merged);
         Ok(())
     }
+}
+
+fn contradiction(one: &str, other: &str) -> String {
+    format!("`{one}` and `{other}` cannot both hold, so it selects nothing: leave one of them out")
 }
 
 impl FromStr for LabelSelector {
@@ -140,11 +157,7 @@ impl FromStr for LabelSelector {
         }
         let mut selector = Self::default();
         for term in terms {
-            selector.add(term).map_err(|(one, other)| {
-                invalid(format!(
-                    "`{one}` and `{other}` cannot both hold, so it selects nothing: leave one of them out"
-                ))
-            })?;
+            selector.add(term).map_err(|(one, other)| invalid(contradiction(&one, &other)))?;
         }
         Ok(selector)
     }

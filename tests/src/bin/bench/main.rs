@@ -15,10 +15,11 @@ mod push;
 mod report;
 mod requests;
 mod sample;
+mod select;
 mod webhook;
 
 const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB] | job [ROUNDS] \
-                     | requests [BUILDS]";
+                     | requests [BUILDS] | select [BUNDLES]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -52,6 +53,8 @@ fn run(words: &[&str]) -> Result<bool> {
         ["job", rounds] => job::run(rounds.parse()?),
         ["requests"] => requests::run(requests::BUILDS_DEFAULT),
         ["requests", builds] => requests::run(builds.parse()?),
+        ["select"] => select::run(select::BUNDLES_DEFAULT),
+        ["select", bundles] => select::run(bundles.parse()?),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,0 +1,125 @@
+//! What a migration makes of rows that were there before is what it makes of the same rows written later.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::sync::Arc;
+
+use slipway_records::{LabelChange, NewRun, NewSource, NewVersion, Records, SourceKind};
+use slipway_records_postgres::{PostgresOptions, PostgresRecords};
+use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
+use slipway_tests::server::Database;
+use slipway_types::{Digest, GitRef};
+use sqlx::{Connection, Row, SqliteConnection};
+use tempfile::TempDir;
+
+/// Bundles and a package with labels, some of which changed.
+async fn fill(records: Arc<dyn Records>) {
+    let mut tx = records.begin().await.unwrap();
+    let source = NewSource {
+        name: "shop".parse().unwrap(),
+        kind: SourceKind::Builtin,
+        credential: None,
+        poll_interval_s: 60,
+    };
+    let source = tx.source_insert(source).await.unwrap();
+    let application = tx.application_insert(&"shop".parse().unwrap(), source.id, "").await.unwrap().id;
+    let run = NewRun {
+        application_id: application,
+        git_ref: GitRef::Branch("main".into()),
+        commit: "a".repeat(40).parse().unwrap(),
+        actor: "Ann-L".into(),
+        subject: "Go on".into(),
+        author: "Ann Lee <Ann@example.com>".into(),
+        committed_at: chrono::Utc::now(),
+        delivery_id: None,
+        retry_of: None,
+        fresh: false,
+    };
+    let run = tx.run_insert(run).await.unwrap().into_inner();
+    for (component, version, git_ref) in [
+        (None, "1.0.0", GitRef::Tag("v1.0.0".into())),
+        (None, "1.0.1-main.1", GitRef::Branch("main".into())),
+        (Some("api"), "1.0.1-main.1", GitRef::Branch("main".into())),
+    ] {
+        let new = NewVersion {
+            application_id: application,
+            component: component.map(|name: &str| name.parse().unwrap()),
+            version: version.parse().unwrap(),
+            digest: Digest::of(format!("{component:?} {version}")),
+            size: 1,
+            built_as: version.parse().unwrap(),
+            run_id: run.id,
+            git_ref,
+            commit: run.commit.clone(),
+            fingerprint: Digest::of(version),
+            detail: serde_json::json!({}),
+            labels: [("a", "x"), ("source/b", ""), ("gone", "soon")]
+                .map(|(key, value)| (key.parse().unwrap(), value.parse().unwrap()))
+                .into(),
+        };
+        let version = tx.version_insert(new).await.unwrap().into_inner();
+        for (key, value) in [("gone", None), ("a", Some("y"))] {
+            let change = LabelChange {
+                version_id: version.id,
+                key: key.parse().unwrap(),
+                old: None,
+                check: false,
+                new: value.map(|value: &str| value.parse().unwrap()),
+                by: "ann".into(),
+                reason: None,
+            };
+            assert!(tx.label_change(&change).await.unwrap());
+        }
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What both bundles are selected by: a branch, a release, four authors each, two labels and two keys each.
+const FACETS: usize = 2 + 2 * (4 + 2 + 2);
+
+#[tokio::test]
+async fn bundles_of_an_older_sqlite_database_are_selected_by_the_same() {
+    const DUMP: &str = "select f.kind || ' ' || f.name || '=' || f.value || ' ' || b.sort_key || ' '
+        || b.version_id || ' ' || b.created_at from bundle_facet b join facet f on f.id = b.facet_id order by 1";
+    const UNDO: &str = "drop trigger bundle_insert; drop trigger bundle_delete; drop trigger bundle_label_insert;
+        drop trigger bundle_label_delete; drop view bundle_birth; drop view bundle_label;
+        drop table bundle_facet; drop table facet; drop table deployed; drop index bundle_precedence;
+        drop index bundle_newest; drop index bundle_commit";
+    async fn dump(db: &mut SqliteConnection) -> Vec<String> {
+        let rows = sqlx::query(DUMP).fetch_all(db).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    let records = Arc::new(SqliteRecords::open(&path, SqliteOptions::default()).await.unwrap());
+    fill(records.clone()).await;
+    records.close().await;
+    let mut db = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let written = dump(&mut db).await;
+    sqlx::raw_sql(UNDO).execute(&mut db).await.unwrap();
+    let migration = include_str!("../../migrations/sqlite/0013_selection.sql");
+    sqlx::raw_sql(migration).execute(&mut db).await.unwrap();
+    assert_eq!(dump(&mut db).await, written);
+    assert_eq!(written.len(), FACETS, "{written:#?}");
+}
+
+#[tokio::test]
+async fn bundles_of_an_older_postgres_database_are_selected_by_the_same() {
+    const DUMP: &str = "select f.kind || ' ' || f.name || '=' || f.value || ' ' || c.sort_key || ' '
+        || c.version_id || ' ' || c.commit_id || ' ' || c.created_at
+        from bundle_card c cross join unnest(c.facets) u (id) join facet f on f.id = u.id order by 1";
+    const UNDO: &str = "drop table bundle_card, facet, deployed;
+        drop trigger bundle_insert on version; drop trigger bundle_label_insert on version_label;
+        drop trigger bundle_label_delete on version_label; drop function bundle_insert, bundle_label_insert,
+        bundle_label_delete, bundle_birth";
+    let database = Database::create();
+    let options = PostgresOptions { url: database.url().to_owned(), ..PostgresOptions::default() };
+    let records = Arc::new(PostgresRecords::connect(options).await.unwrap());
+    fill(records.clone()).await;
+    records.close().await;
+    let written = database.sql(DUMP);
+    database.sql(UNDO);
+    database.sql(include_str!("../../migrations/postgres/0013_selection.sql"));
+    assert_eq!(database.sql(DUMP), written);
+    assert_eq!(written.lines().count(), FACETS, "{written}");
+}
