@@ -7,10 +7,7 @@ use slipway_oci::source::{ImageSource, Images};
 use slipway_types::state::{BuiltImage, PlatformManifest};
 use slipway_types::{Digest, Fault, ImageReference};
 
-/// The host by which builds name the built-in registry: the same on every server, so that it may
-/// enter an image without making it differ. Images of an external registry are named so too; the
-/// built-in one passes them on.
-pub const INTERNAL_HOST: &str = "registry.slipway.internal";
+pub use slipway_oci::source::INTERNAL_HOST;
 
 /// The registry that images are pushed to.
 pub struct ImageTarget {

@@ -90,7 +90,7 @@ fn unreadable(what: &str, digest: &Digest) -> Fault {
 fn fault_of(error: &BlobError, what: &str, digest: &Digest) -> Fault {
     tracing::warn!(%digest, %error, "cannot read a package");
     match error {
-        BlobError::NotFound { .. } => {
+        BlobError::Missing { .. } => {
             let message = format!("the {what} {digest} of a component package is gone from the object store");
             Fault::permanent("package_missing", message)
         }

@@ -133,8 +133,8 @@ impl Deploying for Stage {
         let kind: DefinitionKind = kind.parse().ok()?;
         let found = self.catalogue.resolve(kind, name, None, "").ok()?;
         let mut shown = found.to_json();
-        shown["schema"] = found.schema().to_json().clone();
-        shown["files"] = json!(found.folder().names().collect::<Vec<_>>());
+        shown["schema"] = found.schema().source().clone();
+        shown["files"] = json!(found.folder().files().keys().collect::<Vec<_>>());
         Some(shown)
     }
 }

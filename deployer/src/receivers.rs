@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
-use slipway_handoff::http::{Channel, HttpOptions, HttpReceiver, SigningKey};
+use slipway_handoff::http::{HttpOptions, HttpReceiver, SigningKey};
 use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
@@ -13,7 +13,7 @@ use slipway_handoff::{
     ReceiverKind, Submission,
 };
 use slipway_kubernetes::{Cluster, ObjectKey};
-use slipway_oci::INTERNAL_HOST;
+use slipway_oci::source::INTERNAL_HOST;
 use slipway_records::{Approval, Deployment, DeploymentCause, Environment};
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::{ApplicationName, Digest, Fault};
@@ -41,6 +41,7 @@ impl Stage {
             }
             ReceiverSettings::Kubevela { secrets, namespace } => {
                 let cluster = Arc::new(Writer {
+                    name: format!("the cluster {}", environment.address.cluster()),
                     cluster: self.cluster_of(environment).await?,
                     namespace: environment.address.namespace().to_owned(),
                 });
@@ -53,13 +54,16 @@ impl Stage {
             }
             ReceiverSettings::Http { url, key_id, key } => {
                 let secret = self.secrets.resolve(key).await?;
-                let key = SigningKey::new(key_id.clone(), secret.value);
-                let wrong = |error: String| Fault::permanent("receiver_config", error);
-                let address = url.parse().map_err(|error| wrong(format!("receiver.url `{url}`: {error}")))?;
-                let channel = Channel::new(address, key, &self.network, HttpOptions::default());
-                Box::new(HttpReceiver::new(channel.map_err(|error| wrong(error.to_string()))?))
+                let wrong = |error: &dyn std::fmt::Display| {
+                    Fault::permanent("receiver_config", format!("environment {}: {error}", environment.name))
+                };
+                let key = SigningKey::new(key_id.clone(), &secret.value).map_err(|error| wrong(&error))?;
+                let base = slipway_handoff::settings::base_url(url, self.options.allow_http);
+                let base = base.map_err(|error| wrong(&format!("receiver.url: {error}")))?;
+                let receiver = HttpReceiver::new(base, key, &self.network, HttpOptions::default());
+                Box::new(receiver.map_err(|error| wrong(&error))?)
             }
-            ReceiverSettings::Core => match &self.core {
+            ReceiverSettings::Core {} => match &self.core {
                 Some(core) => Box::new(CoreReceiver::new(Arc::clone(core), slipway_handoff::Limits::default())),
                 None => {
                     let message = "this server has no built-in reconcile core";
@@ -139,6 +143,7 @@ pub fn key(application: &ApplicationName, environment: &Environment) -> Key {
 
 /// Objects of one cluster, as the KubeVela receiver writes them.
 struct Writer {
+    name: String,
     cluster: Arc<Cluster>,
     namespace: String,
 }
@@ -172,13 +177,22 @@ impl ClusterWriter for Writer {
         self.cluster.get(&self.key(reference)).await.map_err(|error| unavailable(&error))
     }
 
-    async fn apply(&self, object: &Value) -> Result<Value, ReceiverError> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn delete(&self, reference: &ObjectRef) -> Result<(), ReceiverError> {
+        self.cluster.delete(&self.key(reference)).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn apply(&self, object: &Value) -> Result<(), ReceiverError> {
         let refused = |why: &str| ReceiverError::Refused { receiver: "the cluster".to_owned(), why: why.to_owned() };
         let reference = ObjectRef::of(object).ok_or_else(|| refused("the object has no name"))?;
         let applied = self.cluster.apply(&self.key(&reference), object, FIELD_MANAGER).await;
         applied
             .map_err(|error| unavailable(&error))?
-            .ok_or_else(|| refused("it does not know KubeVela's Application: is KubeVela installed there?"))
+            .ok_or_else(|| refused("it does not know KubeVela's Application: is KubeVela installed there?"))?;
+        Ok(())
     }
 }
 

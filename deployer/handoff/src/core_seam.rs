@@ -1,7 +1,7 @@
 //! The `core` receiver: the seam to the built-in reconcile core.
 //!
 //! The core lives in this process, so it is reached through a port. Until a server wires one, its
-//! environments cannot choose `core`: [`crate::ReceiverSettings::violations`] says so at check time.
+//! environments cannot choose `core`: [`crate::settings::violations`] says so at check time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

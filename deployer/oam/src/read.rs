@@ -1,7 +1,7 @@
 //! Reading an operator's file, whichever of the formats it is written in.
 
 use slipway_types::{Place, Violation};
-use slipway_yaml::{self as yaml, Node, Position, References, Value, YamlOptions};
+use slipway_yaml::{self as yaml, Dialect, Node, Position, References, Value, YamlOptions};
 
 use crate::check::{Known, check};
 use crate::decode::{Decoder, present, shown};
@@ -103,6 +103,7 @@ fn roots(decoder: &mut Decoder<'_>, bytes: &[u8]) -> Option<Vec<Node>> {
         max_nodes: options.max_values,
         max_problems: options.max_violations,
         references: References::Refused,
+        dialect: Dialect::Core,
     };
     let mut roots = match yaml::read(bytes, &yaml_options) {
         Ok(roots) => roots,

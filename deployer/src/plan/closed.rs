@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use slipway_charts::Hook;
 use slipway_definitions::{
     DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject, StepDirective, Verb,
 };
 use slipway_handoff::revision::{FORMAT, Limits};
 use slipway_handoff::{
-    Bundle, Call, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Hold, ManifestSet,
+    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Hold, ManifestSet,
     Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
 };
 use slipway_oam::{Source, StepMode};
@@ -65,6 +65,7 @@ impl Ground<'_> {
             self.draw_component(&mut drawing, &dressing, chosen, component, hooked);
         }
         self.bind(&mut drawing, chosen, &rendered);
+        self.draw_namespace(&mut drawing);
         self.order(&mut drawing, chosen, &dressing);
         self.keep_secrets(&gathered).await?;
         let is_pending = |reference: &_| gathered.secrets.iter().any(|value| value.reference == *reference);
@@ -178,6 +179,27 @@ impl Ground<'_> {
             secrets,
             allow_empty: false,
         }
+    }
+
+    /// The namespace itself, if the environment makes it: everything waits for it.
+    fn draw_namespace(&self, drawing: &mut Drawing) {
+        let environment = &self.request.environment;
+        if !environment.settings.create_namespace {
+            return;
+        }
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": environment.address.namespace()},
+        });
+        let Some(mut object) = drawing.keep("namespace", &namespace) else { return };
+        object.collect = Collect::Never;
+        object.shared = true;
+        let node = Node { objects: vec![object], phase: slipway_handoff::Phase::Pre, ..Node::default() };
+        for other in drawing.nodes.values_mut() {
+            other.needs.insert("namespace".to_owned());
+        }
+        drawing.nodes.insert("namespace".to_owned(), node);
     }
 
     fn draw_component(

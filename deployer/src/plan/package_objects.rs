@@ -6,18 +6,16 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::Value;
 use slipway_charts::{
-    ChartFiles, GeneratedSecret, HelmRequest, Hook, HookEvent, KeptSecrets, KeptSecretsError, KustomizeRequest,
-    RenderError, Rendered, Request, SecretScope, SecretValue, Target, extract_secrets,
+    ChartFiles, FilesRequest, GeneratedSecret, HelmRequest, Hook, HookEvent, KeptSecrets, KeptSecretsError, KustomizeRequest,
+    RenderError, Rendered, Request, SecretScope, SecretValue, Target,
 };
 use slipway_definitions::{
     Caused, ComponentRequest, PackageObject, Phase, RenderedComponent, Verb, apply_traits,
 };
 use slipway_plugins::Session;
 use slipway_types::{Fault, SecretReference, Violation};
-use slipway_yaml as yaml;
 
 use super::{Chosen, Ground, plugin_fault};
-use crate::packages::Package;
 use crate::stage::Stage;
 
 /// What rendering packages brought besides objects.
@@ -61,7 +59,7 @@ impl Ground<'_> {
         };
         let mut objects = Vec::new();
         for caused in verbs {
-            let came = self.render_verb(component, &caused.verb, &files, package, gathered).await?;
+            let came = self.render_verb(component, &caused.verb, &files, gathered).await?;
             objects.extend(came.into_iter().map(|object| PackageObject { object, phase: caused.phase }));
         }
         apply_traits(session, &chosen.render, component, rendered, objects)
@@ -74,7 +72,6 @@ impl Ground<'_> {
         component: &ComponentRequest,
         verb: &Verb,
         files: &ChartFiles,
-        package: Option<&Package>,
         gathered: &mut Gathered,
     ) -> Result<Vec<Value>, Fault> {
         let environment = &self.request.environment;
@@ -107,7 +104,7 @@ impl Ground<'_> {
                 });
                 let generated = generated(&component.properties);
                 let request = HelmRequest {
-                    common,
+                    component: common,
                     release: release.as_deref().unwrap_or(&default),
                     values,
                     generated_secrets: &generated,
@@ -116,10 +113,15 @@ impl Ground<'_> {
                 self.stage.charts.helm(&request, &kept).await
             }
             Verb::KustomizeBuild { path } => {
-                self.stage.charts.kustomize(&KustomizeRequest { common, directory: path }).await
+                self.stage.charts.kustomize(&KustomizeRequest { component: common, directory: path }).await
             }
             Verb::FilesObjects { paths } => {
-                return Ok(read_files(component, files, paths, package, &common, gathered));
+                let wanted = manifests_under(files, paths);
+                if wanted.is_empty() {
+                    gathered.violations.push(no_manifest(component, paths));
+                    return Ok(Vec::new());
+                }
+                self.stage.charts.files(&FilesRequest { component: common, paths: &wanted })
             }
             _ => return Ok(Vec::new()),
         };
@@ -152,15 +154,8 @@ impl Gathered {
     }
 }
 
-/// The objects of manifest files, in order of path and document.
-fn read_files(
-    component: &ComponentRequest,
-    files: &ChartFiles,
-    wanted: &[String],
-    package: Option<&Package>,
-    request: &Request<'_>,
-    gathered: &mut Gathered,
-) -> Vec<Value> {
+/// The manifest files that lie at or below `wanted`, in order of path; none named means all.
+fn manifests_under(files: &ChartFiles, wanted: &[String]) -> Vec<String> {
     let lies_under = |path: &str| {
         wanted.is_empty()
             || wanted.iter().any(|wanted| {
@@ -172,49 +167,12 @@ fn read_files(
             })
     };
     let is_manifest = |path: &str| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
-    let mut objects = Vec::new();
-    for (path, bytes) in files.iter().filter(|(path, _)| lies_under(path) && is_manifest(path)) {
-        let options = yaml::YamlOptions { max_bytes: 16 << 20, max_nodes: 1_000_000, ..Default::default() };
-        match yaml::read(bytes, &options) {
-            Ok(documents) => objects.extend(documents.iter().map(yaml::Node::to_json).flat_map(flattened)),
-            Err(errors) => gathered.violations.extend(errors.into_iter().map(|error| {
-                let place = format!("{path}:{}:{}", error.at.line, error.at.column);
-                Violation::new("invalid_object", &component.path, format!("{place}: {}", error.message))
-            })),
-        }
-    }
-    if objects.is_empty() && gathered.violations.is_empty() {
-        let version = package.map(|package| package.member.version.to_string()).unwrap_or_default();
-        let message = format!("its package {version} holds no manifest under {}", wanted.join(", "));
-        gathered.violations.push(
-            Violation::new("package_mismatch", &component.path, message)
-                .hint("name files or directories of the package"),
-        );
-    }
-    let mut secrets: Vec<slipway_charts::RenderedObject> = objects
-        .into_iter()
-        .map(|object| slipway_charts::RenderedObject { object, source: None })
-        .collect();
-    match extract_secrets(secrets.iter_mut(), request) {
-        Ok(values) => gathered.secrets.extend(values),
-        Err(violations) => gathered.violations.extend(violations),
-    }
-    secrets.into_iter().map(|rendered| rendered.object).collect()
+    files.keys().filter(|path| lies_under(path) && is_manifest(path)).cloned().collect()
 }
 
-/// The items of a `List`, or the object itself; empty documents are nothing.
-fn flattened(object: Value) -> Vec<Value> {
-    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    match object {
-        Value::Null => Vec::new(),
-        Value::Object(mut fields) if is_list && fields.contains_key("items") => {
-            match fields.remove("items") {
-                Some(Value::Array(items)) => items,
-                _ => Vec::new(),
-            }
-        }
-        other => vec![other],
-    }
+fn no_manifest(component: &ComponentRequest, wanted: &[String]) -> Violation {
+    let message = format!("its package holds no manifest at or below `{}`", wanted.join("`, `"));
+    Violation::new("package_mismatch", &component.path, message).hint("name files or directories of the package")
 }
 
 /// Generated secrets in the built-in store.

@@ -17,7 +17,7 @@ impl Candidate<'_> {
         let key = ObjectKey::of(&self.rendered.object);
         let (kind, name) = key.map(|key| (key.kind, key.name)).unwrap_or_default();
         let by_trait = self.rendered.by != self.component_type;
-        let oam_type = if by_trait { OamType::Trait } else { OamType::Workload };
+        let oam_type = if by_trait { OamType::Trait } else { OamType::Component };
         one_of(&selector.component_names, self.component)
             && one_of(&selector.component_types, self.component_type)
             && (selector.oam_types.is_empty() || selector.oam_types.contains(&oam_type))

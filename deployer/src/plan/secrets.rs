@@ -42,7 +42,7 @@ impl Uses {
     pub(super) async fn versions(
         self,
         stage: &Stage,
-        pending: &dyn Fn(&SecretReference) -> bool,
+        pending: &(dyn Fn(&SecretReference) -> bool + Sync),
     ) -> Result<(Vec<SecretUse>, Vec<Violation>), Fault> {
         let mut uses = Vec::new();
         let mut violations = Vec::new();

@@ -13,6 +13,9 @@ use crate::client::Registries;
 use crate::error::ImageError;
 use crate::manifest::{Descriptor, ImageConfig, InvalidManifest, Manifest, ManifestLimits};
 
+/// The host by which builds and frozen revisions name the built-in registry, wherever it is reached.
+pub const INTERNAL_HOST: &str = "registry.slipway.internal";
+
 /// The largest image configuration read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 4 << 20;
 

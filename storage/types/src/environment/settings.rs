@@ -31,6 +31,8 @@ pub struct EnvironmentSettings {
     /// Deploys by itself what matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// Whether its namespace is part of every revision.
+    pub create_namespace: bool,
     /// How long a deployment may wait for its gates, in hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_after_hours: Option<u32>,
@@ -43,35 +45,60 @@ pub struct EnvironmentSettings {
 pub const EXPIRE_AFTER_HOURS: u32 = 7 * 24;
 
 /// Who is handed the frozen revisions of an environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields, rename_all = "camelCase")]
 pub enum ReceiverSettings {
     /// An OCI artifact, for Flux, Argo CD or `kubectl`.
-    #[default]
-    Oci,
+    #[serde(rename_all = "camelCase")]
+    Oci {
+        /// Which registry; without it, the server's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<RegistryPrefix>,
+        /// What happens to Secrets.
+        #[serde(default)]
+        secrets: SecretHandling,
+        /// Whether every object tells Argo CD its wave.
+        #[serde(default)]
+        argo_waves: bool,
+    },
     /// A KubeVela `Application` in the environment's cluster.
-    Kubevela,
+    #[serde(rename_all = "camelCase")]
+    Kubevela {
+        /// Where the object lies; without it, in the environment's namespace.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
+        /// What happens to Secrets.
+        #[serde(default)]
+        secrets: SecretHandling,
+    },
     /// A service that takes signed JSON.
     #[serde(rename_all = "camelCase")]
     Http {
-        /// Where submissions are sent.
+        /// Its base address.
         url: String,
+        /// Which key signs.
+        key_id: String,
         /// The key both sides sign with.
         key: SecretReference,
     },
     /// The built-in reconcile core.
-    Core,
+    Core {},
 }
 
-impl ReceiverSettings {
-    /// The kind's word.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Oci => "oci",
-            Self::Kubevela => "kubevela",
-            Self::Http { .. } => "http",
-            Self::Core => "core",
-        }
+/// What a receiver that resolves no secrets itself does with Secrets that refer to the secret store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretHandling {
+    /// A revision with such Secrets is refused.
+    #[default]
+    Refuse,
+    /// Such Secrets are left out: somebody else keeps them in the cluster under the same names.
+    External,
+}
+
+impl Default for ReceiverSettings {
+    fn default() -> Self {
+        Self::Oci { registry: None, secrets: SecretHandling::Refuse, argo_waves: false }
     }
 }
 
