@@ -8,6 +8,7 @@
 mod cage;
 mod compare;
 mod error;
+mod files;
 mod helm;
 mod hooks;
 mod kustomize;
@@ -26,5 +27,7 @@ pub use hooks::{Hook, HookEvent, Hooks};
 pub use options::ChartOptions;
 pub use rendered::{Note, ObjectName, Rendered, RenderedObject};
 pub use renderer::Renderer;
-pub use request::{ChartFiles, GeneratedSecret, HelmRequest, KustomizeRequest, Request, Target};
+pub use request::{
+    ChartFiles, FilesRequest, GeneratedSecret, HelmRequest, KustomizeRequest, Request, Target,
+};
 pub use secrets::{KeptSecrets, KeptSecretsError, SecretScope, SecretValue, extract_secrets};

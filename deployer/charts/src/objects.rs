@@ -13,17 +13,44 @@ const MAX_LIST_DEPTH: usize = 4;
 /// What aliases may copy in a short document, in bytes.
 const MIN_COPIED_BYTES: usize = 64 << 10;
 
-/// The objects of `output`, or all that is wrong with it.
+/// The objects of what a program printed, or all that is wrong with it.
 pub(crate) fn read(
     output: &[u8],
     request: &Request<'_>,
     options: &ChartOptions,
 ) -> Result<Vec<RenderedObject>, Vec<Violation>> {
-    let text = std::str::from_utf8(output)
-        .map_err(|_| vec![request.whole("invalid_output", "what it renders is not UTF-8 text")])?;
+    let text = text_of(output, request, || "what it renders is not UTF-8 text".to_owned())?;
+    objects_of(documents(text), request, options)
+}
+
+/// The objects of the file `path`, or all that is wrong with it.
+pub(crate) fn read_file(
+    path: &str,
+    bytes: &[u8],
+    request: &Request<'_>,
+    options: &ChartOptions,
+) -> Result<Vec<RenderedObject>, Vec<Violation>> {
+    let text = text_of(bytes, request, || format!("{path} is not UTF-8 text"))?;
+    let documents = documents(text).into_iter().map(|document| Document { source: Some(path), ..document });
+    objects_of(documents.collect(), request, options)
+}
+
+fn text_of<'a>(
+    bytes: &'a [u8],
+    request: &Request<'_>,
+    message: impl Fn() -> String,
+) -> Result<&'a str, Vec<Violation>> {
+    std::str::from_utf8(bytes).map_err(|_| vec![request.whole("invalid_output", message())])
+}
+
+fn objects_of(
+    documents: Vec<Document<'_>>,
+    request: &Request<'_>,
+    options: &ChartOptions,
+) -> Result<Vec<RenderedObject>, Vec<Violation>> {
     let (mut objects, mut found) = (Vec::new(), Vec::new());
     let mut left = options.max_nodes;
-    for document in documents(text) {
+    for document in documents {
         let yaml = YamlOptions {
             max_bytes: document.text.len().max(MIN_COPIED_BYTES),
             max_nodes: left,
@@ -104,12 +131,11 @@ fn source_of(text: &str) -> Option<&str> {
 
 fn unreadable(document: &Document<'_>, error: &slipway_yaml::YamlError, request: &Request<'_>) -> Violation {
     let line = error.at.line;
-    let message =
-        format!("what it renders cannot be read: {} (line {line} of a rendered document)", error.message);
+    let message = format!("a document is not valid: {} (line {line} of it)", error.message);
     request
         .whole("invalid_output", message)
         .at(document.source.map(place))
-        .hint("render it with `helm template` and look there")
+        .hint("look at indentation and quotes there; `helm template` shows what a template renders")
 }
 
 /// A template as a whole.
@@ -145,7 +171,7 @@ fn flatten(
         None => objects.push(RenderedObject { object, source }),
         Some(lack) => {
             let what = object["kind"].as_str().unwrap_or("document").chars().take(60).collect::<String>();
-            let message = format!("a {what} that it renders is no object of Kubernetes: {lack}");
+            let message = format!("`{what}` is no object of Kubernetes: {lack}");
             found.push(request.whole("invalid_object", message).at(source.as_deref().map(place)));
         }
     }

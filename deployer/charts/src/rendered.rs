@@ -7,7 +7,7 @@ use serde_json::Value;
 use slipway_types::Place;
 
 use crate::hooks::Hooks;
-use crate::secrets::SecretValue;
+use crate::secrets::{SecretValue, is_secret};
 
 /// An object, and the file of the chart that it came from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,7 +105,7 @@ impl RenderedObject {
     }
 
     pub(crate) fn is_secret(&self) -> bool {
-        self.object["apiVersion"] == "v1" && self.object["kind"] == "Secret"
+        is_secret(&self.object)
     }
 }
 

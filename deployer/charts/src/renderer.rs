@@ -11,9 +11,9 @@ use crate::mask::Mask;
 use crate::options::ChartOptions;
 use crate::placement::Scopes;
 use crate::rendered::{Note, ObjectName, Rendered, RenderedObject};
-use crate::request::{HelmRequest, KustomizeRequest, Request};
+use crate::request::{FilesRequest, HelmRequest, KustomizeRequest, Request};
 use crate::secrets::{self, KeptSecrets};
-use crate::{helm, kustomize, leak};
+use crate::{files, helm, kustomize, leak};
 
 /// Renders charts and kustomizations by foreign programs.
 #[derive(Debug, Clone)]
@@ -46,6 +46,14 @@ impl Renderer {
     /// [`RenderError::Refused`] with all that is wrong with it; anything else is this machine's fault.
     pub async fn kustomize(&self, request: &KustomizeRequest<'_>) -> Result<Rendered, RenderError> {
         masked(kustomize::build(&self.options, request).await, &request.component)
+    }
+
+    /// Reads the objects that stand in files of the package, by the same rules.
+    ///
+    /// # Errors
+    /// [`RenderError::Refused`] with all that is wrong with them.
+    pub fn files(&self, request: &FilesRequest<'_>) -> Result<Rendered, RenderError> {
+        masked(files::read(&self.options, request), &request.component)
     }
 
     /// What `helm` says its version is.
@@ -134,7 +142,8 @@ pub(crate) fn settle(
     findings: &mut Findings,
 ) -> BTreeSet<ObjectName> {
     for object in objects.iter_mut().filter(|object| object.is_secret()) {
-        if let Err(found) = secrets::gather(object, request) {
+        let what = object.described();
+        if let Err(found) = secrets::gather(&mut object.object, &what, request.path) {
             findings.extend(found);
         }
     }
@@ -153,7 +162,9 @@ pub(crate) fn finish(
     request: &Request<'_>,
     options: &ChartOptions,
 ) -> Result<Rendered, RenderError> {
-    let mut secrets = secrets::extract_secrets(all_of(&mut sorted), request).map_err(RenderError::Refused)?;
+    let every = all_of(&mut sorted).map(|it| &mut it.object);
+    let mut secrets =
+        secrets::extract_secrets(every, request.scope, request.path).map_err(RenderError::Refused)?;
     // A hook that runs before and after is there twice.
     let mut seen = BTreeSet::new();
     secrets.retain(|value| seen.insert(value.reference.clone()));

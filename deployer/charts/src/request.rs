@@ -75,6 +75,15 @@ pub struct KustomizeRequest<'a> {
     pub directory: &'a str,
 }
 
+/// Objects that stand in files as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct FilesRequest<'a> {
+    /// What charts need as well.
+    pub component: Request<'a>,
+    /// The files, in the order of their objects. Each has YAML or JSON.
+    pub paths: &'a [String],
+}
+
 impl Request<'_> {
     /// A violation of the component's property `property`.
     pub(crate) fn property(&self, code: &str, property: &str, message: impl Into<String>) -> Violation {

@@ -88,23 +88,26 @@ fn looks_altered(word: &str) -> bool {
             .is_some_and(|(_, end)| end.len() == DIGEST_DIGITS && end.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Replaces all data of Secrets in `objects` by references; gives what they stand for. A value that is a
-/// reference already stays. A reference stands for base64 in `data`, where also `stringData` goes.
+/// Replaces all data of Secrets in `objects` by references; gives what they stand for. What is a reference
+/// already stays where it is. A reference stands for base64 in `data`, where also plain `stringData` goes.
+/// `path` is what violations are about.
 pub fn extract_secrets<'a>(
-    objects: impl Iterator<Item = &'a mut RenderedObject>,
-    request: &Request<'_>,
+    objects: impl Iterator<Item = &'a mut Value>,
+    scope: &SecretScope,
+    path: &str,
 ) -> Result<Vec<SecretValue>, Vec<Violation>> {
     let (mut values, mut found) = (Vec::new(), Vec::new());
-    for object in objects.filter(|object| object.is_secret()) {
-        if let Err(wrong) = gather(object, request) {
+    for object in objects.filter(|object| is_secret(object)) {
+        let name = ObjectName::of(object);
+        if let Err(wrong) = gather(object, &name.to_string(), path) {
             found.extend(wrong);
             continue;
         }
-        let secret = ObjectName::of(&object.object).name;
-        let Some(data) = object.object["data"].as_object_mut() else { continue };
+        let secret = name.name;
+        let Some(data) = object["data"].as_object_mut() else { continue };
         for (key, value) in data {
             if let Value::String(base64) = value {
-                let reference = request.scope.reference(&secret, key);
+                let reference = scope.reference(&secret, key);
                 let base64 = SecretString::from(std::mem::take(base64));
                 *value = marker(&reference);
                 values.push(SecretValue { reference, secret: secret.clone(), key: key.clone(), base64 });
@@ -112,6 +115,10 @@ pub fn extract_secrets<'a>(
         }
     }
     if found.is_empty() { Ok(values) } else { Err(found) }
+}
+
+pub(crate) fn is_secret(object: &Value) -> bool {
+    object["apiVersion"] == "v1" && object["kind"] == "Secret"
 }
 
 /// What stands in an object for a secret.
@@ -124,36 +131,42 @@ fn is_marker(value: &Value) -> bool {
 }
 
 /// Moves `stringData` into `data`, as the API server does, so that each value has one form and one place.
-pub(crate) fn gather(object: &mut RenderedObject, request: &Request<'_>) -> Result<(), Vec<Violation>> {
-    let what = object.described();
+/// `what` names the Secret in violations.
+pub(crate) fn gather(object: &mut Value, what: &str, path: &str) -> Result<(), Vec<Violation>> {
     let mut found = Vec::new();
     let mut wrong = |field: &str, key: &str, problem: &str| {
         let message = format!("{field}[{key:?}] of {what} {problem}");
-        found.push(
-            request.whole("invalid_object", message).hint("put it in quotes, or encode it by `b64enc`"),
-        );
+        let violation = Violation::new("invalid_object", path, message);
+        found.push(violation.hint("put it in quotes, or encode it by `b64enc`"));
     };
-    let Some(map) = object.object.as_object_mut() else { return Ok(()) };
+    let Some(map) = object.as_object_mut() else { return Ok(()) };
     let mut data = section(map, "data");
-    let plain = section(map, "stringData");
+    let mut marked = Map::new();
     for (key, value) in &mut data {
         match value {
             Value::Null => *value = "".into(),
             Value::String(text) if is_base64(text) => {}
             Value::String(_) => wrong("data", key, "is not base64"),
-            marked if is_marker(marked) => {}
+            reference if is_marker(reference) => {}
             _ => wrong("data", key, "is not text"),
         }
     }
-    for (key, value) in plain {
+    for (key, value) in section(map, "stringData") {
         match value {
             Value::Null => _ = data.insert(key, "".into()),
             Value::String(text) => _ = data.insert(key, STANDARD.encode(text).into()),
+            reference if is_marker(&reference) => {
+                // It stands for plain text: in `data` it would mean another thing.
+                data.remove(&key);
+                marked.insert(key, reference);
+            }
             _ => wrong("stringData", &key, "is not text"),
         }
     }
-    if !data.is_empty() {
-        map.insert("data".into(), data.into());
+    for (name, section) in [("data", data), ("stringData", marked)] {
+        if !section.is_empty() {
+            map.insert(name.into(), section.into());
+        }
     }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
@@ -220,25 +233,15 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::request::{ChartFiles, Target};
 
     fn scope() -> SecretScope {
         SecretScope { application: "shop/web".into(), environment: "prod".into() }
     }
 
     fn extract(object: Value) -> (Value, Result<Vec<SecretValue>, Vec<Violation>>) {
-        let (files, target, scope) = (ChartFiles::new(), Target::default(), scope());
-        let request = Request {
-            path: "components[a]",
-            files: &files,
-            namespace: "shop",
-            target: &target,
-            scope: &scope,
-            secrets: &[],
-        };
-        let mut objects = [RenderedObject { object, source: None }];
-        let values = extract_secrets(objects.iter_mut(), &request);
-        let [RenderedObject { object, .. }] = objects;
+        let mut objects = [object];
+        let values = extract_secrets(objects.iter_mut(), &scope(), "components[a]");
+        let [object] = objects;
         (object, values)
     }
 
@@ -247,14 +250,14 @@ mod tests {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
             "data": {"a": "b2xk", "b": "YWJj\nZA==", "c": null, "kept": {"$secret": "secret://builtin/x"}},
-            "stringData": {"a": "new"},
+            "stringData": {"a": "new", "plain": {"$secret": "secret://builtin/y"}},
         });
         let (object, values) = extract(secret);
         let values = values.unwrap();
         let seen: Vec<_> = values.iter().map(|v| (v.key.as_str(), v.base64.expose_secret())).collect();
         assert_eq!(seen, [("a", "bmV3"), ("b", "YWJj\nZA=="), ("c", "")]);
         assert_eq!(object["data"]["kept"]["$secret"], "secret://builtin/x");
-        assert!(object.get("stringData").is_none());
+        assert_eq!(object["stringData"], json!({"plain": {"$secret": "secret://builtin/y"}}));
         assert!(!format!("{object}{values:?}").contains("bmV3"));
         assert_eq!(object["data"]["a"]["$secret"], values[0].reference.to_string());
     }

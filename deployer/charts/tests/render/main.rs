@@ -5,6 +5,7 @@
 
 mod cage;
 mod failures;
+mod files;
 mod helm;
 mod kustomize;
 mod rig;

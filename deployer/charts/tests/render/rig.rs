@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use slipway_charts::{
-    ChartFiles, ChartOptions, GeneratedSecret, HelmRequest, KeptSecrets, KeptSecretsError, KustomizeRequest,
-    RenderError, Rendered, Renderer, Request, SecretScope, Target,
+    ChartFiles, ChartOptions, FilesRequest, GeneratedSecret, HelmRequest, KeptSecrets, KeptSecretsError,
+    KustomizeRequest, RenderError, Rendered, Renderer, Request, SecretScope, Target,
 };
 use slipway_types::{SecretReference, Violation};
 
@@ -84,6 +84,12 @@ impl Rig {
         let scope = Self::scope();
         let request = KustomizeRequest { component: self.component(&scope), directory };
         Renderer::new(self.options.clone()).kustomize(&request).await
+    }
+
+    pub(crate) fn objects(&self, paths: &[&str]) -> Result<Rendered, RenderError> {
+        let (scope, paths) = (Self::scope(), paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+        let request = FilesRequest { component: self.component(&scope), paths: &paths };
+        Renderer::new(self.options.clone()).files(&request)
     }
 
     fn component<'a>(&'a self, scope: &'a SecretScope) -> Request<'a> {
