@@ -30,4 +30,4 @@ pub use model::{
 pub use options::OamOptions;
 pub use path::{Path, Segment};
 pub use places::Places;
-pub use read::{Document, read, read_all};
+pub use read::{Document, Reading, inspect, read, read_all};

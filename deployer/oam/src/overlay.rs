@@ -90,6 +90,17 @@ pub fn overlay(
     levels: &[Level],
     needs_no_package: &dyn Fn(&str) -> bool,
 ) -> Result<Merged, Vec<Violation>> {
+    let (merged, violations) = inspect(developer, levels, needs_no_package);
+    if violations.is_empty() { Ok(merged) } else { Err(violations) }
+}
+
+/// The same as far as possible, so that later checks can add what they find to the violations:
+/// what may not be overridden is merged as well, and a component may lack its type.
+pub fn inspect(
+    developer: &[DeveloperComponent],
+    levels: &[Level],
+    needs_no_package: &dyn Fn(&str) -> bool,
+) -> (Merged, Vec<Violation>) {
     let mut merged = Merged::of_developers(developer);
     let mut violations = Vec::new();
     for level in levels {
@@ -107,11 +118,11 @@ pub fn overlay(
         violation.at = exact.filter(|_| violation.code != code::DEPENDENCY_CYCLE).or(violation.at);
         violations.push(violation);
     }
-    if violations.is_empty() { Ok(merged) } else { Err(violations) }
+    (merged, violations)
 }
 
 impl Merged {
-    /// The application as it is to be deployed. Every component has a type.
+    /// The application as it is to be deployed. Without violations every component has a type.
     pub fn application(&self) -> &Application {
         &self.application
     }

@@ -61,6 +61,21 @@ pub fn read(bytes: &[u8], file: &str, options: &OamOptions) -> Result<Document, 
 
 /// Reads every application of a file: at least one.
 pub fn read_all(bytes: &[u8], file: &str, options: &OamOptions) -> Result<Vec<Document>, Vec<Violation>> {
+    let reading = inspect(bytes, file, options);
+    if reading.violations.is_empty() { Ok(reading.documents) } else { Err(reading.violations) }
+}
+
+/// What could be read of a file, and all that is wrong with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The applications. Where there are violations, what could not be read is missing in them.
+    pub documents: Vec<Document>,
+    /// What is wrong, in the file's order.
+    pub violations: Vec<Violation>,
+}
+
+/// Reads as far as possible, so that later checks can add what they find to the violations.
+pub fn inspect(bytes: &[u8], file: &str, options: &OamOptions) -> Reading {
     let mut decoder = Decoder::new(file, options);
     let roots = roots(&mut decoder, bytes).unwrap_or_default();
     if roots.is_empty() && decoder.violations.is_empty() {
@@ -71,7 +86,7 @@ pub fn read_all(bytes: &[u8], file: &str, options: &OamOptions) -> Result<Vec<Do
     for root in roots {
         documents.extend(document(&mut decoder, root));
     }
-    if decoder.violations.is_empty() { Ok(documents) } else { Err(in_order(decoder.violations, options)) }
+    Reading { documents, violations: in_order(decoder.violations, options) }
 }
 
 /// The violations in the file's order, each once, as many as may be reported.
@@ -109,9 +124,10 @@ fn roots(decoder: &mut Decoder<'_>, bytes: &[u8]) -> Option<Vec<Node>> {
         Ok(roots) => roots,
         Err(errors) => {
             for error in errors {
-                let (code, limit) = limit_in(&error.message);
-                let message = limit
-                    .map_or(error.message.clone(), |name| format!("{}, the limit {name}", error.message));
+                let (code, message) = match limit_in(&error.message, options) {
+                    Some(message) => (code::LIMIT_EXCEEDED, message),
+                    None => (code::INVALID_YAML, error.message),
+                };
                 decoder.wrong(code, error.at, "", message).hint = error.hint;
             }
             return None;
@@ -127,15 +143,13 @@ fn roots(decoder: &mut Decoder<'_>, bytes: &[u8]) -> Option<Vec<Node>> {
     Some(roots)
 }
 
-/// Which limit of ours a mistake of the YAML reader is about.
-fn limit_in(message: &str) -> (&'static str, Option<&'static str>) {
-    if message.starts_with("nested deeper than") {
-        (code::LIMIT_EXCEEDED, Some("max_depth"))
-    } else if message.starts_with("more than") && message.ends_with("values") {
-        (code::LIMIT_EXCEEDED, Some("max_values"))
-    } else {
-        (code::INVALID_YAML, None)
+/// What the YAML reader says of a limit, with our name for it.
+fn limit_in(message: &str, options: &OamOptions) -> Option<String> {
+    if message.starts_with("nested deeper than") || message.ends_with("recursion limit exceeded") {
+        return Some(format!("nested deeper than the limit max_depth, {}", options.max_depth));
     }
+    let values = message.starts_with("more than") && message.ends_with("values");
+    values.then(|| format!("more values than the limit max_values, {}", options.max_values))
 }
 
 /// One document by its version and kind.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use slipway_oam::check::Known;
-use slipway_oam::{Document, OamOptions, Phase, Source, StepMode, Target, read, read_all, schema};
+use slipway_oam::{Document, OamOptions, Phase, Source, StepMode, Target, inspect, read, read_all, schema};
 use slipway_types::Violation;
 
 const MISTAKES: &str = include_str!("reading/mistakes.txt");
@@ -243,9 +243,9 @@ fn limits_are_named() {
         ("#".repeat(601), "max_file_bytes is 600"),
         (
             spec(&format!("{{a: {}{}}}", "[".repeat(20), "]".repeat(20))),
-            "nested deeper than 8 levels, the limit max_depth",
+            "nested deeper than the limit max_depth, 8",
         ),
-        (spec(&format!("[{}]", "1,".repeat(60))), "more than 60 values, the limit max_values"),
+        (spec(&format!("[{}]", "1,".repeat(60))), "more values than the limit max_values, 60"),
         ("a: 1\n---\n".repeat(3), "the limit max_documents is 2"),
         (spec("{components: [{name: a}, {name: b}, {name: c}]}"), "3 items, the limit max_components is 2"),
         (
@@ -270,9 +270,11 @@ fn limits_are_named() {
 #[test]
 fn parameters_cannot_make_a_small_file_large() {
     let value = "x".repeat(10_000);
-    let uses: String = (0..200)
-        .map(|n| format!("        - {{name: n{n}, value: \"{{{{ BIG }}}}\", toFieldPaths: [spec.a{n}]}}\n"))
-        .collect();
+    let mut uses = String::new();
+    for n in 0..200 {
+        writeln!(uses, "        - {{name: n{n}, value: \"{{{{ BIG }}}}\", toFieldPaths: [spec.a{n}]}}")
+            .unwrap();
+    }
     let yaml = format!(
         "apiVersion: core.oam.dev/v1alpha2\nkind: ApplicationConfiguration\nmetadata: {{name: shop}}\nspec:\n  parameterValues: [{{name: BIG, value: {value}}}]\n  components:\n    - revisionName: HELM|db|_\n      parameterValues:\n{uses}"
     );
@@ -313,4 +315,18 @@ fn the_json_schemas_and_the_decoder_agree() {
             assert_eq!(!complaints.is_empty(), case.schema_sees, "{}: {complaints:#?}", case.title);
         }
     }
+}
+
+#[test]
+fn what_can_be_read_is_kept_beside_the_violations() {
+    let yaml = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: shop}\nspec:\n  components:\n  - {name: Bad, type: webservice}\n  - {name: db, type: helm, outputs: [{name: host, valueFrom: '\"x\" + output.y'}]}\n  - {name: web, type: worker, inputs: [{from: host, parameterKey: a}], traits: [{properties: {}}]}\n";
+    let reading = inspect(yaml.as_bytes(), "app.yaml", &OamOptions::default());
+    let codes: Vec<&str> = reading.violations.iter().map(|violation| violation.code.as_str()).collect();
+    assert_eq!(codes, ["invalid_name", "invalid_property", "missing_field"]);
+    let [document] = &reading.documents[..] else { panic!() };
+    let names: Vec<&str> =
+        document.application.components.iter().map(|component| component.name.as_str()).collect();
+    assert_eq!(names, ["db", "web"]);
+    // Nobody is told of an output that is missing only because it could not be read.
+    assert_eq!(report(&document.check(&Known::default(), &OamOptions::default())), "accepted");
 }

@@ -27,20 +27,26 @@ pub(super) fn check(
     let over = Value::Object(component.properties.clone());
     let mut set = Vec::new();
     leaves(&over, Some(&base), &mut Vec::new(), &mut set);
-    for input in &component.inputs {
-        if let Some(Ok(Target::Properties(path))) =
-            input.parameter_key.as_ref().map(|key| key.parse::<Target>())
-        {
-            let path = by_name(&over, &path);
-            // A list without names is one value.
-            let whole = path.segments().iter().take_while(|segment| !matches!(segment, Segment::Index(_)));
-            set.push(whole.cloned().collect());
+    for path in set.into_iter().filter(|path| !is_declared(&declared.overridable, path)) {
+        violations.push(violation(declared, &path, layer, &of_properties(&path)));
+    }
+    for (index, input) in component.inputs.iter().enumerate() {
+        let target = input.parameter_key.as_ref().and_then(|key| key.parse::<Target>().ok());
+        let Some(Target::Properties(path)) = target else { continue };
+        // A list without names is one value.
+        let path = by_name(&over, &path);
+        let whole = path.segments().iter().take_while(|segment| !matches!(segment, Segment::Index(_)));
+        let path: Vec<Segment> = whole.cloned().collect();
+        if !is_declared(&declared.overridable, &path) {
+            let key = |text: &str| Segment::Key(text.to_owned());
+            let written = Path::new(vec![key("inputs"), Segment::Index(index), key("parameterKey")]);
+            violations.push(violation(declared, &path, layer, &written));
         }
     }
-    set.dedup();
-    for path in set.into_iter().filter(|path| !is_declared(&declared.overridable, path)) {
-        violations.push(violation(declared, &path, layer));
-    }
+}
+
+fn of_properties(path: &[Segment]) -> Path {
+    Path::new(vec![Segment::Key("properties".to_owned())]).join(&Path::new(path.to_vec()))
 }
 
 /// The paths of what `over` changes in `base`.
@@ -96,10 +102,11 @@ fn is_declared(overridable: &[String], path: &[Segment]) -> bool {
     })
 }
 
-fn violation(declared: &DeveloperComponent, path: &[Segment], layer: &Layer) -> Violation {
+/// That the property at `path` was set, where `written` stands in the component.
+fn violation(declared: &DeveloperComponent, path: &[Segment], layer: &Layer, written: &Path) -> Violation {
     let name = &declared.name;
     let shown = Path::new(path.to_vec());
-    let whole = Path::new(vec![Segment::Key("properties".to_owned())]).join(&shown);
+    let whole = of_properties(path);
     let open = match &declared.overridable[..] {
         [] => "nothing of it".to_owned(),
         open => format!("`{}`", open.join("`, `")),
@@ -110,7 +117,7 @@ fn violation(declared: &DeveloperComponent, path: &[Segment], layer: &Layer) -> 
         dotted(path)
     );
     Violation::new(code::OVERRIDE_NOT_DECLARED, format!("components[{name}].{whole}"), message)
-        .at(layer.place(name, &whole))
+        .at(layer.place(name, written))
         .hint(hint)
 }
 

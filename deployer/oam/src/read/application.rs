@@ -177,11 +177,12 @@ fn components(decoder: &mut Decoder<'_>, spec: &Node) -> Vec<Component> {
     let Some(node) = present(spec, "components") else { return Vec::new() };
     let max = decoder.options.max_components;
     let items = decoder.items(node, "components", max, "max_components").iter().enumerate();
-    let components: Vec<Component> = items
+    let mut components: Vec<Component> = items
         .map(|(index, item)| component(decoder, item, &item_path("components", item, index, &["name"])))
         .collect();
     let names = components.iter().map(|component| (component.name.as_str(), component.at.as_ref()));
     distinct(&mut decoder.violations, names, "component", |name| format!("components[{name}]"));
+    components.retain(|component| !component.name.is_empty());
     components
 }
 
@@ -213,7 +214,7 @@ fn traits(decoder: &mut Decoder<'_>, component: &Node, path: &str) -> Vec<Trait>
     let path = join(path, "traits");
     let max = decoder.options.max_traits;
     let items = decoder.items(node, &path, max, "max_traits").iter().enumerate();
-    let traits: Vec<Trait> = items
+    let mut traits: Vec<Trait> = items
         .map(|(index, item)| a_trait(decoder, item, &item_path(&path, item, index, &["type"])))
         .collect();
     let keys: Vec<String> = traits
@@ -225,6 +226,7 @@ fn traits(decoder: &mut Decoder<'_>, component: &Node, path: &str) -> Vec<Trait>
     let names = keys.iter().map(String::as_str).zip(traits.iter().map(|this| this.at.as_ref()));
     let kind_of = |key: &str| key.split(' ').next().unwrap_or_default().to_owned();
     distinct(&mut decoder.violations, names, "trait", |key| format!("{path}[{}]", kind_of(key)));
+    traits.retain(|this| !this.kind.is_empty());
     traits
 }
 
@@ -254,11 +256,12 @@ fn policies(decoder: &mut Decoder<'_>, spec: &Node) -> Vec<Policy> {
     let Some(node) = present(spec, "policies") else { return Vec::new() };
     let max = decoder.options.max_policies;
     let items = decoder.items(node, "policies", max, "max_policies").iter().enumerate();
-    let policies: Vec<Policy> = items
+    let mut policies: Vec<Policy> = items
         .map(|(index, item)| policy(decoder, item, &item_path("policies", item, index, &["name", "type"])))
         .collect();
     let names = policies.iter().map(|policy| (policy.name.as_str(), policy.at.as_ref()));
     distinct(&mut decoder.violations, names, "policy", |name| format!("policies[{name}]"));
+    policies.retain(|policy| !policy.name.is_empty() && !policy.kind.is_empty());
     policies
 }
 

@@ -124,6 +124,7 @@ pub(super) fn outputs(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Vec
 fn source(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<String> {
     let path = join(path, "valueFrom");
     let text = decoder.text(node, &path)?;
+    // Who takes the output shall not be told that there is none.
     if let Err(error) = text.parse::<Source>() {
         let message = match error {
             InvalidBinding::Path(_) => {
@@ -133,7 +134,6 @@ fn source(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<String> 
         };
         decoder.wrong(code::INVALID_PROPERTY, node.at, &path, message).hint =
             Some("write a field such as `output.status.host`, and join texts where it is used".to_owned());
-        return None;
     }
     Some(text.to_owned())
 }

@@ -58,13 +58,16 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, spec: &Node) -> Option<Workflow>
         mode.sub_steps = one("subSteps", mode.sub_steps).unwrap_or(mode.sub_steps);
     }
     let steps = steps(decoder, node, "workflow", &STEP);
-    let workflow = Workflow { mode, steps, at: Some(decoder.place(node.at)) };
+    let mut workflow = Workflow { mode, steps, at: Some(decoder.place(node.at)) };
     let count = workflow.all_steps().count();
     decoder.fits(node, "workflow.steps", count, decoder.options.max_steps, "max_steps");
     let names = workflow.all_steps().map(|(_, step)| (step.name.as_str(), step.at.as_ref()));
     let mut twice = Vec::new();
     distinct(&mut twice, names, "step", |name| format!("workflow.steps[{name}]"));
     decoder.violations.extend(twice);
+    let is_read = |step: &Step| !step.name.is_empty() && !step.kind.is_empty();
+    workflow.steps.retain(is_read);
+    workflow.steps.iter_mut().for_each(|step| step.sub_steps.retain(is_read));
     Some(workflow)
 }
 
