@@ -27,6 +27,9 @@ use crate::standing::soaked;
 /// How soon what may become due by time alone is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// What is noted of a deployment whose failure ended the following.
+const STOPPED: &str = "following stopped here";
+
 /// Does `follow` jobs.
 pub struct FollowHandler {
     /// The deploy stage.
@@ -99,8 +102,13 @@ impl FollowHandler {
             ..DeploymentFilter::default()
         };
         let last = read.deployment_list(&filter, Page::first(1)).await?.pop();
-        if let Some(failed) = last.clone().filter(|last| has_failed(last) && last.cause == DeploymentCause::Follow)
-        {
+        // One that stopped it already was looked at: its hold was released.
+        let stops = |last: &Deployment| {
+            has_failed(last)
+                && last.cause == DeploymentCause::Follow
+                && !last.notes.iter().any(|note| note == STOPPED)
+        };
+        if let Some(failed) = last.clone().filter(stops) {
             return Ok(Verdict::Stop(Box::new(failed)));
         }
         let selection = self.selection(application, follow);
@@ -211,6 +219,11 @@ impl FollowHandler {
             at: Utc::now(),
         };
         let mut tx = self.stage.records.begin().await?;
+        let mut failed = failed.clone();
+        failed.notes.push(STOPPED.to_owned());
+        if !tx.deployment_save(&mut failed).await? {
+            return Ok(());
+        }
         tx.hold_put(&hold).await?;
         tx.audit(NewAuditEntry {
             actor: SLIPWAY.to_owned(),

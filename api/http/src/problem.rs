@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use slipway_records::RecordsError;
 use slipway_secrets::SecretError;
-use slipway_types::{Class, Fault, Role};
+use slipway_types::{Class, Fault, Role, Violation};
 use utoipa::ToSchema;
 
 tokio::task_local! {
@@ -37,6 +37,10 @@ pub struct Problem {
     /// The fault's own code, where a check behind this server found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Everything that is wrong with what was submitted, each with its place and the way out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub violations: Vec<Violation>,
     /// By which the server's log finds this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -60,6 +64,7 @@ impl ApiError {
             detail: detail.into(),
             hint: None,
             fault: None,
+            violations: Vec::new(),
             request_id: None,
         };
         Self { problem: Box::new(problem), headers: Vec::new() }
@@ -70,6 +75,18 @@ impl ApiError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.problem.hint = Some(hint.into());
         self
+    }
+
+    /// 422: what was submitted cannot be taken as it stands.
+    pub fn violations(violations: Vec<Violation>) -> Self {
+        let detail = match &violations[..] {
+            [one] => one.to_string(),
+            [first, ..] => format!("{} violations; the first: {first}", violations.len()),
+            [] => "it cannot be taken as it stands".to_owned(),
+        };
+        let mut answer = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "violations", detail);
+        answer.problem.violations = violations;
+        answer
     }
 
     /// The same answer with one more header.

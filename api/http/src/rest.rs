@@ -9,6 +9,7 @@ mod labels;
 mod list;
 mod logs;
 mod packages;
+mod places;
 mod plan;
 mod precondition;
 mod run_actions;
@@ -86,6 +87,30 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(plan::plan))
+        .routes(routes!(clusters::list))
+        .routes(routes!(clusters::show, clusters::put, clusters::remove))
+        .routes(routes!(clusters::check))
+        .routes(routes!(clusters::cordon, clusters::uncordon))
+        .routes(routes!(environments::list))
+        .routes(routes!(environments::show, environments::put, environments::remove))
+        .routes(routes!(environments::hold, environments::release))
+        .routes(routes!(configurations::show, configurations::put))
+        .routes(routes!(configurations::history))
+        .routes(routes!(configurations::explain))
+        .routes(routes!(deployments::list, deployments::create))
+        .routes(routes!(deployments::plan))
+        .routes(routes!(deployments::show))
+        .routes(routes!(deployment_words::approve))
+        .routes(routes!(deployment_words::decline))
+        .routes(routes!(deployment_words::withdraw))
+        .routes(routes!(deployment_words::break_glass))
+        .routes(routes!(places::list))
+        .routes(routes!(checks::list))
+        .routes(routes!(checks::put))
+        .routes(routes!(definitions::list))
+        .routes(routes!(definitions::show))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(server::queue))
         .routes(routes!(server::dead_jobs))
         .routes(routes!(server::show))
@@ -98,6 +123,7 @@ fn endless() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::stream_of_run))
         .routes(routes!(logs::stream_of_build))
         .routes(routes!(events::stream))
+        .routes(routes!(deployments::stream))
 }
 
 /// The description of the API.

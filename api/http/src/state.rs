@@ -14,6 +14,7 @@ use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::external::ExternalRegistry;
 use slipway_records::Records;
+use slipway_records::deploying::Deploying;
 use slipway_records::port::{BuildPlaces, Planning, SourceCheck};
 use slipway_secrets::Secrets;
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
+use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_handoff::{ManifestSet, Object};
@@ -58,19 +58,24 @@ pub async fn compare(
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);
-    let looks = graph.objects().map(|(node, object)| {
-        let (dressing, brought) = (&dressing, &brought);
-        async move { look(cluster, dressing, frozen, node, object, brought).await }
-    });
-    let mut found = futures::stream::iter(looks).buffered(AT_ONCE);
+    let objects: Vec<(&String, &Object)> = graph.objects().collect();
     let (mut differences, mut violations) = (Vec::new(), Vec::new());
-    while let Some(looked) = found.next().await {
-        let (difference, violation) = looked.map_err(|error| fault_of(address.cluster(), &error))?;
-        differences.push(difference);
-        violations.extend(violation);
+    for some in objects.chunks(AT_ONCE) {
+        let mut looks: Vec<BoxFuture<'_, Result<Looked, CallError>>> = Vec::with_capacity(some.len());
+        for (node, object) in some {
+            looks.push(Box::pin(look(cluster, &dressing, frozen, node, object, &brought)));
+        }
+        for looked in join_all(looks).await {
+            let (difference, violation) = looked.map_err(|error| fault_of(address.cluster(), &error))?;
+            differences.push(difference);
+            violations.extend(violation);
+        }
     }
     Ok((differences, violations))
 }
+
+/// What was found of one object.
+type Looked = (Difference, Option<Violation>);
 
 /// Kinds and namespaces that the revision itself brings: what needs them cannot be tried yet.
 fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSet) -> BTreeSet<String> {
@@ -99,7 +104,7 @@ async fn look(
     node: &str,
     object: &Object,
     brought: &BTreeSet<String>,
-) -> Result<(Difference, Option<Violation>), CallError> {
+) -> Result<Looked, CallError> {
     let reference = &object.object;
     let key = ObjectKey {
         api_version: reference.api_version.clone(),

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use slipway_definitions::label;
-use slipway_handoff::ObjectRef;
 use slipway_types::{Address, ApplicationName};
 
 /// The Secret by which an application's pods pull.
@@ -89,9 +88,4 @@ fn give_pull_secret(object: &mut Value, name: &str) {
     {
         list.push(json!({"name": name}));
     }
-}
-
-/// What names a dressed object in a revision.
-pub(super) fn reference(object: &Value) -> Option<ObjectRef> {
-    ObjectRef::of(object)
 }

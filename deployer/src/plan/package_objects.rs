@@ -10,7 +10,7 @@ use slipway_charts::{
     RenderError, Rendered, Request, SecretScope, SecretValue, Target,
 };
 use slipway_definitions::{
-    Caused, ComponentRequest, PackageObject, Phase, RenderedComponent, Verb, apply_traits,
+    Caused, ComponentRequest, PackageObject, RenderedComponent, Verb, apply_traits,
 };
 use slipway_plugins::Session;
 use slipway_types::{Fault, SecretReference, Violation};

@@ -1,0 +1,116 @@
+//! The audit record.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slipway_records::AuditEntry;
+use slipway_types::{Digest, Role};
+use utoipa::{IntoParams, ToSchema};
+
+use super::list::{LIMIT_MAX, List};
+use crate::auth::Caller;
+use crate::extract::Query;
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// Something that somebody did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditView {
+    seq: i64,
+    at: DateTime<Utc>,
+    actor: String,
+    action: String,
+    subject: String,
+    #[schema(value_type = Object)]
+    detail: Value,
+    /// Covers this entry and the one before.
+    digest: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditQuery {
+    /// Of this subject, e.g. `environment/prod`.
+    subject: Option<String>,
+    /// Older than this entry.
+    before: Option<i64>,
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+}
+
+/// Whether the record is whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditVerdict {
+    ok: bool,
+    entries: u64,
+    /// The first entry that does not follow the one before it.
+    broken_at: Option<i64>,
+}
+
+fn view(entry: AuditEntry) -> AuditView {
+    AuditView {
+        seq: entry.seq,
+        at: entry.at,
+        actor: entry.actor,
+        action: entry.action,
+        subject: entry.subject,
+        detail: entry.detail,
+        digest: entry.digest.to_string(),
+    }
+}
+
+/// What was done, newest first.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditQuery),
+    responses((status = 200, body = List<AuditView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<List<AuditView>>, ApiError> {
+    caller.on_server(Role::Operator)?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let detail = format!("limit: {limit} is not between 1 and {LIMIT_MAX}");
+        return Err(ApiError::bad_request("bad_query", detail));
+    }
+    let mut read = state.records.read().await?;
+    let entries = read.audit_list(query.subject.as_deref(), query.before, limit).await?;
+    Ok(Json(List::whole(entries.into_iter().map(view).collect())))
+}
+
+/// Whether every entry follows the one before it, unaltered.
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit",
+    responses((status = 200, body = AuditVerdict)))]
+pub(crate) async fn verify(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<AuditVerdict>, ApiError> {
+    caller.on_server(Role::Operator)?;
+    let mut read = state.records.read().await?;
+    let (mut entries, mut broken_at, mut before) = (0, None, None);
+    // From the newest back: each needs the digest of the one before it.
+    let mut newer: Option<AuditEntry> = None;
+    loop {
+        let page = read.audit_list(None, before, LIMIT_MAX).await?;
+        let ended = page.len() < LIMIT_MAX as usize;
+        for entry in page {
+            entries += 1;
+            before = Some(entry.seq);
+            let previous: Option<Digest> = Some(entry.digest);
+            if newer.as_ref().is_some_and(|newer| !newer.follows(previous.as_ref())) {
+                broken_at = newer.as_ref().map(|newer| newer.seq);
+            }
+            newer = Some(entry);
+        }
+        if ended {
+            break;
+        }
+    }
+    if newer.as_ref().is_some_and(|first| !first.follows(None)) {
+        broken_at = newer.as_ref().map(|first| first.seq);
+    }
+    Ok(Json(AuditVerdict { ok: broken_at.is_none(), entries, broken_at }))
+}

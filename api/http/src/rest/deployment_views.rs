@@ -1,0 +1,201 @@
+//! Deployments as answers show them.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use slipway_records::deploying::GateView;
+use slipway_records::{Application, Deployment, Environment, Read};
+use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
+use slipway_types::{Role, Violation};
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// A deployment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct DeploymentView {
+    pub(super) id: String,
+    application: String,
+    environment: String,
+    /// Rises for each application and environment.
+    generation: u64,
+    /// The bundle's version.
+    bundle: String,
+    bundle_digest: String,
+    /// Digest of the locked component set.
+    lock: String,
+    /// `deploy`, `promote`, `follow`, `rollback` or `restart`.
+    cause: &'static str,
+    created_by: String,
+    created_at: DateTime<Utc>,
+    /// Digest of all that was frozen: what approvals are about.
+    revision: Option<String>,
+    /// The revision it replaced.
+    predecessor: Option<String>,
+    /// `draft`, `rejected`, `awaiting`, `delivered`, `live` and others.
+    state: &'static str,
+    /// Why it waits, failed or ended.
+    reason: Option<String>,
+    frozen_at: Option<DateTime<Utc>>,
+    handed_off_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+/// A person's word on a deployment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct ApprovalView {
+    person: String,
+    /// The token's name.
+    token: String,
+    at: DateTime<Utc>,
+    reason: Option<String>,
+    /// Whether it is about the frozen revision.
+    of_this_revision: bool,
+}
+
+/// A deployment with all that is known of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct DeploymentDetail {
+    #[serde(flatten)]
+    pub(super) deployment: DeploymentView,
+    #[schema(value_type = Vec<Object>)]
+    violations: Vec<Violation>,
+    notes: Vec<String>,
+    /// How its environment's gates stand now.
+    #[schema(value_type = Vec<Object>)]
+    gates: Vec<GateView>,
+    approvals: Vec<ApprovalView>,
+    /// What was asked for, and why this bundle was taken.
+    #[schema(value_type = Object)]
+    choice: serde_json::Value,
+    /// Why it exists.
+    #[schema(value_type = Object)]
+    why: serde_json::Value,
+}
+
+/// The view of a deployment.
+pub(super) fn view(deployment: &Deployment, application: &str, environment: &str) -> DeploymentView {
+    let text = |digest: Option<slipway_types::Digest>| digest.map(|digest| digest.to_string());
+    DeploymentView {
+        id: deployment.id.to_string(),
+        application: application.to_owned(),
+        environment: environment.to_owned(),
+        generation: deployment.generation,
+        bundle: deployment.bundle_version.to_string(),
+        bundle_digest: deployment.bundle_digest.to_string(),
+        lock: deployment.lock.to_string(),
+        cause: deployment.cause.word(),
+        created_by: deployment.created_by.clone(),
+        created_at: deployment.created_at,
+        revision: text(deployment.revision),
+        predecessor: text(deployment.predecessor),
+        state: deployment.state.word(),
+        reason: deployment.state.reason(),
+        frozen_at: deployment.frozen_at,
+        handed_off_at: deployment.handed_off_at,
+        finished_at: deployment.finished_at,
+    }
+}
+
+/// Everything about a deployment.
+pub(super) async fn detail(
+    state: &ServerState,
+    deployment: &Deployment,
+    application: &Application,
+    environment: &Environment,
+) -> Result<DeploymentDetail, ApiError> {
+    let mut read = state.records.read().await?;
+    let approvals = read.approvals_of(deployment.id).await?;
+    let bundle = read.version_get(deployment.bundle_id).await?;
+    drop(read);
+    let gates = match &bundle {
+        Some(bundle) if deployment.state.is_pending() => {
+            let gates = state.deploying.gates(deployment, environment, bundle).await;
+            gates.map_err(ApiError::of_fault)?
+        }
+        _ => Vec::new(),
+    };
+    let (application, environment) = (application.name.to_string(), environment.name.to_string());
+    Ok(DeploymentDetail {
+        deployment: view(deployment, &application, &environment),
+        violations: deployment.violations.clone(),
+        notes: deployment.notes.clone(),
+        gates,
+        approvals: approvals
+            .into_iter()
+            .map(|approval| ApprovalView {
+                of_this_revision: Some(approval.revision) == deployment.revision,
+                person: approval.person,
+                token: approval.token,
+                at: approval.at,
+                reason: approval.reason,
+            })
+            .collect(),
+        choice: deployment.choice.clone(),
+        why: serde_json::to_value(&deployment.cause).expect("invariant: a cause is JSON"),
+    })
+}
+
+/// A deployment's name in an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeploymentName(pub(super) DeploymentId);
+
+impl FromStr for DeploymentName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| "expected a deployment's id".to_owned())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for DeploymentName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A deployment that the caller may see, with what it is about.
+pub(super) async fn find(
+    caller: &Caller,
+    read: &mut dyn Read,
+    name: DeploymentName,
+    role: Role,
+) -> Result<(Deployment, Application, Environment), ApiError> {
+    let missing = || ApiError::not_found("deployment", name.0);
+    let deployment = read.deployment_get(name.0).await?.ok_or_else(missing)?;
+    let application = read.application_get(deployment.application_id).await?.ok_or_else(missing)?;
+    if !caller.may(Role::Reader, Some(application.id)) {
+        return Err(missing());
+    }
+    caller.on_application(&application, role)?;
+    let environment = read.environment_get(deployment.environment_id).await?.ok_or_else(missing)?;
+    Ok((deployment, application, environment))
+}
+
+/// Names of what deployments are about.
+pub(super) struct Names {
+    pub(super) applications: HashMap<ApplicationId, String>,
+    pub(super) environments: HashMap<EnvironmentId, String>,
+}
+
+/// Looks up the names of applications and environments.
+pub(super) async fn names(
+    read: &mut dyn Read,
+    deployments: &[Deployment],
+) -> Result<Names, ApiError> {
+    let applications =
+        super::names_of(read, deployments.iter().map(|deployment| deployment.application_id)).await?;
+    let mut environments = HashMap::new();
+    for deployment in deployments {
+        if !environments.contains_key(&deployment.environment_id)
+            && let Some(environment) = read.environment_get(deployment.environment_id).await?
+        {
+            environments.insert(deployment.environment_id, environment.name.to_string());
+        }
+    }
+    Ok(Names { applications, environments })
+}

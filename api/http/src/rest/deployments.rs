@@ -1,0 +1,417 @@
+//! Choosing a bundle for an environment, and watching what becomes of it.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::response::sse::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use slipway_records::deploying::{DeployRequest, GateView, ObjectChange};
+use slipway_records::job::{JobPayload, NewJob};
+use slipway_records::{
+    Application, Change, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, NewDeployment,
+    PackageVersion, Page, Read,
+};
+use slipway_types::id::DeploymentId;
+use slipway_types::name::EnvironmentName;
+use slipway_types::selection::{Selection, SelectionOrder};
+use slipway_types::state::DeploymentState;
+use slipway_types::{ApplicationName, GitRef, Role, Version, Violation};
+use tokio::sync::mpsc;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::deployment_views::{DeploymentDetail, DeploymentName, DeploymentView, detail, find, names, view};
+use super::environments;
+use super::labels::checked_reason;
+use super::list::{List, PageQuery};
+use super::logs::{sse, wait_for};
+use crate::auth::Caller;
+use crate::extract::{Body, Path, Query};
+use crate::problem::{ApiError, chain};
+use crate::state::ServerState;
+
+/// The largest document given with a deployment, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+
+/// What is to be deployed where. At most one of `bundle`, `select`, `promote_from`, `rollback_to` and
+/// `restart`; none means the newest release.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeployBody {
+    #[schema(value_type = String)]
+    application: ApplicationName,
+    #[schema(value_type = String)]
+    environment: EnvironmentName,
+    /// Exactly this bundle.
+    #[schema(value_type = Option<String>)]
+    bundle: Option<Version>,
+    /// The highest bundle that matches.
+    #[schema(value_type = Option<Object>)]
+    select: Option<Selection>,
+    /// What this environment runs.
+    #[schema(value_type = Option<String>)]
+    promote_from: Option<EnvironmentName>,
+    /// The revision of this generation.
+    rollback_to: Option<u64>,
+    /// What runs already, with the secrets of now.
+    #[serde(default)]
+    restart: bool,
+    /// Configuration for this deployment alone: an OAM Application.
+    document: Option<String>,
+    /// Why; needed to roll back and to restart.
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeploymentQuery {
+    /// Of this application.
+    #[param(value_type = Option<String>)]
+    application: Option<ApplicationName>,
+    /// In this environment.
+    #[param(value_type = Option<String>)]
+    environment: Option<EnvironmentName>,
+    /// In this state.
+    state: Option<String>,
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Uuid>,
+}
+
+/// The bundle of a plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlannedBundle {
+    version: String,
+    digest: String,
+    commit: String,
+    branch: Option<String>,
+}
+
+/// What a bundle would become.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlanView {
+    bundle: PlannedBundle,
+    /// Why this bundle.
+    #[schema(value_type = Object)]
+    explanation: Value,
+    /// Digest of what would be frozen.
+    revision: Option<String>,
+    #[schema(value_type = Vec<Object>)]
+    violations: Vec<Violation>,
+    notes: Vec<String>,
+    /// What would change in the cluster.
+    #[schema(value_type = Vec<Object>)]
+    differences: Vec<ObjectChange>,
+    /// How the environment's gates stand now.
+    #[schema(value_type = Vec<Object>)]
+    gates: Vec<GateView>,
+    /// Other environments that it reaches.
+    reaches: Vec<String>,
+}
+
+/// A bundle that was chosen, and why.
+struct Chosen {
+    application: Application,
+    environment: Environment,
+    bundle: PackageVersion,
+    cause: DeploymentCause,
+    explanation: Value,
+}
+
+impl DeployBody {
+    fn check(&self) -> Result<(), ApiError> {
+        let given = [
+            self.bundle.is_some(),
+            self.select.is_some(),
+            self.promote_from.is_some(),
+            self.rollback_to.is_some(),
+            self.restart,
+        ];
+        if given.into_iter().filter(|given| *given).count() > 1 {
+            let detail = "give one of `bundle`, `select`, `promote_from`, `rollback_to` and `restart`";
+            return Err(ApiError::bad_request("bad_body", detail));
+        }
+        let needs_reason = self.rollback_to.is_some() || self.restart;
+        if needs_reason && self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(ApiError::bad_request("bad_body", "reason: say why"));
+        }
+        if self.document.as_ref().is_some_and(|document| document.len() > DOCUMENT_BYTES_MAX) {
+            let detail = format!("document: longer than {DOCUMENT_BYTES_MAX} bytes");
+            return Err(ApiError::bad_request("bad_body", detail));
+        }
+        Ok(())
+    }
+}
+
+async fn choose(caller: &Caller, read: &mut dyn Read, body: &DeployBody, role: Role) -> Result<Chosen, ApiError> {
+    body.check()?;
+    let application = caller.application(read, &body.application, role).await?;
+    let environment = environments::found(read, &body.environment).await?;
+    let reason = body.reason.clone().unwrap_or_default();
+    let no_bundle = || ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", "the bundle is gone");
+    let (bundle, cause, explanation) = if let Some(version) = &body.bundle {
+        let row = read.version_find(application.id, None, version).await?;
+        let row = row.ok_or_else(|| ApiError::not_found("bundle version", version))?;
+        (row, DeploymentCause::Deploy, json!({"asked": format!("bundle {version}")}))
+    } else if let Some(from) = &body.promote_from {
+        let running = running(read, &application, from).await?;
+        let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
+        let asked = format!("what {from} runs: generation {}", running.generation);
+        (row, DeploymentCause::Promote { from: from.to_string() }, json!({"asked": asked}))
+    } else if let Some(to) = body.rollback_to {
+        let earlier = read.deployment_by_generation(environment.id, application.id, to).await?;
+        let earlier = earlier.filter(|earlier| earlier.handed_off_at.is_some()).ok_or_else(|| {
+            let detail = format!("generation {to} never ran in `{}`", environment.name);
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_ran", detail)
+                .hint("`slipway deploy list` shows what did")
+        })?;
+        let row = read.version_get(earlier.bundle_id).await?.ok_or_else(no_bundle)?;
+        (row, DeploymentCause::Rollback { to, reason }, json!({"asked": format!("generation {to} again")}))
+    } else if body.restart {
+        let running = running(read, &application, &environment.name).await?;
+        let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
+        (row, DeploymentCause::Restart { reason }, json!({"asked": "what runs, with the secrets of now"}))
+    } else {
+        let selection = body.select.clone().unwrap_or_default();
+        let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
+        let explanation = serde_json::to_value(&pick.explanation).map_err(|error| ApiError::internal(&error))?;
+        let row = pick.version.ok_or_else(|| {
+            let detail = pick.explanation.lines().join("; ");
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", detail)
+        })?;
+        (row, DeploymentCause::Deploy, json!({"selection": selection, "explanation": explanation}))
+    };
+    Ok(Chosen { application, environment, bundle, cause, explanation })
+}
+
+async fn running(
+    read: &mut dyn Read,
+    application: &Application,
+    environment: &EnvironmentName,
+) -> Result<slipway_records::Deployment, ApiError> {
+    let row = environments::found(read, environment).await?;
+    let out = read.deployments_out().await?;
+    out.into_iter()
+        .find(|running| running.environment_id == row.id && running.application_id == application.id)
+        .ok_or_else(|| {
+            let detail = format!("`{environment}` runs nothing of `{}`", application.name);
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_runs", detail)
+        })
+}
+
+fn request(chosen: &Chosen, document: Option<String>) -> DeployRequest {
+    DeployRequest {
+        application: chosen.application.clone(),
+        environment: chosen.environment.clone(),
+        bundle: chosen.bundle.clone(),
+        document,
+    }
+}
+
+/// What a bundle would become in an environment; writes nothing.
+#[utoipa::path(post, path = "/api/v1/deployments/plan", tag = "deployments", request_body = DeployBody,
+    responses((status = 200, body = PlanView)))]
+pub(crate) async fn plan(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Body(body): Body<DeployBody>,
+) -> Result<Json<PlanView>, ApiError> {
+    let mut read = state.records.read().await?;
+    let chosen = choose(&caller, read.as_mut(), &body, Role::Reader).await?;
+    drop(read);
+    let planned = state.deploying.plan(&request(&chosen, body.document)).await.map_err(ApiError::of_fault)?;
+    let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller, None) }.draft(0, chosen.bundle.created_at);
+    let draft = slipway_records::Deployment { revision: planned.revision, ..draft };
+    let gates = state.deploying.gates(&draft, &chosen.environment, &chosen.bundle).await;
+    let branch = match &chosen.bundle.git_ref {
+        GitRef::Branch(name) => Some(name.clone()),
+        GitRef::Tag(_) => None,
+    };
+    Ok(Json(PlanView {
+        bundle: PlannedBundle {
+            version: chosen.bundle.version.to_string(),
+            digest: chosen.bundle.digest.to_string(),
+            commit: chosen.bundle.commit.to_string(),
+            branch,
+        },
+        explanation: chosen.explanation,
+        revision: planned.revision.map(|digest| digest.to_string()),
+        violations: planned.violations,
+        notes: planned.notes,
+        differences: planned.differences,
+        gates: gates.map_err(ApiError::of_fault)?,
+        reaches: planned.reaches,
+    }))
+}
+
+fn new_deployment(chosen: &Chosen, caller: &Caller, document: Option<String>) -> NewDeployment {
+    NewDeployment {
+        application_id: chosen.application.id,
+        environment_id: chosen.environment.id,
+        bundle_id: chosen.bundle.id,
+        bundle_version: chosen.bundle.version.clone(),
+        bundle_digest: chosen.bundle.digest,
+        lock: chosen.bundle.fingerprint,
+        choice: chosen.explanation.clone(),
+        cause: chosen.cause.clone(),
+        created_by: caller.0.person().to_owned(),
+        document,
+    }
+}
+
+/// Deploys: the answer is a draft, which is checked, frozen, held against the gates and handed off.
+#[utoipa::path(post, path = "/api/v1/deployments", tag = "deployments", request_body = DeployBody,
+    responses((status = 201, body = DeploymentView)))]
+pub(crate) async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Body(body): Body<DeployBody>,
+) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
+    let reason = checked_reason(body.reason.clone())?;
+    let mut tx = state.records.begin().await?;
+    let chosen = choose(&caller, tx.as_mut(), &body, Role::Operator).await?;
+    if let Some(hold) = tx.hold_get(chosen.environment.id, chosen.application.id).await?
+        && hold.version_id.is_some_and(|pinned| pinned != chosen.bundle.id)
+    {
+        let detail = format!(
+            "`{}` is pinned in `{}` by {}: {}",
+            chosen.application.name, chosen.environment.name, hold.by, hold.reason
+        );
+        return Err(ApiError::conflict("pinned", detail).hint("release it first: slipway release APP --env ENV"));
+    }
+    let deployment = tx.deployment_insert(new_deployment(&chosen, &caller, body.document)).await?;
+    tx.audit(NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action: "deployment.create",
+        subject: format!("deployment/{}", deployment.id),
+        detail: json!({
+            "application": chosen.application.name,
+            "environment": chosen.environment.name,
+            "generation": deployment.generation,
+            "bundle": deployment.bundle_version,
+            "cause": deployment.cause,
+            "reason": reason,
+        }),
+    })
+    .await?;
+    let job = JobPayload::Deploy { deployment: deployment.id };
+    tx.job_enqueue(NewJob::new(job, Some(chosen.application.id))).await?;
+    tx.commit().await?;
+    let (application, environment) = (chosen.application.name.to_string(), chosen.environment.name.to_string());
+    Ok((StatusCode::CREATED, Json(view(&deployment, &application, &environment))))
+}
+
+/// Deployments, newest first.
+#[utoipa::path(get, path = "/api/v1/deployments", tag = "deployments", params(DeploymentQuery),
+    responses((status = 200, body = List<DeploymentView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<DeploymentQuery>,
+) -> Result<Json<List<DeploymentView>>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let page: Page = PageQuery::new(query.limit, query.after).page()?;
+    let mut read = state.records.read().await?;
+    let mut filter = DeploymentFilter { application: caller.limited_to(), ..DeploymentFilter::default() };
+    if let Some(name) = &query.application {
+        filter.application = Some(caller.application(read.as_mut(), name, Role::Reader).await?.id);
+    }
+    if let Some(name) = &query.environment {
+        filter.environment = Some(environments::found(read.as_mut(), name).await?.id);
+    }
+    if let Some(word) = &query.state {
+        let known = DeploymentState::WORDS.into_iter().find(|known| known == word);
+        filter.states.push(known.ok_or_else(|| {
+            let detail = format!("state: expected one of {}", DeploymentState::WORDS.join(", "));
+            ApiError::bad_request("bad_query", detail)
+        })?);
+    }
+    let rows = read.deployment_list(&filter, page.clone()).await?;
+    let names = names(read.as_mut(), &rows).await?;
+    let items = rows.iter().map(|row| {
+        let application = names.applications.get(&row.application_id).map_or("", String::as_str);
+        let environment = names.environments.get(&row.environment_id).map_or("", String::as_str);
+        (row.id.as_uuid(), view(row, application, environment))
+    });
+    Ok(Json(List::page(&page, items.collect())))
+}
+
+/// One deployment.
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}", tag = "deployments",
+    params(("deployment" = String, Path)), responses((status = 200, body = DeploymentDetail)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<DeploymentName>,
+) -> Result<Json<DeploymentDetail>, ApiError> {
+    let mut read = state.records.read().await?;
+    let (deployment, application, environment) = find(&caller, read.as_mut(), name, Role::Reader).await?;
+    drop(read);
+    Ok(Json(detail(&state, &deployment, &application, &environment).await?))
+}
+
+/// The deployment whenever it changed: events `deployment`, then `end` once nothing moves by itself.
+#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/events", tag = "deployments",
+    params(("deployment" = String, Path)),
+    responses((status = 200, body = DeploymentDetail, content_type = "text/event-stream")))]
+pub(crate) async fn stream(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<DeploymentName>,
+) -> Result<impl IntoResponse, ApiError> {
+    let mut read = state.records.read().await?;
+    find(&caller, read.as_mut(), name, Role::Reader).await?;
+    drop(read);
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        if let Err(error) = follow(&state, &caller, name, &sender).await {
+            tracing::warn!(error = %chain(&error), "an event stream was cut");
+        }
+    });
+    Ok(sse(receiver))
+}
+
+async fn follow(
+    state: &ServerState,
+    caller: &Caller,
+    name: DeploymentName,
+    events: &mpsc::Sender<Result<Event, Infallible>>,
+) -> Result<(), ApiError> {
+    let mut changes = state.records.changes().subscribe();
+    let mut sent = String::new();
+    loop {
+        let mut read = state.records.read().await?;
+        let (deployment, application, environment) =
+            find(caller, read.as_mut(), name, Role::Reader).await?;
+        drop(read);
+        let detail = detail(state, &deployment, &application, &environment).await?;
+        let text = serde_json::to_string(&detail).map_err(|error| ApiError::internal(&error))?;
+        if text != sent {
+            if events.send(Ok(Event::default().event("deployment").data(&text))).await.is_err() {
+                return Ok(());
+            }
+            sent = text;
+        }
+        if deployment.state.is_terminal() || deployment.state.has_arrived() {
+            // Whoever left early needs no end.
+            drop(events.send(Ok(Event::default().event("end").data(""))).await);
+            return Ok(());
+        }
+        let id: DeploymentId = deployment.id;
+        let concerns = move |change| matches!(change, Change::Deployment(other) if other == id);
+        tokio::select! {
+            () = state.stopping.cancelled() => return Ok(()),
+            () = events.closed() => return Ok(()),
+            () = wait_for(&mut changes, concerns) => {}
+            () = tokio::time::sleep(Duration::from_millis(state.options.stream_poll_ms)) => {}
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Environments, and what keeps them as they are.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use slipway_records::job::{JobPayload, NewJob};
+use slipway_records::{Environment, Hold, NewAuditEntry, Read, Write};
+use slipway_types::environment::EnvironmentSettings;
+use slipway_types::name::EnvironmentName;
+use slipway_types::{Address, ApplicationName, Role, Version, Violation};
+use utoipa::ToSchema;
+
+use super::labels::checked_reason;
+use super::list::List;
+use crate::auth::Caller;
+use crate::extract::{Body, Path};
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// An environment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EnvironmentView {
+    name: String,
+    /// `unit/cluster/namespace/stage`.
+    address: String,
+    /// Upstream, receiver, gates, follow.
+    #[schema(value_type = Object)]
+    settings: EnvironmentSettings,
+    /// Rises with every change.
+    revision: i64,
+    created_at: DateTime<Utc>,
+    created_by: String,
+    changed_at: DateTime<Utc>,
+    changed_by: String,
+}
+
+/// An environment as it shall be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnvironmentBody {
+    /// `unit/cluster/namespace[/stage]`; needed for a new one, and never changes.
+    #[schema(value_type = Option<String>)]
+    address: Option<Address>,
+    /// All settings: what is absent is unset.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    settings: EnvironmentSettings,
+    /// The revision it must have now. Unchecked if absent.
+    if_revision: Option<i64>,
+}
+
+/// What keeps an application in an environment as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldBody {
+    /// The version to stay at; absent: whatever is there.
+    #[schema(value_type = Option<String>)]
+    version: Option<Version>,
+    /// Why.
+    reason: String,
+}
+
+impl From<Environment> for EnvironmentView {
+    fn from(environment: Environment) -> Self {
+        Self {
+            name: environment.name.to_string(),
+            address: environment.address.to_string(),
+            settings: environment.settings,
+            revision: environment.revision,
+            created_at: environment.created_at,
+            created_by: environment.created_by,
+            changed_at: environment.changed_at,
+            changed_by: environment.changed_by,
+        }
+    }
+}
+
+/// The environment of that name.
+pub(super) async fn found(read: &mut dyn Read, name: &EnvironmentName) -> Result<Environment, ApiError> {
+    read.environment_by_name(name).await?.ok_or_else(|| {
+        ApiError::not_found("environment", name).hint("`slipway env list` shows those there are")
+    })
+}
+
+fn entry(
+    caller: &Caller,
+    action: &'static str,
+    name: &EnvironmentName,
+    detail: serde_json::Value,
+) -> NewAuditEntry {
+    NewAuditEntry { actor: caller.name().to_owned(), action, subject: format!("environment/{name}"), detail }
+}
+
+/// Lets every environment that follows look again.
+pub(super) async fn wake_all(tx: &mut dyn Write) -> Result<(), ApiError> {
+    for application in tx.application_list().await? {
+        let follow = JobPayload::Follow { application: application.id };
+        tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+    }
+    Ok(())
+}
+
+/// All environments.
+#[utoipa::path(get, path = "/api/v1/environments", tag = "environments",
+    responses((status = 200, body = List<EnvironmentView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<EnvironmentView>>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let rows = state.records.read().await?.environment_list().await?;
+    Ok(Json(List::whole(rows.into_iter().map(EnvironmentView::from).collect())))
+}
+
+/// One environment.
+#[utoipa::path(get, path = "/api/v1/environments/{environment}", tag = "environments",
+    params(("environment" = String, Path)), responses((status = 200, body = EnvironmentView)))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<EnvironmentName>,
+) -> Result<Json<EnvironmentView>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    Ok(Json(found(state.records.read().await?.as_mut(), &name).await?.into()))
+}
+
+/// What is wrong with settings: by themselves, on this server, and with what they name.
+async fn violations(
+    state: &ServerState,
+    read: &mut dyn Read,
+    name: &EnvironmentName,
+    settings: &EnvironmentSettings,
+) -> Result<Vec<Violation>, ApiError> {
+    let own = settings.check(name).into_iter();
+    let mut found: Vec<Violation> = own
+        .map(|wrong| Violation::new("invalid_settings", format!("settings.{}", wrong.field), wrong.message))
+        .collect();
+    found.extend(state.deploying.check_settings(settings));
+    let follow = settings.follow.as_ref().and_then(|follow| follow.from.as_ref());
+    for (field, other) in [("upstream", settings.upstream.as_ref()), ("follow.from", follow)] {
+        if let Some(other) = other
+            && read.environment_by_name(other).await?.is_none()
+        {
+            let message = format!("there is no environment `{other}`");
+            found.push(Violation::new("unregistered_environment", format!("settings.{field}"), message));
+        }
+    }
+    Ok(found)
+}
+
+/// Makes an environment or changes its settings.
+#[utoipa::path(put, path = "/api/v1/environments/{environment}", tag = "environments",
+    params(("environment" = String, Path)), request_body = EnvironmentBody,
+    responses((status = 200, body = EnvironmentView), (status = 201, body = EnvironmentView)))]
+pub(crate) async fn put(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<EnvironmentName>,
+    Body(body): Body<EnvironmentBody>,
+) -> Result<(StatusCode, Json<EnvironmentView>), ApiError> {
+    caller.on_server(Role::Admin)?;
+    let mut tx = state.records.begin().await?;
+    let wrong = violations(&state, tx.as_mut(), &name, &body.settings).await?;
+    if !wrong.is_empty() {
+        return Err(ApiError::violations(wrong));
+    }
+    let (status, environment) = match tx.environment_by_name(&name).await? {
+        Some(mut environment) => {
+            if body.address.is_some_and(|address| address != environment.address) {
+                let detail = format!("environment `{name}` is at {} for ever", environment.address);
+                return Err(ApiError::conflict("address_fixed", detail)
+                    .hint("make another environment, or remove this one first"));
+            }
+            if body.if_revision.is_some_and(|wanted| wanted != environment.revision) {
+                return Err(moved(&name, environment.revision));
+            }
+            environment.settings = body.settings;
+            if !tx.environment_save(&mut environment, caller.name()).await? {
+                return Err(moved(&name, environment.revision));
+            }
+            (StatusCode::OK, environment)
+        }
+        None => {
+            let address = body.address.ok_or_else(|| {
+                ApiError::bad_request("bad_body", "address: a new environment needs one")
+                    .hint("unit/cluster/namespace, e.g. local/kind/shop")
+            })?;
+            let cluster = address.cluster().parse().expect("invariant: an address is made of names");
+            if tx.cluster_by_name(&cluster).await?.is_none() {
+                let message = format!("there is no cluster `{cluster}`");
+                let violation = Violation::new("unregistered_cluster", "address", message)
+                    .hint(format!("register it first: slipway cluster add {cluster}"));
+                return Err(ApiError::violations(vec![violation]));
+            }
+            let made = tx.environment_insert(&name, &address, &body.settings, caller.name()).await?;
+            (StatusCode::CREATED, made)
+        }
+    };
+    let detail = json!({"address": environment.address, "settings": environment.settings});
+    tx.audit(entry(&caller, "environment.put", &name, detail)).await?;
+    wake_all(tx.as_mut()).await?;
+    tx.commit().await?;
+    Ok((status, Json(environment.into())))
+}
+
+fn moved(name: &EnvironmentName, revision: i64) -> ApiError {
+    let detail = format!("environment `{name}` has revision {revision} now");
+    ApiError::conflict("changed_meanwhile", detail).hint("look at it again and decide anew")
+}
+
+/// Forgets an environment in which nothing is deployed.
+#[utoipa::path(delete, path = "/api/v1/environments/{environment}", tag = "environments",
+    params(("environment" = String, Path)), responses((status = 204)))]
+pub(crate) async fn remove(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<EnvironmentName>,
+) -> Result<StatusCode, ApiError> {
+    caller.on_server(Role::Admin)?;
+    let mut tx = state.records.begin().await?;
+    let environment = found(tx.as_mut(), &name).await?;
+    let out = tx.deployments_out().await?;
+    if out.iter().any(|deployment| deployment.environment_id == environment.id) {
+        let detail = format!("applications are deployed in `{name}`");
+        return Err(ApiError::conflict("environment_in_use", detail)
+            .hint("`slipway where` shows them; take them away first"));
+    }
+    tx.environment_remove(environment.id).await?;
+    tx.audit(entry(&caller, "environment.remove", &name, json!({}))).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pins an application in an environment to a version, or holds it as it is.
+#[utoipa::path(put, path = "/api/v1/environments/{environment}/holds/{application}", tag = "environments",
+    params(("environment" = String, Path), ("application" = String, Path)), request_body = HoldBody,
+    responses((status = 204)))]
+pub(crate) async fn hold(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((name, application)): Path<(EnvironmentName, ApplicationName)>,
+    Body(body): Body<HoldBody>,
+) -> Result<StatusCode, ApiError> {
+    let reason = checked_reason(Some(body.reason))?.filter(|reason| !reason.trim().is_empty());
+    let reason = reason.ok_or_else(|| ApiError::bad_request("bad_body", "reason: say why"))?;
+    let mut tx = state.records.begin().await?;
+    let application = caller.application(tx.as_mut(), &application, Role::Operator).await?;
+    let environment = found(tx.as_mut(), &name).await?;
+    let version_id = match &body.version {
+        None => None,
+        Some(version) => {
+            let row = tx.version_find(application.id, None, version).await?;
+            Some(row.ok_or_else(|| ApiError::not_found("bundle version", version))?.id)
+        }
+    };
+    let detail = json!({"application": application.name, "version": body.version, "reason": reason});
+    let hold = Hold {
+        environment_id: environment.id,
+        application_id: application.id,
+        version_id,
+        reason,
+        by: caller.0.person().to_owned(),
+        at: Utc::now(),
+    };
+    tx.hold_put(&hold).await?;
+    tx.audit(entry(&caller, "environment.hold", &name, detail)).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets an application in an environment go again.
+#[utoipa::path(delete, path = "/api/v1/environments/{environment}/holds/{application}", tag = "environments",
+    params(("environment" = String, Path), ("application" = String, Path)), responses((status = 204)))]
+pub(crate) async fn release(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((name, application)): Path<(EnvironmentName, ApplicationName)>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = state.records.begin().await?;
+    let application = caller.application(tx.as_mut(), &application, Role::Operator).await?;
+    let environment = found(tx.as_mut(), &name).await?;
+    if !tx.hold_release(environment.id, application.id).await? {
+        let detail = format!("nothing holds `{}` in `{name}`", application.name);
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_held", detail));
+    }
+    let detail = json!({"application": application.name});
+    tx.audit(entry(&caller, "environment.release", &name, detail)).await?;
+    let follow = JobPayload::Follow { application: application.id };
+    tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
