@@ -22,15 +22,23 @@ pub struct Known {
     pub policies: BTreeSet<String>,
 }
 
-/// Every violation of names, references, holes and order, components first.
+/// The most violations that one check, or one laying over, collects. A file is read only so far.
+pub const VIOLATIONS_MAX: usize = 100;
+
+/// The violations of names, references, holes and order, components first, as far as
+/// [`VIOLATIONS_MAX`].
 pub fn check(application: &Application, known: &Known) -> Vec<Violation> {
     let mut checker = Checker { application, known, violations: Vec::new(), outputs: BTreeMap::new() };
     checker.outputs();
     for component in &application.components {
-        checker.component(component);
+        // Looking for near names takes a while, and nobody reads that many.
+        if checker.violations.len() < VIOLATIONS_MAX {
+            checker.component(component);
+        }
     }
     checker.workflow();
     graph::cycles(application, &mut checker.violations);
+    checker.violations.truncate(VIOLATIONS_MAX);
     checker.violations
 }
 
@@ -167,6 +175,9 @@ impl<'a> Checker<'a> {
     fn workflow(&mut self) {
         let Some(workflow) = &self.application.workflow else { return };
         for (group, step) in workflow.all_steps() {
+            if self.violations.len() >= VIOLATIONS_MAX {
+                return;
+            }
             let path = step_path(group, step);
             let beside: Vec<&str> = match group {
                 Some(group) => group.sub_steps.iter().map(|step| step.name.as_str()).collect(),

@@ -222,3 +222,25 @@ fn a_large_application_is_checked_soon() {
     assert_eq!(violations[0].code, "dependency_cycle");
     assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
 }
+
+#[test]
+fn a_file_full_of_unknown_names_is_refused_soon() {
+    let mut yaml =
+        "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: shop}\nspec:\n  components:\n"
+            .to_owned();
+    for n in 0..500 {
+        let names: Vec<String> = (0..150).map(|step| format!("{}-{step}", "lost".repeat(14))).collect();
+        writeln!(
+            yaml,
+            "  - {{name: component-with-a-rather-long-name-{n}, type: worker, dependsOn: [{}]}}",
+            names.join(", ")
+        )
+        .unwrap();
+    }
+    let options = OamOptions { max_file_bytes: 16 << 20, ..OamOptions::default() };
+    let document = read_all(yaml.as_bytes(), "app.yaml", &options).unwrap().remove(0);
+    let before = Instant::now();
+    let violations = document.check(&Known::default(), &options);
+    assert!(violations.iter().all(|violation| violation.code == "unknown_dependency"));
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use slipway_types::{Place, Violation};
 
-use super::{component_path, step_path};
+use super::{VIOLATIONS_MAX, component_path, step_path};
 use crate::{Application, Input, Output, Step, StepMode, code};
 
 /// One component or step.
@@ -27,7 +27,7 @@ struct Wait<'a> {
 pub(super) fn cycles(application: &Application, violations: &mut Vec<Violation>) {
     let nodes = graph(application);
     let mut left: Vec<bool> = vec![true; nodes.len()];
-    loop {
+    while violations.len() < VIOLATIONS_MAX {
         peel(&nodes, &mut left);
         let Some(start) = left.iter().position(|left| *left) else { return };
         let cycle = cycle_from(&nodes, &left, start);

@@ -5,7 +5,11 @@ use slipway_types::Violation;
 
 use super::merge::{by_name, is_keyed};
 use super::{DeveloperComponent, Layer};
+use crate::check::VIOLATIONS_MAX;
 use crate::{Component, Path, Segment, Target, code};
+
+/// The most declared paths that a message repeats.
+const SHOWN_MAX: usize = 10;
 
 /// Reports what `component` of `layer` sets and may not.
 pub(super) fn check(
@@ -28,6 +32,9 @@ pub(super) fn check(
     let mut set = Vec::new();
     leaves(&over, Some(&base), &mut Vec::new(), &mut set);
     for path in set.into_iter().filter(|path| !is_declared(&declared.overridable, path)) {
+        if violations.len() >= VIOLATIONS_MAX {
+            return;
+        }
         violations.push(violation(declared, &path, layer, &of_properties(&path)));
     }
     for (index, input) in component.inputs.iter().enumerate() {
@@ -109,6 +116,7 @@ fn violation(declared: &DeveloperComponent, path: &[Segment], layer: &Layer, wri
     let whole = of_properties(path);
     let open = match &declared.overridable[..] {
         [] => "nothing of it".to_owned(),
+        open if open.len() > SHOWN_MAX => format!("`{}` and more", open[..SHOWN_MAX].join("`, `")),
         open => format!("`{}`", open.join("`, `")),
     };
     let message = format!("`{shown}` is the developers' to set; operators may set {open}");
