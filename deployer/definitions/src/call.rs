@@ -73,10 +73,11 @@ fn violations(definition: &Definition, error: PluginError, path: &str) -> Vec<Vi
 /// The path of a property, given relative to the properties of what stands at `path`.
 fn property_path(path: &str, inside: &str) -> String {
     let inside = inside.strip_prefix("properties.").unwrap_or(inside);
+    let path = if path.is_empty() { "properties".to_owned() } else { format!("{path}.properties") };
     match inside {
-        "" | "properties" => format!("{path}.properties"),
-        inside if inside.starts_with('[') => format!("{path}.properties{inside}"),
-        inside => format!("{path}.properties.{inside}"),
+        "" | "properties" => path,
+        inside if inside.starts_with('[') => format!("{path}{inside}"),
+        inside => format!("{path}.{inside}"),
     }
 }
 

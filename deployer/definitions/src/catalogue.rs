@@ -159,3 +159,74 @@ impl Catalogue {
         self.definitions.keys().filter(move |(known, _)| *known == kind).map(|(_, name)| name.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::{Folder, FolderOptions};
+
+    fn definition(name: &str, version: &str, more: &str) -> Arc<Definition> {
+        let manifest = format!(
+            "apiVersion: slipway.dev/v1\nkind: TraitDefinition\nmetadata: {{name: {name}, version: {version}, \
+             description: x{more}}}\nspec: {{api: 1, appliesTo: ['*']}}\n"
+        );
+        let schema = r#"{"type": "object", "additionalProperties": false}"#;
+        let files = [("definition.yaml", manifest.as_str()), ("schema.json", schema), ("main.star", "")];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+        Arc::new(Definition::load(Folder::new(files, &FolderOptions::default()).unwrap()).unwrap())
+    }
+
+    fn catalogue(versions: &[&str]) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        versions.iter().for_each(|version| catalogue.add(definition("hpa", version, "")).unwrap());
+        catalogue
+    }
+
+    fn resolved(catalogue: &Catalogue, held: Option<u64>) -> Result<String, Violation> {
+        let found = catalogue.resolve(DefinitionKind::Trait, "hpa", held, "t");
+        found.map(|definition| definition.version().to_string())
+    }
+
+    #[test]
+    fn the_highest_version_of_the_held_major_is_meant() {
+        let catalogue = catalogue(&["2.0.0", "1.2.0", "1.10.0", "1.11.0-rc.1", "3.0.0-rc.1"]);
+        assert_eq!(resolved(&catalogue, None).unwrap(), "2.0.0");
+        assert_eq!(resolved(&catalogue, Some(1)).unwrap(), "1.10.0");
+        assert_eq!(resolved(&catalogue, Some(3)).unwrap(), "3.0.0-rc.1", "nothing else is there");
+        let violation = resolved(&catalogue, Some(4)).unwrap_err();
+        assert_eq!(violation.code, code::UNKNOWN_DEFINITION);
+        assert!(violation.hint.unwrap().starts_with("there is 1.2.0, 1.10.0"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let violation =
+            catalogue(&["1.0.0"]).resolve(DefinitionKind::Trait, "hap", None, "components[web].traits[hap]");
+        let violation = violation.unwrap_err();
+        assert_eq!(violation.to_string(), "components[web].traits[hap]: there is no trait `hap`");
+        assert_eq!(violation.hint.as_deref(), Some("did you mean `hpa`?"));
+        let other = catalogue(&["1.0.0"]).resolve(DefinitionKind::Policy, "hpa", None, "p").unwrap_err();
+        assert_eq!(other.hint.as_deref(), Some("none is allowed here"));
+    }
+
+    #[test]
+    fn a_version_and_a_name_are_taken_once() {
+        let mut catalogue = catalogue(&["1.0.0"]);
+        assert_eq!(catalogue.add(definition("hpa", "1.0.0", "")), Ok(()));
+        assert!(matches!(catalogue.add(definition("hpa", "1.0.0", " y")), Err(Taken::Version { .. })));
+        let with_alias = definition("autoscaler", "1.0.0", ", aliases: [cpuscaler]");
+        assert_eq!(catalogue.add(with_alias), Ok(()));
+        let found = catalogue.resolve(DefinitionKind::Trait, "cpuscaler", None, "t").unwrap();
+        assert_eq!(found.name(), "autoscaler");
+        assert!(matches!(catalogue.add(definition("cpuscaler", "1.0.0", "")), Err(Taken::Name { .. })));
+        assert!(matches!(
+            catalogue.add(definition("x", "1.0.0", ", aliases: [hpa]")),
+            Err(Taken::Name { .. })
+        ));
+        assert_eq!(catalogue.list().count(), 2);
+        let version = "1.0.0".parse().unwrap();
+        assert!(catalogue.remove(DefinitionKind::Trait, "hpa", &version));
+        assert!(!catalogue.remove(DefinitionKind::Trait, "hpa", &version));
+        assert_eq!(catalogue.to_json()[0]["name"], "autoscaler");
+    }
+}

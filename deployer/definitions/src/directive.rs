@@ -6,8 +6,11 @@ use slipway_plugins::Session;
 use slipway_types::Violation;
 
 use crate::call::{self, RenderError};
+use crate::code;
 use crate::context;
 use crate::definition::Definition;
+use crate::manifest::Phase;
+use crate::render::{object_faults, rendered_object};
 use crate::request::RenderRequest;
 use crate::verb::Verb;
 
@@ -289,13 +292,35 @@ pub async fn evaluate_step(
         Ok(said) => said,
         Err(violations) => return Ok(Err(violations)),
     };
+    Ok(read_step(request, definition, said, path))
+}
+
+/// What a step said.
+pub(crate) fn read_step(
+    request: &RenderRequest,
+    definition: &Definition,
+    said: Value,
+    path: &str,
+) -> Result<StepDirective, Vec<Violation>> {
     // Verbs are read one by one, so that a mistake names its index.
-    Ok(match said.get("verbs") {
+    let verbs = match said.get("verbs") {
         Some(verbs) if said.as_object().is_some_and(|said| said.len() == 1) => {
-            call::verbs(definition, verbs.clone(), path).map(StepDirective::Verbs)
+            call::verbs(definition, verbs.clone(), path)?
         }
-        _ => read(definition, said, path),
-    })
+        _ => return read(definition, said, path),
+    };
+    let mut violations = Vec::new();
+    let verbs = verbs.into_iter().map(|verb| match verb {
+        Verb::ObjectApply { mut object } => {
+            crate::object::shape::drop_nulls(&mut object);
+            let rendered = rendered_object(definition, object, Phase::Main);
+            violations.extend(object_faults(request, definition, &rendered, path, code::BAD_RESULT));
+            Verb::ObjectApply { object: rendered.object }
+        }
+        other => other,
+    });
+    let verbs = verbs.collect();
+    if violations.is_empty() { Ok(StepDirective::Verbs(verbs)) } else { Err(violations) }
 }
 
 fn names(request: &RenderRequest) -> Vec<&str> {
@@ -322,7 +347,8 @@ async fn ask(
     call::call(session, definition, fields, path).await
 }
 
-fn read<T: serde::de::DeserializeOwned>(
+/// What a policy or step said, as a `T`.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(
     definition: &Definition,
     mut said: Value,
     path: &str,

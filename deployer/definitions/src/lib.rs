@@ -14,6 +14,7 @@ pub mod definition;
 pub mod directive;
 pub mod field_path;
 pub mod folder;
+pub mod golden;
 pub mod kind;
 pub mod manifest;
 pub mod object;
@@ -21,8 +22,10 @@ mod properties;
 mod reading;
 pub mod render;
 pub mod request;
+pub mod scaffold;
 pub mod schema;
 mod suggestion;
+pub mod trial;
 pub mod verb;
 
 pub use call::RenderError;
@@ -32,6 +35,7 @@ pub use definition::{Definition, Origin};
 pub use directive::{Directive, StepDirective, evaluate_policy, evaluate_step};
 pub use field_path::{FieldPath, PathPattern};
 pub use folder::{Folder, FolderError, FolderOptions};
+pub use golden::{TestReport, test_definition};
 pub use kind::DefinitionKind;
 pub use manifest::{Manifest, Phase, Takes};
 pub use object::{GroupKind, ObjectKey};
@@ -43,4 +47,6 @@ pub use request::{
     ClusterFacts, ComponentRequest, EnvironmentFacts, Holds, ImageFacts, RenderOptions, RenderRequest,
     TraitRequest,
 };
+pub use scaffold::scaffold;
+pub use trial::{Trial, try_definition};
 pub use verb::{OutputSource, Verb};

@@ -144,13 +144,12 @@ fn read_api(fields: &mut Fields<'_, '_>) {
 fn read_requirement(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<Requirement> {
     mistakes
         .mapping(node, path, |fields| {
-            let api_version = fields.required_text("apiVersion")?.to_owned();
-            let kind = fields.required_text("kind")?.to_owned();
+            let (api_version, kind) = (fields.required_text("apiVersion"), fields.required_text("kind"));
             let install = fields.optional("install").and_then(|node| {
                 let path = fields.path_of("install");
                 fields.mistakes.text(node, &path).map(str::to_owned)
             });
-            Some(Requirement { api_version, kind, install })
+            Some(Requirement { api_version: api_version?.to_owned(), kind: kind?.to_owned(), install })
         })
         .flatten()
 }
@@ -158,8 +157,8 @@ fn read_requirement(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<
 fn read_workload(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<WorkloadKind> {
     mistakes
         .mapping(node, path, |fields| {
-            let api_version = fields.required_text("apiVersion")?.to_owned();
-            let kind = fields.required_text("kind")?.to_owned();
+            let (api_version, kind) = (fields.required_text("apiVersion"), fields.required_text("kind"));
+            let (api_version, kind) = (api_version?.to_owned(), kind?.to_owned());
             if GroupKind::parse(&format!("{api_version}/{kind}")).is_none() {
                 let at = fields.at();
                 fields.mistakes.add(at, path, format!("`{api_version}` `{kind}` names no kind of objects"));
@@ -245,15 +244,15 @@ fn read_applicability(mistakes: &mut Mistakes, node: &Node, path: &str) -> Optio
 fn read_owned(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<Owned> {
     mistakes
         .mapping(node, path, |fields| {
-            let workload = match fields.required("workload")? {
+            let (workload, path) = (fields.required("workload"), parsed(fields, "path"));
+            let workload = match workload? {
                 node if node.text() == Some("*") => None,
                 node => {
                     let path = fields.path_of("workload");
                     Some(read_group_kind(fields.mistakes, node, &path)?)
                 }
             };
-            let path: PathPattern = parsed(fields, "path")?;
-            Some(Owned { workload, path })
+            Some(Owned { workload, path: path? })
         })
         .flatten()
 }
@@ -309,7 +308,7 @@ spec:
                 "definition.yaml:5:8: spec.api: this Slipway speaks level 1 of the plug-in API, the definition asks \
                  for the number 2",
                 "definition.yaml:9:10: spec.phase: `late` is not known here",
-                "definition.yaml:7:46: spec.appliesTo[2]: `deployment/x` names no kind of workload",
+                "definition.yaml:7:47: spec.appliesTo[2]: `deployment/x` names no kind of workload",
                 "definition.yaml:10:21: spec.owns[0].workload: `deployment/x` names no kind of workload",
                 "definition.yaml:8:3: spec.conflictWith: unknown field `conflictWith`",
             ]
@@ -326,8 +325,8 @@ spec:
             mistakes(text),
             [
                 "definition.yaml:1:13: apiVersion: must be `slipway.dev/v1`",
-                "definition.yaml:3:49: metadata.description: must not be empty",
-                "definition.yaml:3:31: metadata.version: `1` is not a version: unexpected end of input while parsing \
+                "definition.yaml:3:48: metadata.description: must not be empty",
+                "definition.yaml:3:30: metadata.version: `1` is not a version: unexpected end of input while parsing \
                  major version number",
                 "definition.yaml:4:41: spec.takes: `images` is not known here",
                 "definition.yaml:4:16: spec.appliesTo: unknown field `appliesTo`",

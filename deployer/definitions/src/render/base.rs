@@ -6,6 +6,7 @@ use serde_json::Value;
 use slipway_plugins::Session;
 use slipway_types::Violation;
 
+use super::trait_objects::misplaced_marks;
 use super::{Caused, PackageObject, RenderError, RenderedComponent, RenderedObject, SecretUse, outputs};
 use crate::call;
 use crate::code;
@@ -123,7 +124,8 @@ pub(super) fn take_package(
     rendered.violations.len() == before
 }
 
-pub(super) fn rendered_object(definition: &Definition, object: Value, phase: Phase) -> RenderedObject {
+/// An object as `definition` rendered it.
+pub(crate) fn rendered_object(definition: &Definition, object: Value, phase: Phase) -> RenderedObject {
     let key = ObjectKey::of(&object);
     let declared = |kind: &str| definition.manifest().cluster_scoped.contains(kind);
     let cluster_scoped = key.is_some_and(|key| is_cluster_scoped(&key.group_kind()) || declared(&key.kind));
@@ -166,7 +168,7 @@ fn faults(
 }
 
 /// What is wrong with one object that `definition` rendered.
-pub(super) fn object_faults(
+pub(crate) fn object_faults(
     request: &RenderRequest,
     definition: &Definition,
     rendered: &RenderedObject,
@@ -190,6 +192,9 @@ pub(super) fn object_faults(
                 .hint("look at the properties first; else it is a mistake of the definition")
         })
         .collect();
+    if code == code::BAD_RESULT {
+        violations.extend(misplaced_marks(definition, path, object));
+    }
     violations.extend(key.and_then(|key| misplaced(request, definition, rendered, &key, path)));
     violations
 }

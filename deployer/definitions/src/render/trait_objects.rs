@@ -8,6 +8,7 @@ use slipway_types::Violation;
 use super::{OwnedPath, RenderedComponent, RenderedObject, base};
 use crate::call;
 use crate::code;
+use crate::definition::Definition;
 use crate::field_path::{FieldPath, Step};
 use crate::object::claims::{BASE, Claims, Meeting};
 use crate::object::leaves::{self, Leaf, PATCH};
@@ -91,7 +92,6 @@ impl Written {
                 // Whether it may be there is the concern of whoever rendered it.
                 faults.retain(|fault| fault.code != code::CLUSTER_SCOPED_OBJECT);
             }
-            faults.extend(misplaced_marks(attached, &partial.object));
             let sound = faults.is_empty();
             rendered.violations.extend(faults);
             places.push(match known {
@@ -120,24 +120,24 @@ fn owns(owned: &OwnedPath, object: &RenderedObject) -> bool {
 }
 
 /// Marks of removal or exchange where the trait may not overwrite, or which say something else.
-fn misplaced_marks(attached: &TraitRequest, object: &Value) -> Vec<Violation> {
+pub(super) fn misplaced_marks(definition: &Definition, at: &str, object: &Value) -> Vec<Violation> {
     let Ok(leaves) = leaves::leaves(object) else { return Vec::new() };
     let mut violations = Vec::new();
     for (path, leaf) in leaves {
         let as_field = path.steps().iter().any(|step| matches!(step, Step::Field(field) if field == PATCH));
         if as_field {
             let why = format!("`{path}`: `{PATCH}` may stand only in items of lists that merge by a key");
-            violations.extend(call::bad_result(&attached.definition, &attached.path, &why));
-        } else if leaf == Leaf::Patch && !may_overwrite(attached, &path) {
+            violations.extend(call::bad_result(definition, at, &why));
+        } else if leaf == Leaf::Patch && !may_overwrite(definition, &path) {
             let why = format!(
                 "`{path}` is marked with `{PATCH}`, and spec.overwrites of its definition.yaml does not cover it"
             );
-            violations.extend(call::bad_result(&attached.definition, &attached.path, &why));
+            violations.extend(call::bad_result(definition, at, &why));
         }
     }
     if let Some(wrong) = wrong_mark(object) {
         let why = format!("`{PATCH}` must be `delete` or `replace`, is {wrong}");
-        violations.extend(call::bad_result(&attached.definition, &attached.path, &why));
+        violations.extend(call::bad_result(definition, at, &why));
     }
     violations
 }
@@ -153,8 +153,8 @@ fn wrong_mark(value: &Value) -> Option<&Value> {
     }
 }
 
-fn may_overwrite(attached: &TraitRequest, path: &FieldPath) -> bool {
-    let body = attached.definition.manifest().as_trait();
+fn may_overwrite(definition: &Definition, path: &FieldPath) -> bool {
+    let body = definition.manifest().as_trait();
     body.is_some_and(|body| body.overwrites.iter().any(|pattern| pattern.covers(path)))
 }
 
@@ -181,7 +181,8 @@ impl Writing<'_> {
             let attached = &self.component.traits[partial.index];
             let leaves = leaves::leaves(&partial.object).unwrap_or_default();
             violations.extend(self.runtime_owned(&leaves, Some(attached), &what));
-            let mut meetings = claims.take(partial.index + 1, leaves, |path| may_overwrite(attached, path));
+            let mut meetings =
+                claims.take(partial.index + 1, leaves, |path| may_overwrite(&attached.definition, path));
             meetings.extend(other_version(&base, partial));
             violations.extend(meetings.into_iter().map(|meeting| self.conflict(&meeting, &what)));
             merge::merge(&mut object.object, &partial.object);

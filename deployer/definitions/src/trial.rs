@@ -1,0 +1,271 @@
+//! One definition called alone, as `definition try` and its examples do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use slipway_plugins::Session;
+use slipway_types::{Version, Violation};
+
+use crate::call::{self, RenderError};
+use crate::code;
+use crate::context;
+use crate::definition::Definition;
+use crate::directive::{self, Directive};
+use crate::kind::DefinitionKind;
+use crate::manifest::{Phase, Takes};
+use crate::object::shape;
+use crate::render::{object_faults, rendered_object};
+use crate::request::{
+    ClusterFacts, ComponentRequest, EnvironmentFacts, Holds, ImageFacts, RenderOptions, RenderRequest,
+};
+use crate::verb::Verb;
+
+/// What a definition returned and what is wrong with that.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    /// What it returned: for a component type or trait its objects as they are and other verbs as they
+    /// were returned, in order; for a policy or step the directive. `None`: it returned nothing.
+    pub returned: Option<Value>,
+    /// What it printed.
+    pub talk: Vec<String>,
+    /// Everything wrong with the properties or with what was returned; paths begin with `properties`.
+    #[serde(skip)]
+    pub violations: Vec<Violation>,
+}
+
+/// Calls `definition` with `properties` and the default test context, changed by `overrides`: maps
+/// deep, lists replaced, `null` removes.
+///
+/// # Errors
+///
+/// The plug-in host does not run.
+pub async fn try_definition(
+    session: &mut Session,
+    definition: &Arc<Definition>,
+    properties: &Value,
+    overrides: &Value,
+) -> Result<Trial, RenderError> {
+    let request = test_request(definition);
+    let mut context = test_context(&request, definition);
+    apply_overrides(&mut context, overrides);
+    let mut trial = Trial { returned: None, talk: Vec::new(), violations: Vec::new() };
+    let (filled, violations) = definition.check_properties(properties, "properties");
+    trial.violations.extend(violations);
+    trial.violations.extend(image_missing(definition, &filled, &context));
+    if !trial.violations.is_empty() {
+        return Ok(trial);
+    }
+    if let Value::Object(fields) = &mut context {
+        fields.insert("properties".to_owned(), filled);
+    }
+    let fields = match context {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let returned = call::call(session, definition, fields, "").await?;
+    trial.talk = session.talk().to_vec();
+    match returned {
+        Ok(returned) => take(&request, definition, returned, &mut trial),
+        Err(violations) => trial.violations.extend(violations),
+    }
+    Ok(trial)
+}
+
+fn image_missing(definition: &Definition, properties: &Value, context: &Value) -> Option<Violation> {
+    let takes = definition.manifest().as_component()?.takes;
+    let named = properties.get("image").and_then(Value::as_str).is_some_and(|image| !image.is_empty());
+    let packaged = context.get("images").and_then(Value::as_array).is_some_and(|images| !images.is_empty());
+    (takes == Takes::Image && !named && !packaged).then(|| {
+        Violation::new(code::IMAGE_MISSING, "properties.image", format!("{definition} needs an image"))
+    })
+}
+
+fn take(request: &RenderRequest, definition: &Arc<Definition>, returned: Value, trial: &mut Trial) {
+    match definition.kind() {
+        DefinitionKind::Policy => match directive::read::<Directive>(definition, returned.clone(), "") {
+            Ok(_) => trial.returned = Some(without_nulls(returned)),
+            Err(violations) => trial.violations.extend(violations),
+        },
+        DefinitionKind::Step => match directive::read_step(request, definition, returned.clone(), "") {
+            Ok(_) => trial.returned = Some(without_nulls(returned)),
+            Err(violations) => trial.violations.extend(violations),
+        },
+        DefinitionKind::Component | DefinitionKind::Trait => match call::verbs(definition, returned, "") {
+            Ok(verbs) => {
+                let shown =
+                    verbs.into_iter().map(|verb| shown(request, definition, verb, &mut trial.violations));
+                trial.returned = Some(shown.collect());
+            }
+            Err(violations) => trial.violations.extend(violations),
+        },
+    }
+}
+
+fn shown(
+    request: &RenderRequest,
+    definition: &Definition,
+    verb: Verb,
+    violations: &mut Vec<Violation>,
+) -> Value {
+    match verb {
+        Verb::ObjectApply { object } => {
+            let rendered = rendered_object(definition, without_nulls(object), Phase::Main);
+            violations.extend(object_faults(request, definition, &rendered, "", code::BAD_RESULT));
+            rendered.object
+        }
+        other => without_nulls(serde_json::to_value(other).unwrap_or_default()),
+    }
+}
+
+fn without_nulls(mut value: Value) -> Value {
+    shape::drop_nulls(&mut value);
+    value
+}
+
+/// Merges `overrides` into `context`.
+fn apply_overrides(context: &mut Value, overrides: &Value) {
+    match (context, overrides) {
+        (Value::Object(context), Value::Object(overrides)) => {
+            for (field, value) in overrides {
+                if value.is_null() {
+                    context.remove(field);
+                } else {
+                    apply_overrides(context.entry(field.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (context, Value::Null) if !context.is_null() => {}
+        (context, value) => *context = value.clone(),
+    }
+}
+
+/// The context that `definition` is tried in, without properties.
+pub fn default_context(definition: &Arc<Definition>) -> Value {
+    let mut context = test_context(&test_request(definition), definition);
+    if let Value::Object(fields) = &mut context {
+        fields.remove("properties");
+    }
+    context
+}
+
+/// The kinds that the cluster of the default test context serves.
+const TEST_APIS: &[(&str, &[&str])] = &[
+    (
+        "v1",
+        &["ConfigMap", "Namespace", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"],
+    ),
+    ("apps/v1", &["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
+    ("batch/v1", &["CronJob", "Job"]),
+    ("autoscaling/v1", &["HorizontalPodAutoscaler"]),
+    ("autoscaling/v2", &["HorizontalPodAutoscaler"]),
+    ("networking.k8s.io/v1", &["Ingress", "IngressClass", "NetworkPolicy"]),
+    ("policy/v1", &["PodDisruptionBudget"]),
+    ("rbac.authorization.k8s.io/v1", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+    ("apiextensions.k8s.io/v1", &["CustomResourceDefinition"]),
+    ("storage.k8s.io/v1", &["StorageClass"]),
+    ("autoscaling.alibabacloud.com/v1beta1", &["CronHorizontalPodAutoscaler"]),
+    ("apps.kruise.io/v1alpha1", &["CloneSet", "SidecarSet"]),
+    ("rollouts.kruise.io/v1alpha1", &["Rollout"]),
+    ("rollouts.kruise.io/v1beta1", &["Rollout"]),
+];
+
+/// The application of the default test context.
+fn test_request(definition: &Arc<Definition>) -> RenderRequest {
+    let apis: BTreeSet<String> = TEST_APIS
+        .iter()
+        .flat_map(|(version, kinds)| kinds.iter().map(move |kind| format!("{version}/{kind}")))
+        .collect();
+    let reference = format!("registry.example/default/shop/i/web@sha256:{}", "1".repeat(64));
+    let image = ImageFacts { name: "web".to_owned(), reference, platforms: vec!["linux/amd64".to_owned()] };
+    let component = ComponentRequest {
+        name: "web".to_owned(),
+        object_name: None,
+        type_definition: Arc::clone(definition),
+        version: Version::release(1, 0, 0),
+        properties: Value::Null,
+        images: vec![image],
+        package: Holds { image: true, chart: true, files: true },
+        traits: Vec::new(),
+        path: "components[web]".to_owned(),
+    };
+    let expected = "invariant: the names of the test context are valid";
+    RenderRequest {
+        app: "shop".parse().expect(expected),
+        environment: EnvironmentFacts {
+            name: "test".to_owned(),
+            address: "local/test/shop".parse().expect(expected),
+        },
+        cluster: ClusterFacts { version: "1.30".to_owned(), apis },
+        components: vec![component],
+        options: RenderOptions::default(),
+    }
+}
+
+fn test_context(request: &RenderRequest, definition: &Definition) -> Value {
+    let component = &request.components[0];
+    let mut fields = match definition.kind() {
+        DefinitionKind::Component | DefinitionKind::Trait => {
+            context::of_component(request, component, &Value::Null)
+        }
+        DefinitionKind::Policy | DefinitionKind::Step => context::of_application(request),
+    };
+    let more = match definition.kind() {
+        DefinitionKind::Component => json!({}),
+        DefinitionKind::Trait => {
+            let workload = test_workload(&fields);
+            json!({
+                "component": {"name": "web", "type": "webservice"},
+                "objects": [&workload],
+                "workload": workload,
+                "traits": [definition.name()],
+            })
+        }
+        DefinitionKind::Policy => json!({"components": ["web", "api"]}),
+        DefinitionKind::Step => {
+            json!({"components": ["web", "api"], "step": {"name": "example"}, "policies": []})
+        }
+    };
+    if let Value::Object(more) = more {
+        fields.extend(more);
+    }
+    Value::Object(fields)
+}
+
+/// The workload that traits are tried on.
+fn test_workload(fields: &Map<String, Value>) -> Value {
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let image = field("images").pointer("/0/reference").cloned().unwrap_or_default();
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": field("object_name"), "labels": field("labels")},
+        "spec": {
+            "selector": {"matchLabels": field("selector")},
+            "template": {
+                "metadata": {"labels": field("labels")},
+                "spec": {"containers": [{"name": "web", "image": image}]},
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_merge_replace_and_remove() {
+        let mut context =
+            json!({"app": {"name": "shop", "team": "t"}, "images": [1, 2], "x": 1, "y": {"z": 1}});
+        apply_overrides(
+            &mut context,
+            &json!({"app": {"name": "a"}, "images": [], "x": null, "y": {"z": {"w": 1}}}),
+        );
+        assert_eq!(context, json!({"app": {"name": "a", "team": "t"}, "images": [], "y": {"z": {"w": 1}}}));
+        let before = context.clone();
+        apply_overrides(&mut context, &Value::Null);
+        assert_eq!(context, before);
+    }
+}
