@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use slipway_types::name::DefinitionName;
 use slipway_types::{Version, Violation};
 
 use crate::code;
@@ -65,7 +66,7 @@ impl Catalogue {
     }
 
     fn check_names(&self, definition: &Definition) -> Result<(), Taken> {
-        let aliases = definition.manifest().aliases.iter().map(|alias| alias.as_str());
+        let aliases = definition.manifest().aliases.iter().map(DefinitionName::as_str);
         for name in aliases.chain([definition.name()]) {
             let holder = self
                 .all(definition.kind())
@@ -99,14 +100,13 @@ impl Catalogue {
         name: &str,
         held: Option<u64>,
         path: &str,
-    ) -> Result<Arc<Definition>, Violation> {
+    ) -> Result<Arc<Definition>, Box<Violation>> {
         let versions = self.versions(kind, name);
         if versions.is_empty() {
             let known: Vec<&str> = self.names(kind).collect();
             let message = format!("there is no {} `{}`", kind.noun(), crate::suggestion::shortened(name));
-            return Err(
-                Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(did_you_mean(name, &known))
-            );
+            let violation = Violation::new(code::UNKNOWN_DEFINITION, path, message);
+            return Err(Box::new(violation.hint(did_you_mean(name, &known))));
         }
         let fitting = || {
             versions.iter().rev().filter(|known| held.is_none_or(|major| known.version().core().0 == major))
@@ -121,7 +121,7 @@ impl Catalogue {
             );
             let hint =
                 format!("there is {}; move the application to another major version", there.join(", "));
-            Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(hint)
+            Box::new(Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(hint))
         })
     }
 
@@ -178,11 +178,13 @@ mod tests {
 
     fn catalogue(versions: &[&str]) -> Catalogue {
         let mut catalogue = Catalogue::default();
-        versions.iter().for_each(|version| catalogue.add(definition("hpa", version, "")).unwrap());
+        for version in versions {
+            catalogue.add(definition("hpa", version, "")).unwrap();
+        }
         catalogue
     }
 
-    fn resolved(catalogue: &Catalogue, held: Option<u64>) -> Result<String, Violation> {
+    fn resolved(catalogue: &Catalogue, held: Option<u64>) -> Result<String, Box<Violation>> {
         let found = catalogue.resolve(DefinitionKind::Trait, "hpa", held, "t");
         found.map(|definition| definition.version().to_string())
     }

@@ -96,7 +96,7 @@ impl Folder {
     pub(crate) fn modules(&self) -> Result<BTreeMap<String, String>, Vec<Violation>> {
         let mut modules = BTreeMap::new();
         let mut violations = Vec::new();
-        for (path, bytes) in self.files.iter().filter(|(path, _)| path.ends_with(".star")) {
+        for (path, bytes) in self.files.iter().filter(|(path, _)| is_module(path)) {
             match std::str::from_utf8(bytes) {
                 Ok(text) => {
                     modules.insert(path.clone(), text.to_owned());
@@ -157,6 +157,10 @@ impl Folder {
         }
         violations
     }
+}
+
+fn is_module(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "star")
 }
 
 /// Whether `path` may stand in a definition's folder.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use slipway_plugins::Session;
 use slipway_types::Violation;
+use slipway_yaml::Node;
 use std::sync::Arc;
 
 use crate::call::RenderError;
@@ -111,8 +112,8 @@ fn example(mistakes: &mut Mistakes, name: &str, bytes: &[u8]) -> Option<Example>
     let document = mistakes.document(bytes)?;
     mistakes
         .mapping(&document, "", |fields| {
-            let properties = fields.optional("properties").map_or(Value::Null, |node| node.to_json());
-            let context = fields.optional("ctx").map_or(Value::Null, |node| node.to_json());
+            let properties = fields.optional("properties").map_or(Value::Null, Node::to_json);
+            let context = fields.optional("ctx").map_or(Value::Null, Node::to_json);
             let (expect, refuse) = (fields.optional("expect"), fields.optional("refuse"));
             let expectation = match (expect, refuse) {
                 (Some(node), None) => Expectation::Returned(node.to_json()),
@@ -139,7 +140,7 @@ impl Example {
         match &self.expectation {
             Expectation::Refused { path, message } => refusal(trial, path, message.as_deref()),
             Expectation::Returned(_) if !trial.violations.is_empty() => {
-                trial.violations.iter().map(|violation| told(violation)).collect()
+                trial.violations.iter().map(told).collect()
             }
             Expectation::Returned(expected) => {
                 let mut expected = expected.clone();
@@ -223,7 +224,7 @@ fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<St
         }
         (expected, found) if expected == found => {}
         (expected, found) => {
-            differences.push(format!("{path}: expected {}, found {}", shown(expected), shown(found)))
+            differences.push(format!("{path}: expected {}, found {}", shown(expected), shown(found)));
         }
     }
 }

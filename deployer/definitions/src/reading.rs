@@ -33,7 +33,9 @@ impl Mistakes {
                 None
             }
             Err(errors) => {
-                errors.into_iter().for_each(|error| self.add_yaml(error));
+                for error in errors {
+                    self.add_yaml(error);
+                }
                 None
             }
         }

@@ -3,6 +3,7 @@
 mod applied;
 mod base;
 mod outputs;
+mod target;
 mod together;
 mod trait_checks;
 mod trait_objects;

@@ -23,7 +23,7 @@ fn every_file_is_compiled_in() {
     files_below(&directory, "", &mut there);
     there.sort();
     let listed: Vec<&str> = files::ALL.iter().map(|(path, _)| *path).collect();
-    let lines: String = there.iter().map(|path| format!("    {path:?},\n")).collect();
+    let lines = there.iter().map(|path| format!("    {path:?},")).collect::<Vec<_>>().join("\n");
     assert_eq!(there, listed, "src/builtin/files.rs must list:\n{lines}");
 }
 

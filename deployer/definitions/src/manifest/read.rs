@@ -12,7 +12,6 @@ use super::{
     Phase, Requirement, Takes, TraitBody, WorkloadKind,
 };
 use crate::code;
-use crate::field_path::PathPattern;
 use crate::kind::DefinitionKind;
 use crate::object::GroupKind;
 use crate::reading::{Fields, Mistakes};

@@ -18,7 +18,7 @@ pub fn key_fields(kind: &str, field: &str) -> Option<&'static [&'static str]> {
 }
 
 /// The key of `item`, if it is a map that has what `fields` asks for.
-pub fn item_key(fields: &[&str], item: &Value) -> Option<Vec<(String, String)>> {
+pub fn item_key(fields: &[&str], item: &Value) -> Option<ItemKey> {
     let item = item.as_object()?;
     fields
         .iter()
@@ -35,12 +35,11 @@ pub fn item_key(fields: &[&str], item: &Value) -> Option<Vec<(String, String)>> 
         .collect()
 }
 
+/// The key fields of an item and what they hold.
+pub type ItemKey = Vec<(String, String)>;
+
 /// The items of the list `field` with their keys, if all of them have one.
-pub fn keyed_items<'a>(
-    kind: &str,
-    field: &str,
-    items: &'a [Value],
-) -> Option<Vec<(Vec<(String, String)>, &'a Value)>> {
+pub fn keyed_items<'a>(kind: &str, field: &str, items: &'a [Value]) -> Option<Vec<(ItemKey, &'a Value)>> {
     let fields = key_fields(kind, field)?;
     items.iter().map(|item| Some((item_key(fields, item)?, item))).collect()
 }

@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value};
 use slipway_plugins::Session;
-use slipway_types::Violation;
 
 use super::trait_objects::{Partial, Written};
-use super::{Caused, OwnedPath, RenderError, RenderedComponent, RenderedObject, outputs, trait_checks};
+use super::{Caused, OwnedPath, RenderError, RenderedComponent, outputs, target, trait_checks};
 use crate::call;
-use crate::code;
 use crate::context;
-use crate::manifest::{Applicability, TraitBody};
-use crate::object::{GroupKind, ObjectKey, shape};
+use crate::manifest::TraitBody;
+use crate::object::{ObjectKey, shape};
 use crate::request::{ComponentRequest, RenderRequest, TraitRequest};
 use crate::verb::Verb;
 
@@ -32,10 +30,10 @@ pub(super) async fn apply(
         let Some(body) = body.filter(|_| sound && trait_checks::obstacle(component, index).is_none()) else {
             continue;
         };
-        let target = match target(component, attached, body, &rendered.objects) {
+        let target = match target::of(component, attached, body, &rendered.objects) {
             Ok(target) => target,
             Err(violation) => {
-                rendered.violations.push(violation);
+                rendered.violations.push(*violation);
                 continue;
             }
         };
@@ -72,84 +70,6 @@ impl SharedContext {
         fields.insert("workload".to_owned(), workload.clone());
         fields
     }
-}
-
-/// The object that a trait applies to, by its place.
-fn target(
-    component: &ComponentRequest,
-    attached: &TraitRequest,
-    body: &TraitBody,
-    objects: &[RenderedObject],
-) -> Result<usize, Violation> {
-    let of_kind = |wanted: &dyn Fn(&GroupKind, &Value) -> bool| -> Vec<usize> {
-        let fits = |rendered: &RenderedObject| {
-            ObjectKey::of(&rendered.object).is_some_and(|key| wanted(&key.group_kind(), &rendered.object))
-        };
-        (0..objects.len()).filter(|place| fits(&objects[*place])).collect()
-    };
-    let definition = &component.type_definition;
-    let declared = definition.manifest().as_component().and_then(|body| body.workload.as_ref());
-    if let Some(workload) = declared {
-        let kind = workload.group_kind();
-        let places = of_kind(&|found, _| *found == kind);
-        return places.first().copied().ok_or_else(|| {
-            call::bad_result(
-                definition,
-                &component.path,
-                &format!("its workload, a {kind}, is not among the objects"),
-            )
-            .remove(0)
-        });
-    }
-    let kinds: Vec<&GroupKind> = body
-        .applies_to
-        .iter()
-        .filter_map(|applicability| match applicability {
-            Applicability::Workload(kind) => Some(kind),
-            _ => None,
-        })
-        .collect();
-    let mut places = of_kind(&|found, _| kinds.contains(&found));
-    let any = body.applies_to.iter().any(|applicability| match applicability {
-        Applicability::Any => true,
-        Applicability::Type(name) => definition.answers_to(name.as_str()),
-        Applicability::Workload(_) => false,
-    });
-    if places.is_empty() && any {
-        places = of_kind(&|_, object| has_pods(object));
-        if places.is_empty() && objects.len() == 1 {
-            places.push(0);
-        }
-    }
-    match places[..] {
-        [place] => Ok(place),
-        [] => {
-            let message = format!(
-                "{} finds nothing to apply to among the objects of component `{}`",
-                attached.definition, component.name
-            );
-            Err(Violation::new(code::TRAIT_NOT_APPLICABLE, &attached.path, message)
-                .hint(trait_checks::applicable(body)))
-        }
-        _ => {
-            let found = places.iter().filter_map(|place| ObjectKey::of(&objects[*place].object));
-            let found: Vec<String> = found.map(|key| key.to_string()).collect();
-            let message = format!(
-                "{} could apply to several objects of component `{}`: {}",
-                attached.definition,
-                component.name,
-                found.join(", ")
-            );
-            Err(Violation::new(code::AMBIGUOUS_WORKLOAD, &attached.path, message)
-                .hint("set in the package's own values what the trait would change, or split the package"))
-        }
-    }
-}
-
-fn has_pods(object: &Value) -> bool {
-    ["/spec/template/spec/containers", "/spec/jobTemplate/spec/template/spec/containers"]
-        .iter()
-        .any(|pointer| object.pointer(pointer).is_some())
 }
 
 fn take(

@@ -94,7 +94,7 @@ fn take(
             }
             Verb::OutputSet(output) => outputs::set(rendered, definition, &output, &component.path),
             verb => {
-                rendered.verbs.push(Caused { by: definition.name().to_owned(), phase: Phase::Main, verb })
+                rendered.verbs.push(Caused { by: definition.name().to_owned(), phase: Phase::Main, verb });
             }
         }
     }

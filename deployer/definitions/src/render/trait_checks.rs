@@ -4,7 +4,7 @@ use slipway_types::Violation;
 
 use crate::code;
 use crate::definition::Definition;
-use crate::manifest::{Applicability, TraitBody};
+use crate::manifest::{Applicability, TraitBody, WorkloadKind};
 use crate::object::GroupKind;
 use crate::request::{ComponentRequest, RenderRequest, TraitRequest};
 
@@ -37,12 +37,11 @@ fn not_applicable(
     body: &TraitBody,
 ) -> Option<Violation> {
     let definition = &*component.type_definition;
-    let workload =
-        definition.manifest().as_component()?.workload.as_ref().map(|workload| workload.group_kind());
+    let workload = definition.manifest().as_component()?.workload.as_ref().map(WorkloadKind::group_kind);
     if applies(body, definition, workload.as_ref()) {
         return None;
     }
-    let rendering = workload.map_or_else(String::new, |workload| format!(", which renders a {workload}"));
+    let rendering = workload.map_or_else(String::new, |workload| format!(", which renders {workload}"));
     let message = format!(
         "{} does not apply to component `{}` of {definition}{rendering}",
         attached.definition, component.name

@@ -33,7 +33,9 @@ pub(super) fn fill(root: &Value, schema: &Value, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(part) = schema.get("items") {
-                items.iter_mut().for_each(|item| fill(root, part, item));
+                for item in items {
+                    fill(root, part, item);
+                }
             }
         }
         _ => {}

@@ -57,7 +57,7 @@ async fn a_trait_stands_only_where_it_applies() {
                 told(&web.violations),
                 [
                     "trait_not_applicable components[web].traits[picky]: trait `picky` 1.2.3 does not apply to component `web` \
-                  of component type `web` 1.2.3, which renders a apps/Deployment"
+                  of component type `web` 1.2.3, which renders apps/Deployment"
                 ]
             );
         }
@@ -140,5 +140,5 @@ async fn the_workload_a_type_declares_must_be_there() {
     let any = trait_type("any", "appliesTo: ['*']", "def render(ctx):\n    return []\n");
     let web = rendered(component(&lying, json!({}), &[&any])).await;
     assert_eq!(codes(&web.violations), ["bad_definition_result"]);
-    assert!(web.violations[0].message.contains("its workload, a apps/Deployment, is not among the objects"));
+    assert!(web.violations[0].message.contains("its workload, apps/Deployment, is not among the objects"));
 }
