@@ -103,7 +103,9 @@ proptest! {
         prop_assume!(meetings == 0);
         let merged = |order: [&Value; 2]| {
             let mut merged = base.clone();
-            order.into_iter().for_each(|partial| merge(&mut merged, partial));
+            for partial in order {
+                merge(&mut merged, partial);
+            }
             merged
         };
         let (first, second) = (merged([&one, &other]), merged([&other, &one]));
