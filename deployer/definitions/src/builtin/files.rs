@@ -238,6 +238,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "traits/env/examples/no-such-container.yaml",
     "traits/env/examples/replace.yaml",
     "traits/env/examples/set-and-unset.yaml",
+    "traits/env/examples/sidecar.yaml",
     "traits/env/main.star",
     "traits/env/schema.json",
     "traits/expose/definition.yaml",
