@@ -80,6 +80,11 @@ impl HttpReceiver {
         Ok(Self { channel: Channel::new(base, key, network, &options)?, options })
     }
 
+    /// The way to it.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// What it says of itself.
     pub async fn describe(&self) -> Result<Description, ReceiverError> {
         self.channel.ask(Purpose::Describe, &serde_json::json!({})).await

@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod answer;
 pub mod canonical;
+pub mod conformance;
 pub mod core_seam;
 pub mod event;
 pub mod graph;
@@ -18,6 +19,7 @@ pub mod oci;
 pub mod pointer;
 pub mod receiver;
 pub mod revision;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod submission;
