@@ -11,7 +11,7 @@ use slipway_git::GitStore;
 use slipway_objects::Blobs;
 use slipway_records::detail::{BundleDetail, BundleMember};
 use slipway_records::fault_point;
-use slipway_records::job::JobPayload;
+use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_packaging, run_move};
 use slipway_records::plan::ComponentPlan;
 use slipway_records::{
@@ -265,6 +265,9 @@ impl PackageHandler {
         if run_move(tx.as_mut(), &mut run, event).await? != Moved::Stored {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }
+        // Environments that follow may have something to do.
+        let follow = JobPayload::Follow { application: run.application_id };
+        tx.job_enqueue(NewJob::new(follow, Some(run.application_id))).await?;
         fault_point::reach("package.before_commit");
         tx.commit().await?;
         fault_point::reach("package.committed");

@@ -76,6 +76,10 @@ sections! {
     }
     Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
+    Deploy {
+        pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
+        allow_http_receivers: bool, max_deploys: usize,
+    }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
 }
@@ -128,6 +132,8 @@ pub(crate) enum Role {
     Registry,
     /// Intake, planning, builds, packaging.
     Builder,
+    /// Deployments.
+    Deployer,
     /// Upkeep.
     Gc,
 }

@@ -14,6 +14,7 @@ use crate::config::{self, Config, LogFormat};
 use crate::output::say;
 
 pub(crate) mod admin_token;
+mod deploy;
 mod instance;
 mod kaniko;
 mod listen;
@@ -35,7 +36,7 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// What this process does: api, registry, builder, gc
+    /// What this process does: api, registry, builder, deployer, gc
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     roles: Option<Vec<String>>,
 }

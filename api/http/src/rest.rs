@@ -1,10 +1,20 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
 mod applications;
+mod audit;
 mod bundle_query;
 mod bundles;
 mod channels;
+mod checks;
+mod clusters;
+mod configurations;
+mod definitions;
+mod deployment_views;
+mod deployment_words;
+mod deployments;
+mod environments;
 mod events;
+mod following;
 mod labels;
 mod list;
 mod logs;

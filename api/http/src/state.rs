@@ -130,6 +130,8 @@ pub struct ServerParts {
     pub source_check: Arc<dyn SourceCheck>,
     /// Looking at where images are built.
     pub places: Arc<dyn BuildPlaces>,
+    /// The deploy stage.
+    pub deploying: Arc<dyn Deploying>,
     /// What is counted; others feed it too.
     pub metrics: Arc<Metrics>,
     /// Fires when the server stops: `/readyz` fails and streams end.

@@ -28,6 +28,7 @@ use slipway_builder::source_check::SourceChecker;
 use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
 use slipway_builder::target::ImageTarget;
+use slipway_deployer::Stage;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
 use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
@@ -35,6 +36,7 @@ use slipway_network::Network;
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::source::Images;
 use slipway_packager::{PackageHandler, PackageOptions};
+use slipway_records::deploying::Deploying;
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
@@ -45,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::registry::Registry;
-use super::{DataDirectory, kaniko, network, observe, or_below, timers};
+use super::{DataDirectory, deploy, kaniko, network, observe, or_below, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -63,6 +65,7 @@ pub(crate) struct Parts {
     backends: Backends,
     docker: Option<Arc<DockerBackend>>,
     kaniko: Option<KanikoBackend>,
+    stage: Arc<Stage>,
     metrics: Arc<Metrics>,
     state: ServerState,
 }
@@ -126,6 +129,15 @@ impl Parts {
         };
         let checker =
             SourceChecker { git: git.clone(), secrets: secrets.clone(), records: Arc::clone(&records) };
+        let stage = Arc::new(deploy::stage(deploy::Ground {
+            config,
+            records: &records,
+            blobs: &blobs,
+            registry: &registry,
+            images: &images,
+            secrets: &secrets,
+            network: &network,
+        })?);
         let metrics = Arc::new(Metrics::default());
         let state = ServerState::new(ServerParts {
             records: Arc::clone(&records),
@@ -140,6 +152,7 @@ impl Parts {
             }),
             source_check: Arc::new(checker),
             places: Arc::new(shown_places(config, &backends)),
+            deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
@@ -155,6 +168,7 @@ impl Parts {
             backends,
             docker,
             kaniko,
+            stage,
             metrics,
             state,
         })
@@ -216,6 +230,9 @@ impl Parts {
         let mut lanes = Vec::new();
         if config.has(Role::Builder) {
             lanes.extend(self.pipeline(config, directory));
+        }
+        if config.has(Role::Deployer) {
+            lanes.extend(deploy::lanes(&self.stage, config.deploy.max_deploys));
         }
         if config.has(Role::Gc) {
             lanes.push(Lane {

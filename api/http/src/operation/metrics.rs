@@ -71,6 +71,7 @@ pub struct Metrics {
     queue: Family<QueueLabels, Gauge>,
     oldest_ready: Family<KindLabels, Gauge>,
     refused_hooks: Counter,
+    gates_broken: Counter,
     free_bytes: Gauge,
     cluster_up: Family<ClusterLabels, Gauge>,
     cluster_jobs: Family<JobsLabels, Gauge>,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             queue: Family::default(),
             oldest_ready: Family::default(),
             refused_hooks: Counter::default(),
+            gates_broken: Counter::default(),
             free_bytes: Gauge::default(),
             cluster_up: Family::default(),
             cluster_jobs: Family::default(),
@@ -135,6 +137,11 @@ impl Default for Metrics {
             "hooks_refused",
             "Webhook requests that proved nothing",
             metrics.refused_hooks.clone(),
+        );
+        registry.register(
+            "gates_broken",
+            "Deployments that somebody let past closed gates",
+            metrics.gates_broken.clone(),
         );
         metrics.register_surroundings(&mut registry);
         Self { registry, ..metrics }
@@ -183,6 +190,10 @@ impl Metrics {
             RequestLabels { route: route.clone(), method: method.to_owned(), status: u32::from(status) };
         self.requests.get_or_create(&labels).inc();
         self.request_times.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn gates_broken(&self) {
+        self.gates_broken.inc();
     }
 
     pub(crate) fn hook_refused(&self) {

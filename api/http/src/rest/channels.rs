@@ -10,6 +10,7 @@ use slipway_types::name::ChannelName;
 use slipway_types::{ApplicationName, Role, Version};
 use utoipa::{IntoParams, ToSchema};
 
+use super::following;
 use super::labels::checked_reason;
 use super::list::List;
 use super::precondition::Precondition;
@@ -110,7 +111,8 @@ pub(crate) async fn put(
 ) -> Result<Json<ChannelView>, ApiError> {
     let reason = checked_reason(target.reason)?;
     let mut tx = state.records.begin().await?;
-    let application = caller.application(tx.as_mut(), &application, Role::Developer).await?;
+    let role = following::role_for_channel(tx.as_mut(), &name).await?;
+    let application = caller.application(tx.as_mut(), &application, role).await?;
     let to = tx.version_find(application.id, None, &target.version).await?;
     let to = to.ok_or_else(|| ApiError::not_found("bundle version", &target.version))?;
     let current = tx.channel_get(application.id, &name).await?;
@@ -135,6 +137,7 @@ pub(crate) async fn put(
         return Err(moved(&name, names));
     }
     let channel = found(tx.as_mut(), application.id, &name).await?;
+    following::bundle_changed(tx.as_mut(), application.id, to.id).await?;
     tx.commit().await?;
     Ok(Json(view(channel, &application.name)))
 }

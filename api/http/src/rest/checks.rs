@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{BundleCheck, CheckState, DeploymentFilter, NewAuditEntry, Page};
+use slipway_records::{BundleCheck, CheckState, NewAuditEntry};
 use slipway_types::name::CheckName;
 use slipway_types::{ApplicationName, Role, Version};
 use utoipa::ToSchema;
 
-use super::list::{LIMIT_MAX, List};
+use super::following;
+use super::list::List;
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
 use crate::problem::ApiError;
@@ -117,15 +117,7 @@ pub(crate) async fn put(
         detail: json!({"check": name, "state": check.state, "detail": check.detail}),
     })
     .await?;
-    let filter = DeploymentFilter {
-        bundle: Some(row.id),
-        states: vec!["frozen", "awaiting"],
-        ..DeploymentFilter::default()
-    };
-    for waiting in tx.deployment_list(&filter, Page::first(LIMIT_MAX)).await? {
-        let job = JobPayload::Deploy { deployment: waiting.id };
-        tx.job_enqueue(NewJob::new(job, Some(application.id))).await?;
-    }
+    following::bundle_changed(tx.as_mut(), application.id, row.id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,9 +5,10 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use slipway_records::LabelChange;
 use slipway_types::label::{LabelKey, LabelOrigin, LabelValue};
-use slipway_types::{ApplicationName, ComponentName, Role, Version};
+use slipway_types::{ApplicationName, ComponentName, Version};
 use utoipa::{IntoParams, ToSchema};
 
+use super::following;
 use super::precondition::Precondition;
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
@@ -77,7 +78,8 @@ async fn change(
             .hint("choose a key without `source/` or `slipway/`"));
     }
     let mut tx = state.records.begin().await?;
-    let application = caller.application(tx.as_mut(), &place.application, Role::Developer).await?;
+    let role = following::role_for_label(tx.as_mut(), &place.key).await?;
+    let application = caller.application(tx.as_mut(), &place.application, role).await?;
     let version = tx.version_find(application.id, place.component.as_ref(), &place.version).await?;
     let version = version.ok_or_else(|| ApiError::not_found("version", &place.version))?;
     if version.labels.get(&place.key) == wish.value.as_ref() && wish.if_current == Precondition::Unchecked {
@@ -100,6 +102,9 @@ async fn change(
         let current = version.labels.get(&place.key);
         let current = current.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
         return Err(ApiError::conflict("label_moved", format!("label `{}` is {current} now", place.key)));
+    }
+    if version.component.is_none() {
+        following::bundle_changed(tx.as_mut(), application.id, version.id).await?;
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

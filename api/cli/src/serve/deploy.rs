@@ -1,0 +1,101 @@
+//! The deploy stage from its configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use slipway_charts::{ChartOptions, Renderer};
+use slipway_definitions::{Catalogue, RenderOptions};
+use slipway_deployer::clusters::Clusters;
+use slipway_deployer::follow::FollowHandler;
+use slipway_deployer::handler::DeployHandler;
+use slipway_deployer::packages::PackageLimits;
+use slipway_deployer::{Stage, StageOptions};
+use slipway_kubernetes::ClusterOptions;
+use slipway_network::Network;
+use slipway_oam::OamOptions;
+use slipway_objects::Blobs;
+use slipway_oci::builtin::BuiltinRegistry;
+use slipway_oci::source::Images;
+use slipway_plugins::{Host, PluginOptions};
+use slipway_records::{Lane, Records};
+use slipway_secrets::Secrets;
+use slipway_types::RegistryPrefix;
+
+use crate::config::Config;
+
+/// What the deploy stage is built on.
+pub(super) struct Ground<'a> {
+    pub(super) config: &'a Config,
+    pub(super) records: &'a Arc<dyn Records>,
+    pub(super) blobs: &'a Blobs,
+    pub(super) registry: &'a BuiltinRegistry,
+    pub(super) images: &'a Images,
+    pub(super) secrets: &'a Secrets,
+    pub(super) network: &'a Network,
+}
+
+/// The deploy stage.
+pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
+    let deploy = &ground.config.deploy;
+    let charts = ChartOptions {
+        helm_program: deploy.helm.clone(),
+        kustomize_program: deploy.kustomize.clone(),
+        timeout_ms: deploy.render_timeout_ms,
+        ..ChartOptions::default()
+    };
+    // This very program, wherever it lies and whatever took its place on disk.
+    let host = vec![PathBuf::from("/proc/self/exe").into_os_string(), crate::PLUGIN_HOST.into()];
+    Ok(Stage {
+        records: Arc::clone(ground.records),
+        blobs: ground.blobs.clone(),
+        registry: ground.registry.clone(),
+        images: ground.images.clone(),
+        secrets: ground.secrets.clone(),
+        network: ground.network.clone(),
+        clusters: Clusters::new(ground.secrets.clone(), ground.network.clone(), ClusterOptions::default()),
+        catalogue: Arc::new(Catalogue::builtin()),
+        plugins: Host::new(host, PluginOptions::default()),
+        charts: Renderer::new(charts),
+        core: None,
+        options: StageOptions {
+            pull_registry: pull_registry(ground.config)?,
+            packages: PackageLimits::default(),
+            files: OamOptions::default(),
+            rendering: RenderOptions::default(),
+            deadline_minutes: deploy.deadline_minutes,
+            allow_http: deploy.allow_http_receivers,
+        },
+    })
+}
+
+fn pull_registry(config: &Config) -> Result<RegistryPrefix> {
+    if !config.deploy.pull_registry.is_empty() {
+        return config.deploy.pull_registry.parse().context("deploy.pull_registry");
+    }
+    let url = config.public_url();
+    let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or(host);
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:{}", default_port(&url)) };
+    with_port.parse().with_context(|| format!("server.public_url: `{host}` is no registry's host"))
+}
+
+fn default_port(url: &str) -> u16 {
+    if url.starts_with("https://") { 443 } else { 80 }
+}
+
+/// What works deployments off.
+pub(super) fn lanes(stage: &Arc<Stage>, slots: usize) -> Vec<Lane> {
+    vec![
+        Lane {
+            name: "deployments",
+            handlers: vec![("deploy", Arc::new(DeployHandler { stage: Arc::clone(stage) }))],
+            slots: slots.max(1),
+        },
+        Lane {
+            name: "following",
+            handlers: vec![("follow", Arc::new(FollowHandler { stage: Arc::clone(stage) }))],
+            slots: 2,
+        },
+    ]
+}
