@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use slipway_types::Violation;
 
 /// Where the server of the default configuration listens.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
@@ -31,6 +32,9 @@ pub(crate) struct Problem {
     pub fault: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// What stands against what was sent, where there can be several things.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
 }
 
 impl Problem {
@@ -47,8 +51,9 @@ pub(crate) struct Usage(pub String);
 
 /// The exit code that tells scripts what kind of failure it was.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
-    let usage = error.is::<Usage>()
-        || error.downcast_ref::<Problem>().is_some_and(|problem| matches!(problem.status, 400 | 422));
+    // What was sent was understood and refused for what it says: no wrong usage of the command.
+    let misused = |problem: &Problem| matches!(problem.status, 400 | 422) && problem.violations.is_empty();
+    let usage = error.is::<Usage>() || error.downcast_ref::<Problem>().is_some_and(misused);
     if usage { 2 } else { 1 }
 }
 
@@ -227,6 +232,15 @@ impl Client {
         self.send_json(Method::PUT, path, body).await
     }
 
+    /// GET of what may not exist.
+    pub(crate) async fn find(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>> {
+        match self.get(path, query).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.downcast_ref::<Problem>().is_some_and(Problem::is_not_found) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         self.send_json(Method::DELETE, path, &serde_json::json!({})).await
@@ -280,4 +294,23 @@ async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
         });
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(problem: &str) -> u8 {
+        let problem: Problem = serde_json::from_str(problem).unwrap();
+        exit_code(&problem.into())
+    }
+
+    #[test]
+    fn what_is_refused_for_what_it_says_is_no_wrong_usage() {
+        let violation =
+            r#"{"code": "unknown_definition", "path": "components[web]", "message": "there is no `x`"}"#;
+        assert_eq!(code(&format!(r#"{{"status": 422, "violations": [{violation}]}}"#)), 1);
+        assert_eq!(code(r#"{"status": 422, "detail": "an unknown field"}"#), 2);
+        assert_eq!(code(r#"{"status": 409}"#), 1);
+    }
 }

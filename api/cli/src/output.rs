@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write as _};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use slipway_types::Violation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::client::Problem;
@@ -67,6 +68,9 @@ pub(crate) fn error(line: &str) {
 pub(crate) fn report(failure: &anyhow::Error) {
     if let Some(problem) = failure.downcast_ref::<Problem>() {
         error(&problem.to_string());
+        for line in problem.violations.iter().flat_map(violation) {
+            eprintln!("{line}");
+        }
         if let Some(hint) = &problem.hint {
             eprintln!("hint: {hint}");
         }
@@ -75,6 +79,20 @@ pub(crate) fn report(failure: &anyhow::Error) {
     error(&failure.to_string());
     for cause in failure.chain().skip(1) {
         eprintln!("  because: {cause}");
+    }
+}
+
+/// What stands against something, in lines: its place, what is wrong, the way out.
+pub(crate) fn violation(violation: &Violation) -> impl Iterator<Item = String> {
+    let hint = violation.hint.as_ref().map(|hint| format!("    hint: {hint}"));
+    std::iter::once(format!("  {violation}")).chain(hint)
+}
+
+/// Violations of a server's answer as data.
+pub(crate) fn violations(found: &Value) {
+    let found: Vec<Violation> = serde_json::from_value(found.clone()).unwrap_or_default();
+    for line in found.iter().flat_map(violation) {
+        data(line);
     }
 }
 
@@ -103,17 +121,29 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], empty: &str) {
     }
 }
 
+/// `3 min`, `5 h`, `12 d`.
+pub(crate) fn span(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// How long ago an RFC 3339 text was, without the word.
+pub(crate) fn age(value: &Value) -> String {
+    match value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok()) {
+        Some(at) => span((Utc::now() - at).num_seconds().max(0)),
+        None => "-".into(),
+    }
+}
+
 /// `3 min ago`, from an RFC 3339 text.
 pub(crate) fn ago(value: &Value) -> String {
-    let Some(at) = value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok()) else {
-        return "-".into();
-    };
-    let seconds = (Utc::now() - at).num_seconds().max(0);
-    match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86_400),
+    match age(value).as_str() {
+        "-" => "-".into(),
+        age => format!("{age} ago"),
     }
 }
 
@@ -142,6 +172,22 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_violation_tells_its_place_and_the_way_out() {
+        let found =
+            Violation::new("field_conflict", "components[web]", "is written twice").hint("remove one");
+        let place = slipway_types::Place { file: "shop.yaml".into(), line: 3, column: 7 };
+        let lines: Vec<String> = violation(&found.at(place)).collect();
+        assert_eq!(lines, ["  shop.yaml:3:7: components[web]: is written twice", "    hint: remove one"]);
+    }
+
+    #[test]
+    fn spans_have_one_unit() {
+        for (seconds, shown) in [(59, "59 s"), (3599, "59 min"), (172_799, "47 h"), (172_800, "2 d")] {
+            assert_eq!(span(seconds), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_rounded_to_one_decimal() {
