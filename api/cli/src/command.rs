@@ -2,21 +2,28 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, Usage};
 use crate::output::{Format, json as print_json, say};
 
 mod admin;
 mod app;
+mod audit;
 mod channel;
+mod check;
 mod choice;
+mod cluster;
 mod configuration;
+mod deploy;
 mod doctor;
+mod document;
+mod environment;
 mod fetch_context;
 mod label;
 mod login;
+mod place;
 mod pull;
 mod run;
 mod secret;
@@ -113,6 +120,38 @@ enum Command {
     /// Labels of versions
     #[command(subcommand)]
     Label(label::LabelCommand),
+    /// Checks of bundles, which gates of environments ask for
+    #[command(subcommand)]
+    Check(check::CheckCommand),
+    /// Kubernetes clusters that environments lie in
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Environments: where applications are deployed to, and what operators configure there
+    #[command(subcommand)]
+    Env(environment::EnvironmentCommand),
+    /// Deployments: a bundle, an environment and its configuration, frozen and handed off
+    #[command(subcommand)]
+    Deploy(deploy::DeployCommand),
+    /// Deploy what one environment runs into another
+    #[command(
+        after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway promote shop --from staging --to prod"
+    )]
+    Promote(deploy::PromoteArgs),
+    /// Show which version of what runs where
+    #[command(after_help = "Example: slipway where shop")]
+    Where(place::WhereArgs),
+    /// Keep an application in an environment at one version
+    #[command(after_help = "Example: slipway pin shop 1.4.2 --env prod --reason 'the fair'")]
+    Pin(place::PinArgs),
+    /// Keep an application in an environment as it is
+    #[command(after_help = "Example: slipway hold shop --env prod --reason 'an incident is looked into'")]
+    Hold(place::HoldArgs),
+    /// End a pin or a hold
+    #[command(after_help = "Example: slipway release shop --env prod")]
+    Release(place::ReleaseArgs),
+    /// The audit record of the deploy stage
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Secrets: names and versions, never values
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -160,6 +199,16 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Bundle(command) => version::bundles(command, &global).await,
         Command::Channel(command) => channel::run(command, &global).await,
         Command::Label(command) => label::run(command, &global).await,
+        Command::Check(command) => check::run(command, &global).await,
+        Command::Cluster(command) => cluster::run(command, &global).await,
+        Command::Env(command) => environment::run(command, &global).await,
+        Command::Deploy(command) => deploy::run(command, &global).await,
+        Command::Promote(args) => deploy::promote(args, &global).await,
+        Command::Where(args) => place::show(args, &global).await,
+        Command::Pin(args) => place::pin_to(args, &global).await,
+        Command::Hold(args) => place::hold(args, &global).await,
+        Command::Release(args) => place::release(args, &global).await,
+        Command::Audit(command) => audit::run(command, &global).await,
         Command::Secret(command) => secret::run(command, &global).await,
         Command::Token(command) => token::run(command, &global).await,
         Command::Admin(command) => admin::run(command, &global).await,
@@ -174,11 +223,30 @@ pub(crate) fn in_path(name: &str) -> String {
     name.replace('/', "%2F")
 }
 
+/// Refuses what cannot be undone unless it was said that it is meant.
+fn confirmed(yes: bool, what: &str) -> Result<()> {
+    if yes { Ok(()) } else { bail!(Usage(format!("{what}: say --yes if you mean it"))) }
+}
+
+/// Reads `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not KEY=VALUE")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, key_value};
+
+    #[test]
+    fn a_label_has_a_key() {
+        assert_eq!(key_value("region=eu=1"), Ok(("region".to_owned(), "eu=1".to_owned())));
+        assert!(key_value("region").is_err() && key_value("=eu").is_err());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

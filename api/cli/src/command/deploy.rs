@@ -1,0 +1,339 @@
+//! `slipway deploy` and `slipway promote`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::run::duration;
+use super::{Exit, Global};
+use crate::client::{Client, Usage};
+use crate::output::{ago, data, json as print_json, say, table, text};
+
+mod decide;
+mod plan;
+mod target;
+mod view;
+mod wanted;
+mod watch;
+
+use target::Target;
+use view::name_of;
+use wanted::Wanted;
+use watch::Watch;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeployCommand {
+    /// Say what a deployment would be and change: bundle, differences, violations, gates
+    #[command(
+        after_help = "Exit codes: 0 it can be deployed, 1 something stands against it, 2 wrong usage.\nExample: slipway deploy plan shop --env staging --branch main"
+    )]
+    Plan {
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+    /// Deploy a bundle into an environment, and watch until it arrived or waits at a gate
+    #[command(
+        after_help = "Without a choice the newest release is taken.\nExit codes: 0 arrived (or, with --no-wait, made), 1 rejected, declined or failed, 2 wrong usage,\n3 it waits at a gate or the wait expired, 4 withdrawn or superseded.\nExample: slipway deploy create shop --env staging --bundle 1.4.2"
+    )]
+    Create {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// Why; kept with the deployment
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        follow: Follow,
+    },
+    /// Approve exactly the revision that the deployment has now
+    #[command(
+        after_help = "Example: slipway deploy approve shop --env prod --reason 'tested by hand'\nExample: slipway deploy approve shop@prod#7"
+    )]
+    Approve {
+        #[command(flatten)]
+        target: Target,
+        /// Only if its revision is still this one
+        #[arg(long, value_name = "DIGEST")]
+        revision: Option<String>,
+        /// What you say of it
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Say no to a deployment that waits; it ends
+    #[command(after_help = "Example: slipway deploy decline shop@prod --reason 'not before the fair'")]
+    Decline {
+        #[command(flatten)]
+        target: Target,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take a deployment back that was not handed off
+    #[command(after_help = "Example: slipway deploy withdraw shop@prod")]
+    Withdraw {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Go past closed gates; everybody will know
+    #[command(
+        after_help = "Needs a token with that right: slipway token create NAME --role operator --break-glass\nExample: slipway deploy break-glass shop@prod --reason 'the checkout is down'"
+    )]
+    BreakGlass {
+        #[command(flatten)]
+        target: Target,
+        /// Why; kept in the audit record
+        #[arg(long)]
+        reason: String,
+    },
+    /// List deployments, newest first
+    #[command(after_help = "Example: slipway deploy list shop --env prod")]
+    List {
+        /// Of this application
+        app: Option<String>,
+        /// In this environment
+        #[arg(long, value_name = "NAME")]
+        env: Option<String>,
+        /// In one of these states, separated by commas
+        #[arg(long)]
+        state: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 30)]
+        limit: usize,
+    },
+    /// Show one deployment: its gates, approvals and what stands against it
+    #[command(after_help = "Example: slipway deploy show shop@prod")]
+    Show {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Watch a deployment until it arrived or failed, through its gates
+    #[command(
+        after_help = "Exit codes: 0 arrived, 1 rejected, declined or failed, 2 wrong usage, 3 the wait expired, 4 withdrawn or superseded.\nExample: slipway deploy watch shop@prod --timeout 1h"
+    )]
+    Watch {
+        #[command(flatten)]
+        target: Target,
+        /// How long to watch, e.g. 90s, 10m, 1h
+        #[arg(long, default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Return to what ran before, as a new generation
+    #[command(
+        after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway deploy rollback shop --env prod --reason 'carts are empty'"
+    )]
+    Rollback {
+        /// The application
+        app: String,
+        /// The environment
+        #[arg(long, value_name = "NAME")]
+        env: String,
+        /// The generation to return to; the one before if absent
+        #[arg(long, value_name = "GENERATION")]
+        to: Option<u64>,
+        /// Why; kept with the deployment
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        follow: Follow,
+    },
+    /// Deploy the same revision again, so that workloads start anew with the newest secrets
+    #[command(
+        after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway deploy restart shop --env prod --reason 'the database password was rotated'"
+    )]
+    Restart {
+        /// The application
+        app: String,
+        /// The environment
+        #[arg(long, value_name = "NAME")]
+        env: String,
+        /// Why; kept with the deployment
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        follow: Follow,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    /// The application
+    app: String,
+    /// The environment that runs it
+    #[arg(long, value_name = "NAME")]
+    from: String,
+    /// The environment that is to run it
+    #[arg(long, value_name = "NAME")]
+    to: String,
+    /// Configuration for this deployment alone: an OAM Application (YAML); `-`: standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Why; kept with the deployment
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+/// Whether a new deployment is watched.
+#[derive(Debug, Args)]
+pub(crate) struct Follow {
+    /// Do not watch it
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to watch, e.g. 90s, 10m, 1h
+    #[arg(long, default_value = "10m", value_parser = duration, conflicts_with = "no_wait")]
+    timeout: Duration,
+}
+
+pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit> {
+    let client = global.client()?;
+    match command {
+        DeployCommand::Plan { wanted } => return plan::run(&client, &wanted, global).await,
+        DeployCommand::Create { wanted, reason, follow } => {
+            let mut body = wanted.body()?;
+            put_reason(&mut body, reason);
+            return create(&client, &body, &follow, global).await;
+        }
+        DeployCommand::Approve { target, revision, reason } => {
+            decide::approve(&client, &target, revision.as_deref(), reason, global).await?;
+        }
+        DeployCommand::Decline { target, reason } => {
+            decide::decline(&client, &target, reason, global).await?;
+        }
+        DeployCommand::Withdraw { target } => decide::withdraw(&client, &target, global).await?,
+        DeployCommand::BreakGlass { target, reason } => {
+            decide::break_glass(&client, &target, &reason, global).await?;
+        }
+        DeployCommand::List { app, env, state, limit } => {
+            let given = [("application", app), ("environment", env), ("state", state)];
+            let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+            list(client.list("/api/v1/deployments", &query, limit).await?, global);
+        }
+        DeployCommand::Show { target } => {
+            let deployment = target.view(&client).await?;
+            if global.json() { print_json(&deployment) } else { view::show(&deployment) }
+        }
+        DeployCommand::Watch { target, timeout } => {
+            let id = target.id(&client).await?;
+            return Watch { timeout, through_gates: true }.run(&client, &id, global).await;
+        }
+        DeployCommand::Rollback { app, env, to, reason, follow } => {
+            let to = match to {
+                Some(to) => to,
+                None => generation_before(&client, &app, &env).await?,
+            };
+            let body = json!({"application": app, "environment": env, "rollback_to": to, "reason": reason});
+            return create(&client, &body, &follow, global).await;
+        }
+        DeployCommand::Restart { app, env, reason, follow } => {
+            let body = json!({"application": app, "environment": env, "restart": true, "reason": reason});
+            return create(&client, &body, &follow, global).await;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+pub(crate) async fn promote(args: PromoteArgs, global: &Global) -> Result<Exit> {
+    let mut body = json!({"application": args.app, "environment": args.to, "promote_from": args.from});
+    if let Some(file) = &args.file {
+        body["document"] = super::document::read(file)?.into();
+    }
+    put_reason(&mut body, args.reason);
+    create(&global.client()?, &body, &args.follow, global).await
+}
+
+fn put_reason(body: &mut Value, reason: Option<String>) {
+    if let Some(reason) = reason {
+        body["reason"] = reason.into();
+    }
+}
+
+async fn create(client: &Client, body: &Value, follow: &Follow, global: &Global) -> Result<Exit> {
+    let made = client.post("/api/v1/deployments", body).await?;
+    if !follow.no_wait {
+        say(format!("{} {} by {}", name_of(&made), text(&made["bundle"]), text(&made["created_by"])));
+        let watch = Watch { timeout: follow.timeout, through_gates: false };
+        return watch.run(client, &text(&made["id"]), global).await;
+    }
+    if global.json() {
+        print_json(&made);
+    } else {
+        data(format!("{} {} {}", name_of(&made), text(&made["bundle"]), text(&made["state"])));
+        say(format!("Follow it: slipway deploy watch {}", name_of(&made)));
+    }
+    Ok(Exit::OK)
+}
+
+/// The newest generation that ran something else than what was handed off last.
+async fn generation_before(client: &Client, app: &str, env: &str) -> Result<u64> {
+    let query = [("application", app.to_owned()), ("environment", env.to_owned())];
+    let rows = client.list("/api/v1/deployments", &query, 200).await?;
+    let Some((generation, version)) = before(&rows) else {
+        bail!(Usage(format!(
+            "nothing else ran of {app} in {env}; `slipway deploy list {app} --env {env}` shows what did, name one with --to"
+        )));
+    };
+    say(format!("Returning to generation {generation}, which ran {version}."));
+    Ok(generation)
+}
+
+/// Of deployments, newest first, the one to return to.
+fn before(rows: &[Value]) -> Option<(u64, String)> {
+    let mut out = rows.iter().filter(|row| !row["handed_off_at"].is_null());
+    let current = out.next()?;
+    let never_ran =
+        |row: &Value| matches!(row["state"].as_str(), Some("failed" | "timed_out" | "terminated"));
+    let other = out.find(|row| row["revision"] != current["revision"] && !never_ran(row))?;
+    Some((other["generation"].as_u64()?, text(&other["bundle"])))
+}
+
+fn list(rows: Vec<Value>, global: &Global) {
+    if global.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|d| {
+            vec![
+                name_of(d),
+                text(&d["bundle"]),
+                text(&d["state"]),
+                text(&d["cause"]),
+                text(&d["created_by"]),
+                ago(&d["created_at"]),
+                view::first_line(&d["reason"]),
+            ]
+        })
+        .collect();
+    let empty = "No deployment yet. Make one: slipway deploy create APP --env ENVIRONMENT";
+    table(&["DEPLOYMENT", "BUNDLE", "STATE", "CAUSE", "BY", "MADE", "REASON"], &cells, empty);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(generation: u64, revision: &str, state: &str, out: bool) -> Value {
+        let at = out.then_some("2026-01-01T00:00:00Z");
+        let bundle = format!("1.{generation}.0");
+        json!({"generation": generation, "revision": revision, "state": state, "handed_off_at": at, "bundle": bundle})
+    }
+
+    #[test]
+    fn a_rollback_returns_to_what_ran_before() {
+        let rows = [
+            row(7, "r7", "awaiting", false),
+            row(6, "r5", "live", true),
+            row(5, "r5", "superseded", true),
+            row(4, "r4", "failed", true),
+            row(3, "r3", "rejected", false),
+            row(2, "r2", "superseded", true),
+            row(1, "r1", "superseded", true),
+        ];
+        assert_eq!(before(&rows), Some((2, "1.2.0".to_owned())));
+        assert_eq!(before(&rows[..4]), None);
+        assert_eq!(before(&[]), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! What people say to a deployment: yes, no, and never mind the gates.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::target::{self, Target};
+use super::view::{name_of, state_of};
+use crate::client::Client;
+use crate::command::Global;
+use crate::output::{ago, say, text};
+
+fn path(deployment: &Value, what: &str) -> String {
+    format!("/api/v1/deployments/{}/{what}", text(&deployment["id"]))
+}
+
+/// Approves the revision that is there now, after showing what that is.
+pub(super) async fn approve(
+    client: &Client,
+    target: &Target,
+    expected: Option<&str>,
+    reason: Option<String>,
+    global: &Global,
+) -> Result<()> {
+    let deployment = target.view(client).await?;
+    let name = name_of(&deployment);
+    let Some(revision) = deployment["revision"].as_str() else {
+        bail!("{name} has no revision to approve yet: it is {}", state_of(&deployment));
+    };
+    if expected.is_some_and(|expected| expected != revision) {
+        bail!("{name} has the revision {revision} now: look at it with `slipway deploy show {name}`");
+    }
+    let made = format!("made by {}, {}", text(&deployment["created_by"]), ago(&deployment["created_at"]));
+    say(format!("Approving {name}: bundle {}, {made}, revision {revision}", text(&deployment["bundle"])));
+    let mut body = json!({"revision": revision});
+    if let Some(reason) = reason {
+        body["reason"] = reason.into();
+    }
+    client.post(&path(&deployment, "approve"), &body).await?;
+    told(client, &deployment, global).await
+}
+
+/// Says no.
+pub(super) async fn decline(
+    client: &Client,
+    target: &Target,
+    reason: Option<String>,
+    global: &Global,
+) -> Result<()> {
+    let deployment = target.view(client).await?;
+    let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+    client.post(&path(&deployment, "decline"), &body).await?;
+    told(client, &deployment, global).await
+}
+
+/// Takes it back.
+pub(super) async fn withdraw(client: &Client, target: &Target, global: &Global) -> Result<()> {
+    let deployment = target.view(client).await?;
+    client.post(&path(&deployment, "withdraw"), &json!({})).await?;
+    told(client, &deployment, global).await
+}
+
+/// Goes past closed gates.
+pub(super) async fn break_glass(
+    client: &Client,
+    target: &Target,
+    reason: &str,
+    global: &Global,
+) -> Result<()> {
+    let deployment = target.view(client).await?;
+    for gate in deployment["gates"].as_array().into_iter().flatten().filter(|gate| gate["open"] != true) {
+        say(format!("Going past {}: {}", text(&gate["gate"]), text(&gate["detail"])));
+    }
+    client.post(&path(&deployment, "break-glass"), &json!({"reason": reason})).await?;
+    told(client, &deployment, global).await
+}
+
+/// Says where it stands now.
+async fn told(client: &Client, before: &Value, global: &Global) -> Result<()> {
+    let now = target::view(client, &text(&before["id"])).await?;
+    let name = name_of(&now);
+    global.tell(&now, format!("{name} is {}", state_of(&now)));
+    if matches!(now["state"].as_str(), Some("awaiting" | "approved" | "handed_off" | "progressing")) {
+        say(format!("Watch it: slipway deploy watch {name}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! `slipway env config` and `slipway env explain`: what operators configure, and where it comes from.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Usage};
+use crate::command::{Exit, Global, document, in_path};
+use crate::output::{ago, bytes, data, json as print_json, say, table, text};
+
+/// What an editor is given where nothing is configured yet.
+const EMPTY: &str = "\
+# What operators set for this application at this level, as an OAM Application.
+# An empty file removes the level.
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: APP
+spec:
+  components: []
+";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The application
+    app: String,
+    /// Where it holds: UNIT, UNIT/CLUSTER, UNIT/CLUSTER/NAMESPACE or a whole address; everywhere if absent
+    #[arg(long, default_value = "", hide_default_value = true)]
+    level: String,
+    /// Take this OAM Application (YAML); `-`: standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["edit", "remove", "history"])]
+    set: Option<PathBuf>,
+    /// Change it in $VISUAL or $EDITOR
+    #[arg(long, conflicts_with_all = ["remove", "history"])]
+    edit: bool,
+    /// Take away what is configured at this level
+    #[arg(long, conflicts_with = "history")]
+    remove: bool,
+    /// List all versions, newest first
+    #[arg(long)]
+    history: bool,
+    /// Only if this is the newest version now (0: only if there is none)
+    #[arg(long, value_name = "VERSION", conflicts_with = "history")]
+    if_version: Option<u64>,
+    /// Why; kept in the history
+    #[arg(long, conflicts_with = "history")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The application
+    app: String,
+    /// COMPONENT.PROPERTY, e.g. web.replicas
+    key: String,
+    /// The environment
+    #[arg(long, value_name = "NAME")]
+    env: String,
+}
+
+pub(super) async fn run(client: &Client, args: ConfigArgs, global: &Global) -> Result<Exit> {
+    let path = format!("/api/v1/configurations/{}", in_path(&args.app));
+    let level = [("level", args.level.clone())];
+    if args.history {
+        history(client.list(&format!("{path}/history"), &level, 200).await?, global);
+        return Ok(Exit::OK);
+    }
+    if let Some(file) = &args.set {
+        let document = document::read(file)?;
+        if document.trim().is_empty() {
+            bail!(Usage(format!("{} is empty: take the level away with --remove", file.display())));
+        }
+        put(client, &path, &args, &document, args.if_version, global).await?;
+    } else if args.remove {
+        put(client, &path, &args, "", args.if_version, global).await?;
+    } else {
+        let now = client.find(&path, &level).await?.unwrap_or_default();
+        if args.edit {
+            edit(client, &path, &args, &now, global).await?;
+        } else {
+            return Ok(show(&now, &args, global));
+        }
+    }
+    Ok(Exit::OK)
+}
+
+fn where_it_holds(level: &str) -> String {
+    if level.is_empty() { "everywhere".into() } else { format!("in {level}") }
+}
+
+async fn put(
+    client: &Client,
+    path: &str,
+    args: &ConfigArgs,
+    document: &str,
+    if_version: Option<u64>,
+    global: &Global,
+) -> Result<()> {
+    let mut body = json!({"level": args.level, "document": document});
+    if let Some(version) = if_version {
+        body["if_version"] = version.into();
+    }
+    if let Some(reason) = &args.reason {
+        body["reason"] = reason.as_str().into();
+    }
+    let kept = client.put(path, &body).await?;
+    let (app, place, version) = (&args.app, where_it_holds(&args.level), text(&kept["version"]));
+    let done = if document.is_empty() { "nothing is configured" } else { "configured" };
+    global.tell(
+        &kept,
+        format!("{app} {place}: {done}, version {version}. It holds from the next deployment on."),
+    );
+    Ok(())
+}
+
+async fn edit(client: &Client, path: &str, args: &ConfigArgs, now: &Value, global: &Global) -> Result<()> {
+    let version = now["version"].as_u64().unwrap_or(0);
+    let before = match now["document"].as_str() {
+        Some(document) if !document.is_empty() => document.to_owned(),
+        _ => EMPTY.replace("APP", &args.app),
+    };
+    let file = tempfile::Builder::new().prefix("slipway-").suffix(".yaml").tempfile()?;
+    std::fs::write(file.path(), &before).context("cannot write a file to edit")?;
+    let editor = ["VISUAL", "EDITOR"].into_iter().find_map(|name| std::env::var(name).ok());
+    let editor = editor.filter(|editor| !editor.trim().is_empty()).unwrap_or_else(|| "vi".into());
+    // Editors come with options (`code --wait`), so a shell takes the words apart.
+    let ended = Command::new("sh")
+        .args(["-c", &format!("{editor} \"$1\""), "slipway"])
+        .arg(file.path())
+        .status()
+        .with_context(|| format!("cannot start the editor `{editor}`: set EDITOR"))?;
+    if !ended.success() {
+        bail!("the editor `{editor}` failed; nothing was changed");
+    }
+    let after = document::read(file.path())?;
+    if after == before {
+        say("Nothing was changed.");
+        return Ok(());
+    }
+    let document = if after.trim().is_empty() { "" } else { after.as_str() };
+    let sent = put(client, path, args, document, Some(args.if_version.unwrap_or(version)), global).await;
+    if sent.is_err() {
+        // What somebody typed is not to be lost with the refusal.
+        let (_, kept) = file.keep().context("cannot keep what was edited")?;
+        say(format!("What you wrote is in {}: correct it and give it with --set.", kept.display()));
+    }
+    sent
+}
+
+fn show(now: &Value, args: &ConfigArgs, global: &Global) -> Exit {
+    if global.json() {
+        print_json(now);
+        return Exit::OK;
+    }
+    let (app, place) = (&args.app, where_it_holds(&args.level));
+    match now["document"].as_str() {
+        Some(document) if !document.is_empty() => {
+            let (by, at) = (text(&now["set_by"]), ago(&now["set_at"]));
+            say(format!("{app} {place}: version {}, {by}, {at}", text(&now["version"])));
+            bytes(document.as_bytes());
+            if !document.ends_with('\n') {
+                data("");
+            }
+        }
+        _ => say(format!("Nothing is configured for {app} {place}. Set it: slipway env config {app} --edit")),
+    }
+    Exit::OK
+}
+
+fn history(rows: Vec<Value>, global: &Global) {
+    if global.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|c| {
+            let digest: String = text(&c["digest"]).chars().take(19).collect();
+            let removed = c["document"] == "";
+            vec![
+                text(&c["version"]),
+                if removed { "removed".into() } else { digest },
+                ago(&c["set_at"]),
+                text(&c["set_by"]),
+                text(&c["reason"]),
+            ]
+        })
+        .collect();
+    table(
+        &["VERSION", "DIGEST", "SET", "BY", "REASON"],
+        &cells,
+        "Nothing was ever configured at this level.",
+    );
+}
+
+pub(super) async fn explain(client: &Client, args: ExplainArgs, global: &Global) -> Result<()> {
+    let path = format!("/api/v1/configurations/{}/explain", in_path(&args.app));
+    let found = client.get(&path, &[("environment", args.env), ("key", args.key)]).await?;
+    if global.json() {
+        print_json(&found);
+        return Ok(());
+    }
+    data(format!("{} = {}", text(&found["key"]), text(&found["value"])));
+    let cells: Vec<_> = found["origins"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|o| {
+            vec![
+                text(&o["level"]),
+                text(&o["value"]),
+                text(&o["by"]),
+                ago(&o["at"]),
+                text(&o["version"]),
+                place(&o["place"]),
+            ]
+        })
+        .collect();
+    table(&["LEVEL", "VALUE", "BY", "SET", "VERSION", "PLACE"], &cells, "No level sets it.");
+    Ok(())
+}
+
+/// A place in a file as `FILE:LINE:COLUMN`.
+fn place(place: &Value) -> String {
+    match serde_json::from_value::<slipway_types::Place>(place.clone()) {
+        Ok(place) => place.to_string(),
+        Err(_) => text(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_as_compilers_write_them() {
+        assert_eq!(place(&json!({"file": "eu.yaml", "line": 3, "column": 7})), "eu.yaml:3:7");
+        assert_eq!(place(&Value::Null), "-");
+    }
+
+    #[test]
+    fn what_an_editor_is_given_is_yaml() {
+        assert!(document::Document::parse("e.yaml", &EMPTY.replace("APP", "shop")).is_ok());
+    }
+}
