@@ -16,6 +16,7 @@ mod check;
 mod choice;
 mod cluster;
 mod configuration;
+mod definition;
 mod deploy;
 mod doctor;
 mod document;
@@ -25,6 +26,7 @@ mod label;
 mod login;
 mod place;
 mod pull;
+mod receiver;
 mod run;
 mod secret;
 mod source;
@@ -149,6 +151,12 @@ enum Command {
     /// End a pin or a hold
     #[command(after_help = "Example: slipway release shop --env prod")]
     Release(place::ReleaseArgs),
+    /// Definitions: component types, traits, policies and workflow steps
+    #[command(subcommand)]
+    Definition(definition::DefinitionCommand),
+    /// Receivers: who is handed what is deployed
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     /// The audit record of the deploy stage
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -208,6 +216,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Pin(args) => place::pin_to(args, &global).await,
         Command::Hold(args) => place::hold(args, &global).await,
         Command::Release(args) => place::release(args, &global).await,
+        Command::Definition(command) => definition::run(command, &global).await,
+        Command::Receiver(command) => receiver::run(command, &global).await,
         Command::Audit(command) => audit::run(command, &global).await,
         Command::Secret(command) => secret::run(command, &global).await,
         Command::Token(command) => token::run(command, &global).await,

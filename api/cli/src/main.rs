@@ -18,7 +18,14 @@ mod serve;
 
 use command::{Cli, Exit};
 
+/// The word that makes this program the caged child that plug-ins run in.
+pub(crate) const PLUGIN_HOST: &str = "plugin-host";
+
 fn main() -> ExitCode {
+    // Before anything opens a file or starts a thread: the cage closes what it finds.
+    if std::env::args_os().nth(1).is_some_and(|word| word == PLUGIN_HOST) {
+        return slipway_plugins::serve();
+    }
     let cli = Cli::parse();
     rustls::crypto::ring::default_provider()
         .install_default()
