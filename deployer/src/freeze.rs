@@ -57,9 +57,7 @@ impl Stage {
             .collect();
         let objects = serde_json::to_vec(&objects).expect("invariant: texts are JSON");
         let mut descriptors = Vec::new();
-        for (bytes, media_type) in
-            [(document, REVISION_CONFIG), (Bytes::from(objects), KEPT_OBJECTS)]
-        {
+        for (bytes, media_type) in [(document, REVISION_CONFIG), (Bytes::from(objects), KEPT_OBJECTS)] {
             let blob = self.blobs.put(bytes).await.map_err(|error| storage(&error))?;
             self.registry.link_blob(&repository, &blob).await?;
             descriptors.push(json!({"mediaType": media_type, "digest": blob.digest, "size": blob.size}));
@@ -79,17 +77,15 @@ impl Stage {
 
     /// A kept revision with its objects.
     pub async fn kept_revision(&self, key: &Key, revision: &Digest) -> Result<Frozen, Fault> {
-        let unreadable = || {
-            Fault::bug("revision_unreadable", format!("the kept revision {revision} cannot be read"))
-        };
+        let unreadable =
+            || Fault::bug("revision_unreadable", format!("the kept revision {revision} cannot be read"));
         let document = self.blobs.get(revision, MAX_BYTES).await.map_err(|error| storage(&error))?;
         let document: Revision = serde_json::from_slice(&document).map_err(|_| unreadable())?;
         let (_, manifest) = self.registry.get_manifest(&repository(key), &tag(revision)).await?;
         let kept: Kept = serde_json::from_slice(&manifest).map_err(|_| unreadable())?;
         let layer = kept.layers.first().ok_or_else(unreadable)?;
         let objects = self.blobs.get(&layer.digest, MAX_BYTES).await.map_err(|error| storage(&error))?;
-        let objects: BTreeMap<String, String> =
-            serde_json::from_slice(&objects).map_err(|_| unreadable())?;
+        let objects: BTreeMap<String, String> = serde_json::from_slice(&objects).map_err(|_| unreadable())?;
         let mut manifests = ManifestSet::new();
         for text in objects.into_values() {
             manifests.insert_bytes(Bytes::from(text));

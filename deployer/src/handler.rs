@@ -225,17 +225,18 @@ impl DeployHandler {
     async fn newer_out(&self, deployment: &Deployment) -> Result<Option<DeploymentId>, JobError> {
         let mut read = self.stage.records.read().await?;
         let open = read.deployments_open(deployment.environment_id, deployment.application_id).await?;
-        let newer = open.iter().rev().find(|other| {
-            other.generation > deployment.generation && other.handed_off_at.is_some()
-        });
+        let newer = open
+            .iter()
+            .rev()
+            .find(|other| other.generation > deployment.generation && other.handed_off_at.is_some());
         Ok(newer.map(|other| other.id))
     }
 
     async fn submit(&self, subject: &Subject) -> Result<DeploymentEvent, Fault> {
         let Subject { deployment, application, environment, .. } = subject;
-        let revision = deployment.revision.ok_or_else(|| {
-            Fault::bug("revision_missing", "an approved deployment has no revision")
-        })?;
+        let revision = deployment
+            .revision
+            .ok_or_else(|| Fault::bug("revision_missing", "an approved deployment has no revision"))?;
         let key = key(&application.name, environment);
         let frozen = self.stage.kept_revision(&key, &revision).await?;
         self.stage.prepare_pull(subject.application.clone(), environment, &subject.bundle).await?;
@@ -289,8 +290,13 @@ impl DeployHandler {
         for mut other in older {
             advance(tx.as_mut(), &mut other, DeploymentEvent::Supersede(deployment.id), SLIPWAY).await?;
         }
-        tx.deployed_note(&environment.name, deployment.application_id, Some(deployment.bundle_id), Utc::now())
-            .await?;
+        tx.deployed_note(
+            &environment.name,
+            deployment.application_id,
+            Some(deployment.bundle_id),
+            Utc::now(),
+        )
+        .await?;
         fault_point::reach("deploy.before_commit");
         tx.commit().await?;
         fault_point::reach("deploy.committed");
@@ -307,7 +313,12 @@ pub async fn wake(tx: &mut dyn Write, deployment: &Deployment) -> Result<(), Rec
 }
 
 /// An audit entry about a deployment.
-pub fn entry(actor: &str, action: &'static str, deployment: &Deployment, detail: serde_json::Value) -> NewAuditEntry {
+pub fn entry(
+    actor: &str,
+    action: &'static str,
+    deployment: &Deployment,
+    detail: serde_json::Value,
+) -> NewAuditEntry {
     NewAuditEntry {
         actor: actor.to_owned(),
         action,

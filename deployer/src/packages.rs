@@ -8,9 +8,9 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 use slipway_charts::ChartFiles;
-use slipway_objects::{BlobError, Blobs};
 use slipway_oam::Properties;
 use slipway_oam::overlay::DeveloperComponent;
+use slipway_objects::{BlobError, Blobs};
 use slipway_records::PackageVersion;
 use slipway_records::detail::{BundleDetail, BundleMember};
 use slipway_types::{Digest, Fault};
@@ -28,11 +28,7 @@ pub struct PackageLimits {
 
 impl Default for PackageLimits {
     fn default() -> Self {
-        Self {
-            max_document_bytes: 4 << 20,
-            max_archive_bytes: 64 << 20,
-            max_files_bytes: 64 << 20,
-        }
+        Self { max_document_bytes: 4 << 20, max_archive_bytes: 64 << 20, max_files_bytes: 64 << 20 }
     }
 }
 
@@ -133,9 +129,11 @@ impl Package {
                 },
                 overridable: workload.overridable,
             }),
-            None if DEPLOYED_KITS.contains(&config.kit.name.as_str()) => {
-                Some(DeveloperComponent { name, kind: Some(config.kit.name), ..DeveloperComponent::default() })
-            }
+            None if DEPLOYED_KITS.contains(&config.kit.name.as_str()) => Some(DeveloperComponent {
+                name,
+                kind: Some(config.kit.name),
+                ..DeveloperComponent::default()
+            }),
             None => None,
         };
         Ok(Self { member, declared, archive: manifest.layers.first().map(|layer| layer.digest) })

@@ -275,7 +275,8 @@ impl Ground<'_> {
             }
         }
         check_together(&chosen.render, &mut rendered);
-        violations.extend(rendered.iter_mut().flat_map(|component| std::mem::take(&mut component.violations)));
+        violations
+            .extend(rendered.iter_mut().flat_map(|component| std::mem::take(&mut component.violations)));
         violations.extend(self.platforms(&rendered));
         violations.extend(std::mem::take(&mut gathered.violations));
         for violation in &mut violations {
@@ -308,7 +309,7 @@ impl Ground<'_> {
             let definition = match found {
                 Ok(definition) => definition,
                 Err(violation) => {
-                    violations.push(violation);
+                    violations.push(*violation);
                     continue;
                 }
             };
@@ -361,10 +362,11 @@ impl Ground<'_> {
                 continue;
             }
             let path = format!("workflow.steps[{}]", step.name);
-            let definition = match self.stage.catalogue.resolve(DefinitionKind::Step, &step.kind, None, &path) {
+            let definition = match self.stage.catalogue.resolve(DefinitionKind::Step, &step.kind, None, &path)
+            {
                 Ok(definition) => definition,
                 Err(violation) => {
-                    violations.push(violation);
+                    violations.push(*violation);
                     continue;
                 }
             };
@@ -420,7 +422,7 @@ impl Ground<'_> {
                 .inspect(|found| {
                     definitions.insert((of, name.to_owned()), Arc::clone(found));
                 })
-                .map_err(|violation| violations.push(violation))
+                .map_err(|violation| violations.push(*violation))
                 .ok()
         };
         let type_definition = resolve(DefinitionKind::Component, &kind, &path);
@@ -434,7 +436,8 @@ impl Ground<'_> {
                 Some(TraitRequest { definition, properties: Value::Object(wanted.properties.clone()), path })
             })
             .collect();
-        let package = self.packages.iter().find(|package| package.member.component.as_str() == component.name);
+        let package =
+            self.packages.iter().find(|package| package.member.component.as_str() == component.name);
         Some(ComponentRequest {
             name: component.name.clone(),
             object_name: None,
@@ -484,9 +487,10 @@ impl Ground<'_> {
             .iter()
             .filter(deployed)
             .filter_map(|package| {
-                let lacking = package.member.images.iter().find(|image| {
-                    !image.platforms.iter().any(|one| runs_on(&self.facts, &one.platform))
-                })?;
+                let lacking =
+                    package.member.images.iter().find(|image| {
+                        !image.platforms.iter().any(|one| runs_on(&self.facts, &one.platform))
+                    })?;
                 let message = format!(
                     "its image is built for {}, the nodes of `{}` are {}",
                     list(&mut lacking.platforms.iter().map(|one| one.platform.to_string())),
@@ -505,10 +509,7 @@ impl Ground<'_> {
 
 /// Whether some node runs the platform; nodes do not tell their variant.
 fn runs_on(facts: &ClusterFacts, platform: &slipway_types::Platform) -> bool {
-    facts
-        .platforms
-        .iter()
-        .any(|node| node.os == platform.os && node.architecture == platform.architecture)
+    facts.platforms.iter().any(|node| node.os == platform.os && node.architecture == platform.architecture)
 }
 
 /// What the component type lets operators set, where its developers say nothing of that.

@@ -45,9 +45,7 @@ impl Deploying for Stage {
         shown.revision = Some(frozen.revision.digest());
         let environment = &wanted.environment;
         let compared = match self.cluster_of(environment).await {
-            Ok(cluster) => {
-                compare(&cluster, &frozen, &wanted.application.name, &environment.address).await
-            }
+            Ok(cluster) => compare(&cluster, &frozen, &wanted.application.name, &environment.address).await,
             Err(fault) => Err(fault),
         };
         match compared {

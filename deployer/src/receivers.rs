@@ -64,7 +64,9 @@ impl Stage {
                 Box::new(receiver.map_err(|error| wrong(&error))?)
             }
             ReceiverSettings::Core {} => match &self.core {
-                Some(core) => Box::new(CoreReceiver::new(Arc::clone(core), slipway_handoff::Limits::default())),
+                Some(core) => {
+                    Box::new(CoreReceiver::new(Arc::clone(core), slipway_handoff::Limits::default()))
+                }
                 None => {
                     let message = "this server has no built-in reconcile core";
                     return Err(Fault::permanent("receiver_unavailable", message)
@@ -186,13 +188,13 @@ impl ClusterWriter for Writer {
     }
 
     async fn apply(&self, object: &Value) -> Result<(), ReceiverError> {
-        let refused = |why: &str| ReceiverError::Refused { receiver: "the cluster".to_owned(), why: why.to_owned() };
+        let refused =
+            |why: &str| ReceiverError::Refused { receiver: "the cluster".to_owned(), why: why.to_owned() };
         let reference = ObjectRef::of(object).ok_or_else(|| refused("the object has no name"))?;
         let applied = self.cluster.apply(&self.key(&reference), object, FIELD_MANAGER).await;
-        applied
-            .map_err(|error| unavailable(&error))?
-            .ok_or_else(|| refused("it does not know KubeVela's Application: is KubeVela installed there?"))?;
+        applied.map_err(|error| unavailable(&error))?.ok_or_else(|| {
+            refused("it does not know KubeVela's Application: is KubeVela installed there?")
+        })?;
         Ok(())
     }
 }
-

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use slipway_records::{
-    Deployment, DeploymentFilter, Environment, PackageVersion, Page, Read, RecordsError,
-};
+use slipway_records::{Deployment, DeploymentFilter, Environment, PackageVersion, Page, Read, RecordsError};
 use slipway_types::id::{ApplicationId, EnvironmentId};
 use slipway_types::label::LabelKey;
 use slipway_types::{Digest, Fault};
@@ -36,7 +34,8 @@ pub async fn gates(
         && let Some(upstream) = &settings.upstream
         && let Some(upstream) = read.environment_by_name(upstream).await.map_err(fault)?
     {
-        let soaked = soaked(read.as_mut(), upstream.id, deployment.application_id, &deployment.lock, now).await;
+        let soaked =
+            soaked(read.as_mut(), upstream.id, deployment.application_id, &deployment.lock, now).await;
         soaked_minutes = soaked.map_err(fault)?;
     }
     drop(read);

@@ -81,7 +81,8 @@ const FACETS: usize = 2 + 2 * (4 + 2 + 2);
 async fn bundles_of_an_older_sqlite_database_are_selected_by_the_same() {
     const DUMP: &str = "select f.kind || ' ' || f.name || '=' || f.value || ' ' || b.sort_key || ' '
         || b.version_id || ' ' || b.created_at from bundle_facet b join facet f on f.id = b.facet_id order by 1";
-    const UNDO: &str = "drop trigger bundle_insert; drop trigger bundle_delete; drop trigger bundle_label_insert;
+    const UNDO: &str =
+        "drop trigger bundle_insert; drop trigger bundle_delete; drop trigger bundle_label_insert;
         drop trigger bundle_label_delete; drop view bundle_birth; drop view bundle_label;
         drop table bundle_facet; drop table facet; drop table deployed; drop index bundle_precedence;
         drop index bundle_newest; drop index bundle_commit";

@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub registries: Registries,
     pub secrets: Secrets,
     pub packages: Packages,
+    pub deploy: Deploy,
     pub gc: Gc,
     pub log: Log,
 }

@@ -18,7 +18,11 @@ pub fn kind(settings: &ReceiverSettings) -> ReceiverKind {
 
 /// What is wrong with a receiver's settings, on a server that has the receivers `available`. `http`
 /// without TLS is taken if `allow_http`.
-pub fn violations(settings: &ReceiverSettings, available: &[ReceiverKind], allow_http: bool) -> Vec<Violation> {
+pub fn violations(
+    settings: &ReceiverSettings,
+    available: &[ReceiverKind],
+    allow_http: bool,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let kind = kind(settings);
     if !available.contains(&kind) {
@@ -101,7 +105,12 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_refused() {
-        for text in [r#"{"type":"oci","tag":"x"}"#, r#"{"type":"oci","registry":"https://x"}"#, r#"{"type":"argo"}"#, r#"{"type":"core","x":1}"#] {
+        for text in [
+            r#"{"type":"oci","tag":"x"}"#,
+            r#"{"type":"oci","registry":"https://x"}"#,
+            r#"{"type":"argo"}"#,
+            r#"{"type":"core","x":1}"#,
+        ] {
             assert!(serde_json::from_str::<ReceiverSettings>(text).is_err(), "{text}");
         }
     }

@@ -116,7 +116,9 @@ async fn look(
     let component = node.split('.').next().unwrap_or(node);
     let path = format!("components[{component}]");
     let live = cluster.get(&key).await?;
-    if let Some(owner) = live.as_ref().and_then(|live| dressing.foreign_owner(live)).filter(|_| !object.shared) {
+    if let Some(owner) =
+        live.as_ref().and_then(|live| dressing.foreign_owner(live)).filter(|_| !object.shared)
+    {
         let violation = Violation::new("object_owned_elsewhere", path, format!("{key} is there already and belongs to {owner}"))
             .hint("name it otherwise, share it by a policy, or label the object as this application's to take it over");
         return Ok((plain(Change::Unknown), Some(violation)));
@@ -138,9 +140,12 @@ async fn look(
             Ok((plain(Change::Unknown), Some(Violation::new("requirement_missing", path, message))))
         }
         Err(CallError::Refused(status)) => {
-            let mut violation = Violation::new("refused_by_cluster", path, format!("{key}: {}", status.message));
+            let mut violation =
+                Violation::new("refused_by_cluster", path, format!("{key}: {}", status.message));
             if status.code == 404 {
-                violation = violation.hint("does its namespace exist? Make it, or let the environment make it: createNamespace");
+                violation = violation.hint(
+                    "does its namespace exist? Make it, or let the environment make it: createNamespace",
+                );
             }
             Ok((plain(Change::Unknown), Some(violation)))
         }

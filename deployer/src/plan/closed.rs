@@ -10,11 +10,11 @@ use slipway_definitions::{
 };
 use slipway_handoff::revision::{FORMAT, Limits};
 use slipway_handoff::{
-    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Hold, ManifestSet,
-    Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
+    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Hold,
+    ManifestSet, Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
 };
-use slipway_oam::{Source, StepMode};
 use slipway_oam::binding::SourceObject;
+use slipway_oam::{Source, StepMode};
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ComponentName, Digest, Fault, Violation};
 
@@ -105,7 +105,8 @@ impl Ground<'_> {
         }
         for value in &gathered.secrets {
             let known = self.stage.secrets.resolve(&value.reference).await;
-            let is_kept = known.is_ok_and(|known| known.value.expose_secret() == value.base64.expose_secret());
+            let is_kept =
+                known.is_ok_and(|known| known.value.expose_secret() == value.base64.expose_secret());
             if !is_kept {
                 self.stage.secrets.set(&value.reference.path, &value.base64, KEEPER).await?;
             }
@@ -124,22 +125,17 @@ impl Ground<'_> {
         for package in &self.packages {
             let component = package.member.component.as_str();
             if rendered.iter().any(|deployed| deployed.name == component) {
-                let of = |image: &_| PlannedImage { component: component.to_owned(), image: Clone::clone(image) };
+                let of =
+                    |image: &_| PlannedImage { component: component.to_owned(), image: Clone::clone(image) };
                 images.extend(package.member.images.iter().map(of));
             }
         }
         images
     }
 
-    fn revision(
-        &self,
-        chosen: &Chosen,
-        graph: Graph,
-        secrets: Vec<slipway_handoff::SecretUse>,
-    ) -> Revision {
+    fn revision(&self, chosen: &Chosen, graph: Graph, secrets: Vec<slipway_handoff::SecretUse>) -> Revision {
         let (environment, bundle) = (&self.request.environment, &self.request.bundle);
-        let settings = serde_json::to_value(&environment.settings)
-            .expect("invariant: settings are JSON");
+        let settings = serde_json::to_value(&environment.settings).expect("invariant: settings are JSON");
         let definitions = chosen
             .definitions
             .iter()
@@ -283,7 +279,8 @@ impl Ground<'_> {
         kind: &str,
         rendered: &RenderedObject,
     ) -> Option<Object> {
-        let scoped = rendered.cluster_scoped || is_cluster_scoped(&rendered.object, &self.facts.cluster_scoped);
+        let scoped =
+            rendered.cluster_scoped || is_cluster_scoped(&rendered.object, &self.facts.cluster_scoped);
         let dressed = dressing.dress(&component.name, rendered.object.clone(), scoped);
         let mut object = drawing.keep(&component.name, &dressed)?;
         let candidate = rules::Candidate { component: &component.name, component_type: kind, rendered };
@@ -340,7 +337,9 @@ impl Ground<'_> {
             let after: Vec<NodeName> = component
                 .depends_on
                 .iter()
-                .flat_map(|name| drawing.ends.get(&name.value).map(|ends| ends.last.clone()).unwrap_or_default())
+                .flat_map(|name| {
+                    drawing.ends.get(&name.value).map(|ends| ends.last.clone()).unwrap_or_default()
+                })
                 .collect();
             let first = drawing.ends.get(&component.name).map(|ends| ends.first.clone()).unwrap_or_default();
             drawing.after(&first, &after);
@@ -523,7 +522,8 @@ fn is_bare(node: &Node) -> bool {
 
 /// Hooks in the order they run.
 fn sorted(mut hooks: Vec<Hook>) -> Vec<Hook> {
-    let name = |hook: &Hook| hook.object.object.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
+    let name =
+        |hook: &Hook| hook.object.object.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
     hooks.sort_by_key(|hook| (hook.weight, name(hook)));
     hooks
 }
@@ -542,4 +542,3 @@ fn output_of(source: &OutputSource, namespace: &str) -> Option<Output> {
         }),
     }
 }
-

@@ -94,7 +94,8 @@ fn bind(drawing: &mut Drawing, component: &str, output: &str, giver: &NodeName, 
             let mut computed = false;
             search(&manifest, text, String::new(), &mut places, &mut computed);
             if computed {
-                let message = format!("the value of `{output}` is used inside a longer text of {}", object.object);
+                let message =
+                    format!("the value of `{output}` is used inside a longer text of {}", object.object);
                 let path = format!("components[{component}].inputs[{output}]");
                 drawing.wrong(
                     Violation::new("invalid_property", path, message)

@@ -77,7 +77,12 @@ fn give_pull_secret(object: &mut Value, name: &str) {
     let pointer = match kind {
         "Pod" => "/spec",
         "CronJob" => "/spec/jobTemplate/spec/template/spec",
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CloneSet"
+        "Deployment"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "ReplicaSet"
+        | "Job"
+        | "CloneSet"
         | "AdvancedStatefulSet" => "/spec/template/spec",
         _ => return,
     };

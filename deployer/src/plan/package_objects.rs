@@ -6,12 +6,10 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::Value;
 use slipway_charts::{
-    ChartFiles, FilesRequest, GeneratedSecret, HelmRequest, Hook, HookEvent, KeptSecrets, KeptSecretsError, KustomizeRequest,
-    RenderError, Rendered, Request, SecretScope, SecretValue, Target,
+    ChartFiles, FilesRequest, GeneratedSecret, HelmRequest, Hook, HookEvent, KeptSecrets, KeptSecretsError,
+    KustomizeRequest, RenderError, Rendered, Request, SecretScope, SecretValue, Target,
 };
-use slipway_definitions::{
-    Caused, ComponentRequest, PackageObject, RenderedComponent, Verb, apply_traits,
-};
+use slipway_definitions::{Caused, ComponentRequest, PackageObject, RenderedComponent, Verb, apply_traits};
 use slipway_plugins::Session;
 use slipway_types::{Fault, SecretReference, Violation};
 
@@ -52,7 +50,8 @@ impl Ground<'_> {
     ) -> Result<(), Fault> {
         let verbs: Vec<Caused> =
             rendered.verbs.extract_if(.., |caused| caused.verb.renders_package()).collect();
-        let package = self.packages.iter().find(|package| package.member.component.as_str() == component.name);
+        let package =
+            self.packages.iter().find(|package| package.member.component.as_str() == component.name);
         let files = match package {
             Some(package) => package.files(&self.stage.blobs, &self.stage.options.packages).await?,
             None => ChartFiles::new(),
@@ -147,9 +146,13 @@ impl Gathered {
         let runs = |hook: &Hook, events: [HookEvent; 2]| events.iter().any(|event| hook.on.contains(event));
         let hooked = self.hooks.entry(name.clone()).or_default();
         let before = rendered.hooks.before.into_iter();
-        hooked.before.extend(before.filter(|hook| runs(hook, [HookEvent::PreInstall, HookEvent::PreUpgrade])));
+        hooked
+            .before
+            .extend(before.filter(|hook| runs(hook, [HookEvent::PreInstall, HookEvent::PreUpgrade])));
         let after = rendered.hooks.after.into_iter();
-        hooked.after.extend(after.filter(|hook| runs(hook, [HookEvent::PostInstall, HookEvent::PostUpgrade])));
+        hooked
+            .after
+            .extend(after.filter(|hook| runs(hook, [HookEvent::PostInstall, HookEvent::PostUpgrade])));
         rendered.crds.into_iter().chain(rendered.objects).map(|rendered| rendered.object).collect()
     }
 }
@@ -172,7 +175,8 @@ fn manifests_under(files: &ChartFiles, wanted: &[String]) -> Vec<String> {
 
 fn no_manifest(component: &ComponentRequest, wanted: &[String]) -> Violation {
     let message = format!("its package holds no manifest at or below `{}`", wanted.join("`, `"));
-    Violation::new("package_mismatch", &component.path, message).hint("name files or directories of the package")
+    Violation::new("package_mismatch", &component.path, message)
+        .hint("name files or directories of the package")
 }
 
 /// Generated secrets in the built-in store.

@@ -81,8 +81,9 @@ impl Ground<'_> {
             }
             let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
             violations.push(
-                Violation::new("unregistered_cluster", path, format!("there is no cluster `{name}`"))
-                    .hint(format!("registered are: {}; add one: slipway cluster add {name}", known.join(", "))),
+                Violation::new("unregistered_cluster", path, format!("there is no cluster `{name}`")).hint(
+                    format!("registered are: {}; add one: slipway cluster add {name}", known.join(", ")),
+                ),
             );
             return Vec::new();
         }
@@ -116,9 +117,8 @@ impl Ground<'_> {
         let stage = target.stage.as_deref().unwrap_or(own.stage());
         let text = format!("{unit}/{cluster}/{namespace}/{stage}");
         let address: Result<Address, _> = text.parse();
-        let address = address.map_err(|error| {
-            Violation::new("unregistered_environment", path, error.to_string())
-        })?;
+        let address =
+            address.map_err(|error| Violation::new("unregistered_environment", path, error.to_string()))?;
         environments.iter().find(|environment| environment.address == address).ok_or_else(|| {
             Violation::new("unregistered_environment", path, format!("{address} is no environment"))
                 .hint(format!("describe it first: slipway env create NAME --address {address}"))

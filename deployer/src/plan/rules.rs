@@ -21,7 +21,8 @@ impl Candidate<'_> {
         one_of(&selector.component_names, self.component)
             && one_of(&selector.component_types, self.component_type)
             && (selector.oam_types.is_empty() || selector.oam_types.contains(&oam_type))
-            && (selector.trait_types.is_empty() || (by_trait && one_of(&selector.trait_types, &self.rendered.by)))
+            && (selector.trait_types.is_empty()
+                || (by_trait && one_of(&selector.trait_types, &self.rendered.by)))
             && one_of(&selector.resource_types, &kind)
             && one_of(&selector.resource_names, &name)
     }

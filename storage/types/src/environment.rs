@@ -12,8 +12,8 @@ use crate::name::{InvalidName, is_name};
 
 pub use settings::{
     Approvals, CheckOwner, ClusterFacts, ClusterLabels, ClusterSettings, EXPIRE_AFTER_HOURS,
-    EnvironmentSettings, Follow, Gates, InvalidSettings, PullRegistry, ReceiverSettings,
-    SecretHandling, Soak,
+    EnvironmentSettings, Follow, Gates, InvalidSettings, PullRegistry, ReceiverSettings, SecretHandling,
+    Soak,
 };
 pub use window::{InvalidWindow, Window};
 

@@ -76,7 +76,8 @@ fn pull_registry(config: &Config) -> Result<RegistryPrefix> {
     let url = config.public_url();
     let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     let host = host.split('/').next().unwrap_or(host);
-    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:{}", default_port(&url)) };
+    let with_port =
+        if host.contains(':') { host.to_owned() } else { format!("{host}:{}", default_port(&url)) };
     with_port.parse().with_context(|| format!("server.public_url: `{host}` is no registry's host"))
 }
 

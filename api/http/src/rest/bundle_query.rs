@@ -116,12 +116,12 @@ impl BundleQuery {
     /// The same as a plain list.
     pub(crate) fn listed(self) -> Result<VersionQuery, ApiError> {
         let commit = self.commit.map(|commit| commit.as_str().parse()).transpose();
-        let commit = commit.map_err(|error| ApiError::bad_request("bad_query", format!("commit: {error}")))?;
-        let after: Option<Uuid> = self
-            .after
-            .map(|after| after.parse())
-            .transpose()
-            .map_err(|_| ApiError::bad_request("bad_query", "after: give the `next` of the page before"))?;
+        let commit =
+            commit.map_err(|error| ApiError::bad_request("bad_query", format!("commit: {error}")))?;
+        let after: Option<Uuid> =
+            self.after.map(|after| after.parse()).transpose().map_err(|_| {
+                ApiError::bad_request("bad_query", "after: give the `next` of the page before")
+            })?;
         Ok(VersionQuery {
             application: self.application,
             component: None,

@@ -49,7 +49,10 @@ async fn views(
 
 fn selected_application(query: &BundleQuery) -> Result<&ApplicationName, ApiError> {
     query.application.as_ref().ok_or_else(|| {
-        ApiError::bad_request("bad_query", "application: bundles are selected within one application; name it")
+        ApiError::bad_request(
+            "bad_query",
+            "application: bundles are selected within one application; name it",
+        )
     })
 }
 

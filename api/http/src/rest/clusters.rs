@@ -109,7 +109,12 @@ async fn found(read: &mut dyn Read, name: &ClusterName) -> Result<Cluster, ApiEr
     })
 }
 
-fn entry(caller: &Caller, action: &'static str, name: &ClusterName, detail: serde_json::Value) -> NewAuditEntry {
+fn entry(
+    caller: &Caller,
+    action: &'static str,
+    name: &ClusterName,
+    detail: serde_json::Value,
+) -> NewAuditEntry {
     NewAuditEntry { actor: caller.name().to_owned(), action, subject: format!("cluster/{name}"), detail }
 }
 
@@ -173,9 +178,11 @@ pub(crate) async fn put(
         }
         Some(mut cluster) => {
             if cluster.uid != uid && !body.replace {
-                let detail = format!("`{name}` is another cluster: its kube-system has the UID {}", cluster.uid);
-                return Err(ApiError::conflict("cluster_differs", detail)
-                    .hint("give it a name of its own, or say that it takes the name over: slipway cluster replace"));
+                let detail =
+                    format!("`{name}` is another cluster: its kube-system has the UID {}", cluster.uid);
+                return Err(ApiError::conflict("cluster_differs", detail).hint(
+                    "give it a name of its own, or say that it takes the name over: slipway cluster replace",
+                ));
             }
             cluster.uid = uid;
             cluster.settings = settings;

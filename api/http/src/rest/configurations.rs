@@ -102,7 +102,8 @@ fn view(row: Configuration, application: &ApplicationName) -> ConfigurationView 
 /// Whether this can be a level of an address.
 fn checked_level(level: &str) -> Result<(), ApiError> {
     let filled = format!("{}{}", level, "/x".repeat(3usize.saturating_sub(level.matches('/').count())));
-    let sound = level.is_empty() || (level.matches('/').count() <= 3 && filled.parse::<slipway_types::Address>().is_ok());
+    let sound = level.is_empty()
+        || (level.matches('/').count() <= 3 && filled.parse::<slipway_types::Address>().is_ok());
     if sound {
         return Ok(());
     }
@@ -225,21 +226,21 @@ pub(crate) async fn explain(
     let application = caller.application(read.as_mut(), &name, Role::Reader).await?;
     let environment = environments::found(read.as_mut(), &query.environment).await?;
     let out = read.deployments_out().await?;
-    let running = out.into_iter().find(|running| {
-        running.environment_id == environment.id && running.application_id == application.id
-    });
+    let running = out
+        .into_iter()
+        .find(|running| running.environment_id == environment.id && running.application_id == application.id);
     // By what runs there; before anything does, by the newest bundle of any kind.
     let bundle = match running {
         Some(running) => read.version_get(running.bundle_id).await?,
         None => {
-            let any = Selection { prerelease: slipway_types::selection::Prereleases::Yes, ..Selection::default() };
+            let any =
+                Selection { prerelease: slipway_types::selection::Prereleases::Yes, ..Selection::default() };
             read.pick(application.id, &any, SelectionOrder::Newest).await?.version
         }
     };
     drop(read);
-    let bundle = bundle.ok_or_else(|| {
-        ApiError::not_found("bundle of", &application.name).hint("push something first")
-    })?;
+    let bundle = bundle
+        .ok_or_else(|| ApiError::not_found("bundle of", &application.name).hint("push something first"))?;
     let request = DeployRequest { application, environment, bundle, document: None };
     let explained = state.deploying.explain(&request, &query.key).await.map_err(ApiError::of_fault)?;
     let explained = explained.map_err(ApiError::violations)?;

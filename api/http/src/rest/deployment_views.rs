@@ -183,10 +183,7 @@ pub(super) struct Names {
 }
 
 /// Looks up the names of applications and environments.
-pub(super) async fn names(
-    read: &mut dyn Read,
-    deployments: &[Deployment],
-) -> Result<Names, ApiError> {
+pub(super) async fn names(read: &mut dyn Read, deployments: &[Deployment]) -> Result<Names, ApiError> {
     let applications =
         super::names_of(read, deployments.iter().map(|deployment| deployment.application_id)).await?;
     let mut environments = HashMap::new();

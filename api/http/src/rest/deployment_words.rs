@@ -117,7 +117,8 @@ pub(crate) async fn approve(
     let reason = checked_reason(body.reason)?;
     let mut tx = state.records.begin().await?;
     let (deployment, _, environment) = find(&caller, tx.as_mut(), name, Role::Operator).await?;
-    let is_open = matches!(deployment.state, DeploymentState::Frozen { .. } | DeploymentState::Awaiting { .. });
+    let is_open =
+        matches!(deployment.state, DeploymentState::Frozen { .. } | DeploymentState::Awaiting { .. });
     if !is_open {
         return Err(refused(&deployment, "approved"));
     }
@@ -196,8 +197,7 @@ pub(crate) async fn break_glass(
     let reason = checked_reason(Some(body.reason))?.filter(|reason| !reason.trim().is_empty());
     let reason = reason.ok_or_else(|| ApiError::bad_request("bad_body", "reason: say why"))?;
     let mut tx = state.records.begin().await?;
-    let (mut deployment, application, environment) =
-        find(&caller, tx.as_mut(), name, Role::Operator).await?;
+    let (mut deployment, application, environment) = find(&caller, tx.as_mut(), name, Role::Operator).await?;
     if !caller.0.may_break_glass() {
         let detail = "this token may not go past closed gates";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "no_break_glass", detail)

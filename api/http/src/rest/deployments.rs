@@ -151,7 +151,12 @@ impl DeployBody {
     }
 }
 
-async fn choose(caller: &Caller, read: &mut dyn Read, body: &DeployBody, role: Role) -> Result<Chosen, ApiError> {
+async fn choose(
+    caller: &Caller,
+    read: &mut dyn Read,
+    body: &DeployBody,
+    role: Role,
+) -> Result<Chosen, ApiError> {
     body.check()?;
     let application = caller.application(read, &body.application, role).await?;
     let environment = environments::found(read, &body.environment).await?;
@@ -182,9 +187,10 @@ async fn choose(caller: &Caller, read: &mut dyn Read, body: &DeployBody, role: R
     } else {
         let selection = body.select.clone().unwrap_or_default();
         let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
-        let explanation = serde_json::to_value(&pick.explanation).map_err(|error| ApiError::internal(&error))?;
+        let explanation =
+            serde_json::to_value(&pick.explanation).map_err(|error| ApiError::internal(&error))?;
         let row = pick.version.ok_or_else(|| {
-            let detail = pick.explanation.lines().join("; ");
+            let detail = pick.explanation.lines.join("; ");
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", detail)
         })?;
         (row, DeploymentCause::Deploy, json!({"selection": selection, "explanation": explanation}))
@@ -228,7 +234,8 @@ pub(crate) async fn plan(
     let chosen = choose(&caller, read.as_mut(), &body, Role::Reader).await?;
     drop(read);
     let planned = state.deploying.plan(&request(&chosen, body.document)).await.map_err(ApiError::of_fault)?;
-    let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller, None) }.draft(0, chosen.bundle.created_at);
+    let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller, None) }
+        .draft(0, chosen.bundle.created_at);
     let draft = slipway_records::Deployment { revision: planned.revision, ..draft };
     let gates = state.deploying.gates(&draft, &chosen.environment, &chosen.bundle).await;
     let branch = match &chosen.bundle.git_ref {
@@ -285,7 +292,9 @@ pub(crate) async fn create(
             "`{}` is pinned in `{}` by {}: {}",
             chosen.application.name, chosen.environment.name, hold.by, hold.reason
         );
-        return Err(ApiError::conflict("pinned", detail).hint("release it first: slipway release APP --env ENV"));
+        return Err(
+            ApiError::conflict("pinned", detail).hint("release it first: slipway release APP --env ENV")
+        );
     }
     let deployment = tx.deployment_insert(new_deployment(&chosen, &caller, body.document)).await?;
     tx.audit(NewAuditEntry {
@@ -305,7 +314,8 @@ pub(crate) async fn create(
     let job = JobPayload::Deploy { deployment: deployment.id };
     tx.job_enqueue(NewJob::new(job, Some(chosen.application.id))).await?;
     tx.commit().await?;
-    let (application, environment) = (chosen.application.name.to_string(), chosen.environment.name.to_string());
+    let (application, environment) =
+        (chosen.application.name.to_string(), chosen.environment.name.to_string());
     Ok((StatusCode::CREATED, Json(view(&deployment, &application, &environment))))
 }
 
@@ -389,8 +399,7 @@ async fn follow(
     let mut sent = String::new();
     loop {
         let mut read = state.records.read().await?;
-        let (deployment, application, environment) =
-            find(caller, read.as_mut(), name, Role::Reader).await?;
+        let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Reader).await?;
         drop(read);
         let detail = detail(state, &deployment, &application, &environment).await?;
         let text = serde_json::to_string(&detail).map_err(|error| ApiError::internal(&error))?;

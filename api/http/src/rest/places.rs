@@ -173,7 +173,9 @@ pub(crate) async fn list(
                     by: hold.by.clone(),
                     at: hold.at,
                 }),
-                behind: upstream.as_ref().is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
+                behind: upstream
+                    .as_ref()
+                    .is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
                 upstream,
                 pending: pending.map(|row| PendingView {
                     id: row.id.to_string(),

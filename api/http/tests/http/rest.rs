@@ -159,14 +159,23 @@ async fn bundles_are_selected_with_the_reasons() {
     let rest = get(&format!("prerelease=yes&limit=3&after={next}")).await;
     assert_eq!((versions(&rest), &rest["next"]), (vec!["0.9.0".to_owned()], &Value::Null));
     let why = get("range=%5E1&explain=true").await["explanation"].clone();
-    assert_eq!((&why["candidates"]["number"], &why["left_out"]["prerelease"]["number"]), (&json!(4), &json!(1)));
+    assert_eq!(
+        (&why["candidates"]["number"], &why["left_out"]["prerelease"]["number"]),
+        (&json!(4), &json!(1))
+    );
     assert!(why["lines"].to_string().contains("1 pre-release left out"), "{why}");
     let picked = server.get("/api/v1/bundles/pick?application=shop&range=%5E1").await.is(200).json();
     assert_eq!(picked["bundle"]["version"], "1.1.0");
     assert_eq!(picked["explanation"]["chosen"], "1.1.0");
     let none = server.get("/api/v1/bundles/pick?application=shop&range=%3E%3D2").await.is(200).json();
-    assert_eq!((&none["bundle"], &none["explanation"]["nearest"]), (&Value::Null, &json!({
-        "version": "1.1.0", "condition": "range"})));
+    assert_eq!(
+        (&none["bundle"], &none["explanation"]["nearest"]),
+        (
+            &Value::Null,
+            &json!({
+        "version": "1.1.0", "condition": "range"})
+        )
+    );
     for (bad, why) in [
         ("application=shop&range=latest", "is not a version range"),
         ("application=shop&selector=a%3Dx,a%3Dy", "cannot both hold"),

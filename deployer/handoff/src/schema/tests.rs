@@ -20,7 +20,10 @@ fn validator(schema: &str) -> Validator {
 
 fn errors(schema: &str, value: &impl Serialize) -> Vec<String> {
     let value = serde_json::to_value(value).unwrap();
-    validator(schema).iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect()
+    validator(schema)
+        .iter_errors(&value)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect()
 }
 
 /// A submission in which every optional field stands.
@@ -45,7 +48,11 @@ fn full() -> Submission {
         inputs: vec![Input { node: "b".into(), output: "o".into(), holes: vec![hole] }],
         outputs: BTreeMap::from([("p".into(), from), ("v".into(), Output::Value(json!(1)))]),
         waits: vec![Wait { object: reference.clone(), until: "true".into() }],
-        call: Some(Call { method: "POST".into(), url: "https://x.example.com/".into(), body: Some(json!({})) }),
+        call: Some(Call {
+            method: "POST".into(),
+            url: "https://x.example.com/".into(),
+            body: Some(json!({})),
+        }),
         hold: Some(Hold { for_ms: Some(5) }),
         timeout_ms: 5,
     };
@@ -138,7 +145,11 @@ fn answers_and_events_fit_their_schemas() {
     ] {
         assert_eq!(errors(super::ANSWER, &answer), Vec::<String>::new());
     }
-    for wrong in [json!({"answer": "accepted"}), json!({"answer": "maybe"}), json!({"answer": "rejected", "violations": []})] {
+    for wrong in [
+        json!({"answer": "accepted"}),
+        json!({"answer": "maybe"}),
+        json!({"answer": "rejected", "violations": []}),
+    ] {
         assert!(!errors(super::ANSWER, &wrong).is_empty(), "{wrong}");
     }
     let submission = full();

@@ -36,7 +36,9 @@ struct Catalogue {
 }
 
 pub(crate) fn run(bundles: u32) -> Result<bool> {
-    line(format!("{bundles} bundles of one application with 8 labels each; {ROUNDS} selections of each kind"));
+    line(format!(
+        "{bundles} bundles of one application with 8 labels each; {ROUNDS} selections of each kind"
+    ));
     tokio::runtime::Runtime::new()?.block_on(async {
         let sqlite = sqlite(bundles).await?;
         if std::env::var_os("SLIPWAY_TEST_POSTGRES").is_none() {
@@ -141,12 +143,8 @@ fn labels_of(n: u32) -> Result<Labels> {
 async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
     let began = Instant::now();
     let mut tx = records.begin().await?;
-    let source = NewSource {
-        name: "shop".parse()?,
-        kind: SourceKind::Builtin,
-        credential: None,
-        poll_interval_s: 60,
-    };
+    let source =
+        NewSource { name: "shop".parse()?, kind: SourceKind::Builtin, credential: None, poll_interval_s: 60 };
     let source = tx.source_insert(source).await?;
     let application = tx.application_insert(&"shop".parse()?, source.id, "").await?.id;
     let mut runs = Vec::new();
@@ -209,19 +207,27 @@ const KINDS: [Kind; 16] = {
         ("releases", Precedence, |_| json!({})),
         ("releases in a range", Precedence, |n| json!({"range": format!("^{}", 1 + n % 4)})),
         ("branch and range", Precedence, |n| json!({"branch": "main", "range": format!("~1.{}", n % 25)})),
-        ("one common label", Precedence, |n| {
-            json!({"selector": format!("ring={}", n % 10), "prerelease": "yes"})
-        }),
+        (
+            "one common label",
+            Precedence,
+            |n| json!({"selector": format!("ring={}", n % 10), "prerelease": "yes"}),
+        ),
         ("two common labels", Precedence, |_| json!({"selector": "tier=gold,half=0", "prerelease": "yes"})),
-        ("two common labels, empty", Precedence, |_| {
-            json!({"selector": "half=0,parity=1", "prerelease": "yes"})
-        }),
-        ("two common labels, empty, newest first", Newest, |_| {
-            json!({"selector": "half=0,parity=1", "prerelease": "yes"})
-        }),
-        ("a rare label and two common ones", Precedence, |n| {
-            json!({"selector": format!("zone={},tier=gold,era=old", n * 7 % 1_000), "prerelease": "yes"})
-        }),
+        (
+            "two common labels, empty",
+            Precedence,
+            |_| json!({"selector": "half=0,parity=1", "prerelease": "yes"}),
+        ),
+        (
+            "two common labels, empty, newest first",
+            Newest,
+            |_| json!({"selector": "half=0,parity=1", "prerelease": "yes"}),
+        ),
+        (
+            "a rare label and two common ones",
+            Precedence,
+            |n| json!({"selector": format!("zone={},tier=gold,era=old", n * 7 % 1_000), "prerelease": "yes"}),
+        ),
         ("one of 40 values", Precedence, |n| {
             let values: Vec<String> = (0..40).map(|value| (value + n).to_string()).collect();
             json!({"selector": format!("zone in ({})", values.join(",")), "prerelease": "yes"})
@@ -230,21 +236,27 @@ const KINDS: [Kind; 16] = {
             let values: Vec<String> = (0..40).map(|value| (value + n).to_string()).collect();
             json!({"selector": format!("zone notin ({}),ring", values.join(",")), "prerelease": "yes"})
         }),
-        ("without a label that all have", Precedence, |_| {
-            json!({"selector": "!source/team", "prerelease": "yes"})
-        }),
-        ("label and range, empty", Precedence, |_| {
-            json!({"selector": "era=old", "range": ">=3", "prerelease": "yes"})
-        }),
+        (
+            "without a label that all have",
+            Precedence,
+            |_| json!({"selector": "!source/team", "prerelease": "yes"}),
+        ),
+        (
+            "label and range, empty",
+            Precedence,
+            |_| json!({"selector": "era=old", "range": ">=3", "prerelease": "yes"}),
+        ),
         ("label of old ones, newest first", Newest, |_| json!({"selector": "era=old", "prerelease": "yes"})),
         ("commit", Precedence, |n| json!({"commit": &Digest::of((n * 911).to_string()).hex()[..10]})),
         ("a rare author", Newest, |n| {
             json!({"author": format!("user-{}@example.com", PEOPLE - 1), "range": format!(">={}", 1 + n % 3),
                 "prerelease": "yes"})
         }),
-        ("of an hour long ago", Precedence, |_| {
-            json!({"published_before": "2026-01-01T00:00:00Z", "prerelease": "yes"})
-        }),
+        (
+            "of an hour long ago",
+            Precedence,
+            |_| json!({"published_before": "2026-01-01T00:00:00Z", "prerelease": "yes"}),
+        ),
     ]
 };
 
