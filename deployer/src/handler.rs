@@ -3,6 +3,7 @@
 //! Every step observes, acts and records, and may be killed before and after its effect: a revision is
 //! kept under its digest, a receiver answers a resubmission with the same run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{
     Application, Change, Deployment, DeploymentCause, Environment, Handler, Job, JobContext, JobError,
-    NewAuditEntry, PackageVersion, RecordsError, Write,
+    NewAuditEntry, NewDeployment, PackageVersion, RecordsError, Write,
 };
 use slipway_types::id::DeploymentId;
+use slipway_types::name::EnvironmentName;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 use slipway_types::{Class, Fault, Violation};
 
@@ -125,10 +127,18 @@ impl DeployHandler {
         if plan.violations.is_empty() {
             plan.violations.extend(self.against_cluster(&subject, &plan).await?);
         }
-        let mut deployment = subject.deployment;
+        let mut deployment = subject.deployment.clone();
         deployment.notes = std::mem::take(&mut plan.notes);
         deployment.violations = std::mem::take(&mut plan.violations);
+        let passed_on = self.reached(&subject.environment, &deployment, &plan.reaches).await?;
         let Some(frozen) = plan.revision.filter(|_| deployment.violations.is_empty()) else {
+            if deployment.violations.is_empty() && !passed_on.is_empty() {
+                let names: Vec<&str> = plan.reaches.iter().map(|name| name.as_str()).collect();
+                deployment.notes.push(format!("passed on to {}", names.join(", ")));
+                return self
+                    .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on)
+                    .await;
+            }
             let count = deployment.violations.len();
             return self.record(deployment, DeploymentEvent::Reject(count)).await;
         };
@@ -137,8 +147,61 @@ impl DeployHandler {
         fault_point::reach("deploy.kept");
         deployment.revision = Some(revision);
         deployment.frozen_at = Some(Utc::now());
-        self.record(deployment, DeploymentEvent::Freeze(revision)).await?;
+        self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on).await?;
         fault_point::reach("deploy.frozen");
+        Ok(())
+    }
+
+    /// Deployments of their own for the other environments that one reaches: each passes its own gates.
+    /// What was reached itself reaches no further.
+    async fn reached(
+        &self,
+        from: &Environment,
+        deployment: &Deployment,
+        reaches: &BTreeSet<EnvironmentName>,
+    ) -> Result<Vec<NewDeployment>, JobError> {
+        if matches!(deployment.cause, DeploymentCause::Reach { .. }) {
+            return Ok(Vec::new());
+        }
+        let mut read = self.stage.records.read().await?;
+        let mut made = Vec::new();
+        for name in reaches {
+            let Some(environment) = read.environment_by_name(name).await? else { continue };
+            made.push(NewDeployment {
+                application_id: deployment.application_id,
+                environment_id: environment.id,
+                bundle_id: deployment.bundle_id,
+                bundle_version: deployment.bundle_version.clone(),
+                bundle_digest: deployment.bundle_digest,
+                lock: deployment.lock,
+                choice: json!({"asked": format!("generation {} of {}", deployment.generation, from.name)}),
+                cause: DeploymentCause::Reach { from: from.name.to_string() },
+                created_by: deployment.created_by.clone(),
+                document: deployment.document.clone(),
+            });
+        }
+        Ok(made)
+    }
+
+    /// Stores an event together with the deployments that follow from it.
+    async fn pass_on(
+        &self,
+        mut deployment: Deployment,
+        event: DeploymentEvent,
+        others: Vec<NewDeployment>,
+    ) -> Result<(), JobError> {
+        let mut tx = self.stage.records.begin().await?;
+        if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? != Moved::Stored {
+            return Ok(());
+        }
+        for new in others {
+            let other = tx.deployment_insert(new).await?;
+            tx.audit(entry(SLIPWAY, "deployment.create", &other, json!({"reached_by": deployment.id})))
+                .await?;
+            wake(tx.as_mut(), &other).await?;
+        }
+        tx.commit().await?;
+        self.stage.records.changes().send(Change::Deployment(deployment.id));
         Ok(())
     }
 

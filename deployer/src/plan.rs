@@ -76,6 +76,16 @@ pub struct Frozen {
     pub manifests: ManifestSet,
 }
 
+impl Frozen {
+    /// Its objects in the order they are applied.
+    pub fn objects(&self) -> Vec<Value> {
+        let objects = self.revision.graph.objects();
+        objects
+            .filter_map(|(_, object)| serde_json::from_slice(self.manifests.get(&object.manifest)?).ok())
+            .collect()
+    }
+}
+
 /// An image that the environment will pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedImage {
@@ -90,6 +100,7 @@ struct Ground<'a> {
     stage: &'a Stage,
     request: &'a PlanRequest,
     facts: ClusterFacts,
+    cluster_labels: BTreeMap<String, String>,
     packages: Vec<Package>,
     levels: Levels,
 }
@@ -161,6 +172,7 @@ impl Stage {
         let Some(facts) = cluster.facts.clone() else {
             return Ok(Err(vec![unlooked_cluster(&cluster)]));
         };
+        let cluster_labels = cluster.settings.labels.clone();
         let document = request.document.as_deref();
         let loaded = configuration::load(
             read.as_mut(),
@@ -175,7 +187,11 @@ impl Stage {
         for member in packages::members(&request.bundle)? {
             packages.push(Package::read(&self.blobs, &self.options.packages, member).await?);
         }
-        Ok(Ok((Ground { stage: self, request, facts, packages, levels }, authors, violations)))
+        Ok(Ok((
+            Ground { stage: self, request, facts, cluster_labels, packages, levels },
+            authors,
+            violations,
+        )))
     }
 }
 
@@ -264,6 +280,10 @@ impl Ground<'_> {
                 BTreeSet::new()
             }
         };
+        if violations.is_empty() && !self.stays(&chosen) {
+            let notes = vec!["its policies deploy it to other environments alone".to_owned()];
+            return Ok(Plan { reaches, notes, ..Plan::default() });
+        }
         let mut rendered = slipway_definitions::render(session, &chosen.render)
             .await
             .map_err(|error| plugin_fault(&error))?;
@@ -327,10 +347,11 @@ impl Ground<'_> {
                 violations.extend(found);
             }
         }
-        let render = self.render_request(&merged, &mut definitions, &mut violations);
+        let mut render = self.render_request(&merged, &mut definitions, &mut violations);
         if !violations.is_empty() {
             return Ok(Err(self.placed(&merged, violations)));
         }
+        replicate(&mut render, &directives);
         Ok(Ok(Chosen { merged, render, directives, steps, definitions }))
     }
 
@@ -504,6 +525,27 @@ impl Ground<'_> {
                 )
             })
             .collect()
+    }
+}
+
+/// Puts copies of components in their place, one for each key, named after it.
+fn replicate(render: &mut RenderRequest, directives: &[(String, Directive)]) {
+    for (_, directive) in directives {
+        let Directive::Replicate(wanted) = directive else { continue };
+        let meant = |name: &String| wanted.components.is_empty() || wanted.components.contains(name);
+        render.components = std::mem::take(&mut render.components)
+            .into_iter()
+            .flat_map(|component| {
+                if !meant(&component.name) {
+                    return vec![component];
+                }
+                let copy = |key: &String| ComponentRequest {
+                    name: format!("{}-{key}", component.name),
+                    ..component.clone()
+                };
+                wanted.keys.iter().map(copy).collect()
+            })
+            .collect();
     }
 }
 

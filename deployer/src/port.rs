@@ -43,6 +43,8 @@ impl Deploying for Stage {
         };
         let Some(frozen) = plan.revision else { return Ok(shown) };
         shown.revision = Some(frozen.revision.digest());
+        shown.objects = frozen.objects();
+        shown.graph = serde_json::to_value(&frozen.revision.graph).ok();
         let environment = &wanted.environment;
         let compared = match self.cluster_of(environment).await {
             Ok(cluster) => compare(&cluster, &frozen, &wanted.application.name, &environment.address).await,

@@ -128,9 +128,10 @@ pub fn submission(
         proof,
         predecessor: deployment.predecessor,
         cause: match &deployment.cause {
-            DeploymentCause::Deploy | DeploymentCause::Promote { .. } | DeploymentCause::Follow => {
-                Cause::Deploy { by }
-            }
+            DeploymentCause::Deploy
+            | DeploymentCause::Promote { .. }
+            | DeploymentCause::Follow
+            | DeploymentCause::Reach { .. } => Cause::Deploy { by },
             DeploymentCause::Rollback { reason, .. } => Cause::Rollback { by, reason: reason.clone() },
             DeploymentCause::Restart { .. } => Cause::Rotation { by },
         },

@@ -347,7 +347,7 @@ impl Ground<'_> {
         if let Some(workflow) = &chosen.merged.application().workflow {
             let mut placed = BTreeSet::new();
             let top: Vec<&ChosenStep> = chosen.steps.iter().filter(|step| step.group.is_none()).collect();
-            let mut walk = Walk { chosen, dressing, placed: &mut placed };
+            let mut walk = Walk { ground: self, chosen, dressing, placed: &mut placed };
             walk.lay(drawing, &top, workflow.mode.steps, workflow.mode.sub_steps, &[]);
             let left_out: Vec<String> =
                 drawing.ends.keys().filter(|name| !placed.contains(*name)).cloned().collect();
@@ -364,6 +364,7 @@ impl Ground<'_> {
 
 /// Laying steps one after the other.
 struct Walk<'a, 'p> {
+    ground: &'a Ground<'a>,
     chosen: &'a Chosen,
     dressing: &'a Dressing<'a>,
     placed: &'p mut BTreeSet<String>,
@@ -403,7 +404,18 @@ impl Walk<'_, '_> {
 
     fn step(&mut self, drawing: &mut Drawing, step: &ChosenStep, after: &[NodeName]) -> Vec<NodeName> {
         match &step.says {
-            Some(StepDirective::Deploy(_)) => {
+            Some(StepDirective::Deploy(deploy))
+                if !self.ground.concerns(&deploy.policies, &self.chosen.directives) =>
+            {
+                Vec::new()
+            }
+            Some(StepDirective::Deploy(deploy)) => {
+                let mut after = after.to_vec();
+                if !deploy.auto {
+                    let node = Node { hold: Some(Hold { for_ms: None }), ..Node::default() };
+                    after = vec![self.own_node(drawing, step, node, &after)];
+                }
+                let after = after.as_slice();
                 let all: Vec<String> = drawing.ends.keys().cloned().collect();
                 all.iter().flat_map(|name| self.place(drawing, name, after)).collect()
             }

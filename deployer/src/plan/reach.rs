@@ -104,6 +104,47 @@ impl Ground<'_> {
         matching
     }
 
+    /// Whether a deploy step with these policies deploys to this environment.
+    pub(super) fn concerns(&self, policies: &[String], directives: &[(String, Directive)]) -> bool {
+        let mut targets = directives
+            .iter()
+            .filter(|(name, _)| policies.contains(name))
+            .filter_map(|(_, directive)| match directive {
+                Directive::Targets(targets) => Some(targets),
+                _ => None,
+            })
+            .flatten()
+            .peekable();
+        targets.peek().is_none() || targets.any(|target| self.is_own(target))
+    }
+
+    /// Whether the application is deployed to this environment at all.
+    pub(super) fn stays(&self, chosen: &Chosen) -> bool {
+        let mut targets = chosen
+            .directives
+            .iter()
+            .filter_map(|(_, directive)| match directive {
+                Directive::Targets(targets) => Some(targets),
+                _ => None,
+            })
+            .flatten()
+            .peekable();
+        targets.peek().is_none() || targets.any(|target| self.is_own(target))
+    }
+
+    /// Whether a target is this environment's own address.
+    fn is_own(&self, target: &Target) -> bool {
+        let own = &self.request.environment.address;
+        let same = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
+        let labels = self.cluster_labels.iter();
+        let labelled = target.cluster_labels.iter().all(|wanted| labels.clone().any(|label| label == wanted));
+        same(&target.unit, own.unit())
+            && same(&target.cluster, own.cluster())
+            && same(&target.namespace, own.namespace())
+            && same(&target.stage, own.stage())
+            && labelled
+    }
+
     fn environment_at<'e>(
         &self,
         target: &Target,
@@ -137,6 +178,7 @@ impl Ground<'_> {
                 Some(StepDirective::Deploy(deploy)) => Some(&deploy.policies),
                 _ => None,
             })
+            .filter(|policies| self.concerns(policies, directives))
             .collect();
         let find = |name: &String| directives.iter().find(|(known, _)| known == name);
         let ordered: Vec<&(String, Directive)> = if deploys.is_empty() {

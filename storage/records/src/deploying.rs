@@ -31,6 +31,10 @@ pub struct DeployPlan {
     pub violations: Vec<Violation>,
     /// What people should know of it.
     pub notes: Vec<String>,
+    /// The objects in the order they would be applied. Secrets are references.
+    pub objects: Vec<Value>,
+    /// The nodes and what each waits for, as they would be handed off.
+    pub graph: Option<Value>,
     /// What would change in the cluster.
     pub differences: Vec<ObjectChange>,
     /// Other environments that it reaches.

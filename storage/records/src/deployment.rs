@@ -23,6 +23,11 @@ pub enum DeploymentCause {
     },
     /// The environment follows, and this bundle matched.
     Follow,
+    /// A policy or step of a deployment elsewhere reaches here.
+    Reach {
+        /// Name of the environment of that deployment.
+        from: String,
+    },
     /// A return to an earlier revision.
     Rollback {
         /// The generation returned to.
@@ -44,6 +49,7 @@ impl DeploymentCause {
             Self::Deploy => "deploy",
             Self::Promote { .. } => "promote",
             Self::Follow => "follow",
+            Self::Reach { .. } => "reach",
             Self::Rollback { .. } => "rollback",
             Self::Restart { .. } => "restart",
         }

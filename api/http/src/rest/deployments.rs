@@ -63,6 +63,9 @@ pub(crate) struct DeployBody {
     restart: bool,
     /// Configuration for this deployment alone: an OAM Application.
     document: Option<String>,
+    /// Whether a plan shows the objects themselves.
+    #[serde(default)]
+    objects: bool,
     /// Why; needed to roll back and to restart.
     reason: Option<String>,
 }
@@ -110,6 +113,14 @@ pub(crate) struct PlanView {
     /// What would change in the cluster.
     #[schema(value_type = Vec<Object>)]
     differences: Vec<ObjectChange>,
+    /// The objects in the order they would be applied, if that was asked. Secrets are references.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    objects: Option<Vec<Value>>,
+    /// The nodes and what each waits for, if objects were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    graph: Option<Value>,
     /// How the environment's gates stand now.
     #[schema(value_type = Vec<Object>)]
     gates: Vec<GateView>,
@@ -254,6 +265,8 @@ pub(crate) async fn plan(
         violations: planned.violations,
         notes: planned.notes,
         differences: planned.differences,
+        objects: body.objects.then_some(planned.objects),
+        graph: planned.graph.filter(|_| body.objects),
         gates: gates.map_err(ApiError::of_fault)?,
         reaches: planned.reaches,
     }))

@@ -1,0 +1,70 @@
+//! Environments that deploy by themselves, and the gates that stop them.
+
+use serde_json::json;
+
+use crate::world::{Field, open};
+
+#[test]
+fn a_push_is_live_where_main_is_followed_and_stops_at_the_next_gate() {
+    let field = Field::prepare();
+    let mut dev = open();
+    dev["follow"] = json!({"branch": "main"});
+    field.environment("dev", "default", &dev);
+    field.environment(
+        "staging",
+        "staging",
+        &json!({
+            "upstream": "dev",
+            "follow": {"from": "dev"},
+            "gates": {"approvals": {"count": 1}},
+        }),
+    );
+    let version = field.publish("one\n");
+    let live = field.wait("dev", &["delivered"]);
+    assert_eq!((live["bundle"].as_str(), live["cause"].as_str()), (Some(&*version), Some("follow")));
+    let waiting = field.wait("staging", &["awaiting"]);
+    assert_eq!(waiting["bundle"], version.as_str());
+    assert!(waiting["reason"].as_str().is_some_and(|why| why.contains("0 of 1 approvals")), "{waiting:#}");
+
+    let second = field.publish("two\n");
+    let live = field.wait("dev", &["delivered"]);
+    assert_eq!(live["bundle"], second.as_str());
+}
+
+#[test]
+fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
+    let field = Field::prepare();
+    let mut dev = open();
+    dev["follow"] = json!({"branch": "main"});
+    field.environment("dev", "default", &dev);
+    let first = field.publish("one\n");
+    field.wait("dev", &["delivered"]);
+    field.server.cli(&["hold", "shop", "--env", "dev", "--reason", "a demo"]).ok();
+    let second = field.publish("two\n");
+    let place = field.place("dev").expect("dev runs something");
+    assert_eq!((place["version"].as_str(), place["pin"]["reason"].as_str()), (Some(&*first), Some("a demo")));
+    field.server.cli(&["release", "shop", "--env", "dev"]).ok();
+    let live = field.wait("dev", &["delivered"]);
+    assert_eq!(live["bundle"], second.as_str());
+
+    // What cannot be rendered is a failure: it holds the environment.
+    let level = format!("local/test/{}", field.namespace.name);
+    let wrong = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: shop}\nspec: {components: [{name: web, properties: {port: 99999}}]}\n";
+    let file = field.server.scratch().join("wrong.yaml");
+    std::fs::write(&file, wrong).expect("a file");
+    let file = file.display().to_string();
+    field.server.cli(&["env", "config", "shop", "--level", &level, "--set", &file]).ok();
+    field.publish("three\n");
+    let rejected = field.wait("dev", &["rejected"]);
+    assert_eq!(rejected["cause"], "follow");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let place = field.place("dev").expect("dev runs something");
+        if place["pin"]["reason"].as_str().is_some_and(|why| why.contains("following stopped")) {
+            assert_eq!(place["version"], second.as_str());
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{place:#}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
