@@ -230,5 +230,8 @@ mod tests {
         assert!(catalogue.remove(DefinitionKind::Trait, "hpa", &version));
         assert!(!catalogue.remove(DefinitionKind::Trait, "hpa", &version));
         assert_eq!(catalogue.to_json()[0]["name"], "autoscaler");
+        let details = catalogue.list().next().unwrap().details();
+        assert_eq!(details["spec"]["appliesTo"][0], "*");
+        assert_eq!(details["files"], serde_json::json!(["definition.yaml", "main.star", "schema.json"]));
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 use slipway_plugins::Program;
 use slipway_types::{Digest, Hasher, Place, Version, Violation};
+use slipway_yaml::YamlOptions;
 
 use crate::builtin;
 use crate::code;
@@ -131,6 +132,18 @@ impl Definition {
             "description": self.manifest.description,
             "aliases": self.manifest.aliases,
         })
+    }
+
+    /// Everything the definition says of itself, its schema and the names of its files, as JSON.
+    pub fn details(&self) -> Value {
+        let mut details = self.to_json();
+        let manifest = self.folder.file(MANIFEST_FILE).unwrap_or_default();
+        let manifest = slipway_yaml::read(manifest, &YamlOptions::default()).unwrap_or_default();
+        let spec = manifest.first().and_then(|document| document.get("spec"));
+        details["spec"] = spec.map(slipway_yaml::Node::to_json).unwrap_or_default();
+        details["schema"] = self.schema.source().clone();
+        details["files"] = self.folder.files().keys().cloned().collect();
+        details
     }
 }
 

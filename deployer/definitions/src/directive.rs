@@ -6,11 +6,9 @@ use slipway_plugins::Session;
 use slipway_types::Violation;
 
 use crate::call::{self, RenderError};
-use crate::code;
 use crate::context;
 use crate::definition::Definition;
-use crate::manifest::Phase;
-use crate::render::{object_faults, rendered_object};
+use crate::render::checked_verb;
 use crate::request::RenderRequest;
 use crate::verb::Verb;
 
@@ -310,15 +308,7 @@ pub(crate) fn read_step(
         _ => return read(definition, said, path),
     };
     let mut violations = Vec::new();
-    let verbs = verbs.into_iter().map(|verb| match verb {
-        Verb::ObjectApply { mut object } => {
-            crate::object::shape::drop_nulls(&mut object);
-            let rendered = rendered_object(definition, object, Phase::Main);
-            violations.extend(object_faults(request, definition, &rendered, path, code::BAD_RESULT));
-            Verb::ObjectApply { object: rendered.object }
-        }
-        other => other,
-    });
+    let verbs = verbs.into_iter().map(|verb| checked_verb(request, definition, verb, path, &mut violations));
     let verbs = verbs.collect();
     if violations.is_empty() { Ok(StepDirective::Verbs(verbs)) } else { Err(violations) }
 }

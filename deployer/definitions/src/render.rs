@@ -16,7 +16,7 @@ use slipway_plugins::Session;
 use slipway_types::{SecretReference, Violation};
 
 pub use crate::call::RenderError;
-pub(crate) use base::{object_faults, rendered_object};
+pub(crate) use base::checked_verb;
 pub use together::check_together;
 
 use crate::field_path::{FieldPath, PathPattern};

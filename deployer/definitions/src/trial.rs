@@ -14,9 +14,9 @@ use crate::context;
 use crate::definition::Definition;
 use crate::directive::{self, Directive};
 use crate::kind::DefinitionKind;
-use crate::manifest::{Phase, Takes};
+use crate::manifest::Takes;
 use crate::object::shape;
-use crate::render::{object_faults, rendered_object};
+use crate::render::checked_verb;
 use crate::request::{
     ClusterFacts, ComponentRequest, EnvironmentFacts, Holds, ImageFacts, RenderOptions, RenderRequest,
 };
@@ -109,12 +109,8 @@ fn shown(
     verb: Verb,
     violations: &mut Vec<Violation>,
 ) -> Value {
-    match verb {
-        Verb::ObjectApply { object } => {
-            let rendered = rendered_object(definition, without_nulls(object), Phase::Main);
-            violations.extend(object_faults(request, definition, &rendered, "", code::BAD_RESULT));
-            rendered.object
-        }
+    match checked_verb(request, definition, verb, "", violations) {
+        Verb::ObjectApply { object } => object,
         other => without_nulls(serde_json::to_value(other).unwrap_or_default()),
     }
 }

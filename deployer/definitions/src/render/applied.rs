@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use slipway_plugins::Session;
 
 use super::trait_objects::{Partial, Written};
-use super::{Caused, OwnedPath, RenderError, RenderedComponent, outputs, target, trait_checks};
+use super::{Caused, OwnedPath, RenderError, RenderedComponent, base, outputs, target, trait_checks};
 use crate::call;
 use crate::context;
 use crate::manifest::TraitBody;
@@ -40,7 +40,10 @@ pub(super) async fn apply(
         let context = shared.with(&rendered.objects[target].object, properties);
         let returned = call::call(session, &attached.definition, context, &attached.path).await?;
         match returned.and_then(|returned| call::verbs(&attached.definition, returned, &attached.path)) {
-            Ok(verbs) => take(attached, body, index, target, verbs, rendered, &mut written),
+            Ok(verbs) => {
+                take(request, attached, index, verbs, rendered, &mut written);
+                own(attached, body, target, rendered);
+            }
             Err(violations) => rendered.violations.extend(violations),
         }
     }
@@ -73,33 +76,38 @@ impl SharedContext {
 }
 
 fn take(
+    request: &RenderRequest,
     attached: &TraitRequest,
-    body: &TraitBody,
     index: usize,
-    target: usize,
     verbs: Vec<Verb>,
     rendered: &mut RenderedComponent,
     written: &mut Written,
 ) {
-    let name = attached.definition.name();
+    let definition = &*attached.definition;
+    let phase = definition.manifest().as_trait().map(|body| body.phase).unwrap_or_default();
     for verb in verbs {
         match verb {
             Verb::ObjectApply { mut object } => {
                 shape::drop_nulls(&mut object);
                 written.push(Partial { index, object });
             }
-            Verb::OutputSet(output) => outputs::set(rendered, &attached.definition, &output, &attached.path),
-            verb => rendered.verbs.push(Caused { by: name.to_owned(), phase: body.phase, verb }),
+            Verb::OutputSet(output) => outputs::set(rendered, definition, &output, &attached.path),
+            verb => {
+                let verb =
+                    base::checked_verb(request, definition, verb, &attached.path, &mut rendered.violations);
+                rendered.verbs.push(Caused { by: definition.name().to_owned(), phase, verb });
+            }
         }
     }
+}
+
+/// Notes the fields that the trait's controller writes.
+fn own(attached: &TraitRequest, body: &TraitBody, target: usize, rendered: &mut RenderedComponent) {
     let Some(key) = ObjectKey::of(&rendered.objects[target].object) else { return };
     for owned in &body.owns {
         if owned.workload.as_ref().is_none_or(|kind| *kind == key.group_kind()) {
-            rendered.owns.push(OwnedPath {
-                by: name.to_owned(),
-                object: key.clone(),
-                path: owned.path.clone(),
-            });
+            let by = attached.definition.name().to_owned();
+            rendered.owns.push(OwnedPath { by, object: key.clone(), path: owned.path.clone() });
         }
     }
 }

@@ -94,6 +94,7 @@ fn take(
             }
             Verb::OutputSet(output) => outputs::set(rendered, definition, &output, &component.path),
             verb => {
+                let verb = checked_verb(request, definition, verb, &component.path, &mut rendered.violations);
                 rendered.verbs.push(Caused { by: definition.name().to_owned(), phase: Phase::Main, verb });
             }
         }
@@ -197,6 +198,28 @@ pub(crate) fn object_faults(
     }
     violations.extend(key.and_then(|key| misplaced(request, definition, rendered, &key, path)));
     violations
+}
+
+/// `verb` as it is carried out: without absent fields in the object it holds, which is held to the
+/// rules of objects.
+pub(crate) fn checked_verb(
+    request: &RenderRequest,
+    definition: &Definition,
+    verb: Verb,
+    path: &str,
+    violations: &mut Vec<Violation>,
+) -> Verb {
+    let mut checked = |mut object: Value| {
+        shape::drop_nulls(&mut object);
+        let rendered = rendered_object(definition, object, Phase::Main);
+        violations.extend(object_faults(request, definition, &rendered, path, code::BAD_RESULT));
+        rendered.object
+    };
+    match verb {
+        Verb::ObjectApply { object } => Verb::ObjectApply { object: checked(object) },
+        Verb::JobRun { object } => Verb::JobRun { object: checked(object) },
+        other => other,
+    }
 }
 
 /// An object outside the environment's namespace.

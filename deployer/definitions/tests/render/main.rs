@@ -7,6 +7,7 @@ mod directives;
 mod examples;
 mod guide;
 mod packages;
+mod shipped;
 mod speed;
 mod together;
 mod traits;

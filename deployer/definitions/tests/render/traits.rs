@@ -119,6 +119,17 @@ async fn a_trait_may_not_render_packages() {
 }
 
 #[tokio::test]
+async fn a_job_is_an_object_too() {
+    let main = "def render(ctx):\n    return [job.run({'apiVersion': 'batch/v1', 'kind': 'Job', \
+                'metadata': {'name': 'A_b', 'namespace': 'other'}, 'spec': None})]\n";
+    let web =
+        rendered(component(&web_type(), json!({}), &[&trait_type("job", "appliesTo: ['*']", main)])).await;
+    assert_eq!(codes(&web.violations), ["bad_definition_result", "unregistered_environment"]);
+    let Verb::JobRun { object } = &web.verbs[0].verb else { panic!("{:?}", web.verbs) };
+    assert_eq!(object.get("spec"), None);
+}
+
+#[tokio::test]
 async fn two_that_set_one_output_are_told() {
     let setting = |name: &str, value: u8| {
         let main = format!("def render(ctx):\n    return [output.set('port', value = {value})]\n");
