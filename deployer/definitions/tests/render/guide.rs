@@ -50,6 +50,16 @@ fn the_guide_shows_the_default_test_context() {
 }
 
 #[test]
+fn the_guide_names_every_violation() {
+    let guide = guide();
+    let codes = include_str!("../../src/code.rs").split("&str = \"").skip(1);
+    let codes: Vec<&str> = codes.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    let unknown: Vec<&&str> = codes.iter().filter(|code| !guide.contains(&format!("`{code}`"))).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
 fn the_guide_shows_what_new_writes() {
     let guide = guide();
     for (kind, heading) in [
