@@ -7,6 +7,7 @@
 pub mod applications;
 pub mod builds;
 pub mod deliveries;
+pub mod deployments;
 pub mod git;
 pub mod logs;
 pub mod packages;
@@ -55,6 +56,18 @@ macro_rules! conformance {
                 a_named_commit_is_known_by_source_ref_and_commit
                 the_last_hundred_refusals_are_kept_and_all_are_counted
                 parallel_repeats_of_a_delivery_make_one
+            ]
+            deployments [
+                a_cluster_is_kept_whole_and_its_name_and_uid_are_taken_once
+                an_environment_is_found_by_name_and_address_and_saved_on_the_revision_read
+                every_version_of_a_configuration_is_kept
+                a_deployment_is_kept_whole_and_numbered_in_its_place
+                a_deployment_is_saved_only_on_the_version_read
+                deployments_are_filtered_before_the_limit
+                the_newest_deployment_that_went_out_is_what_runs
+                a_person_has_one_word_on_a_deployment
+                holds_and_checks_are_kept_and_let_go
+                every_audit_entry_covers_the_one_before
             ]
             git [
                 packs_are_numbered_in_their_source

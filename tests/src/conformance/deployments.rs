@@ -1,0 +1,292 @@
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use serde_json::json;
+use slipway_records::{
+    Approval, AuditEntry, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Environment,
+    Hold, NewAuditEntry, NewConfiguration, NewDeployment,
+};
+use slipway_types::Violation;
+use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
+use slipway_types::id::DeploymentId;
+use slipway_types::state::{DeploymentEvent, DeploymentState};
+
+use super::prelude::*;
+
+async fn environment(records: &Shared, name: &str) -> Environment {
+    let mut tx = begin(records).await;
+    let address = word(&format!("eu/kind/{name}"));
+    let made = tx.environment_insert(&word(name), &address, &EnvironmentSettings::default(), "ann").await.unwrap();
+    tx.commit().await.unwrap();
+    made
+}
+
+async fn bundle(records: &Shared, application: &Application, n: u32) -> PackageVersion {
+    let run = insert_run(records, new_run(application.id, n)).await;
+    let mut tx = begin(records).await;
+    let version: Version = word(&format!("0.1.{n}"));
+    let new = NewVersion {
+        application_id: application.id,
+        component: None,
+        version: version.clone(),
+        digest: Digest::of(format!("bundle {n}")),
+        size: 1,
+        built_as: version,
+        run_id: run.id,
+        git_ref: branch("main"),
+        commit: commit(n),
+        fingerprint: Digest::of(format!("lock {n}")),
+        detail: json!({"members": []}),
+        labels: Labels::new(),
+    };
+    let row = tx.version_insert(new).await.unwrap().into_inner();
+    tx.commit().await.unwrap();
+    row
+}
+
+fn new_deployment(application: &Application, environment: &Environment, bundle: &PackageVersion) -> NewDeployment {
+    NewDeployment {
+        application_id: application.id,
+        environment_id: environment.id,
+        bundle_id: bundle.id,
+        bundle_version: bundle.version.clone(),
+        bundle_digest: bundle.digest,
+        lock: bundle.fingerprint,
+        choice: json!({"asked": "x"}),
+        cause: DeploymentCause::Promote { from: "dev".into() },
+        created_by: "ann".into(),
+        document: Some("kind: Application\n".into()),
+    }
+}
+
+async fn insert(records: &Shared, new: NewDeployment) -> Deployment {
+    let mut tx = begin(records).await;
+    let made = tx.deployment_insert(new).await.unwrap();
+    tx.commit().await.unwrap();
+    made
+}
+
+async fn save(records: &Shared, deployment: &mut Deployment) -> bool {
+    let mut tx = begin(records).await;
+    let saved = tx.deployment_save(deployment).await.unwrap();
+    tx.commit().await.unwrap();
+    saved
+}
+
+pub async fn a_cluster_is_kept_whole_and_its_name_and_uid_are_taken_once(records: Shared) {
+    let settings = ClusterSettings { labels: [("region".into(), "north".into())].into(), ..Default::default() };
+    let facts = ClusterFacts { version: "1.30".into(), nodes: 3, ..Default::default() };
+    let mut tx = begin(&records).await;
+    let mut made = tx.cluster_insert(&word("kind"), "uid-1", &settings, Some(&facts), "ann").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(read(&records).await.cluster_by_name(&word("kind")).await.unwrap(), Some(made.clone()));
+    assert_eq!(read(&records).await.cluster_by_uid("uid-1").await.unwrap(), Some(made.clone()));
+    for (name, uid) in [("kind", "uid-2"), ("other", "uid-1")] {
+        let refused = begin(&records).await.cluster_insert(&word(name), uid, &settings, None, "ann").await;
+        assert!(matches!(refused, Err(RecordsError::Conflict { .. })), "{name} {uid}");
+    }
+    let mut stale = made.clone();
+    let mut tx = begin(&records).await;
+    made.settings.cordoned = Some("upgrade".into());
+    assert!(tx.cluster_save(&mut made).await.unwrap());
+    assert!(!tx.cluster_save(&mut stale).await.unwrap());
+    assert!(tx.cluster_remove(made.id).await.unwrap() && !tx.cluster_remove(made.id).await.unwrap());
+    assert!(tx.cluster_list().await.unwrap().is_empty());
+    tx.cluster_insert(&word("kind"), "uid-1", &settings, None, "ann").await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn an_environment_is_found_by_name_and_address_and_saved_on_the_revision_read(records: Shared) {
+    let mut prod = environment(&records, "prod").await;
+    let mut read_row = read(&records).await;
+    assert_eq!(read_row.environment_by_name(&prod.name).await.unwrap(), Some(prod.clone()));
+    assert_eq!(read_row.environment_by_address(&prod.address).await.unwrap(), Some(prod.clone()));
+    drop(read_row);
+    let taken = begin(&records).await;
+    let mut taken = taken;
+    let same_address =
+        taken.environment_insert(&word("other"), &prod.address, &EnvironmentSettings::default(), "ann").await;
+    assert!(matches!(same_address, Err(RecordsError::Conflict { .. })));
+    drop(taken);
+    let mut stale = prod.clone();
+    let mut tx = begin(&records).await;
+    prod.settings.create_namespace = true;
+    assert!(tx.environment_save(&mut prod, "bob").await.unwrap());
+    assert!(!tx.environment_save(&mut stale, "cem").await.unwrap());
+    assert_eq!(tx.environment_get(prod.id).await.unwrap().unwrap().changed_by, "bob");
+    assert!(tx.environment_remove(prod.id).await.unwrap());
+    assert_eq!(tx.environment_by_name(&prod.name).await.unwrap(), None);
+    assert!(tx.environment_get(prod.id).await.unwrap().is_some());
+    tx.commit().await.unwrap();
+}
+
+pub async fn every_version_of_a_configuration_is_kept(records: Shared) {
+    let shop = application(&records, "shop").await;
+    for (level, document) in [("", "a"), ("eu", "b"), ("", "c")] {
+        let mut tx = begin(&records).await;
+        let new = NewConfiguration {
+            application_id: shop.id,
+            level: level.into(),
+            document: document.into(),
+            by: "ann".into(),
+            reason: None,
+        };
+        tx.configuration_put(new).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut read = read(&records).await;
+    let now = read.configuration_at(shop.id, "").await.unwrap().unwrap();
+    assert_eq!((now.version, now.document.as_str(), now.digest), (2, "c", Digest::of("c")));
+    let history = read.configuration_history(shop.id, "", 10).await.unwrap();
+    assert_eq!(history.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(read.configuration_at(shop.id, "eu/kind").await.unwrap(), None);
+}
+
+pub async fn a_deployment_is_kept_whole_and_numbered_in_its_place(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    assert_eq!((made.generation, &made.state), (1, &DeploymentState::Draft { why: None }));
+    made.state = made.state.clone().apply(DeploymentEvent::Freeze(Digest::of("r"))).unwrap();
+    made.revision = Some(Digest::of("r"));
+    made.violations = vec![Violation::new("x", "components[web]", "y").hint("z")];
+    made.notes = vec!["a note".into()];
+    made.frozen_at = Some(at(5));
+    assert!(save(&records, &mut made).await);
+    let mut read = read(&records).await;
+    assert_eq!(read.deployment_get(made.id).await.unwrap(), Some(made.clone()));
+    let found = read.deployment_by_generation(prod.id, shop.id, 1).await.unwrap();
+    assert_eq!(found, Some(made));
+    drop(read);
+    let next = join_all((0..4).map(|_| insert(&records, new_deployment(&shop, &prod, &row)))).await;
+    let generations: BTreeSet<u64> = next.iter().map(|row| row.generation).collect();
+    assert_eq!(generations, (2..=5).collect());
+}
+
+pub async fn a_deployment_is_saved_only_on_the_version_read(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    let mut stale = made.clone();
+    assert!(save(&records, &mut made).await);
+    assert!(!save(&records, &mut stale).await);
+}
+
+pub async fn deployments_are_filtered_before_the_limit(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let dev = environment(&records, "dev").await;
+    let row = bundle(&records, &shop, 1).await;
+    let first = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    for _ in 0..3 {
+        insert(&records, new_deployment(&shop, &dev, &row)).await;
+    }
+    let mut read = read(&records).await;
+    let filter = DeploymentFilter { environment: Some(prod.id), ..Default::default() };
+    assert_eq!(read.deployment_list(&filter, Page::first(1)).await.unwrap(), [first]);
+    let filter = DeploymentFilter { states: vec!["live"], ..Default::default() };
+    assert!(read.deployment_list(&filter, Page::first(1)).await.unwrap().is_empty());
+    let all = read.deployment_list(&DeploymentFilter::default(), Page::first(10)).await.unwrap();
+    assert!(all.len() == 4 && all.windows(2).all(|pair| pair[0].id > pair[1].id));
+}
+
+pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
+        made.state = DeploymentState::Delivered { artifact: "x".into() };
+        made.handed_off_at = Some(at(1));
+        assert!(save(&records, &mut made).await);
+        ids.push(made.id);
+    }
+    insert(&records, new_deployment(&shop, &prod, &row)).await;
+    let mut read = read(&records).await;
+    let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(out, [ids[1]]);
+    assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
+}
+
+pub async fn a_person_has_one_word_on_a_deployment(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let made = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    let mut tx = begin(&records).await;
+    for (person, token, revision) in [("bob", "bob", "a"), ("bob", "bob-phone", "b"), ("ann", "ann", "a")] {
+        let approval = Approval {
+            deployment_id: made.id,
+            person: person.into(),
+            revision: Digest::of(revision),
+            token: token.into(),
+            reason: None,
+            at: at(i64::from(token.len() as u32)),
+        };
+        tx.approval_put(&approval).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let words = read(&records).await.approvals_of(made.id).await.unwrap();
+    let said: Vec<(&str, Digest)> = words.iter().map(|word| (word.person.as_str(), word.revision)).collect();
+    assert_eq!(said, [("ann", Digest::of("a")), ("bob", Digest::of("b"))]);
+}
+
+pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut tx = begin(&records).await;
+    let hold = Hold {
+        environment_id: prod.id,
+        application_id: shop.id,
+        version_id: Some(row.id),
+        reason: "audit".into(),
+        by: "ann".into(),
+        at: at(1),
+    };
+    tx.hold_put(&Hold { version_id: None, ..hold.clone() }).await.unwrap();
+    tx.hold_put(&hold).await.unwrap();
+    assert_eq!(tx.hold_list().await.unwrap(), [hold.clone()]);
+    assert_eq!(tx.hold_get(prod.id, shop.id).await.unwrap(), Some(hold));
+    assert!(tx.hold_release(prod.id, shop.id).await.unwrap());
+    assert!(!tx.hold_release(prod.id, shop.id).await.unwrap());
+    let check = BundleCheck {
+        version_id: row.id,
+        name: word("e2e"),
+        state: CheckState::Pending,
+        detail: None,
+        url: None,
+        reported_by: "ci".into(),
+        reported_at: at(2),
+    };
+    tx.check_put(&check).await.unwrap();
+    let green = BundleCheck { state: CheckState::Passed, detail: Some("12 tests".into()), ..check };
+    tx.check_put(&green).await.unwrap();
+    assert_eq!(tx.checks_of(row.id).await.unwrap(), [green]);
+    tx.commit().await.unwrap();
+}
+
+pub async fn every_audit_entry_covers_the_one_before(records: Shared) {
+    let write = async |n: usize| {
+        let mut tx = begin(&records).await;
+        let entry = NewAuditEntry {
+            actor: "ann".into(),
+            action: "test",
+            subject: format!("thing/{}", n % 2),
+            detail: json!({"b": n, "a": [1.5, null, "x"]}),
+        };
+        tx.audit(entry).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    join_all((0..6).map(write)).await;
+    let mut read = read(&records).await;
+    let mut entries: Vec<AuditEntry> = read.audit_list(None, None, 100).await.unwrap();
+    assert_eq!(entries.len(), 6);
+    entries.reverse();
+    let mut previous = None;
+    for entry in &entries {
+        assert!(entry.follows(previous.as_ref()), "{entry:?}");
+        previous = Some(entry.digest);
+    }
+    let altered = AuditEntry { actor: "bob".into(), ..entries[3].clone() };
+    assert!(!altered.follows(Some(&entries[2].digest)));
+    let of_one = read.audit_list(Some("thing/1"), Some(entries[5].seq), 2).await.unwrap();
+    assert!(of_one.len() == 2 && of_one.iter().all(|entry| entry.subject == "thing/1"));
+}
