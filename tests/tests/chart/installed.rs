@@ -59,6 +59,7 @@ impl Installed {
             "publicUrl": address,
             "server": {"replicas": 2, "resources": little},
             "builder": {"resources": little},
+            "deployer": {"resources": little},
             "gc": {"resources": little},
             "persistence": {"enabled": false},
             "preStopSeconds": 2,
@@ -238,7 +239,7 @@ fn chart_installs_servers_that_build_by_jobs_and_outlive_their_pods() {
 
     // The same work by servers that each do a part of it.
     installed.helm("upgrade", &["--set", "splitRoles=true,config.log.level=debug"]);
-    installed.await_ready(4);
+    installed.await_ready(5);
     assert_hardened(&installed.pods());
     repository.write("web/index.html", "after the upgrade\n");
     push(&server, &app, &repository, "Build it after an upgrade");
