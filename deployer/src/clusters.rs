@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
-use slipway_kubernetes::{CallError, Cluster, ClusterOptions, connect, parse_kubeconfig};
+use slipway_kubernetes::{CallError, Cluster, ClusterOptions, Kubeconfig, connect, parse_kubeconfig};
 use slipway_network::Network;
 use slipway_secrets::Secrets;
 use slipway_types::Fault;
@@ -41,6 +41,22 @@ pub fn fault_of(cluster: &str, error: &CallError) -> Fault {
     }
 }
 
+/// What of a kubeconfig leads out of it: programs to run, files to read.
+fn leads_out(file: &Kubeconfig) -> Option<&'static str> {
+    let user = file.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()).find_map(|user| {
+        let found = [
+            (user.exec.is_some() || user.auth_provider.is_some(), "a program for credentials"),
+            (user.token_file.is_some(), "a token file"),
+            (user.client_certificate.is_some() || user.client_key.is_some(), "certificate files"),
+        ];
+        found.into_iter().find(|(is_there, _)| *is_there).map(|(_, what)| what)
+    });
+    let cluster = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
+    let authority =
+        cluster.filter(|cluster| cluster.certificate_authority.is_some()).map(|_| "a file of authorities");
+    user.or_else(|| authority.last())
+}
+
 impl Clusters {
     /// No connection yet.
     pub fn new(secrets: Secrets, network: Network, options: ClusterOptions) -> Self {
@@ -56,7 +72,12 @@ impl Clusters {
             Some(reference) => {
                 let text = self.secrets.resolve(reference).await?;
                 let file = parse_kubeconfig(text.value.expose_secret());
-                Some(file.map_err(|why| wrong(&format!("{reference} {why}")))?)
+                let file = file.map_err(|why| wrong(&format!("{reference} {why}")))?;
+                if let Some(what) = leads_out(&file) {
+                    let why = format!("{reference} names {what}, which would be run or read on this server");
+                    return Err(wrong(&why).hint("write credentials and certificates into it as data"));
+                }
+                Some(file)
             }
         };
         let client = connect(file, settings.context.as_deref(), &self.network).await;

@@ -117,7 +117,19 @@ impl Deploying for Stage {
 
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation> {
         let available = self.receivers();
-        slipway_handoff::settings::violations(&settings.receiver, &available, self.options.allow_http)
+        let mut found =
+            slipway_handoff::settings::violations(&settings.receiver, &available, self.options.allow_http);
+        for violation in &mut found {
+            violation.path = format!("settings.{}", violation.path);
+        }
+        if !settings.gates.signatures.is_empty() {
+            let message = "this release verifies no signatures of bundles";
+            found.push(
+                Violation::new("signatures_unavailable", "settings.gates.signatures", message)
+                    .hint("leave it out; approvals and checks are asked for in its place"),
+            );
+        }
+        found
     }
 
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault> {

@@ -57,6 +57,17 @@ impl Stage {
             "data": {".dockerconfigjson": STANDARD.encode(config)},
         });
         let cluster = self.cluster_of(environment).await?;
+        if environment.settings.create_namespace {
+            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            let key = ObjectKey {
+                api_version: "v1".into(),
+                kind: "Namespace".into(),
+                namespace: String::new(),
+                name: namespace.clone(),
+            };
+            let applied = cluster.apply(&key, &object, FIELD_MANAGER).await;
+            applied.map_err(|error| fault_of(environment.address.cluster(), &error))?;
+        }
         let key = ObjectKey { api_version: "v1".into(), kind: "Secret".into(), namespace, name };
         let applied = cluster.apply(&key, &secret, FIELD_MANAGER).await;
         applied.map_err(|error| {

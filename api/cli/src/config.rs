@@ -288,7 +288,7 @@ fn check(config: &Config) -> Result<()> {
         bail!("server.tls_certificate and server.tls_key belong together: set both or none");
     }
     if server.roles.is_empty() {
-        bail!("server.roles is empty: name at least one of api, registry, builder, gc");
+        bail!("server.roles is empty: name at least one of api, registry, builder, deployer, gc");
     }
     let listen: std::net::SocketAddr = server
         .listen

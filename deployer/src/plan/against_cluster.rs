@@ -116,8 +116,10 @@ async fn look(
     let component = node.split('.').next().unwrap_or(node);
     let path = format!("components[{component}]");
     let live = cluster.get(&key).await?;
-    if let Some(owner) =
-        live.as_ref().and_then(|live| dressing.foreign_owner(live)).filter(|_| !object.shared)
+    if let Some(owner) = live
+        .as_ref()
+        .and_then(|live| dressing.foreign_owner(live))
+        .filter(|_| !object.shared && key.kind != "Namespace")
     {
         let violation = Violation::new("object_owned_elsewhere", path, format!("{key} is there already and belongs to {owner}"))
             .hint("name it otherwise, share it by a policy, or label the object as this application's to take it over");

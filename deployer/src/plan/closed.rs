@@ -15,6 +15,7 @@ use slipway_handoff::{
 };
 use slipway_oam::binding::SourceObject;
 use slipway_oam::{Source, StepMode};
+use slipway_types::environment::ReceiverSettings;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ComponentName, Digest, Fault, Violation};
 
@@ -189,8 +190,10 @@ impl Ground<'_> {
             "metadata": {"name": environment.address.namespace()},
         });
         let Some(mut object) = drawing.keep("namespace", &namespace) else { return };
-        object.collect = Collect::Never;
-        object.shared = true;
+        // An artifact tells its receiver nothing of what to keep; there the namespace is an object like others.
+        if !matches!(environment.settings.receiver, ReceiverSettings::Oci { .. }) {
+            object.collect = Collect::Never;
+        }
         let node = Node { objects: vec![object], phase: slipway_handoff::Phase::Pre, ..Node::default() };
         for other in drawing.nodes.values_mut() {
             other.needs.insert("namespace".to_owned());

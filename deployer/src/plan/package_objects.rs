@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use globset::{GlobBuilder, GlobMatcher};
 use secrecy::SecretString;
 use serde_json::Value;
 use slipway_charts::{
@@ -157,20 +158,44 @@ impl Gathered {
     }
 }
 
-/// The manifest files that lie at or below `wanted`, in order of path; none named means all.
+/// The manifest files that lie at or below `wanted`, or match it as a pattern, in order of path; none
+/// named means all.
 fn manifests_under(files: &ChartFiles, wanted: &[String]) -> Vec<String> {
-    let lies_under = |path: &str| {
-        wanted.is_empty()
-            || wanted.iter().any(|wanted| {
-                let wanted = wanted.trim_start_matches("./").trim_end_matches('/');
-                wanted.is_empty()
-                    || wanted == "."
-                    || path == wanted
-                    || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
-            })
-    };
+    let wanted: Vec<Wanted<'_>> = wanted.iter().map(|text| Wanted::of(text)).collect();
+    let is_meant = |path: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted.means(path));
     let is_manifest = |path: &str| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
-    files.keys().filter(|path| lies_under(path) && is_manifest(path)).cloned().collect()
+    files.keys().filter(|path| is_meant(path) && is_manifest(path)).cloned().collect()
+}
+
+/// What one entry of a list of files means.
+enum Wanted<'a> {
+    /// A file, or a directory with all below it.
+    Path(&'a str),
+    /// A pattern.
+    Pattern(GlobMatcher),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(text: &'a str) -> Self {
+        let text = text.trim_start_matches("./").trim_end_matches('/');
+        if !text.contains(['*', '?', '[', '{']) {
+            return Self::Path(text);
+        }
+        let glob = GlobBuilder::new(text).literal_separator(true).build();
+        // What is no pattern after all is a file's name.
+        glob.map_or(Self::Path(text), |glob| Self::Pattern(glob.compile_matcher()))
+    }
+
+    fn means(&self, path: &str) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.is_match(path),
+            Self::Path(wanted) => {
+                matches!(*wanted, "" | ".")
+                    || path == *wanted
+                    || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
+            }
+        }
+    }
 }
 
 fn no_manifest(component: &ComponentRequest, wanted: &[String]) -> Violation {

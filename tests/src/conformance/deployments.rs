@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 use slipway_records::{
-    Approval, AuditEntry, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Environment,
-    Hold, NewAuditEntry, NewConfiguration, NewDeployment,
+    Approval, AuditEntry, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter,
+    Environment, Hold, NewAuditEntry, NewConfiguration, NewDeployment,
 };
 use slipway_types::Violation;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
@@ -16,7 +16,8 @@ use super::prelude::*;
 async fn environment(records: &Shared, name: &str) -> Environment {
     let mut tx = begin(records).await;
     let address = word(&format!("eu/kind/{name}"));
-    let made = tx.environment_insert(&word(name), &address, &EnvironmentSettings::default(), "ann").await.unwrap();
+    let made =
+        tx.environment_insert(&word(name), &address, &EnvironmentSettings::default(), "ann").await.unwrap();
     tx.commit().await.unwrap();
     made
 }
@@ -44,7 +45,11 @@ async fn bundle(records: &Shared, application: &Application, n: u32) -> PackageV
     row
 }
 
-fn new_deployment(application: &Application, environment: &Environment, bundle: &PackageVersion) -> NewDeployment {
+fn new_deployment(
+    application: &Application,
+    environment: &Environment,
+    bundle: &PackageVersion,
+) -> NewDeployment {
     NewDeployment {
         application_id: application.id,
         environment_id: environment.id,
@@ -74,7 +79,8 @@ async fn save(records: &Shared, deployment: &mut Deployment) -> bool {
 }
 
 pub async fn a_cluster_is_kept_whole_and_its_name_and_uid_are_taken_once(records: Shared) {
-    let settings = ClusterSettings { labels: [("region".into(), "north".into())].into(), ..Default::default() };
+    let settings =
+        ClusterSettings { labels: [("region".into(), "north".into())].into(), ..Default::default() };
     let facts = ClusterFacts { version: "1.30".into(), nodes: 3, ..Default::default() };
     let mut tx = begin(&records).await;
     let mut made = tx.cluster_insert(&word("kind"), "uid-1", &settings, Some(&facts), "ann").await.unwrap();

@@ -31,15 +31,15 @@ components:
 ";
 
 /// Everything a deployment needs.
-pub struct Field {
-    pub server: Server,
-    pub namespace: Namespace,
-    pub app: App,
-    pub repository: GitRepository,
+pub(crate) struct Field {
+    pub(crate) server: Server,
+    pub(crate) namespace: Namespace,
+    pub(crate) app: App,
+    pub(crate) repository: GitRepository,
 }
 
 /// The shop: a web server that needs nothing, and a ConfigMap.
-pub fn shop() -> GitRepository {
+pub(crate) fn shop() -> GitRepository {
     let repository = GitRepository::new();
     repository.write("slipway.yaml", SLIPWAY_YAML);
     repository.write("web/Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\nCOPY site /srv\n");
@@ -52,13 +52,13 @@ pub fn shop() -> GitRepository {
 }
 
 /// A server that the cluster's nodes reach, and pull from.
-pub fn options(namespace: &Namespace) -> ServerOptions {
+pub(crate) fn options(namespace: &Namespace) -> ServerOptions {
     ServerOptions { world: Some(World::Embedded), ..namespace.options() }
 }
 
 impl Field {
     /// A server with the cluster `test`, and the application `shop`, nothing pushed yet.
-    pub fn prepare() -> Self {
+    pub(crate) fn prepare() -> Self {
         let namespace = Namespace::create();
         let server = Server::start(options(&namespace));
         let app = server.create_app("shop");
@@ -73,7 +73,7 @@ impl Field {
     }
 
     /// Describes an environment in the namespace, a stage of its own for each but the first.
-    pub fn environment(&self, name: &str, stage: &str, settings: &Value) {
+    pub(crate) fn environment(&self, name: &str, stage: &str, settings: &Value) {
         let address = format!("local/test/{}/{stage}", self.namespace.name);
         let file = self.server.scratch().join(format!("{name}.json"));
         fs::write(&file, settings.to_string()).expect("a file");
@@ -82,20 +82,20 @@ impl Field {
     }
 
     /// Pushes a page to `main` and gives the bundle's version.
-    pub fn publish(&self, page: &str) -> String {
+    pub(crate) fn publish(&self, page: &str) -> String {
         self.repository.write("web/site/index.html", page);
         let bundle = self.server.publish(&self.app, &self.repository, "main", &format!("Show {page}"));
         bundle["version"].as_str().expect("a version").to_owned()
     }
 
     /// What `where` says of an environment.
-    pub fn place(&self, environment: &str) -> Option<Value> {
+    pub(crate) fn place(&self, environment: &str) -> Option<Value> {
         let places = self.server.json(&["where", "shop", "--env", environment]);
         places.as_array().and_then(|places| places.first()).cloned()
     }
 
     /// Waits until the newest deployment in an environment is in one of these states.
-    pub fn wait(&self, environment: &str, states: &[&str]) -> Value {
+    pub(crate) fn wait(&self, environment: &str, states: &[&str]) -> Value {
         let end = Instant::now() + MOVES_WITHIN;
         loop {
             let list = self.server.json(&["deploy", "list", "shop", "--env", environment]);
@@ -109,7 +109,7 @@ impl Field {
     }
 
     /// Waits until a deployment is in one of these states.
-    pub fn wait_for(&self, deployment: &Value, states: &[&str]) -> Value {
+    pub(crate) fn wait_for(&self, deployment: &Value, states: &[&str]) -> Value {
         let end = Instant::now() + MOVES_WITHIN;
         let id = deployment["id"].as_str().expect("an id");
         loop {
@@ -123,7 +123,7 @@ impl Field {
     }
 
     /// Applies what an artifact holds with stock tools, as a receiver would.
-    pub fn apply(&self, artifact: &str) {
+    pub(crate) fn apply(&self, artifact: &str) {
         let directory = self.server.scratch().join(format!("pulled-{}", artifact.len()));
         drop(fs::remove_dir_all(&directory));
         fs::create_dir(&directory).expect("a directory");
@@ -145,7 +145,7 @@ impl Field {
     }
 
     /// What a pod of the component serves.
-    pub fn page(&self, object: &str) -> String {
+    pub(crate) fn page(&self, object: &str) -> String {
         let deployment = format!("deployment/{object}");
         self.namespace.kubectl(&["rollout", "status", &deployment, "--timeout", "90s"]);
         let container =
@@ -155,6 +155,6 @@ impl Field {
 }
 
 /// No gates at all.
-pub fn open() -> Value {
+pub(crate) fn open() -> Value {
     json!({"receiver": {"type": "oci"}})
 }

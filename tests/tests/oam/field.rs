@@ -17,11 +17,11 @@ const ENVIRONMENTS: [(&str, &str); 4] = [
     ("local/oam-test/pre", "pre"),
 ];
 /// The environment that a case is deployed to.
-pub const DEFAULT: &str = "test";
+pub(crate) const DEFAULT: &str = "test";
 
 /// A server with the cluster `local` and its environments.
-pub struct Field {
-    pub server: Server,
+pub(crate) struct Field {
+    pub(crate) server: Server,
     namespace: Namespace,
     /// Applications by what their bundle holds.
     applications: BTreeMap<String, String>,
@@ -32,13 +32,13 @@ fn directory() -> PathBuf {
 }
 
 /// A file of the list as text.
-pub fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     let path = directory().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A file of the list as JSON.
-pub fn read(path: &str) -> Value {
+pub(crate) fn read(path: &str) -> Value {
     let options = YamlOptions { references: References::Opaque, ..YamlOptions::default() };
     let documents = slipway_yaml::read(text(path).as_bytes(), &options)
         .unwrap_or_else(|errors| panic!("{path}: {errors:?}"));
@@ -46,7 +46,7 @@ pub fn read(path: &str) -> Value {
 }
 
 impl Field {
-    pub fn prepare() -> Self {
+    pub(crate) fn prepare() -> Self {
         let namespace = Namespace::create();
         for name in ["oam-test", "oam-live"] {
             // One that an earlier run left does as well.
@@ -64,7 +64,7 @@ impl Field {
     }
 
     /// Gives the cluster the kinds that some cases have.
-    pub fn add_kinds(&self) {
+    pub(crate) fn add_kinds(&self) {
         let kinds = directory().join("crds").display().to_string();
         self.namespace.kubectl(&["apply", "--server-side", "--filename", &kinds]);
         self.namespace.kubectl(&["wait", "--for", "condition=Established", "--filename", &kinds]);
@@ -72,17 +72,17 @@ impl Field {
     }
 
     /// The environment at a place.
-    pub fn environment(place: &str) -> &'static str {
+    pub(crate) fn environment(place: &str) -> &'static str {
         ENVIRONMENTS.iter().find(|(known, _)| *known == place).map(|(_, name)| *name).expect("a known place")
     }
 
     /// The place of an environment.
-    pub fn place(environment: &str) -> &'static str {
+    pub(crate) fn place(environment: &str) -> &'static str {
         ENVIRONMENTS.iter().find(|(_, name)| *name == environment).map(|(place, _)| *place).expect("known")
     }
 
     /// An application whose bundle holds what the case says.
-    pub fn application(&mut self, bundle: &Value) -> String {
+    pub(crate) fn application(&mut self, bundle: &Value) -> String {
         let key = bundle.to_string();
         if let Some(known) = self.applications.get(&key) {
             return known.clone();
@@ -107,7 +107,7 @@ impl Field {
     }
 
     /// The plan of a document in an environment.
-    pub fn plan(&self, application: &str, environment: &str, document: &str) -> Value {
+    pub(crate) fn plan(&self, application: &str, environment: &str, document: &str) -> Value {
         let body = json!({
             "application": application,
             "environment": environment,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Whether `found` has all that `wanted` asks for.
-pub fn matches(wanted: &Value, found: Option<&Value>) -> bool {
+pub(crate) fn matches(wanted: &Value, found: Option<&Value>) -> bool {
     match (wanted, found) {
         (Value::Null, found) => found.is_none_or(Value::is_null),
         (Value::Object(wanted), Some(Value::Object(found))) => {
@@ -48,7 +48,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// The value at `spec.containers[0].env`.
-pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.').try_fold(value, |value, step| {
         let (key, index) = match step.split_once('[') {
             Some((key, rest)) => (key, rest.trim_end_matches(']').parse::<usize>().ok()),

@@ -12,7 +12,7 @@ fn strings(value: &Value) -> BTreeSet<String> {
 }
 
 /// What is otherwise than listed.
-pub fn judge(field: &mut Field, case: &Value) -> Result<(), String> {
+pub(crate) fn judge(field: &mut Field, case: &Value) -> Result<(), String> {
     let application = field.application(&case["bundle"]);
     let document = text(case["sample"].as_str().expect("a sample"));
     let plan = field.plan(&application, DEFAULT, &document);

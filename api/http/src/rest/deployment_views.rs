@@ -53,8 +53,8 @@ pub(crate) struct ApprovalView {
     token: String,
     at: DateTime<Utc>,
     reason: Option<String>,
-    /// Whether it is about the frozen revision.
-    of_this_revision: bool,
+    /// Whether it is about the frozen revision; whose word counts, the gate says.
+    counts: bool,
 }
 
 /// A deployment with all that is known of it.
@@ -69,6 +69,8 @@ pub(crate) struct DeploymentDetail {
     #[schema(value_type = Vec<Object>)]
     gates: Vec<GateView>,
     approvals: Vec<ApprovalView>,
+    /// Why this bundle, in words.
+    explanation: Vec<String>,
     /// What was asked for, and why this bundle was taken.
     #[schema(value_type = Object)]
     choice: serde_json::Value,
@@ -128,16 +130,26 @@ pub(super) async fn detail(
         approvals: approvals
             .into_iter()
             .map(|approval| ApprovalView {
-                of_this_revision: Some(approval.revision) == deployment.revision,
+                counts: Some(approval.revision) == deployment.revision,
                 person: approval.person,
                 token: approval.token,
                 at: approval.at,
                 reason: approval.reason,
             })
             .collect(),
+        explanation: in_words(&deployment.choice),
         choice: deployment.choice.clone(),
         why: serde_json::to_value(&deployment.cause).expect("invariant: a cause is JSON"),
     })
+}
+
+/// Why a bundle was chosen, in words.
+pub(super) fn in_words(choice: &serde_json::Value) -> Vec<String> {
+    if let Some(asked) = choice["asked"].as_str() {
+        return vec![asked.to_owned()];
+    }
+    let lines = choice["explanation"]["lines"].as_array();
+    lines.into_iter().flatten().filter_map(|line| line.as_str()).map(str::to_owned).collect()
 }
 
 /// A deployment's name in an address.

@@ -25,7 +25,9 @@ use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::deployment_views::{DeploymentDetail, DeploymentName, DeploymentView, detail, find, names, view};
+use super::deployment_views::{
+    DeploymentDetail, DeploymentName, DeploymentView, detail, find, in_words, names, view,
+};
 use super::environments;
 use super::labels::checked_reason;
 use super::list::{List, PageQuery};
@@ -80,7 +82,7 @@ pub(crate) struct DeploymentQuery {
     /// In this environment.
     #[param(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
-    /// In this state.
+    /// In one of these states, with commas between them.
     state: Option<String>,
     /// Rows in the answer, 1 to 500; 50 if absent.
     limit: Option<u32>,
@@ -102,9 +104,8 @@ pub(crate) struct PlannedBundle {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlanView {
     bundle: PlannedBundle,
-    /// Why this bundle.
-    #[schema(value_type = Object)]
-    explanation: Value,
+    /// Why this bundle, in words.
+    explanation: Vec<String>,
     /// Digest of what would be frozen.
     revision: Option<String>,
     #[schema(value_type = Vec<Object>)]
@@ -260,7 +261,7 @@ pub(crate) async fn plan(
             commit: chosen.bundle.commit.to_string(),
             branch,
         },
-        explanation: chosen.explanation,
+        explanation: in_words(&chosen.explanation),
         revision: planned.revision.map(|digest| digest.to_string()),
         violations: planned.violations,
         notes: planned.notes,
@@ -351,11 +352,13 @@ pub(crate) async fn list(
         filter.environment = Some(environments::found(read.as_mut(), name).await?.id);
     }
     if let Some(word) = &query.state {
-        let known = DeploymentState::WORDS.into_iter().find(|known| known == word);
-        filter.states.push(known.ok_or_else(|| {
-            let detail = format!("state: expected one of {}", DeploymentState::WORDS.join(", "));
-            ApiError::bad_request("bad_query", detail)
-        })?);
+        for word in word.split(',') {
+            let known = DeploymentState::WORDS.into_iter().find(|known| *known == word.trim());
+            filter.states.push(known.ok_or_else(|| {
+                let detail = format!("state: expected some of {}", DeploymentState::WORDS.join(", "));
+                ApiError::bad_request("bad_query", detail)
+            })?);
+        }
     }
     let rows = read.deployment_list(&filter, page.clone()).await?;
     let names = names(read.as_mut(), &rows).await?;

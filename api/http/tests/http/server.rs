@@ -13,13 +13,15 @@ use slipway_git::{GitOptions, GitStore};
 use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
+use slipway_records::deploying::{ClusterLook, DeployPlan, DeployRequest, Deploying, ExplainedKey, GateView};
 use slipway_records::port::{BuildPlace, BuildPlaces, PlanView, Planning, SourceCheck, SourceFinding};
-use slipway_records::{Application, NewToken, Records, Source};
+use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
+use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
-use slipway_types::{CommitId, Fault, Role};
+use slipway_types::{CommitId, Fault, Role, Violation};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -97,6 +99,51 @@ impl BuildPlaces for NoPlanning {
     }
 }
 
+/// No deploy stage at all: these tests are about what lies before it.
+#[async_trait]
+impl Deploying for NoPlanning {
+    async fn plan(&self, _: &DeployRequest) -> Result<DeployPlan, Fault> {
+        Ok(DeployPlan::default())
+    }
+
+    async fn gates(
+        &self,
+        _: &Deployment,
+        _: &Environment,
+        _: &PackageVersion,
+    ) -> Result<Vec<GateView>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn explain(
+        &self,
+        _: &DeployRequest,
+        _: &str,
+    ) -> Result<Result<ExplainedKey, Vec<Violation>>, Fault> {
+        Ok(Err(Vec::new()))
+    }
+
+    fn check_document(&self, _: &str) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    fn check_settings(&self, _: &EnvironmentSettings) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    async fn look_at_cluster(&self, _: &str, _: &ClusterSettings) -> Result<ClusterLook, Fault> {
+        Err(Fault::transient("cluster_unavailable", "there is no cluster"))
+    }
+
+    fn definitions(&self) -> Value {
+        Value::Array(Vec::new())
+    }
+
+    fn definition(&self, _: &str, _: &str) -> Option<Value> {
+        None
+    }
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
@@ -124,6 +171,7 @@ impl Server {
             planning: Arc::new(NoPlanning),
             source_check: Arc::new(NoPlanning),
             places: Arc::new(NoPlanning),
+            deploying: Arc::new(NoPlanning),
             metrics: Arc::new(Metrics::default()),
             stopping: stopping.clone(),
             options,

@@ -103,7 +103,9 @@ impl SettingFlags {
 
     fn receiver(&self, kind: &str) -> Result<Value> {
         match (kind, &self.receiver_url, &self.receiver_key) {
-            ("http", Some(url), Some(key)) => Ok(json!({"type": "http", "url": url, "key": key})),
+            ("http", Some(url), Some(key)) => {
+                Ok(json!({"type": "http", "url": url, "keyId": "slipway", "key": key}))
+            }
             ("http", _, _) => {
                 bail!(Usage(
                     "the receiver http needs --receiver-url URL and --receiver-key secret://…".into()
