@@ -158,7 +158,7 @@ async fn look(
 /// The object with texts in place of secret references, as an API server takes it.
 fn without_markers(mut object: Value) -> Value {
     for (field, stand_in) in [("data", "c2xpcHdheQ=="), ("stringData", "slipway")] {
-        let Some(fields) = object[field].as_object_mut() else { continue };
+        let Some(fields) = object.get_mut(field).and_then(Value::as_object_mut) else { continue };
         for value in fields.values_mut().filter(|value| value.is_object()) {
             *value = stand_in.into();
         }

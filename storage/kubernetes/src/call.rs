@@ -22,8 +22,7 @@ impl CallError {
             kube::Error::Api(status) if passes(&status) => {
                 Self::Away(format!("{} {}", status.code, status.message))
             }
-            kube::Error::Api(status) if status.code < 500 => Self::Refused(status),
-            kube::Error::Api(status) => Self::Away(format!("{} {}", status.code, status.message)),
+            kube::Error::Api(status) => Self::Refused(status),
             other => Self::Away(chain(&other)),
         }
     }
@@ -37,6 +36,8 @@ impl CallError {
 /// Whether what the API server said holds for now alone: overload, a full quota, a change by another.
 fn passes(status: &Status) -> bool {
     match status.code {
+        // What older servers say of an object that is not of its kind's shape.
+        500 if status.message.contains("failed to create typed patch object") => false,
         403 => status.message.contains("exceeded quota"),
         409 => status.reason == "Conflict",
         code => code == 429 || code >= 500,

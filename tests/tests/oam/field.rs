@@ -71,11 +71,6 @@ impl Field {
         self.server.cli(&["cluster", "check", "local"]).ok();
     }
 
-    /// The environment at a place.
-    pub(crate) fn environment(place: &str) -> &'static str {
-        ENVIRONMENTS.iter().find(|(known, _)| *known == place).map(|(_, name)| *name).expect("a known place")
-    }
-
     /// The place of an environment.
     pub(crate) fn place(environment: &str) -> &'static str {
         ENVIRONMENTS.iter().find(|(_, name)| *name == environment).map(|(place, _)| *place).expect("known")
