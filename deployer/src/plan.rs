@@ -14,7 +14,7 @@ use slipway_definitions::{
 };
 use slipway_handoff::{ManifestSet, Revision};
 use slipway_oam::overlay::{Merged, overlay};
-use slipway_oam::{Component, Step};
+use slipway_oam::{Component, Step, Workflow};
 use slipway_plugins::Session;
 use slipway_records::{Application, Cluster, Environment, PackageVersion};
 use slipway_types::environment::ClusterFacts;
@@ -263,10 +263,43 @@ impl Ground<'_> {
         overlay(&developer, &self.levels.levels, &needs_no_package)
     }
 
+    /// Adds the types that nobody defines, where merging failed already: all is told at once. A component
+    /// of an unknown type needs no word on its package.
+    fn with_unknown_types(&self, mut violations: Vec<Violation>) -> Vec<Violation> {
+        for level in &self.levels.levels {
+            let place = |path: &str| level.places.as_ref().and_then(|places| places.place_of(path));
+            let mut check = |kind, name: &str, path: String| {
+                if let Err(violation) = self.stage.catalogue.resolve(kind, name, None, &path) {
+                    violations.retain(|known| known.code != "package_not_found" || known.path != path);
+                    violations.push(violation.at(place(&path)));
+                }
+            };
+            for component in &level.application.components {
+                let path = format!("components[{}]", component.name);
+                for (index, wanted) in component.traits.iter().enumerate() {
+                    let path = format!("{path}.traits[{}]", component.trait_key(index));
+                    check(DefinitionKind::Trait, &wanted.kind, path);
+                }
+                if let Some(kind) = &component.kind {
+                    check(DefinitionKind::Component, kind, path);
+                }
+            }
+            for policy in &level.application.policies {
+                check(DefinitionKind::Policy, &policy.kind, format!("policies[{}]", policy.name));
+            }
+            for (_, step) in level.application.workflow.iter().flat_map(Workflow::all_steps) {
+                if step.sub_steps.is_empty() {
+                    check(DefinitionKind::Step, &step.kind, format!("workflow.steps[{}]", step.name));
+                }
+            }
+        }
+        violations
+    }
+
     async fn plan(&self, session: &mut Session) -> Result<Plan, Fault> {
         let merged = match self.merge() {
             Ok(merged) => merged,
-            Err(violations) => return Ok(Plan::refused(violations)),
+            Err(violations) => return Ok(Plan::refused(self.with_unknown_types(violations))),
         };
         let mut chosen = match self.choose(merged, session).await? {
             Ok(chosen) => chosen,

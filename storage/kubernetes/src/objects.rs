@@ -143,7 +143,11 @@ impl Cluster {
 
     /// `None` if the cluster does not serve the kind.
     async fn api(&self, key: &ObjectKey) -> Result<Option<Api<DynamicObject>>, CallError> {
-        let kinds = self.kinds().await?;
+        let mut kinds = self.kinds().await?;
+        if !kinds.contains_key(&key.kind_word()) {
+            // It may have come since the list was made.
+            kinds = self.look_at_kinds().await?;
+        }
         Ok(kinds.get(&key.kind_word()).map(|(resource, scope)| match scope {
             Scope::Cluster => Api::all_with(self.client.clone(), resource),
             Scope::Namespaced => Api::namespaced_with(self.client.clone(), &key.namespace, resource),

@@ -225,7 +225,7 @@ pub async fn a_person_has_one_word_on_a_deployment(records: Shared) {
             revision: Digest::of(revision),
             token: token.into(),
             reason: None,
-            at: at(i64::from(token.len() as u32)),
+            at: at(i64::try_from(token.len()).unwrap()),
         };
         tx.approval_put(&approval).await.unwrap();
     }
@@ -249,7 +249,7 @@ pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
     };
     tx.hold_put(&Hold { version_id: None, ..hold.clone() }).await.unwrap();
     tx.hold_put(&hold).await.unwrap();
-    assert_eq!(tx.hold_list().await.unwrap(), [hold.clone()]);
+    assert_eq!(tx.hold_list().await.unwrap(), std::slice::from_ref(&hold));
     assert_eq!(tx.hold_get(prod.id, shop.id).await.unwrap(), Some(hold));
     assert!(tx.hold_release(prod.id, shop.id).await.unwrap());
     assert!(!tx.hold_release(prod.id, shop.id).await.unwrap());

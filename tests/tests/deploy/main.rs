@@ -6,53 +6,82 @@ mod violations;
 mod world;
 
 use serde_json::json;
+use slipway_tests::namespace::Namespace;
 
-use world::{Field, open};
+use world::{Field, open, page};
 
 #[test]
 fn a_bundle_is_deployed_promoted_pinned_and_rolled_back() {
     let field = Field::prepare();
+    let (staging, prod) = (&field.namespace, Namespace::create());
     field.environment("staging", "default", &open());
-    field.environment("prod", "prod", &json!({"receiver": {"type": "oci"}, "upstream": "staging"}));
+    let settings = json!({"receiver": {"type": "oci"}, "upstream": "staging"});
+    field.environment_at("prod", &format!("local/test/{}", prod.name), &settings);
     let first = field.publish("one\n");
 
     let plan = field.server.json(&["deploy", "plan", "shop", "--env", "staging", "--bundle", &first]);
     assert_eq!(plan["violations"], json!([]), "{plan:#}");
-    assert!(
-        plan["differences"].as_array().is_some_and(|all| all.iter().any(|one| one["change"] == "create"))
-    );
+    let differences = plan["differences"].as_array().cloned().unwrap_or_default();
+    assert!(differences.iter().any(|one| one["change"] == "create"), "{plan:#}");
 
     field.server.cli(&["deploy", "create", "shop", "--env", "staging", "--bundle", &first]).ok();
     let delivered = field.wait("staging", &["delivered"]);
-    field.apply(delivered["reason"].as_str().expect("an artifact"));
-    assert_eq!(field.page("web"), "one\n");
+    field.apply(staging, delivered["reason"].as_str().expect("an artifact"));
+    assert_eq!(page(staging, "web"), "one\n");
 
     let second = field.publish("two\n");
     field.server.cli(&["deploy", "create", "shop", "--env", "staging", "--bundle", &second]).ok();
     let delivered = field.wait("staging", &["delivered"]);
     assert_eq!((delivered["bundle"].as_str(), delivered["generation"].as_u64()), (Some(&*second), Some(2)));
-    field.apply(delivered["reason"].as_str().expect("an artifact"));
-    assert_eq!(field.page("web"), "two\n");
+    field.apply(staging, delivered["reason"].as_str().expect("an artifact"));
+    assert_eq!(page(staging, "web"), "two\n");
 
     field.server.cli(&["promote", "shop", "--from", "staging", "--to", "prod"]).ok();
     let promoted = field.wait("prod", &["delivered"]);
     assert_eq!(promoted["bundle"], second.as_str());
-    field.apply(promoted["reason"].as_str().expect("an artifact"));
-    // Two stages share the namespace and do not meet.
-    assert_eq!((field.page("web"), field.page("web-prod")), ("two\n".into(), "two\n".into()));
+    field.apply(&prod, promoted["reason"].as_str().expect("an artifact"));
+    assert_eq!(page(&prod, "web"), "two\n");
 
     field.server.cli(&["pin", "shop", "--env", "prod", &second, "--reason", "audit"]).ok();
     let refused = field.server.cli(&["deploy", "create", "shop", "--env", "prod", "--bundle", &first]);
     assert!(refused.code != 0 && refused.stderr.contains("audit"), "{}", refused.stderr);
 
-    field
-        .server
-        .cli(&["deploy", "rollback", "shop", "--env", "staging", "--to", "1", "--reason", "two is wrong"])
-        .ok();
+    let back = ["deploy", "rollback", "shop", "--env", "staging", "--to", "1", "--reason", "two is wrong"];
+    field.server.cli(&back).ok();
     let back = field.wait("staging", &["delivered"]);
     assert_eq!((back["bundle"].as_str(), back["cause"].as_str()), (Some(&*first), Some("rollback")));
-    field.apply(back["reason"].as_str().expect("an artifact"));
-    assert_eq!((field.page("web"), field.page("web-prod")), ("one\n".into(), "two\n".into()));
-    let prod = field.place("prod").expect("prod runs something");
-    assert_eq!((prod["behind"].as_bool(), prod["version"].as_str()), (Some(true), Some(&*second)));
+    field.apply(staging, back["reason"].as_str().expect("an artifact"));
+    assert_eq!((page(staging, "web"), page(&prod, "web")), ("one\n".into(), "two\n".into()));
+    let place = field.place("prod").expect("prod runs something");
+    assert_eq!((place["behind"].as_bool(), place["version"].as_str()), (Some(true), Some(&*second)));
+}
+
+#[test]
+fn two_stages_share_a_namespace_and_do_not_meet() {
+    let field = Field::prepare();
+    let yaml = std::fs::read_to_string(field.repository.path().join("slipway.yaml")).expect("the file");
+    let web = yaml.split("  - name: settings").next().expect("the first component").to_owned();
+    field.repository.write("slipway.yaml", web);
+    field.environment("main", "default", &open());
+    field.environment("blue", "blue", &open());
+    let first = field.publish("one\n");
+    let second = field.publish("two\n");
+    for (environment, version) in [("main", &first), ("blue", &second)] {
+        field.server.cli(&["deploy", "create", "shop", "--env", environment, "--bundle", version]).ok();
+        let delivered = field.wait(environment, &["delivered"]);
+        field.apply(&field.namespace, delivered["reason"].as_str().expect("an artifact"));
+    }
+    let pages = (page(&field.namespace, "web"), page(&field.namespace, "web-blue"));
+    assert_eq!(pages, ("one\n".into(), "two\n".into()));
+    let selected = |service: &str| {
+        let endpoints =
+            ["get", "endpoints", service, "--output", "jsonpath={.subsets[*].addresses[*].targetRef.name}"];
+        field.namespace.kubectl(&endpoints)
+    };
+    assert!(
+        selected("web").starts_with("web-") && !selected("web").contains("web-blue"),
+        "{}",
+        selected("web")
+    );
+    assert!(selected("web-blue").starts_with("web-blue-"), "{}", selected("web-blue"));
 }

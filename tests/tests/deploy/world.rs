@@ -74,11 +74,15 @@ impl Field {
 
     /// Describes an environment in the namespace, a stage of its own for each but the first.
     pub(crate) fn environment(&self, name: &str, stage: &str, settings: &Value) {
-        let address = format!("local/test/{}/{stage}", self.namespace.name);
+        self.environment_at(name, &format!("local/test/{}/{stage}", self.namespace.name), settings);
+    }
+
+    /// Describes an environment at an address.
+    pub(crate) fn environment_at(&self, name: &str, address: &str, settings: &Value) {
         let file = self.server.scratch().join(format!("{name}.json"));
         fs::write(&file, settings.to_string()).expect("a file");
         let file = file.display().to_string();
-        self.server.cli(&["env", "create", name, "--address", &address, "-f", &file]).ok();
+        self.server.cli(&["env", "create", name, "--address", address, "-f", &file]).ok();
     }
 
     /// Pushes a page to `main` and gives the bundle's version.
@@ -123,7 +127,7 @@ impl Field {
     }
 
     /// Applies what an artifact holds with stock tools, as a receiver would.
-    pub(crate) fn apply(&self, artifact: &str) {
+    pub(crate) fn apply(&self, namespace: &Namespace, artifact: &str) {
         let directory = self.server.scratch().join(format!("pulled-{}", artifact.len()));
         drop(fs::remove_dir_all(&directory));
         fs::create_dir(&directory).expect("a directory");
@@ -141,17 +145,16 @@ impl Field {
             }
         }
         let files = directory.display().to_string();
-        self.namespace.kubectl(&["apply", "--server-side", "--recursive", "--filename", &files]);
+        namespace.kubectl(&["apply", "--server-side", "--recursive", "--filename", &files]);
     }
+}
 
-    /// What a pod of the component serves.
-    pub(crate) fn page(&self, object: &str) -> String {
-        let deployment = format!("deployment/{object}");
-        self.namespace.kubectl(&["rollout", "status", &deployment, "--timeout", "90s"]);
-        let container =
-            ["exec", &deployment, "--", "/bin/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"];
-        self.namespace.kubectl(&container)
-    }
+/// What a pod of the component serves.
+pub(crate) fn page(namespace: &Namespace, object: &str) -> String {
+    let deployment = format!("deployment/{object}");
+    namespace.kubectl(&["rollout", "status", &deployment, "--timeout", "90s"]);
+    let look = ["exec", &deployment, "--", "/bin/busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"];
+    namespace.kubectl(&look)
 }
 
 /// No gates at all.

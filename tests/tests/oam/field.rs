@@ -53,6 +53,8 @@ impl Field {
             drop(namespace.try_kubectl(&["create", "namespace", name]));
         }
         let options = ServerOptions { world: Some(World::Embedded), ..namespace.options() };
+        let kubectl = slipway_tests::services::tool("kubectl").display().to_string();
+        let options = options.env("SLIPWAY__DEPLOY__KUSTOMIZE", &kubectl);
         let server = Server::start(options);
         let kubeconfig = namespace.cluster.kubeconfig.display().to_string();
         let add = ["cluster", "add", "local", "--kubeconfig-file", &kubeconfig, "--label", "region=north"];
@@ -137,6 +139,9 @@ fn component(repository: &GitRepository, package: &Value) -> Value {
     if let Some(files) = files {
         copy(repository, &directory().join(files), name);
         component["kit"] = if package["chart"].is_string() { "helm" } else { "kustomize" }.into();
+        if package["files"].is_string() {
+            component["with"] = json!({"path": "overlays/test"});
+        }
     } else {
         repository.write(&format!("{name}/Dockerfile"), "FROM scratch\nCOPY file /file\n");
         repository.write(&format!("{name}/file"), name);

@@ -8,9 +8,6 @@ use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{age, json as print_json, table, text};
 
-/// How many applications times environments are listed.
-const PLACES_MAX: usize = 10_000;
-
 #[derive(Debug, Args)]
 pub(crate) struct WhereArgs {
     /// Only this application
@@ -59,7 +56,8 @@ pub(crate) struct ReleaseArgs {
 pub(crate) async fn places(client: &Client, app: Option<&str>, env: Option<&str>) -> Result<Vec<Value>> {
     let given = [("application", app), ("environment", env)];
     let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value?.to_owned()))).collect();
-    client.list("/api/v1/where", &query, PLACES_MAX).await
+    let answer = client.get("/api/v1/where", &query).await?;
+    Ok(answer["items"].as_array().cloned().unwrap_or_default())
 }
 
 pub(crate) async fn show(args: WhereArgs, global: &Global) -> Result<Exit> {
