@@ -197,6 +197,10 @@ fn the_documented_examples_are_real() {
             assert!(request.manifests().get(&digest).is_some(), "{digest}");
         }
     }
-    answers.iter().for_each(|answer| assert_eq!(errors(super::ANSWER, answer), Vec::<String>::new()));
-    events.iter().for_each(|event| assert_eq!(errors(super::EVENT, event), Vec::<String>::new()));
+    for answer in &answers {
+        assert_eq!(errors(super::ANSWER, answer), Vec::<String>::new());
+    }
+    for event in &events {
+        assert_eq!(errors(super::EVENT, event), Vec::<String>::new());
+    }
 }
