@@ -51,10 +51,9 @@ fn leads_out(file: &Kubeconfig) -> Option<&'static str> {
         ];
         found.into_iter().find(|(is_there, _)| *is_there).map(|(_, what)| what)
     });
-    let cluster = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
-    let authority =
-        cluster.filter(|cluster| cluster.certificate_authority.is_some()).map(|_| "a file of authorities");
-    user.or_else(|| authority.last())
+    let mut clusters = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
+    let authority = clusters.any(|cluster| cluster.certificate_authority.is_some());
+    user.or(authority.then_some("a file of authorities"))
 }
 
 impl Clusters {

@@ -133,7 +133,7 @@ impl DeployHandler {
         let passed_on = self.reached(&subject.environment, &deployment, &plan.reaches).await?;
         let Some(frozen) = plan.revision.filter(|_| deployment.violations.is_empty()) else {
             if deployment.violations.is_empty() && !passed_on.is_empty() {
-                let names: Vec<&str> = plan.reaches.iter().map(|name| name.as_str()).collect();
+                let names: Vec<&str> = plan.reaches.iter().map(EnvironmentName::as_str).collect();
                 deployment.notes.push(format!("passed on to {}", names.join(", ")));
                 return self
                     .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on)

@@ -315,16 +315,15 @@ impl Ground<'_> {
         };
         if violations.is_empty() && !self.stays(&chosen) {
             let notes = vec!["its policies deploy it to other environments alone".to_owned()];
-            return Ok(Plan { reaches, notes, ..Plan::default() });
+            return Ok(Plan { notes, reaches, ..Plan::default() });
         }
         let mut rendered = slipway_definitions::render(session, &chosen.render)
             .await
             .map_err(|error| plugin_fault(&error))?;
         let mut gathered = package_objects::Gathered::default();
-        for index in 0..rendered.len() {
-            if rendered[index].awaits_package {
-                let component = chosen.render.components[index].clone();
-                self.complete(session, &chosen, &component, &mut rendered[index], &mut gathered).await?;
+        for (component, whole) in chosen.render.components.iter().zip(&mut rendered) {
+            if whole.awaits_package {
+                self.complete(session, &chosen, component, whole, &mut gathered).await?;
             }
         }
         check_together(&chosen.render, &mut rendered);

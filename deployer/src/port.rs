@@ -92,7 +92,7 @@ impl Deploying for Stage {
         Ok(explained.map(|(merged, authors)| {
             let origins = merged.origin_of(key);
             ExplainedKey {
-                value: origins.last().map(|origin| origin.value.clone()).unwrap_or(Value::Null),
+                value: origins.last().map_or(Value::Null, |origin| origin.value.clone()),
                 origins: origins
                     .into_iter()
                     .map(|origin| {

@@ -181,7 +181,7 @@ impl Stage {
     }
 
     /// The keys of `wanted` whose signature over a bundle holds.
-    pub async fn signatures(
+    pub fn signatures(
         &self,
         _bundle: &PackageVersion,
         wanted: &BTreeSet<KeyName>,

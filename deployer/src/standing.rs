@@ -51,7 +51,7 @@ pub async fn gates(
             .map(|channel| channel.name)
             .collect(),
         checks,
-        signatures: stage.signatures(bundle, &settings.gates.signatures).await?,
+        signatures: stage.signatures(bundle, &settings.gates.signatures)?,
         soaked_minutes,
         upstream: settings.upstream.as_ref().map(ToString::to_string),
     };

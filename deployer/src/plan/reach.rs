@@ -34,7 +34,7 @@ impl Ground<'_> {
                     Ok(environment) => {
                         found.insert(environment.name.clone());
                     }
-                    Err(violation) => violations.push(violation),
+                    Err(violation) => violations.push(*violation),
                 }
             }
         }
@@ -151,7 +151,7 @@ impl Ground<'_> {
         cluster: &str,
         path: &str,
         environments: &'e [Environment],
-    ) -> Result<&'e Environment, Violation> {
+    ) -> Result<&'e Environment, Box<Violation>> {
         let own = &self.request.environment.address;
         let unit = target.unit.as_deref().unwrap_or(own.unit());
         let namespace = target.namespace.as_deref().unwrap_or(own.namespace());
@@ -161,8 +161,10 @@ impl Ground<'_> {
         let address =
             address.map_err(|error| Violation::new("unregistered_environment", path, error.to_string()))?;
         environments.iter().find(|environment| environment.address == address).ok_or_else(|| {
-            Violation::new("unregistered_environment", path, format!("{address} is no environment"))
-                .hint(format!("describe it first: slipway env create NAME --address {address}"))
+            let message = format!("{address} is no environment");
+            let violation = Violation::new("unregistered_environment", path, message)
+                .hint(format!("describe it first: slipway env create NAME --address {address}"));
+            Box::new(violation)
         })
     }
 

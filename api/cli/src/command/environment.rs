@@ -166,9 +166,9 @@ async fn set(client: &Client, args: SetArgs, global: &Global) -> Result<()> {
     let body = json!({"settings": settings, "if_revision": known["revision"]});
     let changed = client.put(&path(&name), &body).await?;
     if global.json() {
-        print_json(&changed)
+        print_json(&changed);
     } else {
-        show(&changed)
+        show(&changed);
     }
     Ok(())
 }
