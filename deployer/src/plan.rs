@@ -1,7 +1,7 @@
 //! A plan: what a bundle would become in an environment, checked as a whole and written nowhere.
 //!
 //! Every violation is told at once. Nothing here writes: neither rows nor objects nor clusters, except
-//! the `dryRun=All` requests of [`against_cluster`].
+//! the `dryRun=All` requests of [`compare`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub(crate) struct Settings {
 }
 
 impl Host {
-    /// A host whose children are `command`: a program that calls [`serve`](crate::serve), and its
+    /// A host whose children are `command`: a program that calls [`serve`](crate::serve()), and its
     /// arguments. A program that serves itself is best named `/proc/self/exe`: that is right even
     /// after its file was replaced.
     pub fn new(command: Vec<OsString>, options: PluginOptions) -> Self {

@@ -1,6 +1,6 @@
 //! The caged plug-in host: Starlark without files, network, clock or chance.
 //!
-//! What people write in plug-ins runs in a child process ([`serve`]) that has closed itself in
+//! What people write in plug-ins runs in a child process ([`serve()`]) that has closed itself in
 //! before it reads a line of theirs: memory and CPU time are bounded by the kernel, the wall
 //! clock by the parent, which kills what does not answer. The interpreter has limits of its own
 //! that say where in the text they were met, but nothing relies on them.

@@ -1,8 +1,8 @@
 //! The OAM application model: what an operator writes, read with positions, checked as far as the
 //! file alone allows, and laid over what developers declared.
 //!
-//! [`read`] reads `core.oam.dev/v1beta1` Applications and `core.oam.dev/v1alpha2`
-//! ApplicationConfigurations into one [`Application`]; [`overlay`] merges the operator's levels over
+//! [`read()`] reads `core.oam.dev/v1beta1` Applications and `core.oam.dev/v1alpha2`
+//! ApplicationConfigurations into one [`Application`]; [`overlay()`](overlay::overlay) merges the operator's levels over
 //! the components of a bundle and keeps for every value who set it.
 
 pub mod binding;

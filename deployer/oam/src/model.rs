@@ -122,7 +122,7 @@ pub struct Component {
 pub struct Input {
     /// The output's name.
     pub from: String,
-    /// The property it fills, readable by [`Target`]. Only steps may do without, to use it in `if`.
+    /// The property it fills, readable by [`Target`](crate::Target). Only steps may do without, to use it in `if`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter_key: Option<String>,
     /// Where the input begins.

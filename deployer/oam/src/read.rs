@@ -30,7 +30,7 @@ impl Document {
         self.places.place_of(path)
     }
 
-    /// All that [`check`](crate::check::check) finds, in the file's order and each at its exact place.
+    /// All that [`check`] finds, in the file's order and each at its exact place.
     pub fn check(&self, known: &Known, options: &OamOptions) -> Vec<Violation> {
         let mut violations = check(&self.application, known);
         for violation in &mut violations {

@@ -140,7 +140,7 @@ fn check_kinds(file: &str, objects: &[Value]) {
         "single" => {
             &[("Deployment", 1), ("PersistentVolumeClaim", 1), ("Role", 0), ("PodDisruptionBudget", 0)]
         }
-        "ha" => &[("Deployment", 3), ("PodDisruptionBudget", 2), ("PersistentVolumeClaim", 0), ("Role", 0)],
+        "ha" => &[("Deployment", 4), ("PodDisruptionBudget", 3), ("PersistentVolumeClaim", 0), ("Role", 0)],
         "kaniko" => &[("Deployment", 1), ("Role", 1), ("RoleBinding", 1)],
         _ => &[("Ingress", 1), ("NetworkPolicy", 2), ("PrometheusRule", 1), ("PodMonitor", 1), ("Role", 1)],
     };

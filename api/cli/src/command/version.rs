@@ -50,9 +50,8 @@ pub(crate) enum PackageCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
     /// List bundles, newest first, or those of an application that a selection leads to, highest first
-    #[command(after_help = "Examples:
-  slipway bundle list --app shop --label slipway/branch=main -o json
-  slipway bundle list shop --range '^1.4' --selector 'tested,ring in (1,2)' --explain")]
+    #[command(after_help = "Example: slipway bundle list --app shop --label slipway/branch=main -o json
+         slipway bundle list shop --range '^1.4' --selector 'tested,ring in (1,2)' --explain")]
     List {
         /// The application
         #[arg(value_name = "APP", conflicts_with = "app")]
