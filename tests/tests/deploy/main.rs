@@ -1,5 +1,6 @@
 //! Deployments on a real cluster, from a push to a page.
 
+mod charts;
 mod following;
 mod tricks;
 mod violations;

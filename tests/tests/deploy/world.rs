@@ -1,6 +1,7 @@
 //! A server, a cluster it is registered with, and an application that runs there.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -126,8 +127,8 @@ impl Field {
         }
     }
 
-    /// Applies what an artifact holds with stock tools, as a receiver would.
-    pub(crate) fn apply(&self, namespace: &Namespace, artifact: &str) {
+    /// Pulls an artifact with stock tools and gives the directory of its files.
+    pub(crate) fn pull(&self, artifact: &str) -> PathBuf {
         let directory = self.server.scratch().join(format!("pulled-{}", artifact.len()));
         drop(fs::remove_dir_all(&directory));
         fs::create_dir(&directory).expect("a directory");
@@ -144,6 +145,12 @@ impl Field {
                 fs::remove_file(entry.path()).expect("a file");
             }
         }
+        directory
+    }
+
+    /// Applies what an artifact holds with stock tools, as a receiver would.
+    pub(crate) fn apply(&self, namespace: &Namespace, artifact: &str) {
+        let directory = self.pull(artifact);
         let files = directory.display().to_string();
         namespace.kubectl(&["apply", "--server-side", "--recursive", "--filename", &files]);
     }
