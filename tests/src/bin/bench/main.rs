@@ -11,6 +11,7 @@ mod idle;
 mod job;
 mod kaniko;
 mod objects;
+mod plan;
 mod push;
 mod report;
 mod requests;
@@ -19,7 +20,7 @@ mod select;
 mod webhook;
 
 const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB] | job [ROUNDS] \
-                     | requests [BUILDS] | select [BUNDLES]";
+                     | requests [BUILDS] | plan | select [BUNDLES]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -53,6 +54,7 @@ fn run(words: &[&str]) -> Result<bool> {
         ["job", rounds] => job::run(rounds.parse()?),
         ["requests"] => requests::run(requests::BUILDS_DEFAULT),
         ["requests", builds] => requests::run(builds.parse()?),
+        ["plan"] => plan::run(),
         ["select"] => select::run(select::BUNDLES_DEFAULT),
         ["select", bundles] => select::run(bundles.parse()?),
         _ => bail!("{USAGE}"),
