@@ -1,7 +1,7 @@
 //! What the HTTP side asks of the deploy stage at once.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::Value;
 use slipway_definitions::DefinitionKind;
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, ExplainedKey, GateView, ObjectChange, OriginView,
@@ -144,9 +144,10 @@ impl Deploying for Stage {
     fn definition(&self, kind: &str, name: &str) -> Option<Value> {
         let kind: DefinitionKind = kind.parse().ok()?;
         let found = self.catalogue.resolve(kind, name, None, "").ok()?;
-        let mut shown = found.to_json();
-        shown["schema"] = found.schema().source().clone();
-        shown["files"] = json!(found.folder().files().keys().collect::<Vec<_>>());
+        let mut shown = found.details();
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let files = found.folder().files().iter().map(|(path, bytes)| (path.clone(), text(bytes)));
+        shown["files"] = files.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect();
         Some(shown)
     }
 }

@@ -33,17 +33,6 @@ pub(crate) enum ChannelCommand {
         /// The application
         app: String,
     },
-    /// List a channel's moves, newest first
-    #[command(after_help = "Example: slipway channel history shop stable")]
-    History {
-        /// The application
-        app: String,
-        /// The channel
-        channel: String,
-        /// How many at most
-        #[arg(long, default_value_t = 30)]
-        limit: usize,
-    },
 }
 
 pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit> {
@@ -80,30 +69,6 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
                 table(&["CHANNEL", "VERSION", "MOVED", "BY"], &cells, &empty);
             }
         }
-        ChannelCommand::History { app, channel, limit } => {
-            let path = format!("/api/v1/channels/{}/{channel}/history", in_path(&app));
-            let rows = client.list(&path, &[], limit).await?;
-            show_history(rows, global);
-        }
     }
     Ok(Exit::OK)
-}
-
-fn show_history(rows: Vec<Value>, global: &Global) {
-    if global.json() {
-        return print_json(&Value::Array(rows));
-    }
-    let cells: Vec<_> = rows
-        .iter()
-        .map(|m| {
-            vec![
-                text(&m["from"]),
-                text(&m["to"]),
-                ago(&m["moved_at"]),
-                text(&m["moved_by"]),
-                text(&m["reason"]),
-            ]
-        })
-        .collect();
-    table(&["FROM", "TO", "MOVED", "BY", "REASON"], &cells, "The channel was never moved.");
 }

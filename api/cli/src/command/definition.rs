@@ -108,23 +108,9 @@ async fn list(client: &Client, kind: Option<DefinitionKind>, global: &Global) ->
     }
     let cells: Vec<_> = rows
         .iter()
-        .map(|d| {
-            let enabled = if d["enabled"] == false { "disabled" } else { "enabled" };
-            vec![
-                text(&d["kind"]),
-                text(&d["name"]),
-                text(&d["version"]),
-                enabled.to_owned(),
-                text(&d["origin"]),
-                text(&d["description"]),
-            ]
-        })
+        .map(|d| vec![text(&d["kind"]), text(&d["name"]), text(&d["version"]), text(&d["description"])])
         .collect();
-    table(
-        &["KIND", "NAME", "VERSION", "", "ORIGIN", "DESCRIPTION"],
-        &cells,
-        "The server has none of that kind.",
-    );
+    table(&["KIND", "NAME", "VERSION", "DESCRIPTION"], &cells, "The server has none of that kind.");
     Ok(())
 }
 
@@ -184,7 +170,7 @@ async fn show(client: &Client, args: &ShowArgs, global: &Global) -> Result<()> {
         print_json(&definition);
         return Ok(());
     }
-    for key in ["kind", "name", "version", "digest", "origin", "description"] {
+    for key in ["kind", "name", "version", "digest", "description"] {
         data(format!("{key:<13}{}", text(&definition[key])));
     }
     let mut rows = Vec::new();
