@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use slipway_definitions::{
     ClusterFacts as RenderFacts, ComponentRequest, Definition, DefinitionKind, Directive, EnvironmentFacts,
-    Holds, ImageFacts, RenderRequest, RenderedComponent, StepDirective, TraitRequest, check_together,
-    evaluate_policy, evaluate_step,
+    Holds, RenderRequest, StepDirective, TraitRequest, check_together, evaluate_policy, evaluate_step,
 };
 use slipway_handoff::{ManifestSet, Revision};
 use slipway_oam::overlay::{Merged, overlay};
@@ -27,6 +26,7 @@ use crate::stage::Stage;
 
 mod against_cluster;
 mod closed;
+mod images;
 mod inputs;
 mod objects;
 mod package_objects;
@@ -507,57 +507,6 @@ impl Ground<'_> {
             path,
         })
     }
-
-    fn images(&self, package: &Package) -> Vec<ImageFacts> {
-        let pull = self.request.environment.settings.pull_registry.as_ref();
-        let prefix = pull.map(|pull| &pull.prefix);
-        package
-            .member
-            .images
-            .iter()
-            .map(|image| {
-                let default = image.registry.as_ref().unwrap_or(&self.stage.options.pull_registry);
-                let prefix = prefix.unwrap_or(default);
-                ImageFacts {
-                    name: package.member.component.to_string(),
-                    reference: prefix.reference(&image.repository, Some(image.digest)).to_string(),
-                    platforms: image.platforms.iter().map(|one| one.platform.to_string()).collect(),
-                }
-            })
-            .collect()
-    }
-
-    /// Images that no node of the cluster can run.
-    fn platforms(&self, rendered: &[RenderedComponent]) -> Vec<Violation> {
-        if self.facts.platforms.is_empty() {
-            return Vec::new();
-        }
-        let deployed = |package: &&Package| {
-            rendered.iter().any(|component| component.name == package.member.component.as_str())
-        };
-        let list = |platforms: &mut dyn Iterator<Item = String>| platforms.collect::<Vec<_>>().join(", ");
-        self.packages
-            .iter()
-            .filter(deployed)
-            .filter_map(|package| {
-                let lacking =
-                    package.member.images.iter().find(|image| {
-                        !image.platforms.iter().any(|one| runs_on(&self.facts, &one.platform))
-                    })?;
-                let message = format!(
-                    "its image is built for {}, the nodes of `{}` are {}",
-                    list(&mut lacking.platforms.iter().map(|one| one.platform.to_string())),
-                    self.request.environment.address.cluster(),
-                    list(&mut self.facts.platforms.iter().map(ToString::to_string)),
-                );
-                let path = format!("components[{}]", package.member.component);
-                Some(
-                    Violation::new("platform_missing", path, message)
-                        .hint("add the platform under `with.platforms` in slipway.yaml and build again"),
-                )
-            })
-            .collect()
-    }
 }
 
 /// Puts copies of components in their place, one for each key, named after it.
@@ -579,11 +528,6 @@ fn replicate(render: &mut RenderRequest, directives: &[(String, Directive)]) {
             })
             .collect();
     }
-}
-
-/// Whether some node runs the platform; nodes do not tell their variant.
-fn runs_on(facts: &ClusterFacts, platform: &slipway_types::Platform) -> bool {
-    facts.platforms.iter().any(|node| node.os == platform.os && node.architecture == platform.architecture)
 }
 
 /// What the component type lets operators set, where its developers say nothing of that.
