@@ -28,10 +28,12 @@ mod against_cluster;
 mod closed;
 mod images;
 mod inputs;
+mod live;
 mod objects;
 mod package_objects;
 mod reach;
 mod rules;
+mod same;
 mod secrets;
 
 pub use against_cluster::{Change, Difference, FIELD_MANAGER, compare};

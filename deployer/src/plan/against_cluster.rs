@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_handoff::{ManifestSet, Object};
@@ -11,13 +12,15 @@ use slipway_kubernetes::{CallError, Cluster, ObjectKey};
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
+use super::live::Live;
 use super::objects::Dressing;
+use super::same::is_as_wanted;
 use crate::clusters::fault_of;
 
 /// By which the API server knows whose fields these are.
 pub const FIELD_MANAGER: &str = "slipway";
 /// How many objects are asked about at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 16;
 /// The most differing fields told of one object.
 const FIELDS_MAX: usize = 100;
 
@@ -58,20 +61,38 @@ pub async fn compare(
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);
-    let objects: Vec<(&String, &Object)> = graph.objects().collect();
+    let keys: Vec<ObjectKey> = graph.objects().map(|(_, object)| key_of(object)).collect();
+    let live = Live::look(cluster, &keys).await.map_err(|error| fault_of(address.cluster(), &error))?;
+    let mut looks: Vec<BoxFuture<'_, Result<Looked, CallError>>> = Vec::with_capacity(keys.len());
+    for ((node, object), key) in graph.objects().zip(&keys) {
+        let subject = Subject { node, object, key };
+        looks.push(Box::pin(look(cluster, &live, &dressing, frozen, subject, &brought)));
+    }
+    let mut looks = stream::iter(looks).buffered(AT_ONCE);
     let (mut differences, mut violations) = (Vec::new(), Vec::new());
-    for some in objects.chunks(AT_ONCE) {
-        let mut looks: Vec<BoxFuture<'_, Result<Looked, CallError>>> = Vec::with_capacity(some.len());
-        for (node, object) in some {
-            looks.push(Box::pin(look(cluster, &dressing, frozen, node, object, &brought)));
-        }
-        for looked in join_all(looks).await {
-            let (difference, violation) = looked.map_err(|error| fault_of(address.cluster(), &error))?;
-            differences.push(difference);
-            violations.extend(violation);
-        }
+    while let Some(looked) = looks.next().await {
+        let (difference, violation) = looked.map_err(|error| fault_of(address.cluster(), &error))?;
+        differences.push(difference);
+        violations.extend(violation);
     }
     Ok((differences, violations))
+}
+
+fn key_of(object: &Object) -> ObjectKey {
+    let reference = &object.object;
+    ObjectKey {
+        api_version: reference.api_version.clone(),
+        kind: reference.kind.clone(),
+        namespace: reference.namespace.clone().unwrap_or_default(),
+        name: reference.name.clone(),
+    }
+}
+
+/// An object of the revision.
+struct Subject<'a> {
+    node: &'a str,
+    object: &'a Object,
+    key: &'a ObjectKey,
 }
 
 /// What was found of one object.
@@ -99,25 +120,18 @@ fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSe
 
 async fn look(
     cluster: &Cluster,
+    live: &Live,
     dressing: &Dressing<'_>,
     frozen: &Frozen,
-    node: &str,
-    object: &Object,
+    Subject { node, object, key }: Subject<'_>,
     brought: &BTreeSet<String>,
 ) -> Result<Looked, CallError> {
-    let reference = &object.object;
-    let key = ObjectKey {
-        api_version: reference.api_version.clone(),
-        kind: reference.kind.clone(),
-        namespace: reference.namespace.clone().unwrap_or_default(),
-        name: reference.name.clone(),
-    };
     let plain = |change| Difference { object: key.to_string(), change, fields: Vec::new() };
     let component = node.split('.').next().unwrap_or(node);
     let path = format!("components[{component}]");
-    let live = cluster.get(&key).await?;
+    let live = live.get(cluster, key).await?;
     if let Some(owner) = live
-        .as_ref()
+        .as_deref()
         .and_then(|live| dressing.foreign_owner(live))
         .filter(|_| !object.shared && key.kind != "Namespace")
     {
@@ -125,8 +139,7 @@ async fn look(
             .hint("name it otherwise, share it by a policy, or label the object as this application's to take it over");
         return Ok((plain(Change::Unknown), Some(violation)));
     }
-    let needs = brought.contains(&reference.kind)
-        || reference.namespace.as_ref().is_some_and(|name| brought.contains(&format!("namespace/{name}")));
+    let needs = brought.contains(&key.kind) || brought.contains(&format!("namespace/{}", key.namespace));
     if needs && live.is_none() {
         return Ok((plain(Change::Create), None));
     }
@@ -135,8 +148,11 @@ async fn look(
         .get(&object.manifest)
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
-    match cluster.try_apply(&key, &without_markers(manifest), FIELD_MANAGER).await {
-        Ok(Some(applied)) => Ok((difference(&key, live.as_ref(), &applied), None)),
+    if live.as_deref().is_some_and(|live| is_as_wanted(live, &manifest, FIELD_MANAGER)) {
+        return Ok((plain(Change::Same), None));
+    }
+    match cluster.try_apply(key, &without_markers(manifest), FIELD_MANAGER).await {
+        Ok(Some(applied)) => Ok((difference(key, live.as_deref(), &applied), None)),
         Ok(None) => {
             let message = format!("the cluster does not serve {} {}", key.api_version, key.kind);
             Ok((plain(Change::Unknown), Some(Violation::new("requirement_missing", path, message))))

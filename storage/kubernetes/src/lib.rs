@@ -6,4 +6,4 @@ mod objects;
 
 pub use call::CallError;
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig};
-pub use objects::{Cluster, ClusterOptions, ObjectKey};
+pub use objects::{Cluster, ClusterOptions, Listed, ObjectKey};

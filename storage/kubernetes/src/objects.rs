@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
 use kube::discovery::{ApiResource, Discovery, Scope};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
@@ -65,6 +65,15 @@ impl std::fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
+}
+
+/// Objects of one kind in one namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// By name.
+    pub objects: BTreeMap<String, Value>,
+    /// Whether there are no others.
+    pub all: bool,
 }
 
 /// The kinds of a cluster, by `apiVersion/kind`.
@@ -158,6 +167,23 @@ impl Cluster {
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<Value>, CallError> {
         let Some(api) = self.api(key).await? else { return Ok(None) };
         Ok(self.ask(api.get_opt(&key.name)).await?.map(to_json))
+    }
+
+    /// Up to `limit` objects of the kind and in the namespace that `like` names, by name; not all of them if
+    /// there are more. Empty if the kind is not served.
+    pub async fn list(&self, like: &ObjectKey, limit: u32) -> Result<Listed, CallError> {
+        let Some(api) = self.api(like).await? else {
+            return Ok(Listed { objects: BTreeMap::new(), all: true });
+        };
+        let found = self.ask(api.list(&ListParams::default().limit(limit))).await?;
+        let all = found.metadata.continue_.as_deref().unwrap_or_default().is_empty();
+        let types = TypeMeta { api_version: like.api_version.clone(), kind: like.kind.clone() };
+        let objects = found.items.into_iter().map(|mut object| {
+            // A list says once of what kind its items are.
+            object.types = Some(types.clone());
+            (object.name_any(), to_json(object))
+        });
+        Ok(Listed { objects: objects.collect(), all })
     }
 
     /// What server-side apply would make of a manifest, changing nothing. `None` if its kind is not

@@ -79,7 +79,10 @@ fn faults_of_200_kills_lose_nothing_and_double_nothing() {
     let before = database.content();
     let jobs = database.enqueue_everything_again();
     // Upkeep is no repetition: it may write packs anew at any time.
-    server.options_mut().env.insert("SLIPWAY__SERVER__ROLES".to_owned(), "api,registry,builder,deployer".to_owned());
+    server
+        .options_mut()
+        .env
+        .insert("SLIPWAY__SERVER__ROLES".to_owned(), "api,registry,builder,deployer".to_owned());
     server.restart();
     verdict::wait_idle(&database);
     server.stop();
