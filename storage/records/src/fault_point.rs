@@ -44,6 +44,17 @@ pub const CLUSTER_POINTS: [&str; 7] = [
     "kaniko.settled",
 ];
 
+/// Those that every deployment comes to, in that order.
+pub const DEPLOY_POINTS: [&str; 7] = [
+    "deploy.kept",
+    "deploy.frozen",
+    "deploy.pull_ready",
+    "deploy.before_submit",
+    "deploy.submitted",
+    "deploy.before_commit",
+    "deploy.committed",
+];
+
 struct Armed {
     point: String,
     left: AtomicU32,
@@ -72,10 +83,13 @@ impl Armed {
     }
 }
 
-/// Tells that the process has come to `point`, one of [`POINTS`] or [`CLUSTER_POINTS`].
+/// Tells that the process has come to `point`, one of [`POINTS`], [`CLUSTER_POINTS`] or [`DEPLOY_POINTS`].
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-    debug_assert!(POINTS.contains(&point) || CLUSTER_POINTS.contains(&point), "{point} is not listed");
+    debug_assert!(
+        POINTS.contains(&point) || CLUSTER_POINTS.contains(&point) || DEPLOY_POINTS.contains(&point),
+        "{point} is not listed"
+    );
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)
         && armed.is_due(point)
     {

@@ -2,6 +2,8 @@
 
 mod charts;
 mod following;
+mod kills;
+mod ledger;
 mod tricks;
 mod violations;
 mod world;
