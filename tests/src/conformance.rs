@@ -65,6 +65,7 @@ macro_rules! conformance {
                 a_deployment_is_saved_only_on_the_version_read
                 deployments_are_filtered_before_the_limit
                 the_newest_deployment_that_went_out_is_what_runs
+                what_a_receiver_says_is_saved_only_on_the_version_read
                 a_person_has_one_word_on_a_deployment
                 holds_and_checks_are_kept_and_let_go
                 every_audit_entry_covers_the_one_before

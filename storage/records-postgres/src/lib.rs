@@ -15,6 +15,7 @@ mod error;
 mod git;
 mod log;
 mod news;
+mod observation;
 mod options;
 mod package;
 mod queue;

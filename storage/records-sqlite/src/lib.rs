@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod git;
 mod log;
+mod observation;
 mod package;
 mod queue;
 mod records;

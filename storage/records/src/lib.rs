@@ -22,6 +22,7 @@ pub mod fault_point;
 pub mod git;
 pub mod job;
 pub mod log;
+pub mod observation;
 pub mod package;
 pub mod pipeline;
 pub mod plan;
@@ -52,6 +53,7 @@ pub use environment::{
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
+pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
 pub use package::{
     Channel, ChannelMove, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages,
 };
@@ -165,6 +167,7 @@ pub trait Read:
     + ReadEnvironments
     + ReadGit
     + ReadLogs
+    + ReadObservations
     + ReadPackages
     + ReadRegistry
     + ReadResolutions
@@ -190,6 +193,7 @@ pub trait Write:
     + WriteEnvironments
     + WriteGit
     + WriteLogs
+    + WriteObservations
     + WritePackages
     + WriteRegistry
     + WriteResolutions

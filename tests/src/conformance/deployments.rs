@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::json;
 use slipway_records::{
     Approval, AuditEntry, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter,
-    Environment, Hold, NewAuditEntry, NewConfiguration, NewDeployment,
+    Environment, Hold, NewAuditEntry, NewConfiguration, NewDeployment, Observation, Seen, Trouble,
 };
 use slipway_types::Violation;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
@@ -211,6 +211,40 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
     assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
+}
+
+pub async fn what_a_receiver_says_is_saved_only_on_the_version_read(records: Shared) {
+    let (application, place) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let bundle = bundle(&records, &application, 1).await;
+    let made = insert(&records, new_deployment(&application, &place, &bundle)).await;
+    assert_eq!(read(&records).await.observation_get(made.id).await.unwrap(), None);
+    let at = Utc::now().trunc_subsecs(3);
+    let seen = Seen { state: "waiting".into(), reason: "1 of 3\0".into(), sequence: 4, at };
+    let mut first = Observation {
+        run: "run-1".into(),
+        sequence: 1 << 62,
+        deadline: Some(at),
+        whole: Some(seen.clone()),
+        nodes: [("web".to_owned(), seen)].into(),
+        trouble: Some(Trouble { why: "no route".into(), since: at }),
+        ..Observation::default()
+    };
+    let mut second = first.clone();
+    let mut tx = begin(&records).await;
+    assert!(tx.observation_save(made.id, &mut first).await.unwrap());
+    assert!(!tx.observation_save(made.id, &mut second).await.unwrap(), "somebody was first");
+    tx.commit().await.unwrap();
+    let kept = read(&records).await.observation_get(made.id).await.unwrap().unwrap();
+    assert_eq!((kept.sequence, kept.deadline, kept.nodes.len()), (1 << 62, Some(at), 1));
+    assert!(kept.nodes["web"].reason.starts_with("1 of 3"));
+    assert_eq!((kept.row_version, first.row_version, second.row_version), (1, 1, 0));
+    let mut stale = kept.clone();
+    first.trouble = None;
+    let mut tx = begin(&records).await;
+    assert!(tx.observation_save(made.id, &mut first).await.unwrap());
+    assert!(!tx.observation_save(made.id, &mut stale).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(read(&records).await.observation_get(made.id).await.unwrap().unwrap().trouble, None);
 }
 
 pub async fn a_person_has_one_word_on_a_deployment(records: Shared) {

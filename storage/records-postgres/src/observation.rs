@@ -1,0 +1,57 @@
+//! What receivers say of deployments.
+
+use async_trait::async_trait;
+use slipway_records::{Change, Observation, ReadObservations, Result, WriteObservations};
+use slipway_types::id::DeploymentId;
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Json, json};
+
+struct ObservationRow {
+    detail: Json<Observation>,
+    row_version: i64,
+}
+
+#[async_trait]
+impl<H: Handle> ReadObservations for Session<H> {
+    async fn observation_get(&mut self, deployment: DeploymentId) -> Result<Option<Observation>> {
+        let row = sqlx::query_as!(
+            ObservationRow,
+            r#"select detail as "detail!: _", row_version as "row_version!" from observation where deployment_id = $1"#,
+            deployment.as_uuid(),
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(row.map(|row| Observation { row_version: row.row_version, ..row.detail.0 }))
+    }
+}
+
+#[async_trait]
+impl WriteObservations for Writer {
+    async fn observation_save(
+        &mut self,
+        deployment: DeploymentId,
+        observation: &mut Observation,
+    ) -> Result<bool> {
+        let saved = sqlx::query!(
+            "insert into observation (deployment_id, detail, row_version) values ($1, $2, 1)
+            on conflict (deployment_id) do update set detail = excluded.detail,
+            row_version = observation.row_version + 1 where observation.row_version = $3",
+            deployment.as_uuid(),
+            json(observation),
+            observation.row_version,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?
+        .rows_affected()
+            == 1;
+        if saved {
+            observation.row_version += 1;
+            self.tell(Change::Deployment(deployment));
+        }
+        Ok(saved)
+    }
+}

@@ -1,0 +1,80 @@
+//! What receivers say of the deployments that they have.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_types::id::DeploymentId;
+
+use crate::Result;
+
+/// The newest word on a node, or on the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The state's word in the hand-off contract, e.g. `waiting`.
+    pub state: String,
+    /// Why, for people; empty if nothing was said.
+    pub reason: String,
+    /// The event's number; what comes later has a higher one.
+    pub sequence: u64,
+    /// When this was so, by the receiver's clock.
+    pub at: DateTime<Utc>,
+}
+
+/// A receiver that could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// All that is known of how a deployment goes at its receiver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The receiver's name for it.
+    #[serde(default)]
+    pub run: String,
+    /// Events up to this number were asked for and taken.
+    #[serde(default)]
+    pub sequence: u64,
+    /// When it must have ended; `None`: nothing is waited for.
+    #[serde(default)]
+    pub deadline: Option<DateTime<Utc>>,
+    /// When the receiver last answered.
+    #[serde(default)]
+    pub looked_at: Option<DateTime<Utc>>,
+    /// Why it cannot be asked.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+    /// The word on the whole.
+    #[serde(default)]
+    pub whole: Option<Seen>,
+    /// The word on each node, by name.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, Seen>,
+    /// Rises with every stored change; 0: not stored yet.
+    #[serde(skip)]
+    pub row_version: i64,
+}
+
+/// Looking up observations.
+#[async_trait]
+pub trait ReadObservations {
+    /// What is known of a deployment; nothing of one that no receiver has.
+    async fn observation_get(&mut self, deployment: DeploymentId) -> Result<Option<Observation>>;
+}
+
+/// Changing observations.
+#[async_trait]
+pub trait WriteObservations {
+    /// Stores it if the row still has `observation.row_version`, and raises that; `false` if somebody was
+    /// faster.
+    async fn observation_save(
+        &mut self,
+        deployment: DeploymentId,
+        observation: &mut Observation,
+    ) -> Result<bool>;
+}
