@@ -8,7 +8,7 @@ use crate::CONTRACT_VERSION;
 use crate::answer::{Answer, Capability};
 use crate::manifests::Manifests;
 use crate::receiver::ReceiverError;
-use crate::revision::Limits;
+use crate::revision::{Limits, Revision};
 use crate::submission::{Mode, Submission};
 
 /// The newest generation that a receiver has taken for a key.
@@ -84,18 +84,23 @@ fn violations(submission: &Submission, limits: &Limits) -> Vec<Violation> {
 }
 
 fn missing(submission: &Submission, capabilities: &BTreeSet<Capability>) -> Option<Answer> {
-    let mode = match submission.mode {
-        Mode::Apply => None,
-        Mode::Delete => Some(Capability::Delete),
-        Mode::DryRun => Some(Capability::DryRun),
-    };
-    // What is to be removed is not carried out.
-    let carried = if mode.is_none() { submission.document.requires() } else { BTreeSet::new() };
-    let capability = mode.into_iter().chain(carried).find(|wanted| !capabilities.contains(wanted))?;
-    Some(Answer::unsupported(capability, reason(capability)))
+    let needs = needs(&submission.document, submission.mode);
+    let capability = needs.into_iter().find(|wanted| !capabilities.contains(wanted))?;
+    Some(Answer::unsupported(capability, wanting(capability)))
 }
 
-fn reason(capability: Capability) -> &'static str {
+/// What a receiver must be able to do to carry out a revision in a mode.
+pub fn needs(document: &Revision, mode: Mode) -> Vec<Capability> {
+    match mode {
+        Mode::Apply => document.requires().into_iter().collect(),
+        // What is to be removed or tried out is not carried out.
+        Mode::Delete => vec![Capability::Delete],
+        Mode::DryRun => vec![Capability::DryRun],
+    }
+}
+
+/// Why a revision needs a capability, and what to do where it is wanting.
+pub fn wanting(capability: Capability) -> &'static str {
     match capability {
         Capability::Delete => "this receiver removes nothing: remove its objects where it keeps them",
         Capability::DryRun => "this receiver cannot try out",

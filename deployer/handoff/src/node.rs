@@ -117,6 +117,11 @@ impl ObjectRef {
         (self.group(), &self.kind, self.namespace.as_deref(), &self.name)
     }
 
+    /// Whether it is a Namespace.
+    pub fn is_namespace(&self) -> bool {
+        self.group().is_empty() && self.kind == "Namespace"
+    }
+
     /// Whether it is a Secret.
     pub fn is_secret(&self) -> bool {
         self.group().is_empty() && self.kind == "Secret"

@@ -5,6 +5,10 @@
 //! configuration's digest *is* the revision. Its one layer is a gzipped tar of one YAML file an
 //! object, in the order of the graph. The tag `g<generation>` never moves; `live` moves last.
 //!
+//! To take an application away is to write an artifact without its objects: pullers that prune remove
+//! them. What is left is a ConfigMap that says so, for none of them takes an artifact without objects,
+//! and the namespace, which may hold what others own.
+//!
 //! It reports nothing back. An object with a secret is never written: such a revision is refused, or,
 //! with `secrets: external`, its Secrets are left out and named in an annotation.
 
@@ -19,9 +23,9 @@ use crate::answer::{Answer, Capability};
 use crate::manifests::Manifests;
 use crate::node::ObjectRef;
 use crate::receiver::{Receiver, ReceiverError, ReceiverKind};
-use crate::revision::Limits;
+use crate::revision::{Limits, Revision};
 use crate::settings::SecretHandling;
-use crate::submission::{Key, Submission};
+use crate::submission::{Key, Mode, Submission};
 
 pub mod artifact;
 mod files;
@@ -97,17 +101,18 @@ impl OciReceiver {
     }
 
     fn declared(&self) -> BTreeSet<Capability> {
-        match self.options.secrets {
-            SecretHandling::Refuse => BTreeSet::new(),
-            SecretHandling::External => BTreeSet::from([Capability::Secrets]),
+        let mut declared = BTreeSet::from([Capability::Delete]);
+        if self.options.secrets == SecretHandling::External {
+            declared.insert(Capability::Secrets);
         }
+        declared
     }
 
     /// What a submission may ask for. Conditions on its own objects decide when something is live,
     /// which this receiver never says; waiting for others' objects is what it cannot do.
-    fn allowed(&self, submission: &Submission) -> BTreeSet<Capability> {
+    fn allowed(&self, document: &Revision) -> BTreeSet<Capability> {
         let mut allowed = self.declared();
-        if submission.document.graph.nodes().values().all(|node| node.waits.is_empty()) {
+        if document.graph.nodes().values().all(|node| node.waits.is_empty()) {
             allowed.insert(Capability::Conditions);
         }
         allowed
@@ -147,6 +152,10 @@ impl Receiver for OciReceiver {
         Ok(self.declared())
     }
 
+    async fn allows(&self, document: &Revision) -> Result<BTreeSet<Capability>, ReceiverError> {
+        Ok(self.allowed(document))
+    }
+
     async fn submit(
         &self,
         submission: &Submission,
@@ -154,15 +163,15 @@ impl Receiver for OciReceiver {
     ) -> Result<Answer, ReceiverError> {
         let (limits, repository) = (&self.options.limits, repository(&submission.key));
         let live = self.known(&repository, LIVE_TAG).await?;
-        let allowed = self.allowed(submission);
+        let allowed = self.allowed(&submission.document);
         if let Some(answer) = admit(submission, live.as_ref(), &allowed, limits) {
             return Ok(answer);
         }
-        if submission.document.graph.is_empty() {
+        if submission.mode == Mode::Apply && submission.document.graph.is_empty() {
             return Ok(Answer::Unsupported {
                 capability: "empty".to_owned(),
-                reason: "neither Flux nor Argo CD takes an artifact without objects: remove the \
-                         Kustomization or Application instead"
+                reason: "neither Flux nor Argo CD takes an artifact without objects: take the application \
+                         away instead"
                     .to_owned(),
             });
         }

@@ -12,6 +12,7 @@ use crate::answer::{Answer, Capability};
 use crate::event::Event;
 use crate::graph::NodeName;
 use crate::manifests::Manifests;
+use crate::revision::Revision;
 use crate::submission::{Key, Submission};
 
 /// The most events of one look.
@@ -187,6 +188,11 @@ pub trait Receiver: Send + Sync {
 
     /// What it can do.
     async fn capabilities(&self) -> Result<BTreeSet<Capability>, ReceiverError>;
+
+    /// What `document` may ask of it; more than [`Receiver::capabilities`] where something is left to others.
+    async fn allows(&self, _document: &Revision) -> Result<BTreeSet<Capability>, ReceiverError> {
+        self.capabilities().await
+    }
 
     /// Takes a submission, whose manifests are had from `manifests`. The answer to the same
     /// submission is the same, however often it comes.

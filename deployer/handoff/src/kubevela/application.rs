@@ -90,6 +90,12 @@ pub(super) fn mark(application: &ObjectRef, submission: &Submission) -> Value {
     head(&mark_reference(application), submission)
 }
 
+/// The object that remembers a removal where there is no Application: beside what was removed.
+pub(crate) fn removed(submission: &Submission) -> (ObjectRef, Value) {
+    let application = reference(&submission.key, None);
+    (mark_reference(&application), mark(&application, submission))
+}
+
 /// The generation and revision that an object of ours carries; `None` if it is not this key's.
 pub(super) fn origin(object: &Value, key: &Key) -> Option<(u64, Digest)> {
     let annotations = &object["metadata"]["annotations"];

@@ -18,10 +18,12 @@ use super::{
     ANNOTATION_APPLICATION, ANNOTATION_ENVIRONMENT, ANNOTATION_GENERATION, ANNOTATION_REVISION,
     ANNOTATION_SECRETS, OciOptions, REVISION_ARTIFACT, REVISION_CONFIG, files, short_name,
 };
+use crate::kubevela;
 use crate::manifests::{self, Manifests};
+use crate::node::ObjectRef;
 use crate::receiver::ReceiverError;
 use crate::secret;
-use crate::submission::Submission;
+use crate::submission::{Mode, Submission};
 
 /// Where the sources are. The OCI image specification's key.
 const ANNOTATION_SOURCE: &str = "org.opencontainers.image.source";
@@ -45,18 +47,26 @@ impl Artifact {
         source: &dyn Manifests,
         options: &OciOptions,
     ) -> Result<Result<Self, Vec<Violation>>, ReceiverError> {
-        let mut kept: Vec<(&crate::node::Object, Value, usize)> = Vec::new();
+        let mut kept: Vec<(ObjectRef, Value, usize)> = Vec::new();
         let mut left_out = Vec::new();
+        let removes = submission.mode == Mode::Delete;
         for (object, wave) in files::ordered(&submission.document.graph) {
+            if removes && !object.object.is_namespace() {
+                continue;
+            }
             let bytes = manifests::read(source, &object.manifest, options.limits.max_manifest_bytes).await?;
             let manifest: Value = serde_json::from_slice(&bytes).map_err(|error| {
                 ReceiverError::Manifest { digest: object.manifest, why: format!("it is no JSON: {error}") }
             })?;
             if secret::references(&object.object, &manifest).0.is_empty() {
-                kept.push((object, manifest, wave));
+                kept.push((object.object.clone(), manifest, wave));
             } else {
                 left_out.push(short_name(&object.object));
             }
+        }
+        if removes {
+            let (mark, manifest) = kubevela::application::removed(submission);
+            kept.push((mark, manifest, 0));
         }
         let count = kept.len();
         let files: Vec<(String, String)> = kept
@@ -64,7 +74,7 @@ impl Artifact {
             .enumerate()
             .map(|(at, (object, manifest, wave))| {
                 let wave = options.argo_waves.then_some(wave);
-                (files::name(at, count, &object.object), files::text(manifest, wave))
+                (files::name(at, count, &object), files::text(manifest, wave))
             })
             .collect();
         let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();

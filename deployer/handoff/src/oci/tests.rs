@@ -180,7 +180,6 @@ async fn what_no_puller_can_do_is_refused() {
             );
         }
     };
-    refused("delete", |submission| submission.mode = Mode::Delete).await;
     refused("dry_run", |submission| submission.mode = Mode::DryRun).await;
     refused("contract", |submission| submission.contract = 9).await;
     refused("conditions", |submission| {
@@ -231,4 +230,30 @@ async fn an_object_that_is_not_the_one_of_the_graph_is_not_written() {
     let answer = receiver.submit(&sample::submission(1, revision), &manifests).await.unwrap();
     assert!(matches!(answer, Answer::Rejected { .. }));
     assert_eq!(tagged(&store, "live").await, None);
+}
+
+#[tokio::test]
+async fn a_removal_leaves_the_namespace_and_a_mark() {
+    let (store, receiver) = receiver(OciOptions::default());
+    let mut manifests = ManifestSet::new();
+    let namespace =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    let objects = vec![
+        object(&mut manifests, &namespace),
+        object(&mut manifests, &deployment("web")),
+        object(&mut manifests, &config_map("a")),
+    ];
+    let node = Node { objects, ..Node::default() };
+    let revision = sample::revision(BTreeMap::from([("web".to_owned(), node)]));
+    let first = sample::submission(4, revision.clone());
+    assert!(matches!(receiver.submit(&first, &manifests).await.unwrap(), Answer::Accepted { .. }));
+    let mut removal = sample::submission(5, revision);
+    removal.mode = Mode::Delete;
+    let Answer::Accepted { run } = receiver.submit(&removal, &manifests).await.unwrap() else { panic!() };
+    assert_eq!(receiver.submit(&removal, &manifests).await.unwrap(), Answer::Accepted { run });
+    let names: Vec<String> = files(&store, "live").await.into_keys().collect();
+    assert_eq!(names, ["010-namespace-shop.yaml", "020-configmap-shop-slipway-removed.yaml"]);
+    // What was on its way before does not bring it back.
+    let late = receiver.submit(&first, &manifests).await.unwrap();
+    assert_eq!(late, Answer::Stale { current: 5 });
 }
