@@ -1,13 +1,13 @@
 //! Frozen revisions: kept in the built-in registry as OCI artifacts, in the repository that receivers
 //! read from, so that one can be applied with stock tools while Slipway is down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_handoff::oci::{REVISION_CONFIG, repository};
-use slipway_handoff::{Key, ManifestSet, Revision};
+use slipway_handoff::{Graph, Key, ManifestSet, Node, Revision};
 use slipway_oci::builtin::NewManifest;
 use slipway_types::media_type::OCI_MANIFEST;
 use slipway_types::{Digest, Fault};
@@ -32,6 +32,35 @@ struct Kept {
 #[derive(Deserialize)]
 struct Layer {
     digest: Digest,
+}
+
+impl Frozen {
+    /// The same with nothing to run but its namespace, which may hold what others own.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        let nodes = self.revision.graph.nodes();
+        let kept: BTreeMap<_, _> = nodes
+            .iter()
+            .filter(|(_, node)| {
+                !node.objects.is_empty() && node.objects.iter().all(|object| object.object.is_namespace())
+            })
+            .map(|(name, node)| {
+                let node = Node { needs: BTreeSet::new(), ..node.clone() };
+                (name.clone(), node)
+            })
+            .collect();
+        let mut manifests = ManifestSet::new();
+        for object in kept.values().flat_map(|node| &node.objects) {
+            if let Some(bytes) = self.manifests.get(&object.manifest) {
+                manifests.insert_bytes(bytes.clone());
+            }
+        }
+        self.revision.graph =
+            Graph::try_from(kept).expect("invariant: nodes that need nothing wait for nothing");
+        self.revision.secrets.clear();
+        self.revision.allow_empty = true;
+        Self { revision: self.revision, manifests }
+    }
 }
 
 /// The tag of a kept revision.

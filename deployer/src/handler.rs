@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use slipway_handoff::Answer;
+use slipway_handoff::{Answer, Capability, Key, Mode};
 use slipway_records::fault_point;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{
-    Application, Change, Deployment, DeploymentCause, Environment, Handler, Job, JobContext, JobError,
-    NewAuditEntry, NewDeployment, PackageVersion, RecordsError, Write,
+    Change, Deployment, DeploymentCause, Environment, Handler, Job, JobContext, JobError, NewAuditEntry,
+    NewDeployment, Observation, RecordsError, Write,
 };
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
@@ -24,10 +24,11 @@ use slipway_types::state::{DeploymentEvent, DeploymentState};
 use slipway_types::{Class, Fault, Violation};
 
 use crate::gates::{Gate, next_look};
-use crate::plan::{Plan, PlanRequest, compare};
+use crate::plan::{Frozen, Plan, PlanRequest, compare};
 use crate::receivers::{key, submission};
 use crate::stage::Stage;
 use crate::standing;
+use crate::subject::Subject;
 use crate::transition::advance;
 
 /// Whose doing it is that a deployment moves by itself.
@@ -37,18 +38,13 @@ const GATES_PAUSE: Duration = Duration::from_secs(60);
 /// How long a cordoned cluster is left alone.
 const CORDON_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a receiver that cannot be reached is left alone.
+const AWAY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Does `deploy` jobs.
 pub struct DeployHandler {
     /// The deploy stage.
     pub stage: Arc<Stage>,
-}
-
-/// A deployment with what it is about.
-struct Subject {
-    deployment: Deployment,
-    application: Application,
-    environment: Environment,
-    bundle: PackageVersion,
 }
 
 #[async_trait]
@@ -81,13 +77,7 @@ impl Handler for DeployHandler {
 
 impl DeployHandler {
     async fn load(&self, id: DeploymentId) -> Result<Option<Subject>, JobError> {
-        let mut read = self.stage.records.read().await?;
-        let Some(deployment) = read.deployment_get(id).await? else { return Ok(None) };
-        let gone = || Fault::bug("deployment_unreadable", "what a deployment is about is gone");
-        let application = read.application_get(deployment.application_id).await?.ok_or_else(gone)?;
-        let environment = read.environment_get(deployment.environment_id).await?.ok_or_else(gone)?;
-        let bundle = read.version_get(deployment.bundle_id).await?.ok_or_else(gone)?;
-        Ok(Some(Subject { deployment, application, environment, bundle }))
+        Ok(self.stage.subject(id).await?)
     }
 
     async fn step(&self, subject: Subject) -> Result<(), JobError> {
@@ -112,9 +102,13 @@ impl DeployHandler {
 
     /// Checks and freezes.
     async fn draft(&self, subject: Subject) -> Result<(), JobError> {
-        if let DeploymentCause::Rollback { to, .. } = &subject.deployment.cause {
-            let to = *to;
-            return self.take_up(subject, to).await;
+        match &subject.deployment.cause {
+            DeploymentCause::Rollback { to, .. } => {
+                let to = *to;
+                return self.take_up(subject, to).await;
+            }
+            DeploymentCause::Remove { .. } => return self.take_away(subject).await,
+            _ => {}
         }
         let request = PlanRequest {
             application: subject.application.clone(),
@@ -126,6 +120,12 @@ impl DeployHandler {
         let mut plan = self.stage.plan(&request).await?;
         if plan.violations.is_empty() {
             plan.violations.extend(self.against_cluster(&subject, &plan).await?);
+        }
+        if let Some(frozen) = plan.revision.as_ref().filter(|_| plan.violations.is_empty()) {
+            match self.stage.objections(&subject.environment, &frozen.revision, Mode::Apply).await {
+                Ok(found) => plan.violations.extend(found),
+                Err(fault) => return self.wait_or_fail(subject.deployment, fault).await,
+            }
         }
         let mut deployment = subject.deployment.clone();
         deployment.notes = std::mem::take(&mut plan.notes);
@@ -214,20 +214,88 @@ impl DeployHandler {
 
     /// A rollback takes up the revision of an earlier generation as it is.
     async fn take_up(&self, subject: Subject, generation: u64) -> Result<(), JobError> {
-        let mut deployment = subject.deployment;
+        let Subject { mut deployment, application, environment, .. } = subject;
         let mut read = self.stage.records.read().await?;
         let earlier = read
             .deployment_by_generation(deployment.environment_id, deployment.application_id, generation)
             .await?;
         drop(read);
+        let earlier = earlier.filter(|earlier| !is_removal(earlier));
         let Some(revision) = earlier.and_then(|earlier| earlier.revision) else {
             let message = format!("generation {generation} was never frozen");
             deployment.violations = vec![Violation::new("revision_missing", "rollback", message)];
             return self.record(deployment, DeploymentEvent::Reject(1)).await;
         };
+        // Frozen for the receiver of that time.
+        let frozen = self.stage.kept_revision(&key(&application.name, &environment), &revision).await?;
+        self.freeze(deployment, &environment, &frozen, Mode::Apply).await
+    }
+
+    /// Freezes what is kept already or is kept now, unless the receiver cannot do it.
+    async fn freeze(
+        &self,
+        mut deployment: Deployment,
+        environment: &Environment,
+        frozen: &Frozen,
+        mode: Mode,
+    ) -> Result<(), JobError> {
+        match self.stage.objections(environment, &frozen.revision, mode).await {
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => {
+                let count = found.len();
+                deployment.violations = found;
+                return self.record(deployment, DeploymentEvent::Reject(count)).await;
+            }
+            Err(fault) => return self.wait_or_fail(deployment, fault).await,
+        }
+        let key = Key {
+            environment: environment.address.clone(),
+            application: frozen.revision.application.clone(),
+        };
+        let revision = self.stage.keep_revision(&key, frozen).await?;
         deployment.revision = Some(revision);
         deployment.frozen_at = Some(Utc::now());
         self.record(deployment, DeploymentEvent::Freeze(revision)).await
+    }
+
+    /// Freezes that nothing is to run: what runs now without its objects. The namespace stays, for it may
+    /// hold what others own.
+    async fn take_away(&self, subject: Subject) -> Result<(), JobError> {
+        let Subject { mut deployment, application, environment, .. } = subject;
+        let mut read = self.stage.records.read().await?;
+        let open = read.deployments_open(deployment.environment_id, deployment.application_id).await?;
+        drop(read);
+        let running = open
+            .iter()
+            .rev()
+            .find(|other| other.generation < deployment.generation && other.state.is_out())
+            .and_then(|other| other.revision);
+        let Some(running) = running else {
+            let message = format!("`{}` runs nothing of `{}`", environment.name, application.name);
+            deployment.violations = vec![Violation::new("nothing_runs", "environment", message)];
+            return self.record(deployment, DeploymentEvent::Reject(1)).await;
+        };
+        let key = key(&application.name, &environment);
+        let frozen = self.stage.kept_revision(&key, &running).await?.emptied();
+        self.freeze(deployment, &environment, &frozen, Mode::Delete).await
+    }
+
+    /// What cannot be done now is waited for, by name and until its deadline; what cannot be done at all
+    /// ends the deployment.
+    async fn wait_or_fail(&self, deployment: Deployment, fault: Fault) -> Result<(), JobError> {
+        let deadline = self.stage.deadline(&deployment);
+        if fault.class != Class::Transient {
+            return self.record(deployment, DeploymentEvent::Fail(None, fault)).await;
+        }
+        let minutes = self.stage.options.deadline_minutes;
+        if Utc::now() >= deadline {
+            let message = format!("deadline_minutes = {minutes} passed; last: {}", fault.message);
+            let late = Fault { message, ..fault };
+            return self.record(deployment, DeploymentEvent::Fail(None, late)).await;
+        }
+        let why = fault.message;
+        self.record(deployment, DeploymentEvent::Wait(why.clone())).await?;
+        Err(JobError::Wait { why, delay: AWAY_PAUSE })
     }
 
     /// Asks the gates.
@@ -242,7 +310,7 @@ impl DeployHandler {
         let missing: Vec<String> =
             gates.iter().filter(|gate| !gate.open).map(|gate| gate.detail.clone()).collect();
         if missing.is_empty() {
-            return self.record(deployment, DeploymentEvent::Approve(None)).await;
+            return self.record(deployment, DeploymentEvent::Approve(None, Utc::now())).await;
         }
         let why = format!("gates are closed: {}", missing.join("; "));
         let delay = next_look(&gates).unwrap_or(GATES_PAUSE).min(GATES_PAUSE);
@@ -276,12 +344,12 @@ impl DeployHandler {
             && let Some(why) = &row.settings.cordoned
         {
             let why = format!("the cluster {} is cordoned: {why}", row.name);
+            self.record(subject.deployment, DeploymentEvent::Wait(why.clone())).await?;
             return Err(JobError::Wait { why, delay: CORDON_PAUSE });
         }
         match self.submit(&subject).await {
-            Ok(event) => self.handed_off(subject, event).await,
-            Err(fault) if fault.class == Class::Transient => Err(fault.into()),
-            Err(fault) => self.record(subject.deployment, DeploymentEvent::Fail(None, fault)).await,
+            Ok(taken) => self.handed_off(subject, taken).await,
+            Err(fault) => self.wait_or_fail(subject.deployment, fault).await,
         }
     }
 
@@ -295,14 +363,16 @@ impl DeployHandler {
         Ok(newer.map(|other| other.id))
     }
 
-    async fn submit(&self, subject: &Subject) -> Result<DeploymentEvent, Fault> {
+    async fn submit(&self, subject: &Subject) -> Result<Taken, Fault> {
         let Subject { deployment, application, environment, .. } = subject;
         let revision = deployment
             .revision
             .ok_or_else(|| Fault::bug("revision_missing", "an approved deployment has no revision"))?;
         let key = key(&application.name, environment);
         let frozen = self.stage.kept_revision(&key, &revision).await?;
-        self.stage.prepare_pull(subject.application.clone(), environment, &subject.bundle).await?;
+        if !is_removal(deployment) {
+            self.stage.prepare_pull(subject.application.clone(), environment, &subject.bundle).await?;
+        }
         fault_point::reach("deploy.pull_ready");
         let fault = |error: RecordsError| crate::records_fault(&error);
         let mut read = self.stage.records.read().await.map_err(fault)?;
@@ -311,35 +381,35 @@ impl DeployHandler {
         let submission =
             submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals);
         let receiver = self.stage.receiver(environment).await?;
+        let reports = receiver.capabilities().await?.contains(&Capability::Observe);
         fault_point::reach("deploy.before_submit");
         let answer = receiver.submit(&submission, &frozen.manifests).await?;
         fault_point::reach("deploy.submitted");
-        Ok(match answer {
-            Answer::Accepted { run } if receiver.kind() == slipway_handoff::ReceiverKind::Oci => {
-                DeploymentEvent::Deliver(self.stage.public_name(&run))
+        match answer {
+            Answer::Accepted { run } => {
+                Ok(Taken { run: self.stage.public_name(&run), reports, deadline: submission.deadline })
             }
-            Answer::Accepted { run } => DeploymentEvent::HandOff(run),
             Answer::Rejected { violations } => {
                 let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                return Err(Fault::permanent("receiver_rejected", said.join("; ")));
+                Err(Fault::permanent("receiver_rejected", said.join("; ")))
             }
             Answer::Stale { current } => {
                 let message = format!("the receiver knows generation {current} already");
-                return Err(Fault::permanent("receiver_stale", message));
+                Err(Fault::permanent("receiver_stale", message))
             }
             Answer::Conflict { revision } => {
                 let message = format!("the receiver has another revision, {revision}, under this generation");
-                return Err(Fault::permanent("receiver_conflict", message));
+                Err(Fault::permanent("receiver_conflict", message))
             }
             Answer::Unsupported { capability, reason } => {
                 let message = format!("the receiver cannot do `{capability}`: {reason}");
-                return Err(Fault::permanent("receiver_unsupported", message));
+                Err(Fault::permanent("receiver_unsupported", message))
             }
-        })
+        }
     }
 
-    /// Stores that the receiver has it, and what follows: older ones are superseded.
-    async fn handed_off(&self, subject: Subject, event: DeploymentEvent) -> Result<(), JobError> {
+    /// Stores that the receiver has it, and what follows: older ones are superseded, and somebody listens.
+    async fn handed_off(&self, subject: Subject, taken: Taken) -> Result<(), JobError> {
         let Subject { mut deployment, environment, .. } = subject;
         let mut tx = self.stage.records.begin().await?;
         let open = tx.deployments_open(deployment.environment_id, deployment.application_id).await?;
@@ -347,25 +417,60 @@ impl DeployHandler {
             open.into_iter().filter(|other| other.generation < deployment.generation).collect();
         deployment.predecessor =
             older.iter().rev().find(|other| other.state.is_out()).and_then(|other| other.revision);
-        if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? != Moved::Stored {
-            return Ok(());
+        let runs = (!is_removal(&deployment)).then_some(deployment.bundle_id);
+        for event in taken.events(&deployment) {
+            if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? != Moved::Stored {
+                return Ok(());
+            }
         }
         for mut other in older {
             advance(tx.as_mut(), &mut other, DeploymentEvent::Supersede(deployment.id), SLIPWAY).await?;
         }
-        tx.deployed_note(
-            &environment.name,
-            deployment.application_id,
-            Some(deployment.bundle_id),
-            Utc::now(),
-        )
-        .await?;
+        if taken.reports {
+            let mut observation =
+                Observation { run: taken.run, deadline: Some(taken.deadline), ..Observation::default() };
+            tx.observation_save(deployment.id, &mut observation).await?;
+            let observe = JobPayload::Observe { deployment: deployment.id };
+            tx.job_enqueue(NewJob::new(observe, Some(deployment.application_id))).await?;
+        }
+        tx.deployed_note(&environment.name, deployment.application_id, runs, Utc::now()).await?;
         fault_point::reach("deploy.before_commit");
         tx.commit().await?;
         fault_point::reach("deploy.committed");
         self.stage.records.changes().send(Change::Deployment(deployment.id));
         Ok(())
     }
+}
+
+/// What a receiver that accepted a submission gave back.
+struct Taken {
+    run: String,
+    /// Whether it will say what becomes of it.
+    reports: bool,
+    deadline: DateTime<Utc>,
+}
+
+impl Taken {
+    /// What happens to a deployment by it.
+    fn events(&self, deployment: &Deployment) -> Vec<DeploymentEvent> {
+        if is_removal(deployment) {
+            let by = deployment.created_by.clone();
+            let handed = vec![DeploymentEvent::HandOff(self.run.clone()), DeploymentEvent::Delete(by)];
+            // Who never reports says no more when it is gone than when it is there.
+            let end = (!self.reports).then_some(DeploymentEvent::Deleted);
+            return handed.into_iter().chain(end).collect();
+        }
+        vec![if self.reports {
+            DeploymentEvent::HandOff(self.run.clone())
+        } else {
+            DeploymentEvent::Deliver(self.run.clone())
+        }]
+    }
+}
+
+/// Whether a deployment takes an application away.
+pub(crate) fn is_removal(deployment: &Deployment) -> bool {
+    matches!(deployment.cause, DeploymentCause::Remove { .. })
 }
 
 /// Lets the deployments that wait in an environment look at their gates again.

@@ -2,7 +2,7 @@
 //!
 //! A deployment moves by one job ([`handler::DeployHandler`]): its plan is made and frozen as a
 //! [`slipway_handoff::Revision`], its environment's gates are asked until all are open, and the revision
-//! is handed to the environment's receiver. Environments that follow get deployments by
+//! is handed to the environment's receiver, which is then listened to ([`observe::ObserveHandler`]). Environments that follow get deployments by
 //! [`follow::FollowHandler`].
 
 pub mod clusters;
@@ -11,6 +11,8 @@ pub mod follow;
 pub mod freeze;
 pub mod gates;
 pub mod handler;
+pub mod observe;
+pub mod order;
 pub mod packages;
 pub mod plan;
 pub mod port;
@@ -18,6 +20,7 @@ pub mod pull;
 pub mod receivers;
 pub mod stage;
 pub mod standing;
+mod subject;
 pub mod transition;
 
 pub use stage::{Stage, StageOptions};

@@ -1,14 +1,18 @@
 //! What the HTTP side asks of the deploy stage at once.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use slipway_definitions::DefinitionKind;
+use slipway_handoff::Mode;
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, ExplainedKey, GateView, ObjectChange, OriginView,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
+    OrderRefused, OriginView, ReportRefused, ReportTaken,
 };
 use slipway_records::{Deployment, Environment, PackageVersion};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
-use slipway_types::{Fault, Violation};
+use slipway_types::{Address, Fault, Violation};
 
 use crate::configuration::LevelAuthor;
 use crate::gates::Gate;
@@ -42,6 +46,10 @@ impl Deploying for Stage {
             ..DeployPlan::default()
         };
         let Some(frozen) = plan.revision else { return Ok(shown) };
+        match self.objections(&wanted.environment, &frozen.revision, Mode::Apply).await {
+            Ok(found) => shown.violations.extend(found),
+            Err(fault) => shown.notes.push(format!("not known what the receiver can do: {}", fault.message)),
+        }
         shown.revision = Some(frozen.revision.digest());
         shown.objects = frozen.objects();
         shown.graph = serde_json::to_value(&frozen.revision.graph).ok();
@@ -137,6 +145,19 @@ impl Deploying for Stage {
         Ok(ClusterLook { uid, facts })
     }
 
+    async fn report(
+        &self,
+        address: &Address,
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Result<ReportTaken, ReportRefused> {
+        self.take_report(address, headers, body).await
+    }
+
+    async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused> {
+        self.tell(order).await
+    }
+
     fn definitions(&self) -> Value {
         self.catalogue.to_json()
     }
@@ -147,7 +168,7 @@ impl Deploying for Stage {
         let mut shown = found.details();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let files = found.folder().files().iter().map(|(path, bytes)| (path.clone(), text(bytes)));
-        shown["files"] = files.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect();
+        shown["files"] = files.collect::<BTreeMap<_, _>>().into_iter().collect();
         Some(shown)
     }
 }

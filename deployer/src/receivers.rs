@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use slipway_handoff::admission::{needs, wanting};
 use slipway_handoff::http::{HttpOptions, HttpReceiver, SigningKey};
 use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
     CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver, ReceiverError,
-    ReceiverKind, Submission,
+    ReceiverKind, Revision, Submission,
 };
 use slipway_kubernetes::{Cluster, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
 use slipway_records::{Approval, Deployment, DeploymentCause, Environment};
 use slipway_types::environment::ReceiverSettings;
-use slipway_types::{ApplicationName, Digest, Fault};
+use slipway_types::state::DeploymentState;
+use slipway_types::{ApplicationName, Class, Digest, Fault, Violation};
 
+use crate::handler::is_removal;
 use crate::plan::{FIELD_MANAGER, Frozen};
 use crate::stage::Stage;
 
@@ -76,6 +79,43 @@ impl Stage {
         })
     }
 
+    /// What an environment's receiver cannot do of a revision; all of it, before anything is handed off.
+    pub async fn objections(
+        &self,
+        environment: &Environment,
+        revision: &Revision,
+        mode: Mode,
+    ) -> Result<Vec<Violation>, Fault> {
+        let receiver = match self.receiver(environment).await {
+            Ok(receiver) => receiver,
+            Err(fault) if fault.class == Class::Permanent => {
+                let violation = Violation::new("receiver_config", "receiver", fault.message);
+                return Ok(vec![match fault.hint {
+                    Some(hint) => violation.hint(hint),
+                    None => violation,
+                }]);
+            }
+            Err(fault) => return Err(fault),
+        };
+        let can = receiver.allows(revision).await?;
+        let violation = |capability| {
+            let message = format!("the receiver `{}` cannot do `{capability}`", receiver.kind());
+            Violation::new("receiver_cannot", "receiver", message).hint(wanting(capability))
+        };
+        Ok(needs(revision, mode).into_iter().filter(|need| !can.contains(need)).map(violation).collect())
+    }
+
+    /// Until when a deployment is to be brought about: counted from when it might go out.
+    pub fn deadline(&self, deployment: &Deployment) -> DateTime<Utc> {
+        let approved = match &deployment.state {
+            DeploymentState::Approved { at, .. } => *at,
+            _ => None,
+        };
+        // The same at each try, so that handing off again says the same.
+        let begun = approved.or(deployment.frozen_at).unwrap_or(deployment.created_at);
+        begun + TimeDelta::minutes(i64::from(self.options.deadline_minutes))
+    }
+
     /// The cluster of an environment's address.
     pub async fn cluster_of(&self, environment: &Environment) -> Result<Arc<Cluster>, Fault> {
         let name = environment.address.cluster();
@@ -116,13 +156,11 @@ pub fn submission(
             digest: Digest::of(format!("{}\n{}\n{}", approval.person, approval.revision, approval.at)),
         })
         .collect();
-    // Counted from when it was frozen, so that handing off again says the same.
-    let begun = deployment.frozen_at.unwrap_or_else(Utc::now);
     Submission {
         contract: CONTRACT_VERSION,
         key: key(application, environment),
         generation: deployment.generation,
-        mode: Mode::Apply,
+        mode: if is_removal(deployment) { Mode::Delete } else { Mode::Apply },
         revision: frozen.revision.digest(),
         document: frozen.revision.clone(),
         proof,
@@ -131,11 +169,12 @@ pub fn submission(
             DeploymentCause::Deploy
             | DeploymentCause::Promote { .. }
             | DeploymentCause::Follow
-            | DeploymentCause::Reach { .. } => Cause::Deploy { by },
+            | DeploymentCause::Reach { .. }
+            | DeploymentCause::Remove { .. } => Cause::Deploy { by },
             DeploymentCause::Rollback { reason, .. } => Cause::Rollback { by, reason: reason.clone() },
             DeploymentCause::Restart { .. } => Cause::Rotation { by },
         },
-        deadline: begun + TimeDelta::minutes(i64::from(stage.options.deadline_minutes)),
+        deadline: stage.deadline(deployment),
     }
 }
 

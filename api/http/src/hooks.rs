@@ -108,7 +108,7 @@ async fn bounded(state: &ServerState, headers: &HeaderMap, body: Body) -> Result
 }
 
 /// The sender's address.
-fn address_of(state: &ServerState, request: &Request) -> IpAddr {
+pub(crate) fn address_of(state: &ServerState, request: &Request) -> IpAddr {
     let forwarded = || {
         // The last entry is the one our own proxy wrote.
         let header = request.headers().get("x-forwarded-for")?.to_str().ok()?;
@@ -153,6 +153,16 @@ fn accepted(delivery: &Delivery) -> Accepted {
     Accepted { delivery: delivery.id.to_string(), state: delivery.state.word(), reason }
 }
 
+/// The answer to an address that sent too much that nobody signed.
+pub(crate) fn too_many(state: &ServerState, address: IpAddr) -> ApiError {
+    let detail = format!(
+        "more than max_hook_refusals_per_minute = {} unverified requests from {address}",
+        state.options.max_hook_refusals_per_minute
+    );
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+        .header(RETRY_AFTER, HeaderValue::from_static("60"))
+}
+
 /// Counts an unverified request; beyond the address's limit it costs no more than this.
 async fn refuse(
     state: &ServerState,
@@ -162,12 +172,7 @@ async fn refuse(
 ) -> Result<(), ApiError> {
     state.metrics.hook_refused();
     if !state.refusals.allow(&address) {
-        let detail = format!(
-            "more than max_hook_refusals_per_minute = {} unverified requests from {address}",
-            state.options.max_hook_refusals_per_minute
-        );
-        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
-            .header(RETRY_AFTER, HeaderValue::from_static("60")));
+        return Err(too_many(state, address));
     }
     let Some(known) = known else { return Ok(()) };
     let refusal = Refusal { at: Utc::now(), address: address.to_string(), reason: reason.to_owned() };

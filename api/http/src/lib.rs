@@ -9,6 +9,7 @@ mod git_remote;
 mod hooks;
 pub mod operation;
 pub mod problem;
+mod reports;
 mod rest;
 pub mod state;
 mod v2;

@@ -9,6 +9,8 @@ mod checks;
 mod clusters;
 mod configurations;
 mod definitions;
+mod deployment_holds;
+mod deployment_orders;
 mod deployment_views;
 mod deployment_words;
 mod deployments;
@@ -114,6 +116,10 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_words::decline))
         .routes(routes!(deployment_words::withdraw))
         .routes(routes!(deployment_words::break_glass))
+        .routes(routes!(deployment_orders::suspend))
+        .routes(routes!(deployment_orders::resume))
+        .routes(routes!(deployment_orders::retry))
+        .routes(routes!(deployment_orders::terminate))
         .routes(routes!(places::list))
         .routes(routes!(checks::list))
         .routes(routes!(checks::put))

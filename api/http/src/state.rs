@@ -24,7 +24,7 @@ use url::Url;
 use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
 use crate::operation::{self, metrics::Metrics, rate::RateLimit};
-use crate::{git_remote, hooks, problem, rest, v2};
+use crate::{git_remote, hooks, problem, reports, rest, v2};
 
 /// The release of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -211,6 +211,7 @@ pub fn router(state: ServerState) -> Router {
         let limited = Router::new()
             .merge(rest::router(&state))
             .merge(hooks::router(&state))
+            .merge(reports::router())
             .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
         router = router.merge(limited).merge(rest::streams()).merge(git_remote::router());
     }

@@ -1,11 +1,14 @@
 //! The port by which HTTP asks the deploy stage what must be answered at once.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
-use slipway_types::{Digest, Fault, Place, Violation};
+use slipway_types::id::DeploymentId;
+use slipway_types::{Address, Digest, Fault, Place, Violation};
 
 use crate::{Application, Deployment, Environment, PackageVersion};
 
@@ -105,6 +108,87 @@ pub struct ClusterLook {
     pub facts: ClusterFacts,
 }
 
+/// What a receiver's own report became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReportTaken {
+    /// Events that were new.
+    pub taken: usize,
+    /// Events that were known, older than what is known, or of another generation.
+    pub dropped: usize,
+}
+
+/// Why a receiver's own report is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReportRefused {
+    /// Nobody knows whose it is; also where there is no such environment: nothing tells the two apart.
+    #[error("{0}")]
+    Unproven(String),
+    /// It is too large: send less at once.
+    #[error("{0}")]
+    Large(String),
+    /// It is no report.
+    #[error("{0}")]
+    Form(String),
+    /// It speaks about an environment that its key does not belong to.
+    #[error("{0}")]
+    Foreign(String),
+    /// It cannot be taken now: send it again.
+    #[error("{}", .0.message)]
+    Unavailable(Fault),
+}
+
+/// What a receiver is told about a deployment that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentWord {
+    /// Hold it where it stands.
+    Suspend,
+    /// Go on.
+    Resume,
+    /// Try again.
+    Retry,
+    /// Stop where it stands.
+    Terminate,
+}
+
+/// Somebody's word on a deployment that a receiver has.
+#[derive(Debug, Clone)]
+pub struct DeploymentOrder {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// What is to be done.
+    pub word: DeploymentWord,
+    /// Only at this node, where the word takes one.
+    pub node: Option<String>,
+    /// The person.
+    pub person: String,
+    /// The token's name.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Why a receiver was not told, or did not take it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefused {
+    /// The deployment is not in a state for it.
+    #[error("{0}")]
+    WrongState(String),
+    /// The receiver has no such thing.
+    #[error("{reason}")]
+    Unsupported {
+        /// What it lacks, in the contract's word.
+        capability: String,
+        /// Why, and what to do instead.
+        reason: String,
+    },
+    /// The receiver said no.
+    #[error("{0}")]
+    Refused(String),
+    /// The receiver or what is asked for it failed.
+    #[error("{}", .0.message)]
+    Failed(Fault),
+}
+
 /// The deploy stage, as far as it must answer at once.
 #[async_trait]
 pub trait Deploying: Send + Sync {
@@ -129,6 +213,16 @@ pub trait Deploying: Send + Sync {
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation>;
     /// What a cluster is and says of itself.
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault>;
+    /// Takes a receiver's own report about an environment: `headers` by lower-case name, and the body as it
+    /// came.
+    async fn report(
+        &self,
+        address: &Address,
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Result<ReportTaken, ReportRefused>;
+    /// Tells a deployment's receiver something, and records what follows.
+    async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused>;
     /// All definitions.
     fn definitions(&self) -> Value;
     /// One definition with its schema.

@@ -35,8 +35,13 @@ pub enum DeploymentCause {
         /// Why.
         reason: String,
     },
-    /// The same revision again, so that its workloads take new secrets.
+    /// The same bundle again, so that its workloads take new secrets.
     Restart {
+        /// Why.
+        reason: String,
+    },
+    /// It is to be taken away.
+    Remove {
         /// Why.
         reason: String,
     },
@@ -52,6 +57,7 @@ impl DeploymentCause {
             Self::Reach { .. } => "reach",
             Self::Rollback { .. } => "rollback",
             Self::Restart { .. } => "restart",
+            Self::Remove { .. } => "remove",
         }
     }
 }

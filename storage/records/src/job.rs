@@ -55,6 +55,11 @@ pub enum JobPayload {
         /// Which deployment.
         deployment: DeploymentId,
     },
+    /// Ask the receiver how a deployment goes.
+    Observe {
+        /// Which deployment.
+        deployment: DeploymentId,
+    },
     /// Deploy what matches, where environments follow.
     Follow {
         /// Whose bundles.
@@ -66,7 +71,7 @@ pub enum JobPayload {
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 12] = [
         "deliver",
         "plan",
         "build",
@@ -76,6 +81,7 @@ impl JobPayload {
         "status",
         "cancel",
         "deploy",
+        "observe",
         "follow",
         "collect",
     ];
@@ -92,6 +98,7 @@ impl JobPayload {
             Self::Status { .. } => "status",
             Self::Cancel { .. } => "cancel",
             Self::Deploy { .. } => "deploy",
+            Self::Observe { .. } => "observe",
             Self::Follow { .. } => "follow",
             Self::Collect => "collect",
         }
@@ -108,6 +115,7 @@ impl JobPayload {
             Self::Status { run } => format!("status/{run}"),
             Self::Cancel { run } => format!("cancel/{run}"),
             Self::Deploy { deployment } => format!("deploy/{deployment}"),
+            Self::Observe { deployment } => format!("observe/{deployment}"),
             Self::Follow { application } => format!("follow/{application}"),
             Self::Collect => "collect".to_owned(),
         }

@@ -61,7 +61,13 @@ impl Field {
     /// A server with the cluster `test`, and the application `shop`, nothing pushed yet.
     pub(crate) fn prepare() -> Self {
         let namespace = Namespace::create();
-        let server = Server::start(options(&namespace));
+        let options = options(&namespace);
+        Self::on(namespace, options)
+    }
+
+    /// The same on a server with other options.
+    pub(crate) fn on(namespace: Namespace, options: ServerOptions) -> Self {
+        let server = Server::start(options);
         let app = server.create_app("shop");
         let field = Self { server, namespace, app, repository: shop() };
         field.register();

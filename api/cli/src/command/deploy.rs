@@ -138,7 +138,7 @@ pub(crate) enum DeployCommand {
         #[command(flatten)]
         follow: Follow,
     },
-    /// Deploy the same revision again, so that workloads start anew with the newest secrets
+    /// Deploy the same bundle again, with the configuration and the newest secrets of now
     #[command(
         after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway deploy restart shop --env prod --reason 'the database password was rotated'"
     )]
@@ -154,6 +154,68 @@ pub(crate) enum DeployCommand {
         #[command(flatten)]
         follow: Follow,
     },
+    /// Take an application away from an environment, through its gates
+    #[command(
+        after_help = "Exit codes as of `slipway deploy create`; 0: it is gone, or the receiver `oci` was told.\nExample: slipway deploy remove shop --env staging --reason 'the fair is over' --yes"
+    )]
+    Remove {
+        /// The application
+        app: String,
+        /// The environment
+        #[arg(long, value_name = "NAME")]
+        env: String,
+        /// Why; kept with the deployment
+        #[arg(long)]
+        reason: String,
+        /// Really do it: everything of the application there is deleted, with its data
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        follow: Follow,
+    },
+    /// Hold a deployment where it stands, if its receiver can
+    #[command(after_help = "Example: slipway deploy suspend shop@prod --reason 'the database is slow'")]
+    Suspend {
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Let a deployment that is held go on
+    #[command(after_help = "Example: slipway deploy resume shop@prod --node web")]
+    Resume {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// Only the hold of this node
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
+    /// Try again what failed or timed out, if the receiver can
+    #[command(after_help = "Example: slipway deploy retry shop@prod --node web")]
+    Retry {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// Only from this node on
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
+    /// Stop a deployment where it stands, half done as it may be
+    #[command(after_help = "Example: slipway deploy terminate shop@prod --reason 'wrong region' --yes")]
+    Terminate {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// Really do it: what is done stays, what is not done is left out
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A word to the receiver of a deployment.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Why; kept in the audit record
+    #[arg(long)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -231,6 +293,24 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
             let body = json!({"application": app, "environment": env, "restart": true, "reason": reason});
             return create(&client, &body, &follow, global).await;
         }
+        DeployCommand::Remove { app, env, reason, yes, follow } => {
+            super::confirmed(yes, &format!("everything of {app} in {env} would be deleted"))?;
+            let body = json!({"application": app, "environment": env, "remove": true, "reason": reason});
+            return create(&client, &body, &follow, global).await;
+        }
+        DeployCommand::Suspend { order } => {
+            decide::order(&client, &order.target, "suspend", None, order.reason, global).await?;
+        }
+        DeployCommand::Resume { order, node } => {
+            decide::order(&client, &order.target, "resume", node, order.reason, global).await?;
+        }
+        DeployCommand::Retry { order, node } => {
+            decide::order(&client, &order.target, "retry", node, order.reason, global).await?;
+        }
+        DeployCommand::Terminate { order, yes } => {
+            super::confirmed(yes, "the deployment would stop where it stands")?;
+            decide::order(&client, &order.target, "terminate", None, order.reason, global).await?;
+        }
     }
     Ok(Exit::OK)
 }
@@ -283,8 +363,9 @@ async fn generation_before(client: &Client, app: &str, env: &str) -> Result<u64>
 fn before(rows: &[Value]) -> Option<(u64, String)> {
     let mut out = rows.iter().filter(|row| !row["handed_off_at"].is_null());
     let current = out.next()?;
-    let never_ran =
-        |row: &Value| matches!(row["state"].as_str(), Some("failed" | "timed_out" | "terminated"));
+    let never_ran = |row: &Value| {
+        matches!(row["state"].as_str(), Some("failed" | "timed_out" | "terminated" | "deleted"))
+    };
     let other = out.find(|row| row["revision"] != current["revision"] && !never_ran(row))?;
     Some((other["generation"].as_u64()?, text(&other["bundle"])))
 }

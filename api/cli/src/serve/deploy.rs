@@ -9,6 +9,7 @@ use slipway_definitions::{Catalogue, RenderOptions};
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::follow::FollowHandler;
 use slipway_deployer::handler::DeployHandler;
+use slipway_deployer::observe::ObserveHandler;
 use slipway_deployer::packages::PackageLimits;
 use slipway_deployer::{Stage, StageOptions};
 use slipway_kubernetes::ClusterOptions;
@@ -23,6 +24,9 @@ use slipway_secrets::Secrets;
 use slipway_types::RegistryPrefix;
 
 use crate::config::Config;
+
+/// Receivers that are asked at once: they wait for the network, not for this machine.
+const OBSERVING_SLOTS: usize = 8;
 
 /// What the deploy stage is built on.
 pub(super) struct Ground<'a> {
@@ -92,6 +96,11 @@ pub(super) fn lanes(stage: &Arc<Stage>, slots: usize) -> Vec<Lane> {
             name: "deployments",
             handlers: vec![("deploy", Arc::new(DeployHandler { stage: Arc::clone(stage) }))],
             slots: slots.max(1),
+        },
+        Lane {
+            name: "observing",
+            handlers: vec![("observe", Arc::new(ObserveHandler { stage: Arc::clone(stage) }))],
+            slots: OBSERVING_SLOTS,
         },
         Lane {
             name: "following",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Change, Records, RecordsError, SourceKind};
-use slipway_types::state::RunState;
+use slipway_types::state::{DeploymentState, RunState};
 use tokio_util::sync::CancellationToken;
 
 /// How often sources are looked at for being due.
@@ -55,8 +55,8 @@ async fn enqueue_sweeps(records: &dyn Records) -> Result<(), RecordsError> {
     Ok(())
 }
 
-/// At start: every source is swept, and every live run gets the job that moves it, should it have
-/// none.
+/// At start: every source is swept, and every live run and every deployment at a receiver gets the job
+/// that moves it, should it have none.
 pub(crate) async fn resume(records: &dyn Records) -> Result<(), RecordsError> {
     for source in records.read().await?.source_list().await? {
         enqueue(records, JobPayload::Sweep { source: source.id }).await?;
@@ -71,6 +71,14 @@ pub(crate) async fn resume(records: &dyn Records) -> Result<(), RecordsError> {
             };
             let mut tx = records.begin().await?;
             tx.job_enqueue(NewJob::new(payload, Some(application.id))).await?;
+            tx.commit().await?;
+        }
+    }
+    for deployment in records.read().await?.deployments_out().await? {
+        if !deployment.state.has_arrived() || deployment.state == DeploymentState::Live {
+            let observe = JobPayload::Observe { deployment: deployment.id };
+            let mut tx = records.begin().await?;
+            tx.job_enqueue(NewJob::new(observe, Some(deployment.application_id))).await?;
             tx.commit().await?;
         }
     }

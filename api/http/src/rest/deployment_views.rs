@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use slipway_records::deploying::GateView;
-use slipway_records::{Application, Deployment, Environment, Read};
+use slipway_records::{Application, Deployment, Environment, Observation, Read};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
 use slipway_types::{Role, Violation};
 use utoipa::ToSchema;
@@ -28,7 +28,7 @@ pub(crate) struct DeploymentView {
     bundle_digest: String,
     /// Digest of the locked component set.
     lock: String,
-    /// `deploy`, `promote`, `follow`, `rollback` or `restart`.
+    /// `deploy`, `promote`, `follow`, `reach`, `rollback`, `restart` or `remove`.
     cause: &'static str,
     created_by: String,
     created_at: DateTime<Utc>,
@@ -57,6 +57,50 @@ pub(crate) struct ApprovalView {
     counts: bool,
 }
 
+/// Where a node stands, by the receiver's word.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct NodeView {
+    node: String,
+    /// `pending`, `blocked`, `applying`, `waiting`, `ready`, `failed` and others.
+    state: String,
+    reason: String,
+    observed_at: DateTime<Utc>,
+}
+
+/// What the receiver says.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct ObservationView {
+    /// The receiver's name for it.
+    run: String,
+    /// When it must have ended; absent: nothing is waited for.
+    deadline: Option<DateTime<Utc>>,
+    /// When the receiver last answered.
+    looked_at: Option<DateTime<Utc>>,
+    /// Why it gives no answer.
+    trouble: Option<String>,
+    trouble_since: Option<DateTime<Utc>>,
+    nodes: Vec<NodeView>,
+}
+
+impl From<Observation> for ObservationView {
+    fn from(observation: Observation) -> Self {
+        let nodes = observation.nodes.into_iter().map(|(node, seen)| NodeView {
+            node,
+            state: seen.state,
+            reason: seen.reason,
+            observed_at: seen.at,
+        });
+        Self {
+            run: observation.run,
+            deadline: observation.deadline,
+            looked_at: observation.looked_at,
+            trouble_since: observation.trouble.as_ref().map(|trouble| trouble.since),
+            trouble: observation.trouble.map(|trouble| trouble.why),
+            nodes: nodes.collect(),
+        }
+    }
+}
+
 /// A deployment with all that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentDetail {
@@ -69,6 +113,8 @@ pub(crate) struct DeploymentDetail {
     #[schema(value_type = Vec<Object>)]
     gates: Vec<GateView>,
     approvals: Vec<ApprovalView>,
+    /// What the receiver says, of one that reports.
+    receiver: Option<ObservationView>,
     /// Why this bundle, in words.
     explanation: Vec<String>,
     /// What was asked for, and why this bundle was taken.
@@ -113,6 +159,7 @@ pub(super) async fn detail(
     let mut read = state.records.read().await?;
     let approvals = read.approvals_of(deployment.id).await?;
     let bundle = read.version_get(deployment.bundle_id).await?;
+    let observation = read.observation_get(deployment.id).await?;
     drop(read);
     let gates = match &bundle {
         Some(bundle) if deployment.state.is_pending() => {
@@ -137,6 +184,7 @@ pub(super) async fn detail(
                 reason: approval.reason,
             })
             .collect(),
+        receiver: observation.map(ObservationView::from),
         explanation: in_words(&deployment.choice),
         choice: deployment.choice.clone(),
         why: serde_json::to_value(&deployment.cause).expect("invariant: a cause is JSON"),

@@ -203,7 +203,7 @@ pub(crate) async fn break_glass(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "no_break_glass", detail)
             .hint("an admin gives that right: slipway token create NAME --role operator --break-glass"));
     }
-    let event = DeploymentEvent::Approve(Some(caller.0.person().to_owned()));
+    let event = DeploymentEvent::Approve(Some(caller.0.person().to_owned()), Utc::now());
     say(tx.as_mut(), &mut deployment, event, "let past the gates").await?;
     deployment.notes.push(format!("{} went past the gates: {reason}", caller.0.person()));
     if !tx.deployment_save(&mut deployment).await? {

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::deployment_holds::What;
 use super::deployment_views::{
     DeploymentDetail, DeploymentName, DeploymentView, detail, find, in_words, names, view,
 };
@@ -40,8 +41,8 @@ use crate::state::ServerState;
 /// The largest document given with a deployment, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 
-/// What is to be deployed where. At most one of `bundle`, `select`, `promote_from`, `rollback_to` and
-/// `restart`; none means the newest release.
+/// What is to be deployed where. At most one of `bundle`, `select`, `promote_from`, `rollback_to`,
+/// `restart` and `remove`; none means the newest release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeployBody {
@@ -63,12 +64,15 @@ pub(crate) struct DeployBody {
     /// What runs already, with the secrets of now.
     #[serde(default)]
     restart: bool,
+    /// Nothing any more: what runs is taken away.
+    #[serde(default)]
+    remove: bool,
     /// Configuration for this deployment alone: an OAM Application.
     document: Option<String>,
     /// Whether a plan shows the objects themselves.
     #[serde(default)]
     objects: bool,
-    /// Why; needed to roll back and to restart.
+    /// Why; needed to roll back, to restart and to remove.
     reason: Option<String>,
 }
 
@@ -136,6 +140,8 @@ struct Chosen {
     bundle: PackageVersion,
     cause: DeploymentCause,
     explanation: Value,
+    /// Configuration for this deployment alone.
+    document: Option<String>,
 }
 
 impl DeployBody {
@@ -146,12 +152,14 @@ impl DeployBody {
             self.promote_from.is_some(),
             self.rollback_to.is_some(),
             self.restart,
+            self.remove,
         ];
         if given.into_iter().filter(|given| *given).count() > 1 {
-            let detail = "give one of `bundle`, `select`, `promote_from`, `rollback_to` and `restart`";
+            let detail =
+                "give one of `bundle`, `select`, `promote_from`, `rollback_to`, `restart` and `remove`";
             return Err(ApiError::bad_request("bad_body", detail));
         }
-        let needs_reason = self.rollback_to.is_some() || self.restart;
+        let needs_reason = self.rollback_to.is_some() || self.restart || self.remove;
         if needs_reason && self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(ApiError::bad_request("bad_body", "reason: say why"));
         }
@@ -173,6 +181,7 @@ async fn choose(
     let application = caller.application(read, &body.application, role).await?;
     let environment = environments::found(read, &body.environment).await?;
     let reason = body.reason.clone().unwrap_or_default();
+    let mut document = body.document.clone();
     let no_bundle = || ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", "the bundle is gone");
     let (bundle, cause, explanation) = if let Some(version) = &body.bundle {
         let row = read.version_find(application.id, None, version).await?;
@@ -185,7 +194,10 @@ async fn choose(
         (row, DeploymentCause::Promote { from: from.to_string() }, json!({"asked": asked}))
     } else if let Some(to) = body.rollback_to {
         let earlier = read.deployment_by_generation(environment.id, application.id, to).await?;
-        let earlier = earlier.filter(|earlier| earlier.handed_off_at.is_some()).ok_or_else(|| {
+        let ran = |earlier: &slipway_records::Deployment| {
+            earlier.handed_off_at.is_some() && !matches!(earlier.cause, DeploymentCause::Remove { .. })
+        };
+        let earlier = earlier.filter(ran).ok_or_else(|| {
             let detail = format!("generation {to} never ran in `{}`", environment.name);
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_ran", detail)
                 .hint("`slipway deploy list` shows what did")
@@ -195,7 +207,15 @@ async fn choose(
     } else if body.restart {
         let running = running(read, &application, &environment.name).await?;
         let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
-        (row, DeploymentCause::Restart { reason }, json!({"asked": "what runs, with the secrets of now"}))
+        // What was given with the deployment belongs to what runs.
+        document = document.or(running.document);
+        let asked = "what runs, with the configuration and the secrets of now";
+        (row, DeploymentCause::Restart { reason }, json!({"asked": asked}))
+    } else if body.remove {
+        let running = running(read, &application, &environment.name).await?;
+        let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
+        let asked = format!("nothing any more: generation {} is taken away", running.generation);
+        (row, DeploymentCause::Remove { reason }, json!({"asked": asked}))
     } else {
         let selection = body.select.clone().unwrap_or_default();
         let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
@@ -207,7 +227,7 @@ async fn choose(
         })?;
         (row, DeploymentCause::Deploy, json!({"selection": selection, "explanation": explanation}))
     };
-    Ok(Chosen { application, environment, bundle, cause, explanation })
+    Ok(Chosen { application, environment, bundle, cause, explanation, document })
 }
 
 async fn running(
@@ -225,12 +245,12 @@ async fn running(
         })
 }
 
-fn request(chosen: &Chosen, document: Option<String>) -> DeployRequest {
+fn request(chosen: &Chosen) -> DeployRequest {
     DeployRequest {
         application: chosen.application.clone(),
         environment: chosen.environment.clone(),
         bundle: chosen.bundle.clone(),
-        document,
+        document: chosen.document.clone(),
     }
 }
 
@@ -245,8 +265,12 @@ pub(crate) async fn plan(
     let mut read = state.records.read().await?;
     let chosen = choose(&caller, read.as_mut(), &body, Role::Reader).await?;
     drop(read);
-    let planned = state.deploying.plan(&request(&chosen, body.document)).await.map_err(ApiError::of_fault)?;
-    let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller, None) }
+    if body.remove {
+        let detail = "there is nothing to plan where everything goes";
+        return Err(ApiError::bad_request("bad_body", detail).hint("`slipway deploy show` names what runs"));
+    }
+    let planned = state.deploying.plan(&request(&chosen)).await.map_err(ApiError::of_fault)?;
+    let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller) }
         .draft(0, chosen.bundle.created_at);
     let draft = slipway_records::Deployment { revision: planned.revision, ..draft };
     let gates = state.deploying.gates(&draft, &chosen.environment, &chosen.bundle).await;
@@ -273,7 +297,7 @@ pub(crate) async fn plan(
     }))
 }
 
-fn new_deployment(chosen: &Chosen, caller: &Caller, document: Option<String>) -> NewDeployment {
+fn new_deployment(chosen: &Chosen, caller: &Caller) -> NewDeployment {
     NewDeployment {
         application_id: chosen.application.id,
         environment_id: chosen.environment.id,
@@ -284,7 +308,7 @@ fn new_deployment(chosen: &Chosen, caller: &Caller, document: Option<String>) ->
         choice: chosen.explanation.clone(),
         cause: chosen.cause.clone(),
         created_by: caller.0.person().to_owned(),
-        document,
+        document: chosen.document.clone(),
     }
 }
 
@@ -299,18 +323,10 @@ pub(crate) async fn create(
     let reason = checked_reason(body.reason.clone())?;
     let mut tx = state.records.begin().await?;
     let chosen = choose(&caller, tx.as_mut(), &body, Role::Operator).await?;
-    if let Some(hold) = tx.hold_get(chosen.environment.id, chosen.application.id).await?
-        && hold.version_id.is_some_and(|pinned| pinned != chosen.bundle.id)
-    {
-        let detail = format!(
-            "`{}` is pinned in `{}` by {}: {}",
-            chosen.application.name, chosen.environment.name, hold.by, hold.reason
-        );
-        return Err(
-            ApiError::conflict("pinned", detail).hint("release it first: slipway release APP --env ENV")
-        );
-    }
-    let deployment = tx.deployment_insert(new_deployment(&chosen, &caller, body.document)).await?;
+    let what =
+        What { application: &chosen.application, environment: &chosen.environment, cause: &chosen.cause };
+    what.keep_to_holds(tx.as_mut(), &caller, chosen.bundle.id).await?;
+    let deployment = tx.deployment_insert(new_deployment(&chosen, &caller)).await?;
     tx.audit(NewAuditEntry {
         actor: caller.name().to_owned(),
         action: "deployment.create",

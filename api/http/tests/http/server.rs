@@ -1,5 +1,6 @@
 //! A server in a temporary directory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,7 +14,10 @@ use slipway_git::{GitOptions, GitStore};
 use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
-use slipway_records::deploying::{ClusterLook, DeployPlan, DeployRequest, Deploying, ExplainedKey, GateView};
+use slipway_records::deploying::{
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
+    ReportRefused, ReportTaken,
+};
 use slipway_records::port::{BuildPlace, BuildPlaces, PlanView, Planning, SourceCheck, SourceFinding};
 use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
@@ -21,7 +25,7 @@ use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
-use slipway_types::{CommitId, Fault, Role, Violation};
+use slipway_types::{Address, CommitId, Fault, Role, Violation};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -133,6 +137,19 @@ impl Deploying for NoPlanning {
 
     async fn look_at_cluster(&self, _: &str, _: &ClusterSettings) -> Result<ClusterLook, Fault> {
         Err(Fault::transient("cluster_unavailable", "there is no cluster"))
+    }
+
+    async fn report(
+        &self,
+        _: &Address,
+        _: &BTreeMap<String, String>,
+        _: &[u8],
+    ) -> Result<ReportTaken, ReportRefused> {
+        Err(ReportRefused::Unproven("nobody hands anything off".to_owned()))
+    }
+
+    async fn order(&self, _: &DeploymentOrder) -> Result<(), OrderRefused> {
+        Err(OrderRefused::WrongState("there is no deployment".to_owned()))
     }
 
     fn definitions(&self) -> Value {

@@ -51,6 +51,12 @@ pub enum DeploymentState {
         /// Who went past the gates, if somebody did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         break_glass: Option<String>,
+        /// When; the receiver's deadline counts from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+        /// What the hand-off waits for, if not merely a free worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// Somebody said no.
     Declined {
@@ -152,8 +158,8 @@ pub enum DeploymentEvent {
     Freeze(Digest),
     /// Its gates were asked and some are closed.
     Await(Vec<String>),
-    /// Every gate is open; or somebody, named, went past them.
-    Approve(Option<String>),
+    /// Every gate is open; or somebody, named, went past them. And when.
+    Approve(Option<String>, DateTime<Utc>),
     /// Somebody said no, and why.
     Decline(String, Option<String>),
     /// The gates' deadline passed.
@@ -196,7 +202,7 @@ impl DeploymentEvent {
             Self::Fail(..) => "fail",
             Self::Freeze(_) => "freeze",
             Self::Await(_) => "await",
-            Self::Approve(_) => "approve",
+            Self::Approve(..) => "approve",
             Self::Decline(..) => "decline",
             Self::Expire(_) => "expire",
             Self::Withdraw(_) => "withdraw",
@@ -315,6 +321,7 @@ impl DeploymentState {
             Self::Rejected { violations } => Some(format!("{violations} violations")),
             Self::Broken { fault } | Self::Failed { fault, .. } => Some(fault.message.clone()),
             Self::Awaiting { missing, .. } => Some(missing.join("; ")),
+            Self::Approved { why: Some(why), .. } => Some(why.clone()),
             Self::Approved { break_glass, .. } => {
                 break_glass.as_ref().map(|by| format!("{by} went past the gates"))
             }
@@ -349,8 +356,11 @@ impl DeploymentState {
             (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Await(missing)) => {
                 Ok(Self::Awaiting { revision, missing })
             }
-            (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Approve(break_glass)) => {
-                Ok(Self::Approved { revision, break_glass })
+            (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Approve(break_glass, at)) => {
+                Ok(Self::Approved { revision, break_glass, at: Some(at), why: None })
+            }
+            (Self::Approved { revision, break_glass, at, .. }, E::Wait(why)) => {
+                Ok(Self::Approved { revision, break_glass, at, why: Some(why) })
             }
             (Self::Frozen { .. } | Self::Awaiting { .. } | Self::Approved { .. }, E::Decline(by, reason)) => {
                 Ok(Self::Declined { by, reason })
@@ -373,14 +383,8 @@ impl DeploymentState {
             (Self::Live | Self::Degraded { .. } | Self::Unreachable { .. }, E::LoseSight(since)) => {
                 Ok(Self::Unreachable { since })
             }
-            (
-                Self::HandedOff { .. } | Self::Progressing { .. } | Self::Suspended { .. },
-                E::Fail(node, fault),
-            ) => Ok(Self::Failed { node, fault }),
-            (
-                Self::HandedOff { .. } | Self::Progressing { .. } | Self::Suspended { .. },
-                E::TimeOut(node, which),
-            ) => Ok(Self::TimedOut { node, which }),
+            (state, E::Fail(node, fault)) if state.is_under_way() => Ok(Self::Failed { node, fault }),
+            (state, E::TimeOut(node, which)) if state.is_under_way() => Ok(Self::TimedOut { node, which }),
             (state, E::Terminate(by)) if state.is_out() && !state.is_going() => Ok(Self::Terminating { by }),
             (Self::Terminating { by }, E::Terminated) => Ok(Self::Terminated { by }),
             (state, E::Supersede(by)) if !state.is_terminal() => Ok(Self::Superseded { by }),
@@ -388,6 +392,18 @@ impl DeploymentState {
             (Self::Deleting { .. }, E::Deleted) => Ok(Self::Deleted),
             _ => Err(refused),
         }
+    }
+
+    /// Whether a receiver has it and has not yet said how it ended; a deadline runs, unless it is held.
+    pub fn is_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::HandedOff { .. }
+                | Self::Progressing { .. }
+                | Self::Suspended { .. }
+                | Self::Terminating { .. }
+                | Self::Deleting { .. }
+        )
     }
 
     /// Whether it is being taken away.
@@ -404,6 +420,10 @@ mod tests {
         Digest::of("x")
     }
 
+    fn approve() -> DeploymentEvent {
+        DeploymentEvent::Approve(None, DateTime::UNIX_EPOCH)
+    }
+
     fn follow(
         events: impl IntoIterator<Item = DeploymentEvent>,
     ) -> Result<DeploymentState, InvalidTransition> {
@@ -417,7 +437,7 @@ mod tests {
             E::Freeze(digest()),
             E::Await(vec!["1 of 2 approvals".into()]),
             E::Await(vec![]),
-            E::Approve(None),
+            approve(),
             E::HandOff("run".into()),
             E::Progress(None),
             E::Live,
@@ -432,11 +452,11 @@ mod tests {
         use DeploymentEvent as E;
         for way in [
             vec![E::HandOff("r".into())],
-            vec![E::Approve(None)],
+            vec![approve()],
             vec![E::Freeze(digest()), E::HandOff("r".into())],
             vec![E::Freeze(digest()), E::Deliver("a".into())],
             vec![E::Reject(1), E::Freeze(digest())],
-            vec![E::Freeze(digest()), E::Decline("a".into(), None), E::Approve(None)],
+            vec![E::Freeze(digest()), E::Decline("a".into(), None), approve()],
         ] {
             assert!(follow(way.clone()).is_err(), "{way:?}");
         }
@@ -447,8 +467,31 @@ mod tests {
         use DeploymentEvent as E;
         let ended = follow([E::Freeze(digest()), E::Withdraw("a".into())]).unwrap();
         assert!(ended.is_terminal());
-        for event in [E::Live, E::Approve(None), E::Supersede(DeploymentId::new()), E::Delete("a".into())] {
+        for event in [E::Live, approve(), E::Supersede(DeploymentId::new()), E::Delete("a".into())] {
             assert!(ended.clone().apply(event).is_err());
         }
+    }
+
+    #[test]
+    fn a_removal_that_is_not_confirmed_in_time_can_be_asked_for_again() {
+        use DeploymentEvent as E;
+        let going = [E::Freeze(digest()), approve(), E::HandOff("r".into()), E::Delete("ann".into())];
+        let deleting = follow(going).unwrap();
+        for event in [E::Live, E::Progress(None), E::Suspend("b".into()), E::Terminate("b".into())] {
+            assert!(deleting.clone().apply(event).is_err(), "what goes does not come back");
+        }
+        let late = deleting.clone().apply(E::TimeOut(None, "60 min".into())).unwrap();
+        assert!(late.is_out() && !late.is_under_way());
+        assert!(matches!(late.apply(E::Delete("ann".into())), Ok(DeploymentState::Deleting { .. })));
+        assert_eq!(deleting.apply(E::Deleted), Ok(DeploymentState::Deleted));
+    }
+
+    #[test]
+    fn what_a_hand_off_waits_for_leaves_its_approval_as_it_is() {
+        use DeploymentEvent as E;
+        let state = follow([E::Freeze(digest()), approve(), E::Wait("the receiver".into())]).unwrap();
+        assert_eq!(state.reason().as_deref(), Some("the receiver"));
+        let DeploymentState::Approved { at, .. } = state else { panic!("{state:?}") };
+        assert_eq!(at, Some(DateTime::UNIX_EPOCH));
     }
 }

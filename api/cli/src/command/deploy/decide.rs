@@ -74,12 +74,35 @@ pub(super) async fn break_glass(
     told(client, &deployment, global).await
 }
 
+/// Tells the receiver something about a deployment that it has.
+pub(super) async fn order(
+    client: &Client,
+    target: &Target,
+    word: &str,
+    node: Option<String>,
+    reason: Option<String>,
+    global: &Global,
+) -> Result<()> {
+    let deployment = target.view(client).await?;
+    let mut body = json!({});
+    for (key, value) in [("node", node), ("reason", reason)] {
+        if let Some(value) = value {
+            body[key] = value.into();
+        }
+    }
+    client.post(&path(&deployment, word), &body).await?;
+    told(client, &deployment, global).await
+}
+
 /// Says where it stands now.
 async fn told(client: &Client, before: &Value, global: &Global) -> Result<()> {
     let now = target::view(client, &text(&before["id"])).await?;
     let name = name_of(&now);
     global.tell(&now, format!("{name} is {}", state_of(&now)));
-    if matches!(now["state"].as_str(), Some("awaiting" | "approved" | "handed_off" | "progressing")) {
+    if matches!(
+        now["state"].as_str(),
+        Some("awaiting" | "approved" | "handed_off" | "progressing" | "terminating")
+    ) {
         say(format!("Watch it: slipway deploy watch {name}"));
     }
     Ok(())

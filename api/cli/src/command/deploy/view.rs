@@ -53,6 +53,46 @@ pub(super) fn show(deployment: &Value) {
     }
     gates(&deployment["gates"]);
     approvals(&deployment["approvals"]);
+    receiver(&deployment["receiver"]);
+}
+
+/// What the receiver says.
+fn receiver(receiver: &Value) {
+    if receiver.is_null() {
+        return;
+    }
+    data("");
+    data(format!("run         {}", text(&receiver["run"])));
+    if !receiver["deadline"].is_null() {
+        data(format!("deadline    {}", text(&receiver["deadline"])));
+    }
+    if !receiver["looked_at"].is_null() {
+        data(format!("last heard  {}", ago(&receiver["looked_at"])));
+    }
+    if !receiver["trouble"].is_null() {
+        data(format!(
+            "no answer   since {}: {}",
+            ago(&receiver["trouble_since"]),
+            text(&receiver["trouble"])
+        ));
+    }
+    let nodes = receiver["nodes"].as_array();
+    let rows: Vec<_> = nodes
+        .into_iter()
+        .flatten()
+        .map(|node| {
+            vec![
+                text(&node["node"]),
+                text(&node["state"]),
+                ago(&node["observed_at"]),
+                first_line(&node["reason"]),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        data("");
+        table(&["NODE", "STATE", "SEEN", "REASON"], &rows, "");
+    }
 }
 
 /// How gates stand.

@@ -28,10 +28,11 @@ enum Verdict {
     TakenBack,
 }
 
-fn verdict(state: &str) -> Verdict {
+fn verdict(state: &str, cause: &str) -> Verdict {
     match state {
         "awaiting" => Verdict::AtGates,
         "live" | "delivered" => Verdict::Arrived,
+        "deleted" if cause == "remove" => Verdict::Arrived,
         "rejected" | "broken" | "declined" | "expired" | "failed" | "timed_out" | "degraded"
         | "unreachable" | "terminated" | "deleted" => Verdict::Failed,
         "withdrawn" | "superseded" => Verdict::TakenBack,
@@ -65,7 +66,8 @@ impl Watch {
                 Err(error) => return Err(error),
             };
             unanswered = 0;
-            let verdict = verdict(deployment["state"].as_str().unwrap_or_default());
+            let word = |key: &str| deployment[key].as_str().unwrap_or_default();
+            let verdict = verdict(word("state"), word("cause"));
             let exit = match verdict {
                 Verdict::UnderWay => None,
                 Verdict::AtGates => (!self.through_gates).then_some(NOT_ENDED),
@@ -154,12 +156,15 @@ mod tests {
     fn every_state_has_one_meaning() {
         for state in ["draft", "frozen", "approved", "handed_off", "progressing", "suspended", "terminating"]
         {
-            assert_eq!(verdict(state), Verdict::UnderWay, "{state}");
+            assert_eq!(verdict(state, "deploy"), Verdict::UnderWay, "{state}");
         }
-        assert_eq!(verdict("awaiting"), Verdict::AtGates);
-        assert_eq!(verdict("delivered"), Verdict::Arrived);
-        assert_eq!(verdict("rejected"), Verdict::Failed);
-        assert_eq!(verdict("superseded"), Verdict::TakenBack);
+        assert_eq!(verdict("awaiting", "deploy"), Verdict::AtGates);
+        assert_eq!(verdict("delivered", "deploy"), Verdict::Arrived);
+        assert_eq!(verdict("rejected", "deploy"), Verdict::Failed);
+        assert_eq!(verdict("superseded", "deploy"), Verdict::TakenBack);
+        assert_eq!(verdict("deleting", "remove"), Verdict::UnderWay);
+        assert_eq!(verdict("deleted", "remove"), Verdict::Arrived);
+        assert_eq!(verdict("deleted", "deploy"), Verdict::Failed);
     }
 
     #[test]

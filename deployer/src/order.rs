@@ -1,0 +1,195 @@
+//! What people tell the receiver of a deployment that it has.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+use slipway_handoff::{Answer, Capability, Command, Order};
+use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
+use slipway_records::job::{JobPayload, NewJob};
+use slipway_records::pipeline::Moved;
+use slipway_records::{Change, Deployment, NewAuditEntry};
+use slipway_types::Fault;
+use slipway_types::state::{DeploymentEvent, DeploymentState};
+
+use crate::receivers::key;
+use crate::stage::Stage;
+use crate::transition::advance;
+
+/// The command of an order, what follows from it, and the action's name in the audit record.
+fn meaning(order: &DeploymentOrder) -> (Command, DeploymentEvent, &'static str) {
+    let (by, node) = (order.person.clone(), order.node.clone());
+    let again = |what: &str| DeploymentEvent::Progress(Some(format!("{what} by {by}")));
+    match order.word {
+        DeploymentWord::Suspend => (Command::Suspend, DeploymentEvent::Suspend(by), "deployment.suspend"),
+        DeploymentWord::Resume => (Command::Resume { node }, again("resumed"), "deployment.resume"),
+        DeploymentWord::Retry => (Command::Retry { node }, again("tried again"), "deployment.retry"),
+        DeploymentWord::Terminate => {
+            (Command::Terminate, DeploymentEvent::Terminate(by), "deployment.terminate")
+        }
+    }
+}
+
+/// Whether a deployment in `state` can be told this.
+fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
+    use DeploymentState as S;
+    match word {
+        DeploymentWord::Suspend => matches!(state, S::HandedOff { .. } | S::Progressing { .. }),
+        // A node's own hold is no state of the whole.
+        DeploymentWord::Resume => {
+            matches!(state, S::Suspended { .. } | S::HandedOff { .. } | S::Progressing { .. })
+        }
+        DeploymentWord::Retry => matches!(state, S::Failed { .. } | S::TimedOut { .. }),
+        DeploymentWord::Terminate => {
+            matches!(
+                state,
+                S::HandedOff { .. }
+                    | S::Progressing { .. }
+                    | S::Suspended { .. }
+                    | S::Failed { .. }
+                    | S::TimedOut { .. }
+            )
+        }
+    }
+}
+
+/// "… cannot be …".
+fn participle(word: DeploymentWord) -> &'static str {
+    match word {
+        DeploymentWord::Suspend => "suspended",
+        DeploymentWord::Resume => "resumed",
+        DeploymentWord::Retry => "tried again",
+        DeploymentWord::Terminate => "stopped",
+    }
+}
+
+impl Stage {
+    /// Tells the receiver, then records it. Killed between the two, the receiver's own word tells the rest.
+    pub async fn tell(&self, order: &DeploymentOrder) -> Result<(), OrderRefused> {
+        let failed = OrderRefused::Failed;
+        let missing = || failed(Fault::permanent("deployment_missing", "there is no such deployment"));
+        let subject = self.subject(order.deployment).await.map_err(failed)?.ok_or_else(missing)?;
+        let (command, event, action) = meaning(order);
+        let deployment = subject.deployment;
+        if !fits(order.word, &deployment.state) {
+            return Err(wrong_state(order.word, &deployment));
+        }
+        let receiver = self.receiver(&subject.environment).await.map_err(failed)?;
+        let can = receiver.capabilities().await.map_err(|error| failed(error.into()))?;
+        let needed = command.capability();
+        if !can.contains(&needed) {
+            return Err(unsupported(needed, &receiver.kind().to_string()));
+        }
+        let told = Order {
+            id: uuid::Uuid::now_v7().to_string(),
+            key: key(&subject.application.name, &subject.environment),
+            generation: deployment.generation,
+            command,
+            by: order.person.clone(),
+        };
+        match receiver.command(&told).await.map_err(|error| failed(error.into()))? {
+            Answer::Accepted { .. } => {}
+            Answer::Unsupported { capability, reason } => {
+                return Err(OrderRefused::Unsupported { capability, reason });
+            }
+            Answer::Stale { current } => {
+                return Err(OrderRefused::Refused(format!("the receiver has generation {current} already")));
+            }
+            Answer::Rejected { violations } => {
+                let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                return Err(OrderRefused::Refused(said.join("; ")));
+            }
+            Answer::Conflict { revision } => {
+                return Err(OrderRefused::Refused(format!("the receiver has another revision, {revision}")));
+            }
+        }
+        self.record_order(order, event, action).await
+    }
+
+    async fn record_order(
+        &self,
+        order: &DeploymentOrder,
+        event: DeploymentEvent,
+        action: &'static str,
+    ) -> Result<(), OrderRefused> {
+        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
+        let mut tx = self.records.begin().await.map_err(fault)?;
+        let found = tx.deployment_get(order.deployment).await.map_err(fault)?;
+        let Some(mut deployment) = found else { return Ok(()) };
+        // What the receiver reported meanwhile is newer than the order; the order is on record all the same.
+        if advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)? == Moved::Stored
+        {
+            let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
+            let minutes = TimeDelta::minutes(i64::from(self.options.deadline_minutes));
+            let runs = deployment.state.is_under_way()
+                && !matches!(deployment.state, DeploymentState::Suspended { .. });
+            observation.deadline = runs.then(|| Utc::now() + minutes);
+            tx.observation_save(deployment.id, &mut observation).await.map_err(fault)?;
+        }
+        tx.audit(NewAuditEntry {
+            actor: order.actor.clone(),
+            action,
+            subject: format!("deployment/{}", deployment.id),
+            detail: json!({"person": order.person, "node": order.node, "reason": order.reason}),
+        })
+        .await
+        .map_err(fault)?;
+        let observe = JobPayload::Observe { deployment: deployment.id };
+        tx.job_enqueue(NewJob::new(observe, Some(deployment.application_id))).await.map_err(fault)?;
+        tx.commit().await.map_err(fault)?;
+        self.records.changes().send(Change::Deployment(deployment.id));
+        Ok(())
+    }
+}
+
+fn wrong_state(word: DeploymentWord, deployment: &Deployment) -> OrderRefused {
+    let what = participle(word);
+    OrderRefused::WrongState(format!("a deployment that is {} cannot be {what}", deployment.state.word()))
+}
+
+fn unsupported(capability: Capability, receiver: &str) -> OrderRefused {
+    let instead = match capability {
+        Capability::Retry => "deploy it once more: slipway deploy restart APP --env ENV --reason WHY",
+        Capability::Terminate => {
+            "deploy what is wanted instead (slipway deploy rollback), or take it away (slipway deploy remove)"
+        }
+        _ => "do it where the receiver runs",
+    };
+    let reason = format!("the receiver `{receiver}` of this environment cannot {capability}: {instead}");
+    OrderRefused::Unsupported { capability: capability.to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_fit_states() {
+        use DeploymentState as S;
+        use DeploymentWord as W;
+        let fault = Fault::permanent("x", "x");
+        let failed = S::Failed { node: None, fault };
+        let suspended = S::Suspended { by: "ann".into() };
+        for (state, words) in [
+            (S::Live, vec![]),
+            (S::Deleted, vec![]),
+            (S::Deleting { by: "ann".into() }, vec![]),
+            (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate]),
+            (suspended, vec![W::Resume, W::Terminate]),
+            (failed, vec![W::Retry, W::Terminate]),
+        ] {
+            for word in [W::Suspend, W::Resume, W::Retry, W::Terminate] {
+                let order = DeploymentOrder {
+                    deployment: slipway_types::id::DeploymentId::new(),
+                    word,
+                    node: None,
+                    person: "ann".into(),
+                    actor: "ann".into(),
+                    reason: None,
+                };
+                assert_eq!(fits(word, &state), words.contains(&word), "{word:?} of {}", state.word());
+                if fits(word, &state) {
+                    assert!(state.clone().apply(meaning(&order).1).is_ok(), "{word:?} of {}", state.word());
+                }
+            }
+        }
+    }
+}
