@@ -3,7 +3,10 @@
 mod charts;
 mod following;
 mod kills;
+mod kubevela;
 mod ledger;
+mod observing;
+mod service;
 mod tricks;
 mod violations;
 mod world;
