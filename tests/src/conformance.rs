@@ -6,6 +6,7 @@
 
 pub mod applications;
 pub mod builds;
+pub mod declared_checks;
 pub mod deliveries;
 pub mod deployments;
 pub mod git;
@@ -46,6 +47,12 @@ macro_rules! conformance {
                 a_build_is_saved_only_on_the_generation_read
                 a_result_belongs_to_its_application_component_and_fingerprint
                 a_newer_result_takes_the_place_of_an_older_one
+            ]
+            declared_checks [
+                checks_of_a_bundle_are_kept_whole_and_made_once
+                a_check_is_saved_only_on_the_generation_read
+                what_is_not_green_holds_until_it_is_waived
+                only_a_check_that_passed_by_itself_serves_others
             ]
             deliveries [
                 a_delivery_is_kept_whole

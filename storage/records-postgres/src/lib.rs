@@ -8,6 +8,7 @@
 mod application;
 mod audit;
 mod build;
+mod declared_check;
 mod delivery;
 mod deployment;
 mod environment;

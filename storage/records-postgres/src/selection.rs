@@ -42,7 +42,7 @@ impl Plan {
         if !failing {
             for test in &tests {
                 self.never |= matches!(test, Test::Never);
-                self.gathers |= matches!(test, Test::All(_) | Test::Any(_) | Test::Commit(_));
+                self.gathers |= matches!(test, Test::All(_) | Test::Any(_) | Test::Commit(_) | Test::Held);
                 self.common |= matches!(test, Test::All(_) | Test::Any(_));
             }
         }
@@ -113,6 +113,22 @@ impl<H: Handle> Session<H> {
         Ok(tests)
     }
 
+    /// Most applications have no held bundle: then nothing is asked of each.
+    async fn plan_held(&mut self, application: ApplicationId, failing: bool, plan: &mut Plan) -> Result<()> {
+        let any = sqlx::query_scalar!(
+            r#"select exists (select 1 from declared_check where application_id = $1 and state <> 'passed'
+            and waived_at is null) as "any!""#,
+            application.as_uuid(),
+        );
+        match (failing, any.fetch_one(self.db()).await.map_err(failed)?) {
+            (true, true) => plan.add(false, vec![Test::Held]),
+            (true, false) => plan.add(false, vec![Test::Never]),
+            (false, true) => plan.add(false, vec![Test::NotHeld]),
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
     async fn plan(
         &mut self,
         application: ApplicationId,
@@ -153,6 +169,9 @@ impl<H: Handle> Session<H> {
         }
         let tests = self.label_tests(application, selection).await?;
         plan.add(fails(Condition::Selector), tests);
+        if !selection.held {
+            self.plan_held(application, fails(Condition::Held), &mut plan).await?;
+        }
         Ok(plan)
     }
 

@@ -140,6 +140,23 @@ impl<H: Handle> Session<H> {
         Ok(())
     }
 
+    /// Most applications have no held bundle: then nothing is asked of each.
+    async fn plan_held(&mut self, application: ApplicationId, failing: bool, plan: &mut Plan) -> Result<()> {
+        let any = sqlx::query_scalar!(
+            r#"select exists (select 1 from declared_check where application_id = ?1 and state <> 'passed'
+            and waived_at is null) as "any!: bool""#,
+            application.to_string(),
+        );
+        let any = any.fetch_one(self.db()).await.map_err(failed)?;
+        match (failing, any) {
+            (true, true) => plan.add(false, vec![Test::Held(application)], Vec::new()),
+            (true, false) => plan.add(false, vec![Test::Never], Vec::new()),
+            (false, true) => plan.add(false, vec![Test::NotHeld], Vec::new()),
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
     async fn plan(
         &mut self,
         application: ApplicationId,
@@ -181,6 +198,9 @@ impl<H: Handle> Session<H> {
             plan.add(fails(Condition::Prerelease), vec![Test::Release], vec![facets]);
         }
         self.plan_labels(application, selection, fails(Condition::Selector), &mut plan).await?;
+        if !selection.held {
+            self.plan_held(application, fails(Condition::Held), &mut plan).await?;
+        }
         Ok(plan)
     }
 
@@ -201,6 +221,7 @@ impl<H: Handle> Session<H> {
                 Test::Commit(application, prefix) => {
                     return Ok(Some(Source::Commit(*application, prefix.clone())));
                 }
+                Test::Held(application) => return Ok(Some(Source::Held(*application))),
                 _ => {}
             }
         }

@@ -295,6 +295,10 @@ impl Writer {
         .execute(self.db())
         .await
         .map_err(failed)?;
+        sqlx::query!("delete from bundle_check where version_id = ?1", id)
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
         sqlx::query!("delete from version_label where version_id = ?1", id)
             .execute(self.db())
             .await

@@ -55,6 +55,9 @@ pub const DEPLOY_POINTS: [&str; 7] = [
     "deploy.committed",
 ];
 
+/// Those that only checks come to.
+pub const CHECK_POINTS: [&str; 3] = ["check.started", "check.ended", "check.committed"];
+
 struct Armed {
     point: String,
     left: AtomicU32,
@@ -83,11 +86,11 @@ impl Armed {
     }
 }
 
-/// Tells that the process has come to `point`, one of [`POINTS`], [`CLUSTER_POINTS`] or [`DEPLOY_POINTS`].
+/// Tells that the process has come to `point`, one of those listed here.
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     debug_assert!(
-        POINTS.contains(&point) || CLUSTER_POINTS.contains(&point) || DEPLOY_POINTS.contains(&point),
+        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CHECK_POINTS].concat().contains(&point),
         "{point} is not listed"
     );
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_types::id::{ApplicationId, BuildId, DeliveryId, DeploymentId, RunId, SourceId};
+use slipway_types::id::{ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,16 @@ pub enum JobPayload {
     ClusterBuild {
         /// Which build.
         build: BuildId,
+    },
+    /// Run a check that developers declare on this machine.
+    Check {
+        /// Which.
+        check: CheckId,
+    },
+    /// Have one run by a cluster: it takes a place there and none here.
+    ClusterCheck {
+        /// Which.
+        check: CheckId,
     },
     /// Write packages and the bundle.
     Package {
@@ -71,11 +81,13 @@ pub enum JobPayload {
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 14] = [
         "deliver",
         "plan",
         "build",
         "cluster_build",
+        "check",
+        "cluster_check",
         "package",
         "sweep",
         "status",
@@ -93,6 +105,8 @@ impl JobPayload {
             Self::Plan { .. } => "plan",
             Self::Build { .. } => "build",
             Self::ClusterBuild { .. } => "cluster_build",
+            Self::Check { .. } => "check",
+            Self::ClusterCheck { .. } => "cluster_check",
             Self::Package { .. } => "package",
             Self::Sweep { .. } => "sweep",
             Self::Status { .. } => "status",
@@ -110,6 +124,7 @@ impl JobPayload {
             Self::Deliver { delivery } => format!("deliver/{delivery}"),
             Self::Plan { run } => format!("plan/{run}"),
             Self::Build { build } | Self::ClusterBuild { build } => format!("build/{build}"),
+            Self::Check { check } | Self::ClusterCheck { check } => format!("check/{check}"),
             Self::Package { run } => format!("package/{run}"),
             Self::Sweep { source } => format!("sweep/{source}"),
             Self::Status { run } => format!("status/{run}"),

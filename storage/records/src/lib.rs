@@ -13,6 +13,7 @@ pub mod application;
 pub mod audit;
 pub mod build;
 pub mod change;
+pub mod declared_check;
 pub mod delivery;
 pub mod deploying;
 pub mod deployment;
@@ -42,6 +43,7 @@ pub use application::{Application, NewSource, ReadApplications, Source, SourceKi
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
 pub use change::{Change, Changes};
+pub use declared_check::{CheckOrder, DeclaredCheck, ReadDeclaredChecks, Waiver, WriteDeclaredChecks};
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
 pub use deployment::{
     Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
@@ -162,6 +164,7 @@ pub trait Read:
     ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadDeclaredChecks
     + ReadDeliveries
     + ReadDeployments
     + ReadEnvironments
@@ -188,6 +191,7 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteDeclaredChecks
     + WriteDeliveries
     + WriteDeployments
     + WriteEnvironments

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use slipway_types::label::Labels;
+use slipway_types::name::CheckName;
 use slipway_types::{ComponentName, Digest, ImageReference, Platform};
 
 /// A component as planned at one commit.
@@ -28,6 +29,41 @@ pub struct ComponentPlan {
     pub workload: serde_json::Value,
     /// Labels declared in `slipway.yaml`, under `source/`.
     pub labels: Labels,
+    /// Checks that run in its image, and the first component's also those in images of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckPlan>,
+}
+
+/// A check as planned: it runs once the bundle is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckPlan {
+    /// `source/NAME`.
+    pub name: CheckName,
+    /// The image that it runs in.
+    pub image: CheckImage,
+    /// Program and arguments, in the place of the image's own; `${NAME.image}` stands for the image of a
+    /// needed component, here and in `env`.
+    pub command: Vec<String>,
+    /// Variables beside the image's own.
+    pub env: BTreeMap<String, String>,
+    /// How long it may run.
+    pub timeout_seconds: u32,
+    /// Components whose images it names.
+    pub needs: Vec<ComponentName>,
+    /// Back-end.
+    pub backend: String,
+    /// Why that back-end.
+    pub backend_why: String,
+}
+
+/// The image of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckImage {
+    /// What was built for the component.
+    Component(ComponentName),
+    /// An existing one, at the digest that it had when planned.
+    Pinned(ImageReference),
 }
 
 impl ComponentPlan {

@@ -78,6 +78,8 @@ id!(
     JobId,
     /// An access token.
     TokenId,
+    /// A check that developers declare, of one bundle version.
+    CheckId,
     /// A blob upload in progress.
     UploadId,
     /// One boot of one server process.

@@ -57,6 +57,9 @@ pub struct Selection {
     /// Whether pre-releases, which builds of branches are too, take part.
     #[serde(skip_serializing_if = "Prereleases::is_auto")]
     pub prerelease: Prereleases,
+    /// Whether bundles take part that are held by the checks their developers declare.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// Whether pre-releases take part in a selection.
@@ -105,11 +108,13 @@ pub enum Condition {
     Published,
     /// The environment that runs it.
     DeployedIn,
+    /// Bundles that their checks hold do not take part.
+    Held,
 }
 
 impl Condition {
     /// Every condition, in the order in which people are told of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Prerelease,
         Self::Range,
         Self::Selector,
@@ -119,6 +124,7 @@ impl Condition {
         Self::Author,
         Self::Published,
         Self::DeployedIn,
+        Self::Held,
     ];
 }
 
@@ -167,6 +173,7 @@ impl Selection {
             Condition::Author => self.author.is_some(),
             Condition::Published => self.published_after.is_some() || self.published_before.is_some(),
             Condition::DeployedIn => self.deployed_in.is_some(),
+            Condition::Held => !self.held,
         }
     }
 
@@ -184,6 +191,7 @@ impl Selection {
             Condition::Author => rest.author = None,
             Condition::Published => (rest.published_after, rest.published_before) = (None, None),
             Condition::DeployedIn => rest.deployed_in = None,
+            Condition::Held => rest.held = true,
         }
         rest
     }

@@ -1,13 +1,15 @@
-//! State machines of deliveries, runs, builds and deployments: enums with data that refuse bad transitions.
+//! State machines of deliveries, runs, builds, checks and deployments: enums with data that refuse bad transitions.
 //!
-//! A terminal state never changes. A retry is a new run.
+//! A terminal state never changes, but for a check that is asked to run again. A retry is a new run.
 
 pub mod build;
+pub mod check;
 pub mod delivery;
 pub mod deployment;
 pub mod run;
 
 pub use build::{BuildEvent, BuildState, BuiltImage, PlatformManifest};
+pub use check::{CheckEvent, DeclaredCheckState, EarlierCheck};
 pub use delivery::{DeliveryEvent, DeliveryState};
 pub use deployment::{DeploymentEvent, DeploymentState};
 pub use run::{RunEvent, RunState, Step};
@@ -16,7 +18,7 @@ pub use run::{RunEvent, RunState, Step};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} cannot take `{event}`")]
 pub struct InvalidTransition {
-    /// `delivery`, `run`, `build` or `deployment`.
+    /// `delivery`, `run`, `build`, `check` or `deployment`.
     pub what: &'static str,
     /// The state's word.
     pub state: &'static str,

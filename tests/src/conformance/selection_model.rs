@@ -12,6 +12,8 @@ pub(super) struct Known {
     pub(super) version: PackageVersion,
     pub(super) author: String,
     pub(super) actor: String,
+    /// Whether a check of its developers holds it.
+    pub(super) held: bool,
 }
 
 /// A catalogue as it stands.
@@ -197,6 +199,7 @@ impl Asked {
         selection.published_before = chance(random).then(|| time(random));
         selection.channel = (random.below(8) == 0).then(|| word(random.pick(&["stable", "edge", "unset"])));
         selection.deployed_in = (random.below(8) == 0).then(|| word(random.pick(&["staging", "prod", "dr"])));
+        selection.held = random.below(2) == 0;
         selection.prerelease =
             random.pick(&[Prereleases::Auto, Prereleases::Yes, Prereleases::Yes, Prereleases::No]);
         asked
@@ -243,6 +246,7 @@ impl Model {
                     && selection.published_before.is_none_or(|before| version.created_at < before)
             }
             Condition::DeployedIn => selection.deployed_in.as_ref().is_none_or(|name| points(name.as_str())),
+            Condition::Held => selection.held || !known.held,
         }
     }
 

@@ -1,6 +1,8 @@
-use slipway_records::{Explanation, SelectionCursor, SelectionPage};
+use slipway_records::{DeclaredCheck, Explanation, SelectionCursor, SelectionPage, Waiver};
 use slipway_types::selection::{Condition, Selection, SelectionOrder};
+use slipway_types::state::DeclaredCheckState;
 
+use super::declared_checks;
 use super::prelude::*;
 use super::selection_model::{
     Asked, BRANCHES, CHANNELS, COMMITS, ENVIRONMENTS, KEYS, Known, Model, PEOPLE, VALUES,
@@ -95,6 +97,27 @@ async fn note(records: &Shared, app: ApplicationId, environment: &str, version: 
     tx.commit().await.unwrap();
 }
 
+/// Gives a bundle none, one or two checks in any state; tells whether they hold it.
+async fn held_at_random(records: &Shared, random: &mut Random, run: &Run, id: VersionId) -> bool {
+    let mut checks = Vec::new();
+    for name in ["source/a", "source/b"] {
+        if random.below(3) == 0 {
+            let mut check = declared_checks::new_check(run, id, name);
+            let nth = usize::try_from(random.below(8)).unwrap();
+            check.state = declared_checks::states()[nth].clone();
+            if random.below(4) == 0 {
+                check.waiver = Some(Waiver { by: "ann".into(), reason: "known".into(), at: at(9) });
+            }
+            checks.push(check);
+        }
+    }
+    let mut tx = begin(records).await;
+    tx.declared_checks_insert(&checks).await.unwrap();
+    tx.commit().await.unwrap();
+    let green = |check: &DeclaredCheck| matches!(check.state, DeclaredCheckState::Passed { .. });
+    checks.iter().any(|check| !green(check) && check.waiver.is_none())
+}
+
 /// A random catalogue of which labels, channels and environments have changed since.
 async fn catalogue(records: &Shared, random: &mut Random) -> (ApplicationId, Model) {
     let (app, published) = publish(records, random).await;
@@ -116,11 +139,11 @@ async fn catalogue(records: &Shared, random: &mut Random) -> (ApplicationId, Mod
         note(records, app, name, Some(last), 2).await;
         pointers.push((name.to_owned(), last));
     }
-    let mut read = read(records).await;
     let mut bundles = Vec::new();
     for (id, run) in published {
-        let version = read.version_get(id).await.unwrap().unwrap();
-        bundles.push(Known { version, author: run.author, actor: run.actor });
+        let version = read(records).await.version_get(id).await.unwrap().unwrap();
+        let held = held_at_random(records, random, &run, id).await;
+        bundles.push(Known { version, author: run.author, actor: run.actor, held });
     }
     (app, Model { bundles, pointers })
 }

@@ -62,6 +62,8 @@ pub(crate) struct BundleQuery {
     /// Whether pre-releases take part: `auto`, `yes` or `no`.
     #[param(value_type = Option<String>)]
     prerelease: Option<Prereleases>,
+    /// Whether bundles take part that their developers' checks hold: by itself in lists, not in picks.
+    held: Option<bool>,
     /// `precedence` or `newest`.
     #[param(value_type = Option<String>)]
     order: Option<SelectionOrder>,
@@ -108,6 +110,7 @@ impl BundleQuery {
             || self.until.is_some()
             || self.deployed_in.is_some()
             || self.prerelease.is_some()
+            || self.held.is_some()
             || self.order.is_some()
             || self.explain.is_some()
             || self.commit.as_ref().is_some_and(|commit| commit.as_str().len() < 40)
@@ -135,8 +138,8 @@ impl BundleQuery {
         })
     }
 
-    /// The selection asked for.
-    pub(crate) fn selection(&self) -> Result<Selection, ApiError> {
+    /// The selection asked for; `held`: whether held bundles take part where it says nothing of them.
+    pub(crate) fn selection(&self, held: bool) -> Result<Selection, ApiError> {
         let bad = |why: String| ApiError::bad_request("bad_query", why);
         for (name, given) in [("ref", self.r#ref.is_some()), ("digest", self.digest.is_some())] {
             if given {
@@ -160,6 +163,7 @@ impl BundleQuery {
             published_before: self.until,
             deployed_in: self.deployed_in.clone(),
             prerelease: self.prerelease.unwrap_or_default(),
+            held: self.held.unwrap_or(held),
         })
     }
 

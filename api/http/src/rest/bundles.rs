@@ -44,7 +44,13 @@ async fn views(
     versions: &[PackageVersion],
 ) -> Result<Vec<BundleView>, ApiError> {
     let names = names_of(read, versions.iter().map(|version| version.application_id)).await?;
-    versions.iter().map(|version| bundle_view(state, version, &names[&version.application_id])).collect()
+    let ids: Vec<_> = versions.iter().map(|version| version.id).collect();
+    let holding = read.declared_checks_holding(&ids).await?;
+    let view = |version: &PackageVersion| {
+        let holding = holding.iter().filter(|check| check.version_id == version.id);
+        bundle_view(state, version, &names[&version.application_id], holding)
+    };
+    versions.iter().map(view).collect()
 }
 
 fn selected_application(query: &BundleQuery) -> Result<&ApplicationName, ApiError> {
@@ -63,7 +69,7 @@ async fn select(
     query: &BundleQuery,
 ) -> Result<BundleList, ApiError> {
     let application = selected_application(query)?;
-    let (selection, page) = (query.selection()?, query.selection_page()?);
+    let (selection, page) = (query.selection(true)?, query.selection_page()?);
     let application = caller.application(read, application, Role::Reader).await?;
     let selected = read.select(application.id, &selection, &page, query.explains()).await?;
     let items = views(state, read, &selected.versions).await?;
@@ -83,12 +89,12 @@ pub(crate) async fn pick(
         return Err(ApiError::bad_request("bad_query", "limit, after: a pick is one bundle, not a list"));
     }
     let application = selected_application(&query)?;
-    let selection = query.selection()?;
+    let selection = query.selection(false)?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), application, Role::Reader).await?;
     let picked = read.pick(application.id, &selection, query.order()).await?;
-    let name = application.name.to_string();
-    let bundle = picked.version.map(|version| bundle_view(&state, &version, &name)).transpose()?;
+    let found = picked.version.as_slice();
+    let bundle = views(&state, read.as_mut(), found).await?.pop();
     Ok(Json(PickView { bundle, explanation: picked.explanation }))
 }
 
@@ -104,5 +110,6 @@ pub(crate) async fn show(
     let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
     let found = read.version_find(application.id, None, &version).await?;
     let found = found.ok_or_else(|| ApiError::not_found("bundle version", &version))?;
-    Ok(Json(bundle_view(&state, &found, &application.name.to_string())?))
+    let holding = read.declared_checks_holding(&[found.id]).await?;
+    Ok(Json(bundle_view(&state, &found, &application.name.to_string(), holding.iter())?))
 }

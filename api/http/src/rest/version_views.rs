@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
-use slipway_records::{PackageVersion, Read, VersionFilter};
+use slipway_records::{DeclaredCheck, PackageVersion, Read, VersionFilter};
 use slipway_types::label::{LabelKey, LabelValue};
 use slipway_types::{ApplicationName, CommitId, ComponentName, Digest, GitRef, Role};
 use utoipa::{IntoParams, ToSchema};
@@ -37,6 +37,9 @@ pub(crate) struct BundleView {
     /// The run that published it.
     run: String,
     packages: Vec<MemberView>,
+    /// Why it is held, if it is: each check of its developers that is not green.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<String>,
 }
 
 /// One component package inside a bundle.
@@ -177,10 +180,11 @@ fn member_view(state: &ServerState, member: &BundleMember) -> MemberView {
 }
 
 /// A bundle of the application with that name.
-pub(crate) fn bundle_view(
+pub(crate) fn bundle_view<'c>(
     state: &ServerState,
     version: &PackageVersion,
     application: &str,
+    holding: impl Iterator<Item = &'c DeclaredCheck>,
 ) -> Result<BundleView, ApiError> {
     let detail: BundleDetail =
         serde_json::from_value(version.detail.clone()).map_err(|error| ApiError::internal(&error))?;
@@ -197,6 +201,7 @@ pub(crate) fn bundle_view(
         reference: format!("{}/{}@{}", state.registry_host(), path_of(application), version.digest),
         run: version.run_id.to_string(),
         packages: detail.members.iter().map(|member| member_view(state, member)).collect(),
+        held: holding.map(DeclaredCheck::standing).collect(),
     })
 }
 

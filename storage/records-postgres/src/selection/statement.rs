@@ -26,6 +26,10 @@ pub(super) enum Test {
     Any(Vec<i64>),
     /// Having none of them.
     NoneOf(Vec<i64>),
+    /// Held by a check.
+    Held,
+    /// Held by none.
+    NotHeld,
     /// Nothing is that.
     Never,
 }
@@ -53,6 +57,10 @@ pub(super) struct Statement {
 
 /// Above every digit that continues a commit.
 const ABOVE_DIGITS: char = 'g';
+
+/// Bundles that a check holds; the words are those of its indexes.
+const HELD: &str =
+    "select h.version_id from declared_check h where h.state <> 'passed' and h.waived_at is null";
 
 impl Statement {
     /// Identities of bundles that pass, a page of them.
@@ -179,6 +187,12 @@ impl Statement {
             }
             Test::NoneOf(facets) => {
                 text.push("not d.facets && ").push_bind(facets.clone());
+            }
+            Test::Held => {
+                text.push("d.version_id in (").push(HELD).push(" and h.application_id = d.application_id)");
+            }
+            Test::NotHeld => {
+                text.push("not exists (").push(HELD).push(" and h.version_id = d.version_id)");
             }
             Test::Never => {
                 text.push("false");

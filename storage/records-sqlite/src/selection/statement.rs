@@ -32,6 +32,10 @@ pub(super) enum Test {
     NotLabelled { key: String, among: Vec<i64> },
     /// Not having the key.
     Absent { key: String },
+    /// Held by a check.
+    Held(ApplicationId),
+    /// Held by none.
+    NotHeld,
     /// Nothing is that.
     Never,
 }
@@ -50,6 +54,8 @@ pub(super) enum Source {
     Commit(ApplicationId, String),
     /// Those with one of these facets; of each bundle there is at most one in them.
     Facets(Vec<i64>),
+    /// Those that a check holds.
+    Held(ApplicationId),
     /// All, the highest first.
     Highest(ApplicationId),
     /// All, the newest first.
@@ -66,6 +72,10 @@ pub(super) struct Statement {
 
 /// Above every digit that continues a commit.
 const ABOVE_DIGITS: char = 'g';
+
+/// Bundles that a check holds; the words are those of its indexes.
+const HELD: &str =
+    "select h.version_id from declared_check h where h.state <> 'passed' and h.waived_at is null";
 
 impl Statement {
     /// Identities of bundles that pass, a page of them.
@@ -118,6 +128,11 @@ impl Statement {
             Source::Version(application, version) => {
                 text.push("version d where d.component = '' and d.application_id = ");
                 text.push_bind(application.to_string()).push(" and d.id = ").push_bind(version.to_string());
+            }
+            Source::Held(application) => {
+                text.push("version d where d.component = '' and d.application_id = ");
+                text.push_bind(application.to_string()).push(" and d.id in (").push(HELD);
+                text.push(" and h.application_id = ").push_bind(application.to_string()).push(")");
             }
             Source::Commit(application, prefix) => {
                 text.push(
@@ -225,6 +240,14 @@ impl Statement {
             Test::Present { key, except } => self.label("exists", key, "not in", except),
             Test::NotLabelled { key, among } => self.label("not exists", key, "in", among),
             Test::Absent { key } => self.label("not exists", key, "not in", &[]),
+            // All that this source has are.
+            Test::Held(application) => {
+                text.push(self.id).push(" in (").push(HELD);
+                text.push(" and h.application_id = ").push_bind(application.to_string()).push(")");
+            }
+            Test::NotHeld => {
+                text.push("not exists (").push(HELD).push(" and h.version_id = ").push(self.id).push(")");
+            }
             Test::Never => {
                 text.push("false");
             }

@@ -104,6 +104,9 @@ impl Explanation {
         for (condition, count) in &self.left_out {
             lines.push(match condition {
                 Condition::Prerelease => prereleases_left_out(*count, &self.selection),
+                Condition::Held => format!(
+                    "{count} left out, held by checks that are not green: see `slipway check list APP VERSION`"
+                ),
                 _ => format!("{count} left out by {} alone", named(*condition, &self.selection)),
             });
         }
@@ -146,6 +149,7 @@ impl Explanation {
         if let Some(NearestMiss { version, condition }) = &self.nearest {
             let way = match condition {
                 Condition::Prerelease => "add --prerelease yes, or --branch NAME".to_owned(),
+                Condition::Held => "see `slipway check list APP VERSION`".to_owned(),
                 _ => format!("change or leave out {}", named(*condition, selection)),
             };
             return vec![format!(
@@ -177,6 +181,7 @@ fn named(condition: Condition, selection: &Selection) -> String {
     let only = Selection { prerelease: Prereleases::Auto, ..selection.only(condition) };
     match condition {
         Condition::Prerelease => "being a pre-release".to_owned(),
+        Condition::Held => "being held by its checks".to_owned(),
         _ => only.to_string(),
     }
 }
@@ -195,6 +200,7 @@ fn met_by_none(condition: Condition, selection: &Selection) -> String {
         Condition::Author => format!("no bundle's commit was written or pushed by {name}"),
         Condition::Published => format!("no bundle was {name}"),
         Condition::DeployedIn => format!("no bundle is {name}"),
+        Condition::Held => "all bundles are held by checks that are not green".to_owned(),
     }
 }
 
@@ -207,7 +213,7 @@ pub(super) async fn explain<R: ReadSelections + ?Sized>(
 ) -> Result<Explanation> {
     // One more than is told, so that `1000` and `1000+` differ.
     let most = COUNT_MAX + 1;
-    let all = Selection { prerelease: Prereleases::Yes, ..Selection::default() };
+    let all = Selection { prerelease: Prereleases::Yes, held: true, ..Selection::default() };
     let candidates = Count::of(read.selection_count(application, &all, None, most).await?);
     let matching = Count::of(read.selection_count(application, selection, None, most).await?);
     let mut explanation = Explanation {
