@@ -7,6 +7,7 @@ mod context;
 pub mod docker;
 pub mod kaniko;
 mod recipe;
+mod run;
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,14 @@ use slipway_objects::BlobError;
 use slipway_records::plan::BuildPlan;
 use slipway_records::port::BuildPlace;
 use slipway_records::{Build, Source};
-use slipway_types::id::BuildId;
+use slipway_types::id::{BuildId, CheckId};
 use slipway_types::state::BuiltImage;
 use slipway_types::{ApplicationName, CommitId, ComponentName, Fault, ImageReference, Platform};
 use tokio_util::sync::CancellationToken;
 
 pub use self::choice::{Backends, Choice, UnknownBackend};
 pub use self::clock::BuildClock;
+pub use self::run::{ContainerRun, RunEnd};
 use crate::dockerfile::{BaseReference, Parameters};
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
@@ -150,6 +152,21 @@ pub trait ImageBackend: Send + Sync {
 
     /// The outcome of an attempt is recorded: what was kept for whoever might go on with it can go.
     async fn settled(&self, _build: BuildId, _attempt: u32) {}
+
+    /// Whether it can run commands in finished images: the reason it can, or the one it cannot.
+    async fn can_run(&self) -> Result<String, String> {
+        Err("it has no engine to run commands in".to_owned())
+    }
+
+    /// Runs a command in an image until it ends, and leaves nothing of it behind but what
+    /// [`Self::run_settled`] removes. Adopts what an earlier process has begun.
+    async fn run(&self, _run: ContainerRun<'_>) -> Result<RunEnd, BuildError> {
+        let message = format!("the back-end {} has no engine to run commands in", self.name());
+        Err(Fault::permanent("backend_runs_nothing", message).into())
+    }
+
+    /// The outcome of an attempt at a run is recorded.
+    async fn run_settled(&self, _check: CheckId, _attempt: u32) {}
 }
 
 fn blob_fault(error: BlobError) -> Fault {

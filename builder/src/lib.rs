@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod backend;
 pub mod bases;
 pub mod build;
+pub mod check;
 pub mod collect;
 pub mod deliver;
 pub mod disk;

@@ -47,8 +47,14 @@ impl LogWriter {
     /// Opens the log of a build or run for appending, at most `limit` bytes in all.
     pub fn open(records: Arc<dyn Records>, blobs: Blobs, log: Uuid, limit: u64) -> (Self, LogTask) {
         let (pieces, receiver) = mpsc::channel(PIECES_MAX);
-        let store = LogStore { records, blobs, log, limit, torn: false };
+        let store = LogStore { records, blobs, log, limit, full: false, torn: false };
         (Self { pieces }, LogTask(tokio::spawn(store.run(receiver))))
+    }
+
+    /// One whose bytes nobody stores.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { pieces: mpsc::channel(1).0 }
     }
 
     /// Appends raw bytes.
@@ -93,6 +99,8 @@ struct LogStore {
     blobs: Blobs,
     log: Uuid,
     limit: u64,
+    /// Whether it has all that it may.
+    full: bool,
     /// Whether bytes were lost, so that what comes next does not follow what is stored.
     torn: bool,
 }
@@ -147,15 +155,19 @@ impl LogStore {
     }
 
     async fn try_store(
-        &self,
+        &mut self,
         bytes: &Bytes,
         part: Option<&Part>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if self.full {
+            return Ok(());
+        }
         let blob = self.blobs.put(bytes.clone()).await?;
         loop {
             let mut tx = self.records.begin().await?;
             let offset = tx.log_size(self.log).await?;
             if offset >= self.limit {
+                self.full = true;
                 return Ok(());
             }
             if let Some(part) = part

@@ -3,6 +3,7 @@
 //! What needs the tree (a missing context, a link leading outside) the planner checks later and
 //! reports at the places kept here.
 
+mod check;
 mod component;
 mod decode;
 mod graph;
@@ -18,6 +19,7 @@ use slipway_types::label::{InvalidLabel, LabelKey, LabelValue};
 use slipway_types::name::{ApplicationName, ComponentName};
 use slipway_yaml::{self as yaml, Node, Position, References, YamlOptions};
 
+pub use check::{Check, CheckIn, TIMEOUT_SECONDS_DEFAULT};
 pub use path::{InvalidRepositoryPath, RepositoryPath, WatchPattern};
 pub use problem::{Problem, Problems};
 pub use view::{ComponentView, ManifestView, WorkloadView};
@@ -86,6 +88,8 @@ pub struct Manifest {
     pub backend: Option<Positioned<Choice>>,
     /// The components in the file's order, never none.
     pub components: Vec<Component>,
+    /// Checks of what is built, those of components among them, in the file's order.
+    pub checks: Vec<Check>,
 }
 
 /// One declared component.
@@ -225,7 +229,7 @@ fn root(bytes: &[u8], options: &ManifestOptions) -> Result<Node, Vec<yaml::YamlE
 }
 
 fn application(decoder: &mut Decoder<'_>, root: &Node) -> Option<Manifest> {
-    let known = ["apiVersion", "kind", "metadata", "platforms", "backend", "components"];
+    let known = ["apiVersion", "kind", "metadata", "platforms", "backend", "components", "checks"];
     let fields = decoder.fields(root, "", &known, &["apiVersion", "kind", "metadata", "components"])?;
     if let Some((node, path)) = fields.get("apiVersion") {
         decoder.constant(node, &path, "slipway.dev/v1");
@@ -241,8 +245,9 @@ fn application(decoder: &mut Decoder<'_>, root: &Node) -> Option<Manifest> {
     let backend = fields.get("backend").and_then(|(node, path)| decoder.parsed::<Choice>(node, &path));
     let (node, path) = fields.get("components")?;
     let components = Workspace::new(Kits::builtin()).components(decoder, node, &path)?;
+    let checks = check::all(decoder, &fields, node, &components);
     let (name, labels) = metadata?;
-    Some(Manifest { file: decoder.file().to_owned(), name, labels, platforms, backend, components })
+    Some(Manifest { file: decoder.file().to_owned(), name, labels, platforms, backend, components, checks })
 }
 
 type Metadata = (Positioned<ApplicationName>, BTreeMap<LabelKey, LabelValue>);

@@ -3,17 +3,19 @@
 //! Everything wrong is reported at once, each with its place in `slipway.yaml`. Blocking: it reads
 //! git objects. What needs a network or the records is done by [`crate::planner`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_buildkits::{ContextListing, Kits, ReadError, Verb, VerbName};
 use slipway_git::{EntryKind, Snapshot, TreeEntry};
-use slipway_records::plan::{BuildPlan, ComponentPlan, PackedFile};
+use slipway_records::plan::{BuildPlan, CheckImage, CheckPlan, ComponentPlan, PackedFile};
 use slipway_types::{ApplicationName, ComponentName, Fault, ImageReference, Platform};
 
-use crate::backend::Requirements;
 use crate::backend::assemble::join;
+use crate::backend::{Choice, Requirements};
 use crate::dockerfile::{Dockerfile, MAX_DOCKERFILE_BYTES, Parameters};
-use crate::manifest::{Component, Manifest, Positioned, Problem, Problems};
+use crate::manifest::{
+    Check, CheckIn, Component, Manifest, Positioned, Problem, Problems, TIMEOUT_SECONDS_DEFAULT,
+};
 
 /// The name of the file that developers write.
 pub const FILE_NAME: &str = "slipway.yaml";
@@ -46,6 +48,19 @@ pub struct Draft {
     pub place: Place,
     /// Secrets its build names.
     pub secrets: Vec<String>,
+    /// Its checks.
+    pub checks: Vec<DraftCheck>,
+}
+
+/// A check read from the file, its image not yet resolved and without a back-end.
+#[derive(Debug)]
+pub struct DraftCheck {
+    /// The plan so far.
+    pub plan: CheckPlan,
+    /// The back-end that the file asks for.
+    pub asked: Choice,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// A place in `slipway.yaml`, with the file's name.
@@ -112,6 +127,13 @@ pub fn read(snapshot: &Snapshot, wanted: &Wanted<'_>) -> Result<Vec<Draft>, Faul
             Err(found) => problems.extend(found),
         }
     }
+    // A run of one component publishes no bundle that could be held.
+    if wanted.only.is_none() && problems.is_empty() {
+        for check in &manifest.checks {
+            problems.extend(attach(&manifest, check, &mut drafts).err());
+        }
+        problems.extend(named_twice(&drafts));
+    }
     if !problems.is_empty() {
         return Err(fault(Problems::new(problems, PROBLEMS_MAX)));
     }
@@ -120,6 +142,55 @@ pub fn read(snapshot: &Snapshot, wanted: &Wanted<'_>) -> Result<Vec<Draft>, Faul
         return Err(Fault::permanent("component_unknown", format!("{file} declares no component `{name}`")));
     }
     Ok(drafts)
+}
+
+/// Gives a check to the component whose image it runs in; one in another image goes to the first.
+fn attach(manifest: &Manifest, check: &Check, drafts: &mut [Draft]) -> Result<(), Problem> {
+    let (image, at) = match &check.image.value {
+        CheckIn::Component(name) => {
+            let at = drafts.iter().position(|draft| draft.plan.name == *name);
+            (CheckImage::Component(name.clone()), at.unwrap_or_default())
+        }
+        CheckIn::Reference(reference) => (CheckImage::Pinned(reference.clone()), 0),
+    };
+    let images = check.needs.iter().map(|need| (need.at, need.path.as_str(), &need.value));
+    let own = match &image {
+        CheckImage::Component(name) => Some((check.image.at, check.image.path.as_str(), name)),
+        CheckImage::Pinned(_) => None,
+    };
+    for (at, path, name) in own.into_iter().chain(images) {
+        if drafts.iter().any(|draft| draft.plan.name == *name && draft.image.is_none()) {
+            let message = format!("the component `{name}` has no image");
+            return Err(Problem::new(&manifest.file, at, path, message));
+        }
+    }
+    let Some(draft) = drafts.get_mut(at) else { return Ok(()) };
+    let component = manifest.component(&draft.plan.name).and_then(|component| component.backend.as_ref());
+    let asked = component.or(manifest.backend.as_ref()).map(|named| named.value).unwrap_or_default();
+    let field = Positioned { value: (), at: check.name.at, path: check.name.path.clone() };
+    draft.checks.push(DraftCheck {
+        plan: CheckPlan {
+            name: check.name.value.clone(),
+            image,
+            command: check.command.clone(),
+            env: check.env.clone(),
+            timeout_seconds: check.timeout_seconds,
+            needs: check.needs.iter().map(|need| need.value.clone()).collect(),
+            backend: String::new(),
+            backend_why: String::new(),
+        },
+        asked,
+        place: Place { file: manifest.file.clone(), field },
+    });
+    Ok(())
+}
+
+/// Checks of kits may have the names of declared ones.
+fn named_twice(drafts: &[Draft]) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let checks = drafts.iter().flat_map(|draft| &draft.checks);
+    let twice = checks.filter(|check| !seen.insert(check.plan.name.clone()));
+    twice.map(|check| check.place.problem(format!("there are two checks `{}`", check.plan.name))).collect()
 }
 
 /// The fault of a `slipway.yaml` with problems.
@@ -176,10 +247,12 @@ impl Reader<'_> {
                 files: Vec::new(),
                 workload: declaration.workload,
                 labels: self.manifest.labels.clone(),
+                checks: Vec::new(),
             },
             image: None,
             place: self.place(),
             secrets: self.component.secrets.iter().map(|secret| secret.value.clone()).collect(),
+            checks: Vec::new(),
         };
         for verb in verbs {
             self.apply(&mut draft, verb, &context, &files).map_err(|problem| vec![problem])?;
@@ -284,6 +357,27 @@ impl Reader<'_> {
                     draft.plan.files.push(self.packed(context, &root, path, files)?);
                 }
             }
+            Verb::ContainerRun { name, image, command, env, timeout_seconds, needs } => {
+                let component = |name: &String| {
+                    name.parse::<ComponentName>().map_err(|error| self.problem(error.to_string()))
+                };
+                draft.checks.push(DraftCheck {
+                    plan: CheckPlan {
+                        name: format!("source/{name}")
+                            .parse()
+                            .map_err(|error| self.problem(format!("{error}")))?,
+                        image: CheckImage::Component(component(&image)?),
+                        command,
+                        env,
+                        timeout_seconds: timeout_seconds.unwrap_or(TIMEOUT_SECONDS_DEFAULT),
+                        needs: needs.iter().map(component).collect::<Result<_, _>>()?,
+                        backend: String::new(),
+                        backend_why: String::new(),
+                    },
+                    asked: self.asked_backend(),
+                    place: self.place(),
+                });
+            }
             Verb::ChartPackage { .. } => {
                 return Err(
                     self.problem("this kit asks for chart.package, which this release does not carry out")
@@ -291,6 +385,11 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    fn asked_backend(&self) -> Choice {
+        let backend = self.component.backend.as_ref().or(self.manifest.backend.as_ref());
+        backend.map(|named| named.value).unwrap_or_default()
     }
 
     fn context_tree(&self, context: &str) -> Result<String, Problem> {
@@ -310,10 +409,9 @@ impl Reader<'_> {
             self.problem(format!("{path}:{}{column}: {}", error.line, error.message))
         };
         let dockerfile = Dockerfile::parse(&bytes).map_err(invalid)?;
-        let backend = self.component.backend.as_ref().or(self.manifest.backend.as_ref());
         let mut requirements = Requirements {
             secrets: !self.component.secrets.is_empty(),
-            backend: backend.map(|named| named.value).unwrap_or_default(),
+            backend: self.asked_backend(),
             foreign_platforms: plan.platforms.iter().any(|platform| *platform != Platform::default()),
             ..Requirements::default()
         };

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use slipway_git::GitStore;
-use slipway_records::plan::{ComponentPlan, ImagePlan, PlannedBase};
+use slipway_records::plan::{CheckImage, CheckPlan, ComponentPlan, ImagePlan, PlannedBase};
 use slipway_records::{Application, Records};
 use slipway_types::{ApplicationName, Class, CommitId, ComponentName, Fault, ImageReference};
 
 use crate::backend::Backends;
 use crate::bases::{Base, BaseResolver, Bases};
 use crate::manifest::{Problem, Problems};
-use crate::plan::{self, Draft, DraftImage, Wanted};
+use crate::plan::{self, Draft, DraftCheck, DraftImage, Wanted};
 
 /// Makes plans.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl Planner {
         draft: Draft,
         bases: &Bases,
     ) -> Result<ComponentPlan, Unplanned> {
-        let Draft { mut plan, image, place, secrets } = draft;
+        let Draft { mut plan, image, place, secrets, checks } = draft;
         plan.image = match image {
             None => None,
             Some(DraftImage::Pin { reference, platforms }) => {
@@ -124,6 +124,37 @@ impl Planner {
                 Some(ImagePlan::Build(build))
             }
         };
+        for check in checks {
+            let built_by = match &plan.image {
+                Some(ImagePlan::Build(build)) => Some(build.backend.as_str()),
+                _ => None,
+            };
+            let planned = self.complete_check(application, check, built_by, bases).await?;
+            plan.checks.push(planned);
+        }
+        Ok(plan)
+    }
+
+    async fn complete_check(
+        &self,
+        application: &Application,
+        draft: DraftCheck,
+        built_by: Option<&str>,
+        bases: &Bases,
+    ) -> Result<CheckPlan, Unplanned> {
+        let DraftCheck { mut plan, asked, place } = draft;
+        if let CheckImage::Pinned(reference) = &plan.image {
+            let base = found(reference, bases).map_err(|fault| at(&place, fault))?;
+            plan.image = CheckImage::Pinned(reference.pinned(base.digest));
+        }
+        let chosen = self.backends.choose_runner(&application.name, asked, built_by).await;
+        let (backend, why) = chosen.map_err(|refused| {
+            let what = format!("no back-end can run the check `{}`: {}", plan.name, refused.join("; "));
+            let problem = place.problem(what).hint("checks need the back-end docker or kaniko");
+            Unplanned::Problem(Box::new(problem))
+        })?;
+        backend.name().clone_into(&mut plan.backend);
+        plan.backend_why = why;
         Ok(plan)
     }
 
@@ -160,6 +191,11 @@ fn references(drafts: &[Draft]) -> BTreeSet<ImageReference> {
             }
             Some(DraftImage::Pin { reference, .. }) => drop(all.insert(reference.clone())),
             None => {}
+        }
+        for check in &draft.checks {
+            if let CheckImage::Pinned(reference) = &check.plan.image {
+                all.insert(reference.clone());
+            }
         }
     }
     all

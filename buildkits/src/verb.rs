@@ -21,7 +21,7 @@ pub enum VerbName {
     /// Put files of the context into the component package.
     #[serde(rename = "files.pack")]
     FilesPack,
-    /// Run a container over the context. Not available yet.
+    /// Run a command in an image and hold the bundle until it ends well.
     #[serde(rename = "container.run")]
     ContainerRun,
 }
@@ -93,6 +93,26 @@ pub enum Verb {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<String>,
     },
+    /// Run a command in an image once the bundle is published; until it has ended well, the bundle is
+    /// held.
+    #[serde(rename = "container.run")]
+    ContainerRun {
+        /// The check's name, unique in the application.
+        name: String,
+        /// The component whose image it runs in.
+        image: String,
+        /// Program and arguments, never none; `${COMPONENT.image}` may stand in them and in `env`.
+        command: Vec<String>,
+        /// Variables beside the image's own.
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        /// How long it may run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_seconds: Option<u32>,
+        /// Components whose images it names.
+        #[serde(default)]
+        needs: Vec<String>,
+    },
 }
 
 impl Verb {
@@ -103,6 +123,7 @@ impl Verb {
             Self::ImagePin { .. } => VerbName::ImagePin,
             Self::ChartPackage { .. } => VerbName::ChartPackage,
             Self::FilesPack { .. } => VerbName::FilesPack,
+            Self::ContainerRun { .. } => VerbName::ContainerRun,
         }
     }
 }

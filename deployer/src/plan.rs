@@ -142,6 +142,11 @@ impl Stage {
         }
         let mut session = self.plugins.session().await.map_err(|error| plugin_fault(&error))?;
         let mut plan = ground.plan(&mut session).await?;
+        let held = held(self, request).await?;
+        if !held.is_empty() {
+            plan.violations.splice(0..0, held);
+            plan.revision = None;
+        }
         plan.notes.extend(ground.skipped());
         Ok(plan)
     }
@@ -195,6 +200,24 @@ impl Stage {
             violations,
         )))
     }
+}
+
+/// The checks of developers that hold the bundle, each a violation.
+async fn held(stage: &Stage, request: &PlanRequest) -> Result<Vec<Violation>, Fault> {
+    let mut read = stage.records.read().await.map_err(|error| crate::records_fault(&error))?;
+    let holding = read.declared_checks_holding(&[request.bundle.id]).await;
+    let holding = holding.map_err(|error| crate::records_fault(&error))?;
+    let (application, version) = (&request.application.name, &request.bundle.version);
+    let violation = |check: &slipway_records::DeclaredCheck| {
+        let message = format!("{version} is held by a check of its developers: {}", check.standing());
+        Violation::new("bundle_held", "bundle", message).hint(format!(
+            "wait until it is green: slipway check list {application} {version}; run it again: slipway check \
+             rerun {application} {version} {name}; or let it go: slipway check waive {application} {version} \
+             {name} --reason …",
+            name = check.name
+        ))
+    };
+    Ok(holding.iter().map(violation).collect())
 }
 
 fn unregistered_cluster(name: &str) -> Violation {

@@ -4,6 +4,7 @@
 //! gzip implementation at one level. No host, port, run id or clock enters a digest.
 
 pub mod bundle;
+mod checks;
 pub mod component;
 pub mod document;
 pub mod handler;

@@ -9,15 +9,19 @@ use slipway_archive::{self as archive, Content, Entry, Written};
 use slipway_git::Snapshot;
 use slipway_objects::Blobs;
 use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
-use slipway_records::plan::{ComponentPlan, PackedFile};
-use slipway_records::{Application, Inserted, ManifestRow, NewVersion, PackageVersion, Run, Write};
+use slipway_records::plan::{CheckPlan, ComponentPlan, PackedFile};
+use slipway_records::{
+    Application, CheckOrder, Inserted, ManifestRow, NewVersion, PackageVersion, Run, Write,
+};
 use slipway_types::id::VersionId;
 use slipway_types::label::{LabelKey, LabelValue, Labels};
 use slipway_types::media_type::{BUNDLE_ARTIFACT, COMPONENT_ARTIFACT, IN_TOTO, LOCK_ARTIFACT, is_index};
+use slipway_types::name::CheckName;
 use slipway_types::state::RunEvent;
 use slipway_types::{ApplicationName, ComponentName, Digest, Fault, GitRef, Version};
 
 use crate::bundle::Bundle;
+use crate::checks;
 use crate::component::Package;
 use crate::document::Document;
 use crate::handler::{Component, members_of};
@@ -26,8 +30,10 @@ use crate::provenance::Provenance;
 
 /// A component's place in the bundle, with the documents of a package that is new.
 pub(crate) struct Member {
-    row: BundleMember,
+    pub(crate) row: BundleMember,
     labels: Labels,
+    /// Checks planned with it.
+    pub(crate) checks: Vec<CheckPlan>,
     new: Option<NewPackage>,
 }
 
@@ -57,7 +63,7 @@ impl Member {
             reused: true,
             fingerprint,
         };
-        Self { row, labels: component.plan.labels.clone(), new: None }
+        Self { row, labels: component.plan.labels.clone(), checks: component.plan.checks.clone(), new: None }
     }
 
     pub(crate) fn new(
@@ -85,6 +91,7 @@ impl Member {
         Self {
             row,
             labels: component.plan.labels.clone(),
+            checks: component.plan.checks.clone(),
             new: Some(NewPackage { package, content, provenance }),
         }
     }
@@ -115,6 +122,15 @@ struct NewBundle {
     /// Absent where a published bundle gets one more version.
     documents: Option<Bundle>,
     links: Vec<Link>,
+    checks: Checks,
+}
+
+/// The checks that hold a bundle.
+enum Checks {
+    /// These, planned with its components.
+    Planned(Vec<(CheckName, CheckOrder)>),
+    /// Those of the published bundle that gets one more version.
+    OfBundle(VersionId),
 }
 
 impl Draft<'_> {
@@ -145,6 +161,7 @@ impl Draft<'_> {
             lock_digest: bundle.lock_config.digest,
             size,
             documents: Some(bundle),
+            checks: Checks::Planned(checks::orders(&members)?),
         };
         Ok(self.publication(members, Some(new)))
     }
@@ -172,7 +189,7 @@ impl Publication {
             .into_iter()
             .map(|row| {
                 let row = BundleMember { version: version.clone(), reused: true, ..row };
-                Member { row, labels: Labels::new(), new: None }
+                Member { row, labels: Labels::new(), checks: Vec::new(), new: None }
             })
             .collect();
         let bundle = NewBundle {
@@ -182,6 +199,7 @@ impl Publication {
             size: bundle.size,
             documents: None,
             links: Vec::new(),
+            checks: Checks::OfBundle(bundle.id),
         };
         Ok(Self {
             run: run.clone(),
@@ -269,6 +287,11 @@ impl Publication {
         };
         let stored = insert(tx, version).await?;
         tx.tag_put(&repository, &self.version.to_string(), &bundle.digest).await.map_err(records_fault)?;
+        let orders = match &bundle.checks {
+            Checks::Planned(orders) => orders.clone(),
+            Checks::OfBundle(published) => checks::orders_of(tx, *published).await?,
+        };
+        checks::store(tx, &self.run, stored.id, orders).await?;
         Ok(stored.id)
     }
 

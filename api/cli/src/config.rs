@@ -60,12 +60,13 @@ sections! {
     Build {
         backend: Choice, held_backends: Vec<String>, max_builds: usize, build_timeout_ms: u64, max_log_bytes: u64, max_context_bytes: u64,
         max_reuse_age_days: u32, layer_cache_max_bytes: u64, docker_host: String, docker_idle_timeout_ms: u64, docker_cache_keep_bytes: u64,
+        check_memory_bytes: u64, check_millicpus: u64, check_pids: u32,
     }
     Kaniko {
         clusters: Vec<ClusterSettings>, owner: String, image: String, slipway_image: String, address: String,
         ca_bundle: PathBuf, platform: String, cache: bool, cache_keep_days: u32, flags: Vec<String>, requests: Vec<String>,
         limits: Vec<String>, node_selector: Vec<String>, tolerations: Vec<Table>, priority_class: String,
-        labels: Vec<String>, pod_overlay: PathBuf, place_timeout_ms: u64, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
+        labels: Vec<String>, pod_overlay: PathBuf, pull_registry: String, place_timeout_ms: u64, start_timeout_ms: u64, stop_timeout_ms: u64, ttl_s: u32,
     }
     Registry {
         image_target: String, image_target_user: String, image_target_password: String,

@@ -123,6 +123,50 @@ impl Backends {
         Err(refused)
     }
 
+    /// The back-end that runs a check of `application`, with its reason; else every reason why not. What
+    /// built the image is asked first, unless the operator or `slipway.yaml` names another that can.
+    pub async fn choose_runner(
+        &self,
+        application: &ApplicationName,
+        asked: Choice,
+        built_by: Option<&str>,
+    ) -> Result<(Arc<dyn ImageBackend>, String), Vec<String>> {
+        let held = self.held.get(application).copied().unwrap_or_default().name();
+        // To build without an engine says nothing of where commands run.
+        let asked = asked.name().filter(|name| *name != Choice::Assemble.word());
+        if let (Some(held), Some(asked)) = (held, asked)
+            && held != asked
+        {
+            return Err(vec![format!(
+                "slipway.yaml asks for {asked}, but this server holds {application} to {held}"
+            )]);
+        }
+        let (only, because) = match (held, asked) {
+            (Some(name), _) => (Some(name), "this server holds the application to it; "),
+            (_, Some(name)) => (Some(name), "slipway.yaml asks for it; "),
+            _ => (None, ""),
+        };
+        if let Some(name) = only
+            && self.get(name).is_none()
+        {
+            return Err(vec![format!("this server has no back-end {name}")]);
+        }
+        let preferred = [built_by, self.server.name()];
+        let mut all: Vec<_> =
+            self.all.iter().filter(|backend| only.is_none_or(|name| name == backend.name())).collect();
+        all.sort_by_key(|backend| {
+            preferred.iter().position(|name| *name == Some(backend.name())).unwrap_or(preferred.len())
+        });
+        let mut refused = Vec::new();
+        for backend in all {
+            match backend.can_run().await {
+                Ok(why) => return Ok((Arc::clone(backend), format!("{because}{why}"))),
+                Err(why) => refused.push(format!("{}: {why}", backend.name())),
+            }
+        }
+        Err(refused)
+    }
+
     /// The back-end of that name.
     pub fn get(&self, name: &str) -> Option<Arc<dyn ImageBackend>> {
         self.all.iter().find(|backend| backend.name() == name).cloned()

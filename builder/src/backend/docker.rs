@@ -7,6 +7,7 @@
 //! Podman's socket speaks the same language and serves too.
 
 mod base;
+mod container;
 mod engine;
 mod export;
 mod run;
@@ -27,16 +28,20 @@ use slipway_types::{Fault, Platform};
 use tokio_util::sync::CancellationToken;
 
 use self::base::Bases;
+pub use self::container::ContainerLimits;
 use self::engine::{Engine, Reached};
 use self::run::{Ended, EngineBuild};
 use super::recipe::{Prepared, Recipe};
-use super::{BuildError, ImageBackend, ImageBuild, Requirements, blob_fault, context};
+use super::{BuildError, ContainerRun, ImageBackend, ImageBuild, Requirements, RunEnd, blob_fault, context};
 use crate::log::LogWriter;
 use crate::target::ImageTarget;
 
 /// Label on everything that a build makes in the engine; its value is [`DockerOptions::owner`].
 /// Taken out of the image before it is pushed.
 pub const LABEL: &str = "dev.slipway.build";
+/// Label on the containers of checks: which boot of this server made them, so that a sweep leaves those
+/// that it has just made.
+const BOOT_LABEL: &str = "dev.slipway.boot";
 /// Where the engine keeps a build's image until it is exported.
 const RESULT_REPOSITORY: &str = "slipway-build";
 
@@ -80,6 +85,8 @@ pub struct DockerOptions {
     pub failure_lines: usize,
     /// Threads that compress layers.
     pub compress_threads: usize,
+    /// What a check's container may use.
+    pub checks: ContainerLimits,
 }
 
 /// A user of the registry.
@@ -112,6 +119,7 @@ impl Default for DockerOptions {
             leftover_keep_ms: 6 * 60 * 60_000,
             failure_lines: 20,
             compress_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            checks: ContainerLimits::default(),
         }
     }
 }
@@ -128,6 +136,8 @@ struct Inner {
     blobs: Blobs,
     images: Images,
     target: Arc<ImageTarget>,
+    /// Names this boot.
+    boot: String,
     /// Builds hold it for reading; what removes from the engine what they might use, for writing.
     used: tokio::sync::RwLock<()>,
     /// One base image is loaded at a time: two builds may want the same.
@@ -140,7 +150,8 @@ impl DockerBackend {
     pub fn connect(options: DockerOptions, blobs: Blobs, images: Images, target: Arc<ImageTarget>) -> Self {
         let engine = Engine::new(&options);
         let (used, loading) = (tokio::sync::RwLock::default(), tokio::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { options, engine, blobs, images, target, used, loading }) }
+        let boot = slipway_types::id::InstanceId::new().to_string();
+        Self { inner: Arc::new(Inner { options, engine, blobs, images, target, boot, used, loading }) }
     }
 
     /// What answers at the address, for people: name, version, API version, platform.
@@ -152,7 +163,7 @@ impl DockerBackend {
     /// called while this server builds nothing: at start.
     pub async fn sweep(&self) -> Result<(), Fault> {
         let reached = self.inner.engine.reach().await?;
-        tidy::sweep(&reached, &self.inner.options).await?;
+        tidy::sweep(&reached, &self.inner.options, &self.inner.boot).await?;
         tidy::bound(&reached, &self.inner.options).await
     }
 }
@@ -225,6 +236,15 @@ impl ImageBackend for DockerBackend {
         tokio::spawn(work.finish())
             .await
             .map_err(|error| Fault::bug("docker", format!("the build's task ended badly: {error}")))?
+    }
+
+    async fn can_run(&self) -> Result<String, String> {
+        let reached = self.inner.engine.reach().await.map_err(|fault| fault.message)?;
+        Ok(format!("{reached} answers"))
+    }
+
+    async fn run(&self, run: ContainerRun<'_>) -> Result<RunEnd, BuildError> {
+        self.inner.run_container(&run).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! context there, pulls there what the plan has resolved, and pushes there, with a token of its own.
 //! Any executor that takes Kaniko's flags serves.
 
+mod check;
 mod cluster;
 mod context;
 mod follow;
@@ -25,23 +26,23 @@ use futures::future::join_all;
 use slipway_objects::Blobs;
 use slipway_oci::source::{ImageSource, Images};
 use slipway_records::port::{BuildPlace, ClusterLoad};
-use slipway_records::{Change, Records, RecordsError, fault_point};
-use slipway_types::id::BuildId;
+use slipway_records::{Build, Change, Records, RecordsError, fault_point};
+use slipway_types::id::{BuildId, CheckId};
 use slipway_types::state::{BuildEvent, BuiltImage};
 use slipway_types::{Class, Digest, Fault, ImageReference};
 
 use tokio::time::Instant;
 
 use self::cluster::Cluster;
-use self::follow::Following;
-use self::objects::Attempt;
+use self::follow::{Errand, Following};
+use self::objects::{Attempt, Purpose};
 pub use self::options::{ClusterOptions, KanikoOptions, PodOptions};
-use super::{BuildError, ImageBackend, ImageBuild, Requirements};
+use super::{BuildError, ContainerRun, ImageBackend, ImageBuild, Requirements, RunEnd};
 use crate::pin::Pin;
 use crate::target::ImageTarget;
 
 /// Its name in plans.
-pub const NAME: &str = "kaniko";
+pub const NAME: &str = slipway_records::declared_check::ON_CLUSTERS;
 
 /// Builds images with Jobs.
 #[derive(Clone)]
@@ -122,45 +123,68 @@ impl ImageBackend for KanikoBackend {
 
     async fn build(&self, job: ImageBuild<'_>) -> Result<BuiltImage, BuildError> {
         let inner = &self.inner;
-        let attempt = Attempt { build: job.build.id, number: job.build.attempt };
-        let cluster = inner.cluster_for(&attempt, &job).await?;
-        let following = Following { inner, cluster, attempt: &attempt, job: &job };
-        let digest = following.to_the_end().await?;
+        let attempt = Attempt { purpose: Purpose::Build(job.build.id), number: job.build.attempt };
+        let errand = Errand::Build(&job);
+        let cluster = inner.cluster_for(&attempt, errand).await?;
+        let following = Following { inner, cluster, attempt: &attempt, errand };
+        let digest = verdict::of(following.to_the_end().await?, &inner.options)?;
         fault_point::reach("kaniko.ended");
         Ok(inner.take_over(&attempt, digest, job.repository).await?)
     }
 
     async fn settled(&self, build: BuildId, attempt: u32) {
-        let attempt = Attempt { build, number: attempt };
-        for cluster in &self.inner.clusters {
-            if let Err(fault) = sweep::remove(&self.inner, cluster, &attempt).await {
+        self.inner.remove(&Attempt { purpose: Purpose::Build(build), number: attempt }).await;
+        fault_point::reach("kaniko.settled");
+    }
+
+    async fn can_run(&self) -> Result<String, String> {
+        let names: Vec<String> = self.inner.clusters.iter().map(Cluster::name).collect();
+        Ok(format!("Jobs on {}", names.join(", ")))
+    }
+
+    async fn run(&self, run: ContainerRun<'_>) -> Result<RunEnd, BuildError> {
+        let inner = &self.inner;
+        let attempt = Attempt { purpose: Purpose::Check(run.check), number: run.attempt };
+        let errand = Errand::Check(&run);
+        let cluster = inner.cluster_for(&attempt, errand).await?;
+        let following = Following { inner, cluster, attempt: &attempt, errand };
+        check::verdict(following.to_the_end().await?, &run)
+    }
+
+    async fn run_settled(&self, check: CheckId, attempt: u32) {
+        self.inner.remove(&Attempt { purpose: Purpose::Check(check), number: attempt }).await;
+    }
+}
+
+impl Inner {
+    /// Removes what an attempt that is over has left.
+    async fn remove(&self, attempt: &Attempt) {
+        for cluster in &self.clusters {
+            if let Err(fault) = sweep::remove(self, cluster, attempt).await {
                 tracing::warn!(
                     cluster = cluster.name(), job = attempt.name(), error = %fault.message,
                     "a finished Job stays until the next sweep"
                 );
             }
         }
-        fault_point::reach("kaniko.settled");
     }
-}
 
-impl Inner {
     /// The cluster that has the attempt's Job already, else the one with the most room, once there is. A
     /// cluster that is away is waited for if the Job may be there, or if there is no other.
     async fn cluster_for(
         &self,
         attempt: &Attempt,
-        job: &ImageBuild<'_>,
+        errand: Errand<'_>,
     ) -> Result<cluster::Place<'_>, BuildError> {
         let mut told = String::new();
         let limit = Duration::from_millis(self.options.place_timeout_ms);
         let since = Instant::now();
-        let _waiting = job.clock.pause();
+        let _waiting = errand.clock().pause();
         loop {
             let asked = self.clusters.iter().map(async |cluster| (cluster, cluster.has(attempt).await));
             let answers = tokio::select! {
                 answers = join_all(asked) => answers,
-                () = job.cancelled.cancelled() => return Err(BuildError::Cancelled),
+                () = errand.cancelled().cancelled() => return Err(BuildError::Cancelled),
             };
             let (mut known, mut away, mut unusable) = (Vec::new(), None, None);
             for (cluster, answer) in answers {
@@ -175,12 +199,12 @@ impl Inner {
                 return Err(fault.into());
             }
             known.sort_by_key(|cluster| std::cmp::Reverse(cluster.room()));
-            let may_be_elsewhere = job.resumed && away.is_some();
+            let may_be_elsewhere = errand.resumed() && away.is_some();
             if !may_be_elsewhere
                 && let Some(place) = known.iter().find_map(|cluster| cluster.reserve(attempt))
             {
                 if !told.is_empty() {
-                    self.note_wait(job.build.id, None).await;
+                    self.note_wait(errand, None).await;
                 }
                 return Ok(place);
             }
@@ -191,19 +215,21 @@ impl Inner {
                 return Err(BuildError::TimedOut(message));
             }
             if told != why {
-                job.log.line(format!("slipway: waiting: {why}")).await;
-                self.note_wait(job.build.id, Some(&why)).await;
+                errand.log().line(format!("slipway: waiting: {why}")).await;
+                self.note_wait(errand, Some(&why)).await;
                 told = why;
             }
             tokio::select! {
                 () = tokio::time::sleep(cluster::LOOK_EVERY) => {}
-                () = job.cancelled.cancelled() => return Err(BuildError::Cancelled),
+                () = errand.cancelled().cancelled() => return Err(BuildError::Cancelled),
             }
         }
     }
 
     /// Lets the build's row say what it waits for. People lose no more than that if it cannot.
-    async fn note_wait(&self, build: BuildId, why: Option<&str>) {
+    async fn note_wait(&self, errand: Errand<'_>, why: Option<&str>) {
+        let Errand::Build(ImageBuild { build: Build { id: build, .. }, .. }) = errand else { return };
+        let build = *build;
         let note = async {
             let mut tx = self.records.begin().await?;
             let Some(mut row) = tx.build_get(build).await? else { return Ok(()) };

@@ -17,8 +17,8 @@ pub(super) struct Workspace<'k> {
     kits: &'k Kits,
 }
 
-const KNOWN: [&str; 9] =
-    ["name", "kit", "context", "with", "needs", "watch", "secrets", "backend", "workload"];
+const KNOWN: [&str; 10] =
+    ["name", "kit", "context", "with", "needs", "watch", "secrets", "backend", "workload", "checks"];
 const SECRET_CHARS_MAX: usize = 63;
 const OVERRIDABLE_CHARS_MAX: usize = 200;
 

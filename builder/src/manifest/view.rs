@@ -1,12 +1,14 @@
 //! A manifest as JSON, canonical: paths resolved, defaults filled, no places.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use slipway_types::image::Platform;
 use slipway_types::label::Labels;
-use slipway_types::name::{ApplicationName, ComponentName};
+use slipway_types::name::{ApplicationName, CheckName, ComponentName};
 
-use super::{Component, Manifest, Workload};
+use super::{Check, CheckIn, Component, Manifest, Workload};
 use crate::backend::Choice;
 
 /// What `slipway validate -o json` prints.
@@ -25,6 +27,42 @@ pub struct ManifestView {
     pub backend: Option<Choice>,
     /// The components in the file's order.
     pub components: Vec<ComponentView>,
+    /// The checks, those of components among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckView>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// `source/NAME`.
+    pub name: CheckName,
+    /// A component, or an image.
+    pub image: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Variables beside the image's own.
+    pub env: BTreeMap<String, String>,
+    /// How long it may run.
+    pub timeout_seconds: u32,
+    /// Components whose images it names.
+    pub needs: Vec<ComponentName>,
+}
+
+impl From<&Check> for CheckView {
+    fn from(check: &Check) -> Self {
+        Self {
+            name: check.name.value.clone(),
+            image: match &check.image.value {
+                CheckIn::Component(component) => component.to_string(),
+                CheckIn::Reference(reference) => reference.to_string(),
+            },
+            command: check.command.clone(),
+            env: check.env.clone(),
+            timeout_seconds: check.timeout_seconds,
+            needs: check.needs.iter().map(|need| need.value.clone()).collect(),
+        }
+    }
 }
 
 /// One component.
@@ -108,6 +146,7 @@ impl Manifest {
             platforms: self.platforms.iter().map(|platform| platform.value.clone()).collect(),
             backend: self.backend.as_ref().map(|backend| backend.value),
             components: self.components.iter().map(ComponentView::of).collect(),
+            checks: self.checks.iter().map(CheckView::from).collect(),
         }
     }
 }

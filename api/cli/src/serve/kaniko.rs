@@ -119,6 +119,7 @@ fn jobs(config: &Config, network: &Network) -> Result<KanikoOptions> {
         platform: kaniko.platform.parse().context("kaniko.platform")?,
         cache_days: kaniko.cache.then_some(kaniko.cache_keep_days),
         flags: kaniko.flags.clone(),
+        pull_registry: pull_registry(config),
         pod: pod(kaniko)?,
         place_timeout_ms: kaniko.place_timeout_ms,
         start_timeout_ms: kaniko.start_timeout_ms,
@@ -128,6 +129,12 @@ fn jobs(config: &Config, network: &Network) -> Result<KanikoOptions> {
         max_context_bytes: config.build.max_context_bytes,
         ..KanikoOptions::default()
     })
+}
+
+/// Where nodes pull the images of checks.
+fn pull_registry(config: &Config) -> Option<String> {
+    let given = [&config.kaniko.pull_registry, &config.deploy.pull_registry];
+    given.into_iter().find(|host| !host.is_empty()).cloned()
 }
 
 fn pod(kaniko: &Kaniko) -> Result<PodOptions> {

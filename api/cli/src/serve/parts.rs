@@ -11,11 +11,12 @@ use secrecy::SecretString;
 use slipway_builder::advance::Advance;
 use slipway_builder::assemble::{BlockCacheLimits, DiskBlockCache};
 use slipway_builder::backend::assemble::AssembleBackend;
-use slipway_builder::backend::docker::{DockerBackend, DockerOptions};
+use slipway_builder::backend::docker::{ContainerLimits, DockerBackend, DockerOptions};
 use slipway_builder::backend::kaniko::{self as kaniko_backend, KanikoBackend};
 use slipway_builder::backend::{Backends, ImageBackend};
 use slipway_builder::bases::{BaseOptions, BaseResolver};
 use slipway_builder::build::{BuildHandler, BuildOptions};
+use slipway_builder::check::{CheckHandler, CheckOptions};
 use slipway_builder::collect::{CollectHandler, CollectOptions};
 use slipway_builder::deliver::DeliverHandler;
 use slipway_builder::disk::free_bytes;
@@ -258,7 +259,10 @@ impl Parts {
             Lane { name: "runs", handlers: runs, slots: cores.max(2) },
             Lane {
                 name: "builds",
-                handlers: vec![("build", Arc::new(self.image_builds(config)))],
+                handlers: vec![
+                    ("build", Arc::new(self.image_builds(config))),
+                    ("check", Arc::new(self.checks(config))),
+                ],
                 slots: builds,
             },
             Lane { name: "sweeps", handlers: vec![("sweep", Arc::new(self.sweep()))], slots: 2 },
@@ -269,7 +273,7 @@ impl Parts {
             let builds: Arc<dyn Handler> = Arc::new(self.image_builds(config));
             lanes.push(Lane {
                 name: "cluster builds",
-                handlers: vec![("cluster_build", builds)],
+                handlers: vec![("cluster_build", builds), ("cluster_check", Arc::new(self.checks(config)))],
                 slots: clusters,
             });
         }
@@ -337,6 +341,19 @@ impl Parts {
             blobs: self.blobs.clone(),
             git: self.git.clone(),
             options: PackageOptions { image_tags, ..PackageOptions::default() },
+        }
+    }
+
+    fn checks(&self, config: &Config) -> CheckHandler {
+        CheckHandler {
+            records: Arc::clone(&self.records),
+            blobs: self.blobs.clone(),
+            backends: self.backends.clone(),
+            options: CheckOptions {
+                build_timeout: Duration::from_millis(config.build.build_timeout_ms),
+                max_log_bytes: config.build.max_log_bytes,
+                reuse_age_max: TimeDelta::days(i64::from(config.build.max_reuse_age_days)),
+            },
         }
     }
 
@@ -423,6 +440,11 @@ fn docker_options(config: &Config, directory: &DataDirectory, network: &Network)
         total_timeout_ms: build.build_timeout_ms,
         max_context_bytes: build.max_context_bytes,
         cache_keep_bytes: build.docker_cache_keep_bytes,
+        checks: ContainerLimits {
+            memory_bytes: build.check_memory_bytes,
+            millicpus: build.check_millicpus,
+            pids: build.check_pids,
+        },
         ..defaults
     })
 }

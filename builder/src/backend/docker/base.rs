@@ -19,6 +19,7 @@ use super::run::{Activity, file_body};
 use super::{ImageBuild, Inner, Recipe, blob_fault};
 use crate::assemble::ImageConfig;
 use crate::dockerfile::{BaseKey, Parameters};
+use crate::log::LogWriter;
 
 /// Where the engine keeps base images that Slipway loaded.
 pub(super) const BASE_REPOSITORY: &str = "localhost/slipway-base";
@@ -36,15 +37,15 @@ pub(super) struct Bases {
 }
 
 /// An image in a registry.
-struct BaseImage {
+pub(super) struct BaseImage {
     reference: ImageReference,
     manifest: ImageManifest,
     digest: Digest,
-    config: bytes::Bytes,
+    pub(super) config: bytes::Bytes,
     diff_ids: Vec<Digest>,
 }
 
-async fn base_image(
+pub(super) async fn base_image(
     images: &Images,
     reference: &ImageReference,
     platform: &Platform,
@@ -89,7 +90,7 @@ impl Inner {
                 Some(address) if self.images.is_own(&pinned) => {
                     format!("{address}/{}@{}", pinned.repository, image.digest)
                 }
-                _ => self.load(&images, &image, job, reached).await?,
+                _ => self.load(&images, &image, job.log, reached).await?,
             };
             bases.names.insert(base.key, name);
         }
@@ -97,11 +98,11 @@ impl Inner {
     }
 
     /// Loads the image into the engine if it is not there, and returns its name there.
-    async fn load(
+    pub(super) async fn load(
         &self,
         images: &Images,
         image: &BaseImage,
-        job: &ImageBuild<'_>,
+        log: &LogWriter,
         reached: &Reached,
     ) -> Result<String, Fault> {
         let name = format!("{BASE_REPOSITORY}:{}", image.digest.hex());
@@ -109,7 +110,7 @@ impl Inner {
         if has(reached, &name, &image.diff_ids).await? {
             return Ok(name);
         }
-        job.log.line(format!("loading {} into the engine", image.reference)).await;
+        log.line(format!("loading {} into the engine", image.reference)).await;
         let mut layers = Vec::new();
         for layer in &image.manifest.layers {
             let blob = images.fetch_blob(&image.reference, layer).await?;

@@ -10,7 +10,7 @@ use slipway_types::Fault;
 
 use super::base::BASE_REPOSITORY;
 use super::engine::{Reached, is_missing};
-use super::{DockerOptions, LABEL, RESULT_REPOSITORY};
+use super::{BOOT_LABEL, DockerOptions, LABEL, RESULT_REPOSITORY};
 
 /// What an image costs that adds no bytes: the engine's records of it.
 const IMAGE_BYTES_MIN: u64 = 4096;
@@ -33,11 +33,15 @@ pub(super) async fn remove_result(reached: &Reached, repository: &str) -> Result
 }
 
 /// Removes containers of earlier boots, and images of builds that nobody went on with.
-pub(super) async fn sweep(reached: &Reached, options: &DockerOptions) -> Result<(), Fault> {
+pub(super) async fn sweep(reached: &Reached, options: &DockerOptions, boot: &str) -> Result<(), Fault> {
     let filters: Filters = [("label".to_owned(), vec![format!("{LABEL}={}", options.owner)])].into();
     let wanted = ListContainersOptions { all: true, filters: Some(filters.clone()), ..Default::default() };
     let containers = reached.docker.list_containers(Some(wanted)).await;
     for container in containers.map_err(|error| reached.fault("list containers", &error))? {
+        let made_in = container.labels.as_ref().and_then(|labels| labels.get(BOOT_LABEL));
+        if made_in.is_some_and(|made_in| made_in == boot) {
+            continue;
+        }
         let Some(id) = container.id else { continue };
         let force = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         match reached.docker.remove_container(&id, Some(force)).await {

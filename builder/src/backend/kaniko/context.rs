@@ -20,7 +20,7 @@ use crate::pin::Pin;
 use crate::target::ImageTarget;
 
 /// How much longer than the Job its token lives.
-const TOKEN_BEYOND: TimeDelta = TimeDelta::minutes(10);
+pub(super) const TOKEN_BEYOND: TimeDelta = TimeDelta::minutes(10);
 
 /// What a Job is made from.
 pub(super) struct Ingredients {
@@ -42,7 +42,7 @@ pub(super) fn cache_repository(repository: &str) -> String {
 }
 
 /// The application's repository of base images from elsewhere.
-fn base_repository(repository: &str) -> String {
+pub(super) fn base_repository(repository: &str) -> String {
     format!("{}/base", application_path(repository))
 }
 

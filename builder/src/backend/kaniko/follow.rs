@@ -7,16 +7,19 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use slipway_kubernetes::CallError;
 use slipway_records::fault_point;
-use slipway_types::{Class, Digest, Fault};
+use slipway_types::{Class, Fault};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::cluster::{LOOK_EVERY, Place};
 use super::logs::Reader;
 use super::objects::{self, Attempt, Order};
+use super::objects::{CHECKER, EXECUTOR};
 use super::phase::{self, Phase};
-use super::{Inner, sweep, verdict};
-use crate::backend::{BuildError, ImageBuild};
+use super::{Inner, check, sweep};
+use crate::backend::{BuildClock, BuildError, ContainerRun, ImageBuild};
+use crate::log::LogWriter;
 
 /// First pause before an API server that is away is asked again; it doubles.
 const AWAY_PAUSE: Duration = Duration::from_millis(250);
@@ -38,26 +41,84 @@ pub(super) struct Following<'a> {
     pub(super) inner: &'a Inner,
     pub(super) cluster: Place<'a>,
     pub(super) attempt: &'a Attempt,
-    pub(super) job: &'a ImageBuild<'a>,
+    pub(super) errand: Errand<'a>,
+}
+
+/// What a Job is made for.
+#[derive(Clone, Copy)]
+pub(super) enum Errand<'a> {
+    Build(&'a ImageBuild<'a>),
+    Check(&'a ContainerRun<'a>),
+}
+
+impl<'a> Errand<'a> {
+    pub(super) fn log(self) -> &'a LogWriter {
+        match self {
+            Self::Build(build) => build.log,
+            Self::Check(run) => run.log,
+        }
+    }
+
+    pub(super) fn resumed(self) -> bool {
+        match self {
+            Self::Build(build) => build.resumed,
+            Self::Check(run) => run.resumed,
+        }
+    }
+
+    pub(super) fn clock(self) -> &'a BuildClock {
+        match self {
+            Self::Build(build) => build.clock,
+            Self::Check(run) => run.clock,
+        }
+    }
+
+    pub(super) fn cancelled(self) -> &'a CancellationToken {
+        match self {
+            Self::Build(build) => &build.cancelled,
+            Self::Check(run) => &run.cancelled,
+        }
+    }
+
+    fn stopping(self) -> &'a CancellationToken {
+        match self {
+            Self::Build(build) => &build.stopping,
+            Self::Check(run) => &run.stopping,
+        }
+    }
+
+    fn waits_for(self) -> Option<String> {
+        match self {
+            Self::Build(build) => build.build.state.waits_for(),
+            Self::Check(_) => None,
+        }
+    }
+
+    fn container(self) -> &'static str {
+        match self {
+            Self::Build(_) => EXECUTOR,
+            Self::Check(_) => CHECKER,
+        }
+    }
 }
 
 impl Following<'_> {
-    /// Makes the Job or finds it, and waits until it has ended; gives the digest that it pushed.
-    pub(super) async fn to_the_end(&self) -> Result<Digest, BuildError> {
-        let cancelled = self.job.cancelled.clone();
+    /// Makes the Job or finds it, and waits until it has ended; gives how.
+    pub(super) async fn to_the_end(&self) -> Result<Phase, BuildError> {
+        let cancelled = self.errand.cancelled();
         let outcome = tokio::select! {
             outcome = self.go() => outcome,
             () = cancelled.cancelled() => Err(BuildError::Cancelled),
         };
         let is_over = matches!(outcome, Err(BuildError::Cancelled | BuildError::TimedOut(_)));
         // A server that stops leaves the Job to the next one.
-        if is_over && !self.job.stopping.is_cancelled() {
+        if is_over && !self.errand.stopping().is_cancelled() {
             self.stop().await?;
         }
         outcome
     }
 
-    async fn go(&self) -> Result<Digest, BuildError> {
+    async fn go(&self) -> Result<Phase, BuildError> {
         let name = self.attempt.name();
         let job = match self.begun().await? {
             Some(job) => {
@@ -75,7 +136,7 @@ impl Following<'_> {
 
     /// The Job that another process has made. Of an attempt that begins here nobody can have.
     async fn begun(&self) -> Result<Option<Job>, BuildError> {
-        if !self.job.resumed {
+        if !self.errand.resumed() {
             return Ok(None);
         }
         let name = self.attempt.name();
@@ -84,19 +145,10 @@ impl Following<'_> {
 
     /// Makes Secret and Job.
     async fn make(&self) -> Result<Option<Job>, BuildError> {
-        let ingredients = self.inner.ingredients(self.job).await?;
-        fault_point::reach("kaniko.context");
-        if !self.job.resumed || !self.has_secret().await? {
-            self.make_secret().await?;
-        }
-        let order = Order {
-            attempt: self.attempt,
-            repository: self.job.repository,
-            cache: ingredients.cache,
-            context: ingredients.context,
-            prepared: &ingredients.prepared,
+        let job = match self.errand {
+            Errand::Build(build) => self.build_job(build).await?,
+            Errand::Check(run) => self.check_job(run).await?,
         };
-        let job = objects::job(&order, &self.inner.options)?;
         let made = self.insist(|| self.cluster.cluster.create(&job)).await?;
         fault_point::reach("kaniko.job");
         let name = self.attempt.name();
@@ -107,41 +159,81 @@ impl Following<'_> {
         }
     }
 
+    async fn build_job(&self, build: &ImageBuild<'_>) -> Result<Job, BuildError> {
+        let ingredients = self.inner.ingredients(build).await?;
+        fault_point::reach("kaniko.context");
+        self.ensure_secret().await?;
+        let order = Order {
+            attempt: self.attempt,
+            repository: build.repository,
+            cache: ingredients.cache,
+            context: ingredients.context,
+            prepared: &ingredients.prepared,
+        };
+        Ok(objects::job(&order, &self.inner.options)?)
+    }
+
+    async fn check_job(&self, run: &ContainerRun<'_>) -> Result<Job, BuildError> {
+        let image = self.inner.check_image(run).await?;
+        self.ensure_secret().await?;
+        Ok(check::job(self.attempt, run, &image, &self.inner.options)?)
+    }
+
+    async fn ensure_secret(&self) -> Result<(), BuildError> {
+        if !self.errand.resumed() || !self.has_secret().await? {
+            self.make_secret().await?;
+        }
+        Ok(())
+    }
+
     async fn has_secret(&self) -> Result<bool, BuildError> {
         let name = self.attempt.name();
         Ok(self.insist(|| self.cluster.cluster.secret(&name)).await?.is_some())
     }
 
     async fn make_secret(&self) -> Result<(), BuildError> {
-        let token = self.inner.token(self.attempt, self.job).await?;
-        let secret = objects::secret(self.attempt, &token, &self.inner.options);
+        let options = &self.inner.options;
+        let secret = match self.errand {
+            Errand::Build(build) => {
+                objects::secret(self.attempt, &self.inner.token(self.attempt, build).await?, options)
+            }
+            Errand::Check(run) => {
+                check::secret(self.attempt, &self.inner.check_token(self.attempt, run).await?, options)
+            }
+        };
         self.insist(|| self.cluster.cluster.create(&secret)).await?;
         fault_point::reach("kaniko.secret");
         Ok(())
     }
 
     /// Waits for the end, and reads the log meanwhile.
-    async fn watch(&self) -> Result<Digest, BuildError> {
+    async fn watch(&self) -> Result<Phase, BuildError> {
         let mut changes = self.cluster.cluster.changes().await?;
         // Read once: from then on this process knows better, for what it wrote is stored a little later.
         let mut mark = self.last_mark().await?;
-        let mut wait = Wait { noted: self.job.build.state.waits_for(), ..Wait::new() };
+        let mut wait = Wait { noted: self.errand.waits_for(), ..Wait::new() };
+        // Of a check only the time counts in which its command runs.
+        let mut waiting = match self.errand {
+            Errand::Check(run) => Some(run.clock.pause()),
+            Errand::Build(_) => None,
+        };
         loop {
             changes.mark_unchanged();
             match self.phase(&mut wait).await? {
                 Phase::Waiting { pod, why, hopeless } => self.wait(&mut wait, pod, why, hopeless).await?,
                 Phase::Running { pod } => {
+                    drop(waiting.take());
                     wait.note(self, None).await;
                     if let Some(end) = self.read_while_running(pod, &mut mark, &mut changes).await? {
-                        return verdict::of(end, &self.inner.options);
+                        return Ok(end);
                     }
                     wait = Wait::new();
                 }
                 end @ Phase::Ended { .. } => {
                     self.read_what_is_left(&end, &mut mark).await;
-                    return verdict::of(end, &self.inner.options);
+                    return Ok(end);
                 }
-                end => return verdict::of(end, &self.inner.options),
+                end => return Ok(end),
             }
             drop(tokio::time::timeout(LOOK_EVERY, changes.changed()).await);
         }
@@ -211,13 +303,14 @@ impl Following<'_> {
         after: &'m mut Option<String>,
         ended: watch::Receiver<bool>,
     ) -> Reader<'m> {
-        Reader { cluster: self.cluster.cluster, pod: pod.to_owned(), log: self.job.log, after, ended }
+        let (container, log) = (self.errand.container(), self.errand.log());
+        Reader { cluster: self.cluster.cluster, pod: pod.to_owned(), container, log, after, ended }
     }
 
     async fn last_mark(&self) -> Result<Option<String>, Fault> {
         let fault = |error| slipway_records::worker::fault_of(&error);
         let mut read = self.inner.records.read().await.map_err(fault)?;
-        read.log_mark(self.attempt.build.as_uuid()).await.map_err(fault)
+        read.log_mark(self.attempt.log()).await.map_err(fault)
     }
 
     /// Says why nothing runs yet, and gives up when that has taken too long.
@@ -248,7 +341,14 @@ impl Following<'_> {
         if wait.hopeless_since.is_some_and(|since| since.elapsed() > HOPELESS_AFTER) {
             let why = why.unwrap_or_default();
             return Err(Fault::permanent("kaniko_cannot_start", format!("the pod cannot start: {why}"))
-                .hint("Check kaniko.image, kaniko.slipway_image, and whether the nodes can pull them.")
+                .hint(match self.errand {
+                    Errand::Build(_) => {
+                        "Check kaniko.image, kaniko.slipway_image, and whether the nodes can pull them."
+                    }
+                    Errand::Check(_) => {
+                        "Nodes must be able to pull from this server: see kaniko.pull_registry."
+                    }
+                })
                 .into());
         }
         if wait.began.elapsed() > Duration::from_millis(limit) {
@@ -302,7 +402,7 @@ impl Following<'_> {
             match call().await {
                 Ok(answer) => {
                     if told {
-                        self.inner.note_wait(self.job.build.id, None).await;
+                        self.inner.note_wait(self.errand, None).await;
                     }
                     return Ok(answer);
                 }
@@ -311,7 +411,7 @@ impl Following<'_> {
                         let cluster = self.cluster.cluster.name();
                         let why = format!("the cluster {cluster} cannot be used just now: {why}");
                         self.say(format!("waiting: {why}")).await;
-                        self.inner.note_wait(self.job.build.id, Some(&why)).await;
+                        self.inner.note_wait(self.errand, Some(&why)).await;
                         told = true;
                     }
                     tokio::time::sleep(pause).await;
@@ -325,7 +425,7 @@ impl Following<'_> {
     }
 
     async fn say(&self, text: impl AsRef<str>) {
-        self.job.log.line(format!("slipway: {}", text.as_ref())).await;
+        self.errand.log().line(format!("slipway: {}", text.as_ref())).await;
     }
 }
 
@@ -382,7 +482,7 @@ impl Wait {
     /// Lets the build's row say it too, if that is news.
     async fn note(&mut self, following: &Following<'_>, why: Option<String>) {
         if self.noted != why {
-            following.inner.note_wait(following.job.build.id, why.as_deref()).await;
+            following.inner.note_wait(following.errand, why.as_deref()).await;
             self.noted = why;
         }
     }

@@ -16,7 +16,6 @@ use kube::api::LogParams;
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
-use super::objects::EXECUTOR;
 use crate::log::{LogWriter, Part};
 
 /// Runtimes cut longer lines into entries of this size, in bytes.
@@ -121,10 +120,12 @@ fn stamp(bytes: &[u8]) -> Option<Timestamp> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-/// Reads a pod's executor into the log until it has ended.
+/// Reads a pod's container into the log until it has ended.
 pub(super) struct Reader<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) pod: String,
+    /// Which of its containers.
+    pub(super) container: &'static str,
     pub(super) log: &'a LogWriter,
     /// What was stored last, of this pod or another.
     pub(super) after: &'a mut Option<String>,
@@ -165,7 +166,7 @@ impl Reader<'_> {
         let mark = self.after.as_deref().and_then(|mark| mark.parse::<Mark>().ok());
         let mark = mark.filter(|mark| mark.pod == self.pod);
         let wanted = LogParams {
-            container: Some(EXECUTOR.to_owned()),
+            container: Some(self.container.to_owned()),
             follow,
             timestamps: true,
             since_time: mark.as_ref().map(|mark| before(mark.time)),

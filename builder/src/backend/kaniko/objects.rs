@@ -9,8 +9,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use slipway_types::id::{BuildId, TokenId};
+use slipway_types::id::{BuildId, CheckId, TokenId};
 use slipway_types::{Digest, Fault};
+use uuid::Uuid;
 
 use super::super::context::DOCKERFILE;
 use super::super::recipe::Prepared;
@@ -20,6 +21,7 @@ use super::overlay::merge;
 /// Whose objects they are: [`KanikoOptions::owner`].
 pub(super) const OWNER: &str = "slipway.dev/owner";
 const BUILD: &str = "slipway.dev/build";
+const CHECK: &str = "slipway.dev/check";
 const ATTEMPT: &str = "slipway.dev/attempt";
 /// When the Secret's token ends.
 pub(super) const EXPIRES: &str = "slipway.dev/expires-at";
@@ -27,34 +29,60 @@ pub(super) const EXPIRES: &str = "slipway.dev/expires-at";
 pub(super) const TOKEN: &str = "slipway.dev/token-id";
 /// The container whose log is the build's.
 pub(super) const EXECUTOR: &str = "kaniko";
+/// The container of a check.
+pub(super) const CHECKER: &str = "check";
 /// The init container.
 pub(super) const FETCHER: &str = "fetch-context";
 
-/// One attempt at a build.
+/// What a Job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Build(BuildId),
+    Check(CheckId),
+}
+
+/// One attempt at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Attempt {
-    pub(super) build: BuildId,
+    pub(super) purpose: Purpose,
     pub(super) number: u32,
 }
 
 impl Attempt {
     /// The name of all its objects.
     pub(super) fn name(&self) -> String {
-        format!("b-{}-{}", self.build, self.number)
+        match self.purpose {
+            Purpose::Build(build) => format!("b-{build}-{}", self.number),
+            Purpose::Check(check) => format!("c-{check}-{}", self.number),
+        }
+    }
+
+    /// What its log is named by.
+    pub(super) fn log(&self) -> Uuid {
+        match self.purpose {
+            Purpose::Build(build) => build.as_uuid(),
+            Purpose::Check(check) => check.as_uuid(),
+        }
     }
 
     /// The attempt that an object belongs to.
     pub(super) fn of(labels: Option<&BTreeMap<String, String>>) -> Option<Self> {
         let labels = labels?;
-        Some(Self { build: labels.get(BUILD)?.parse().ok()?, number: labels.get(ATTEMPT)?.parse().ok()? })
+        let build = labels.get(BUILD).and_then(|id| id.parse().ok()).map(Purpose::Build);
+        let check = || labels.get(CHECK).and_then(|id| id.parse().ok()).map(Purpose::Check);
+        Some(Self { purpose: build.or_else(check)?, number: labels.get(ATTEMPT)?.parse().ok()? })
     }
 
-    fn labels(&self, options: &KanikoOptions) -> BTreeMap<String, String> {
+    pub(super) fn labels(&self, options: &KanikoOptions) -> BTreeMap<String, String> {
         let mut labels = options.pod.labels.clone();
+        let purpose = match self.purpose {
+            Purpose::Build(build) => (BUILD.to_owned(), build.to_string()),
+            Purpose::Check(check) => (CHECK.to_owned(), check.to_string()),
+        };
         labels.extend([
             ("app.kubernetes.io/managed-by".to_owned(), "slipway".to_owned()),
             (OWNER.to_owned(), options.owner.clone()),
-            (BUILD.to_owned(), self.build.to_string()),
+            purpose,
             (ATTEMPT.to_owned(), self.number.to_string()),
         ]);
         labels
@@ -252,6 +280,6 @@ fn arguments(order: &Order<'_>, options: &KanikoOptions) -> Vec<String> {
     arguments
 }
 
-fn from<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+pub(super) fn from<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(value)
 }

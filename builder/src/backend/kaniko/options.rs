@@ -8,6 +8,9 @@ use slipway_network::Network;
 use slipway_types::{Fault, Platform};
 use url::Url;
 
+/// How much longer Kubernetes lets a check's Job run than Slipway does, in seconds.
+pub(super) const BACKSTOP_S: u64 = 300;
+
 /// How Jobs are made.
 #[derive(Debug, Clone)]
 pub struct KanikoOptions {
@@ -29,6 +32,8 @@ pub struct KanikoOptions {
     pub cache_days: Option<u32>,
     /// Further flags of the executor.
     pub flags: Vec<String>,
+    /// `HOST:PORT` by which nodes pull the images that checks run in; `None`: that of `address`.
+    pub pull_registry: Option<String>,
     /// The pod.
     pub pod: PodOptions,
     /// The longest wait for room on a cluster, in milliseconds.
@@ -97,6 +102,7 @@ impl Default for KanikoOptions {
             platform: Platform::default(),
             cache_days: Some(14),
             flags: Vec::new(),
+            pull_registry: None,
             pod: PodOptions::default(),
             place_timeout_ms: 6 * 60 * 60_000,
             start_timeout_ms: 10 * 60_000,
@@ -122,6 +128,11 @@ impl KanikoOptions {
             }
         }
         Ok(())
+    }
+
+    /// `HOST:PORT` by which nodes name the registry.
+    pub(super) fn pull_registry(&self) -> String {
+        self.pull_registry.clone().unwrap_or_else(|| self.registry())
     }
 
     /// `HOST:PORT` by which pods name the registry.

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
-use super::objects::{EXECUTOR, FETCHER};
+use super::objects::{CHECKER, EXECUTOR, FETCHER};
 
 /// Where a Job stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,8 @@ fn of_pod(pod: &Pod) -> Phase {
     let Some(status) = &pod.status else {
         return Phase::Waiting { pod: Some(name), why: None, hopeless: false };
     };
-    let executor = named(status.container_statuses.as_deref(), EXECUTOR);
+    let containers = status.container_statuses.as_deref();
+    let executor = named(containers, EXECUTOR).or_else(|| named(containers, CHECKER));
     let fetcher = named(status.init_container_statuses.as_deref(), FETCHER);
     let outside = ended_from_outside(pod);
     if let Some(end) = executor.and_then(terminated) {

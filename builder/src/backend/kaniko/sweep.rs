@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use slipway_records::worker::fault_of;
 use slipway_types::Fault;
-use slipway_types::state::BuildState;
+use slipway_types::state::{BuildState, DeclaredCheckState};
 
 use super::Inner;
 use super::cluster::Cluster;
-use super::objects::{Attempt, EXPIRES, TOKEN};
+use super::objects::{Attempt, EXPIRES, Purpose, TOKEN};
 
 /// Removes an attempt's Job and Secret, and ends its token.
 pub(super) async fn remove(inner: &Inner, cluster: &Cluster, attempt: &Attempt) -> Result<(), Fault> {
@@ -74,12 +74,22 @@ fn has_expired(secret: &Secret) -> bool {
     at.is_some_and(|at| at < Utc::now())
 }
 
-/// Whether no process will go on with the attempt. A build that the records do not know is another
+/// Whether no process will go on with the attempt. A build or check that the records do not know is another
 /// installation's.
 async fn is_over(inner: &Inner, attempt: &Attempt) -> Result<bool, Fault> {
     let fault = |error| fault_of(&error);
     let mut read = inner.records.read().await.map_err(fault)?;
-    let Some(build) = read.build_get(attempt.build).await.map_err(fault)? else { return Ok(false) };
+    let build = match attempt.purpose {
+        Purpose::Build(build) => read.build_get(build).await.map_err(fault)?,
+        Purpose::Check(check) => {
+            let found = read.declared_check_get(check).await.map_err(fault)?;
+            return Ok(found.is_some_and(|check| match check.state {
+                DeclaredCheckState::Running => attempt.number < check.attempt,
+                _ => true,
+            }));
+        }
+    };
+    let Some(build) = build else { return Ok(false) };
     // An attempt is counted before its Job is made.
     Ok(match build.state {
         BuildState::Building { .. } | BuildState::Pushing { .. } | BuildState::Cancelling { .. } => {
