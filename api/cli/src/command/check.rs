@@ -14,6 +14,22 @@ pub(crate) enum CheckCommand {
         after_help = "An environment's gates count a report only if its settings name you as the check's owner.\nExample: slipway check report shop 1.4.2 e2e --state passed --url https://ci.example.com/812"
     )]
     Report(ReportArgs),
+    /// Run a check again that slipway.yaml declares
+    #[command(
+        after_help = "Until it is green, its bundle is held.\nExample: slipway check rerun shop 1.4.2 source/unit"
+    )]
+    Rerun(NamedArgs),
+    /// Let a bundle go although this check that slipway.yaml declares is not green
+    #[command(
+        after_help = "An operator's word, kept in the audit record. It opens no gate.\nExample: slipway check waive shop 1.4.2 source/unit --reason 'the test server is down'"
+    )]
+    Waive {
+        #[command(flatten)]
+        named: NamedArgs,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
     /// List the checks of a bundle
     #[command(after_help = "Example: slipway check list shop 1.4.2")]
     List {
@@ -22,6 +38,26 @@ pub(crate) enum CheckCommand {
         /// The bundle version
         version: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NamedArgs {
+    /// The application
+    app: String,
+    /// The bundle version
+    version: String,
+    /// The check, with or without source/
+    name: String,
+}
+
+impl NamedArgs {
+    fn name(&self) -> String {
+        format!("source/{}", self.name.strip_prefix("source/").unwrap_or(&self.name))
+    }
+
+    fn path(&self, act: &str) -> String {
+        format!("{}/{}/{act}", path(&self.app, &self.version), in_path(&self.name()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +92,15 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             let kept = client.put(&path, &body).await?;
             global.tell(&kept, format!("{} {}: {} {}.", args.app, args.version, args.name, args.state));
         }
+        CheckCommand::Rerun(named) => {
+            let queued = client.post(&named.path("rerun"), &json!({})).await?;
+            global.tell(&queued, format!("{} {}: {} is queued.", named.app, named.version, named.name()));
+        }
+        CheckCommand::Waive { named, reason } => {
+            let waived = client.post(&named.path("waive"), &json!({"reason": reason})).await?;
+            let said = format!("{} {}: {} holds it no more.", named.app, named.version, named.name());
+            global.tell(&waived, said);
+        }
         CheckCommand::List { app, version } => {
             let rows = client.list(&path(&app, &version), &[], 1000).await?;
             if global.json() {
@@ -67,7 +112,7 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
                 .map(|c| {
                     vec![
                         text(&c["name"]),
-                        text(&c["state"]),
+                        standing(c),
                         text(&c["reported_by"]),
                         ago(&c["reported_at"]),
                         text(&c["detail"]),
@@ -75,11 +120,21 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
                     ]
                 })
                 .collect();
-            let empty = "Nobody reported a check of this bundle yet.";
+            let empty = "No check is declared for this bundle, and nobody reported one yet.";
             table(&["CHECK", "STATE", "BY", "REPORTED", "DETAIL", "URL"], &cells, empty);
         }
     }
     Ok(Exit::OK)
+}
+
+/// The state, with what it means for the bundle.
+fn standing(check: &Value) -> String {
+    let state = text(&check["state"]);
+    match (check["holds"].as_bool(), check["waived_by"].as_str()) {
+        (Some(true), _) => format!("{state}, holds"),
+        (_, Some(by)) => format!("{state}, waived by {by}"),
+        _ => state,
+    }
 }
 
 fn path(app: &str, version: &str) -> String {

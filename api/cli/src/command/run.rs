@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Exit, Global};
+use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, bytes, data, json as print_json, say, table, text};
 
@@ -29,8 +29,9 @@ pub(crate) enum RunCommand {
         /// Its id, or APP#NUMBER
         run: String,
     },
-    /// Print the log of one component's build
-    #[command(after_help = "Example: slipway run logs shop#12 api -f")]
+    /// Print the log of one component's build, or of a check
+    #[command(after_help = "Example: slipway run logs shop#12 api -f
+         slipway run logs shop#12 --check unit")]
     Logs(LogArgs),
     /// Wait until a commit's run appears and ends
     #[command(
@@ -92,6 +93,9 @@ pub(crate) struct LogArgs {
     run: String,
     /// The component; may be left out where there is only one
     component: Option<String>,
+    /// A check that slipway.yaml declares, instead of a build
+    #[arg(long, conflicts_with = "component")]
+    check: Option<String>,
     /// Go on until the build ends
     #[arg(short, long)]
     follow: bool,
@@ -288,11 +292,18 @@ fn stages(stages: &Value) -> String {
 }
 
 async fn logs(client: &Client, args: LogArgs) -> Result<()> {
-    let component = match args.component {
-        Some(component) => component,
-        None => only_component(client, &args.run).await?,
+    let run = run_path(&args.run);
+    let (path, what) = match (args.check, args.component) {
+        (Some(check), _) => {
+            let name = check.strip_prefix("source/").unwrap_or(&check).to_owned();
+            (format!("/api/v1/runs/{run}/checks/{}/log", in_path(&name)), name)
+        }
+        (None, Some(component)) => (format!("/api/v1/runs/{run}/builds/{component}/log"), component),
+        (None, None) => {
+            let only = only_component(client, &args.run).await?;
+            (format!("/api/v1/runs/{run}/builds/{only}/log"), only)
+        }
     };
-    let path = format!("/api/v1/runs/{}/builds/{component}/log", run_path(&args.run));
     let mut offset = args.offset;
     loop {
         let query = [("offset", offset.to_string())];
@@ -309,7 +320,7 @@ async fn logs(client: &Client, args: LogArgs) -> Result<()> {
         if complete || (!args.follow && !more) {
             if offset == args.offset {
                 say(format!(
-                    "No line from byte {offset} on: `slipway run show {}` tells what became of {component}.",
+                    "No line from byte {offset} on: `slipway run show {}` tells what became of {what}.",
                     args.run
                 ));
             }

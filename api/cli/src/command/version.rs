@@ -235,7 +235,7 @@ fn list(rows: Vec<Value>, empty: &str, global: &Global) {
             let commit: String = text(&row["commit"]).chars().take(8).collect();
             vec![
                 name,
-                text(&row["version"]),
+                format!("{}{}", text(&row["version"]), if is_held(row) { " (held)" } else { "" }),
                 format!("{from}@{commit}"),
                 short(&row["digest"]),
                 ago(&row["created_at"]),
@@ -244,6 +244,11 @@ fn list(rows: Vec<Value>, empty: &str, global: &Global) {
         .collect();
     let head = ["NAME", "VERSION", "FROM", "DIGEST", "PUBLISHED"];
     table(&head, &cells, empty);
+}
+
+/// Whether checks that its developers declare keep a bundle from being chosen.
+fn is_held(bundle: &Value) -> bool {
+    bundle["held"].as_array().is_some_and(|held| !held.is_empty())
 }
 
 fn short(digest: &Value) -> String {
@@ -269,6 +274,9 @@ fn show_bundle(bundle: &Value) {
         data(format!("{key:<12}{}", text(&bundle[key])));
     }
     data(format!("{:<12}{}", "published", ago(&bundle["created_at"])));
+    for why in bundle["held"].as_array().into_iter().flatten() {
+        data(format!("{:<12}{}", "held", text(why)));
+    }
     labels(bundle);
     data("");
     let rows: Vec<_> = bundle["packages"]

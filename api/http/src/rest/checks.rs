@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use slipway_records::{BundleCheck, CheckState, NewAuditEntry};
+use slipway_records::{BundleCheck, CheckState, DeclaredCheck, NewAuditEntry, Waiver, Write};
 use slipway_types::name::CheckName;
+use slipway_types::state::{CheckEvent, DeclaredCheckState};
 use slipway_types::{ApplicationName, Role, Version};
 use utoipa::ToSchema;
 
@@ -25,12 +26,79 @@ const TEXT_CHARS_MAX: usize = 2000;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckView {
     name: String,
-    /// `pending`, `passed` or `failed`.
+    /// Reported: `pending`, `passed` or `failed`. Declared by developers: `queued`, `running`, `passed`,
+    /// `failed`, `error`, `timed_out` or `cancelled`.
     state: &'static str,
     detail: Option<String>,
     url: Option<String>,
     reported_by: String,
     reported_at: DateTime<Utc>,
+    /// What more there is of one that developers declare.
+    #[serde(flatten)]
+    declared: Option<DeclaredCheckView>,
+}
+
+/// A check that developers declare.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeclaredCheckView {
+    /// Names its log among the server's.
+    id: String,
+    /// Whether it holds the bundle.
+    holds: bool,
+    /// The image that it runs in, by digest.
+    image: String,
+    /// Program and arguments.
+    command: Vec<String>,
+    /// The back-end, and why that one.
+    backend: String,
+    backend_why: String,
+    /// Attempts begun.
+    attempt: u32,
+    /// The version whose check stands in, if it did not run itself.
+    from: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    waived_by: Option<String>,
+    waived_reason: Option<String>,
+}
+
+impl From<DeclaredCheck> for CheckView {
+    fn from(check: DeclaredCheck) -> Self {
+        let from = match &check.state {
+            DeclaredCheckState::Passed { from: Some(earlier) } => Some(earlier.version.to_string()),
+            _ => None,
+        };
+        Self {
+            name: check.name.to_string(),
+            state: check.state.word(),
+            detail: check.state.reason(),
+            url: None,
+            reported_by: "slipway".to_owned(),
+            reported_at: check.finished_at.or(check.started_at).unwrap_or(check.created_at),
+            declared: Some(DeclaredCheckView {
+                id: check.id.to_string(),
+                holds: check.holds(),
+                image: check.order.image.to_string(),
+                command: check.order.command,
+                backend: check.order.backend,
+                backend_why: check.order.backend_why,
+                attempt: check.attempt,
+                from,
+                started_at: check.started_at,
+                finished_at: check.finished_at,
+                waived_by: check.waiver.as_ref().map(|waiver| waiver.by.clone()),
+                waived_reason: check.waiver.map(|waiver| waiver.reason),
+            }),
+        }
+    }
+}
+
+/// Why a check is to hold its bundle no more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaiveBody {
+    /// For the audit record.
+    reason: String,
 }
 
 /// How a check stands.
@@ -57,15 +125,17 @@ pub(crate) async fn list(
     let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
     let row = read.version_find(application.id, None, &version).await?;
     let row = row.ok_or_else(|| ApiError::not_found("bundle version", &version))?;
-    let items = read.checks_of(row.id).await?.into_iter().map(|check| CheckView {
+    let declared = read.declared_checks_of(row.id).await?.into_iter().map(CheckView::from);
+    let reported = read.checks_of(row.id).await?.into_iter().map(|check| CheckView {
         name: check.name.to_string(),
         state: check.state.word(),
         detail: check.detail,
         url: check.url,
         reported_by: check.reported_by,
         reported_at: check.reported_at,
+        declared: None,
     });
-    Ok(Json(List::whole(items.collect())))
+    Ok(Json(List::whole(declared.chain(reported).collect())))
 }
 
 /// Reports a check. Only reports of the person that an environment names as the check's owner open its
@@ -120,4 +190,98 @@ pub(crate) async fn put(
     following::bundle_changed(tx.as_mut(), application.id, row.id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The check that developers declare of a bundle, as the caller may change it.
+async fn declared(
+    tx: &mut dyn Write,
+    caller: &Caller,
+    (application, version, name): (&ApplicationName, &Version, &CheckName),
+    role: Role,
+) -> Result<DeclaredCheck, ApiError> {
+    let application = caller.application(tx, application, role).await?;
+    let row = tx.version_find(application.id, None, version).await?;
+    let row = row.ok_or_else(|| ApiError::not_found("bundle version", version))?;
+    let checks = tx.declared_checks_of(row.id).await?;
+    checks.into_iter().find(|check| check.name == *name).ok_or_else(|| {
+        ApiError::not_found("declared check", name)
+            .hint("`slipway check list APP VERSION` lists them; they are named source/NAME")
+    })
+}
+
+fn outrun(name: &CheckName) -> ApiError {
+    ApiError::conflict("outrun", format!("check `{name}` was changed meanwhile")).hint("try again")
+}
+
+/// Runs a check that developers declare once more, whatever earlier ones said.
+#[utoipa::path(post, path = "/api/v1/bundles/{application}/{version}/checks/{name}/rerun", tag = "bundles",
+    params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path)),
+    responses((status = 202, body = CheckView)))]
+pub(crate) async fn rerun(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, version, name)): Path<(ApplicationName, Version, CheckName)>,
+) -> Result<(StatusCode, Json<CheckView>), ApiError> {
+    let mut tx = state.records.begin().await?;
+    let named = (&application, &version, &name);
+    let mut check = declared(tx.as_mut(), &caller, named, Role::Developer).await?;
+    let before = check.state.word();
+    check.state = check.state.clone().apply(CheckEvent::Rerun).map_err(|_| {
+        ApiError::conflict("check_is_live", format!("check `{name}` is still {before}"))
+            .hint("wait for its end")
+    })?;
+    (check.fresh, check.finished_at) = (true, None);
+    if !tx.declared_check_save(&mut check).await? {
+        return Err(outrun(&name));
+    }
+    tx.job_enqueue(check.job()).await?;
+    tx.audit(NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action: "check.rerun",
+        subject: format!("bundle/{application}/{version}"),
+        detail: json!({"check": name, "was": before}),
+    })
+    .await?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(CheckView::from(check))))
+}
+
+/// Lets a bundle go although this check of its developers is not green. An operator's word, kept with the
+/// check and in the audit record; it opens no gate.
+#[utoipa::path(post, path = "/api/v1/bundles/{application}/{version}/checks/{name}/waive", tag = "bundles",
+    params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path)),
+    request_body = WaiveBody, responses((status = 200, body = CheckView)))]
+pub(crate) async fn waive(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, version, name)): Path<(ApplicationName, Version, CheckName)>,
+    Body(body): Body<WaiveBody>,
+) -> Result<Json<CheckView>, ApiError> {
+    let reason = body.reason.trim();
+    if reason.is_empty() || reason.chars().count() > TEXT_CHARS_MAX {
+        let detail = format!("reason: expected 1 to {TEXT_CHARS_MAX} characters");
+        return Err(ApiError::bad_request("bad_body", detail));
+    }
+    let mut tx = state.records.begin().await?;
+    let named = (&application, &version, &name);
+    let mut check = declared(tx.as_mut(), &caller, named, Role::Operator).await?;
+    if !check.holds() {
+        return Err(ApiError::conflict("check_holds_nothing", format!("check `{name}` holds no bundle")));
+    }
+    let by = caller.0.person().to_owned();
+    check.waiver = Some(Waiver { by, reason: reason.to_owned(), at: Utc::now() });
+    if !tx.declared_check_save(&mut check).await? {
+        return Err(outrun(&name));
+    }
+    tx.audit(NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action: "check.waive",
+        subject: format!("bundle/{application}/{version}"),
+        detail: json!({"check": name, "was": check.state.word(), "reason": reason}),
+    })
+    .await?;
+    following::bundle_changed(tx.as_mut(), check.application_id, check.version_id).await?;
+    tx.commit().await?;
+    tracing::warn!(%application, %version, %name, person = caller.0.person(), "a check was waived");
+    Ok(Json(CheckView::from(check)))
 }

@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use slipway_records::{Change, Read};
-use slipway_types::id::{BuildId, RunId};
+use slipway_records::{Change, Read, Run};
+use slipway_types::id::{BuildId, CheckId, RunId};
+use slipway_types::state::{DeclaredCheckState, RunState};
 use slipway_types::{ComponentName, Role};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -70,6 +71,16 @@ pub(crate) struct LogEvent {
 enum Owner {
     Run(RunId),
     Build(BuildId),
+    Check(CheckId),
+}
+
+/// What of a run.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Whole,
+    Build(&'a ComponentName),
+    /// By its name without `source/`.
+    Check(&'a ComponentName),
 }
 
 impl Owner {
@@ -77,6 +88,7 @@ impl Owner {
         match self {
             Self::Run(id) => id.as_uuid(),
             Self::Build(id) => id.as_uuid(),
+            Self::Check(id) => id.as_uuid(),
         }
     }
 
@@ -85,6 +97,9 @@ impl Owner {
         Ok(match self {
             Self::Run(id) => read.run_get(id).await?.is_none_or(|run| run.state.is_terminal()),
             Self::Build(id) => read.build_get(id).await?.is_none_or(|build| build.state.is_terminal()),
+            Self::Check(id) => {
+                read.declared_check_get(id).await?.is_none_or(|check| check.state.is_terminal())
+            }
         })
     }
 }
@@ -93,15 +108,39 @@ async fn owner_of(
     caller: &Caller,
     read: &mut dyn Read,
     run: &RunName,
-    component: Option<&ComponentName>,
+    part: Part<'_>,
 ) -> Result<Owner, ApiError> {
     let (run, _) = find_run(caller, read, run, Role::Reader).await?;
-    let Some(component) = component else { return Ok(Owner::Run(run.id)) };
+    let component = match part {
+        Part::Whole => return Ok(Owner::Run(run.id)),
+        Part::Build(component) => component,
+        Part::Check(name) => return check_of(read, &run, name).await.map(Owner::Check),
+    };
     let builds = read.builds_of(run.id).await?;
     let build = builds.into_iter().find(|build| build.component == *component);
     build
         .map(|build| Owner::Build(build.id))
         .ok_or_else(|| ApiError::not_found("build of component", component))
+}
+
+/// The check of what the run published, or the one that stands in for it.
+async fn check_of(read: &mut dyn Read, run: &Run, name: &ComponentName) -> Result<CheckId, ApiError> {
+    let bundle = match run.state {
+        RunState::Done { bundle, .. } => bundle,
+        _ => None,
+    };
+    let checks = match bundle {
+        Some(bundle) => read.declared_checks_of(bundle).await?,
+        None => Vec::new(),
+    };
+    let found = checks.into_iter().find(|check| check.name.as_str() == format!("source/{name}"));
+    let found = found.ok_or_else(|| {
+        ApiError::not_found("check", name).hint("checks begin once their run is done: `slipway check list`")
+    })?;
+    Ok(match found.state {
+        DeclaredCheckState::Passed { from: Some(earlier) } => earlier.check,
+        _ => found.id,
+    })
 }
 
 /// Up to `limit` bytes from `offset` on.
@@ -136,7 +175,7 @@ async fn piece(
     state: &ServerState,
     caller: &Caller,
     run: &RunName,
-    component: Option<&ComponentName>,
+    part: Part<'_>,
     query: &PieceQuery,
 ) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
@@ -145,7 +184,7 @@ async fn piece(
         return Err(ApiError::bad_request("bad_query", format!("limit: expected 1 to {max} bytes")));
     }
     let mut read = state.records.read().await?;
-    let owner = owner_of(caller, read.as_mut(), run, component).await?;
+    let owner = owner_of(caller, read.as_mut(), run, part).await?;
     // Asked before reading: what ended then has written all it will.
     let ended = owner.ended(read.as_mut()).await?;
     let bytes = read_piece(state, read.as_mut(), owner.log(), query.offset, limit).await?;
@@ -249,12 +288,12 @@ async fn stream(
     state: ServerState,
     caller: &Caller,
     run: &RunName,
-    component: Option<&ComponentName>,
+    part: Part<'_>,
     query: &StreamQuery,
     headers: &HeaderMap,
 ) -> Result<EventStream, ApiError> {
     let mut read = state.records.read().await?;
-    let owner = owner_of(caller, read.as_mut(), run, component).await?;
+    let owner = owner_of(caller, read.as_mut(), run, part).await?;
     drop(read);
     let offset = match headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
         Some(id) => id.parse().map_err(|_| {
@@ -289,7 +328,7 @@ pub(crate) async fn of_run(
     Path(run): Path<RunName>,
     Query(query): Query<PieceQuery>,
 ) -> Result<Response, ApiError> {
-    piece(&state, &caller, &run, None, &query).await
+    piece(&state, &caller, &run, Part::Whole, &query).await
 }
 
 /// A piece of a build's log. `Slipway-Next-Offset` says where it goes on, `Slipway-Log-Complete`
@@ -303,7 +342,7 @@ pub(crate) async fn of_build(
     Path((run, component)): Path<(RunName, ComponentName)>,
     Query(query): Query<PieceQuery>,
 ) -> Result<Response, ApiError> {
-    piece(&state, &caller, &run, Some(&component), &query).await
+    piece(&state, &caller, &run, Part::Build(&component), &query).await
 }
 
 /// A run's log as it grows: events `log`, each with the next offset as its id, then `end`.
@@ -316,7 +355,7 @@ pub(crate) async fn stream_of_run(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<EventStream, ApiError> {
-    stream(state, &caller, &run, None, &query, &headers).await
+    stream(state, &caller, &run, Part::Whole, &query, &headers).await
 }
 
 /// A build's log as it grows: events `log`, each with the next offset as its id, then `end`.
@@ -330,7 +369,35 @@ pub(crate) async fn stream_of_build(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<EventStream, ApiError> {
-    stream(state, &caller, &run, Some(&component), &query, &headers).await
+    stream(state, &caller, &run, Part::Build(&component), &query, &headers).await
+}
+
+/// A piece of the log of a check that developers declare. `Slipway-Next-Offset` says where it goes on,
+/// `Slipway-Log-Complete` whether anything more may come.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/checks/{name}/log", tag = "runs",
+    params(("run" = String, Path), ("name" = String, Path, description = "without source/"), PieceQuery),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn of_check(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((run, name)): Path<(RunName, ComponentName)>,
+    Query(query): Query<PieceQuery>,
+) -> Result<Response, ApiError> {
+    piece(&state, &caller, &run, Part::Check(&name), &query).await
+}
+
+/// The log of a check as it grows: events `log`, each with the next offset as its id, then `end`.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/checks/{name}/log/stream", tag = "runs",
+    params(("run" = String, Path), ("name" = String, Path, description = "without source/"), StreamQuery),
+    responses((status = 200, body = LogEvent, content_type = "text/event-stream")))]
+pub(crate) async fn stream_of_check(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((run, name)): Path<(RunName, ComponentName)>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<EventStream, ApiError> {
+    stream(state, &caller, &run, Part::Check(&name), &query, &headers).await
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use slipway_records::{
     Application, Delivery, JobPayload, NewDelivery, NewJob, NewRun, Origin, Page, Read, Run, RunFilter, Write,
 };
 use slipway_types::id::{ApplicationId, DeliveryId};
-use slipway_types::state::{DeliveryState, RunEvent, RunState};
+use slipway_types::state::{CheckEvent, DeliveryState, RunEvent, RunState};
 use slipway_types::{ApplicationName, CommitId, GitRef, Role};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -241,7 +241,21 @@ pub(crate) async fn retry(
     Ok((StatusCode::CREATED, Json(run_view(&again, application.name.to_string()))))
 }
 
-/// Stops a live run.
+/// Stops the checks that still go on over what the run published; `false` if there are none. Who runs them
+/// sees it.
+async fn cancel_checks(tx: &mut dyn Write, run: &Run, by: &str) -> Result<bool, ApiError> {
+    let RunState::Done { bundle: Some(bundle), .. } = run.state else { return Ok(false) };
+    let mut any = false;
+    for mut check in tx.declared_checks_of(bundle).await? {
+        let Ok(state) = check.state.clone().apply(CheckEvent::Cancel(by.to_owned())) else { continue };
+        check.state = state;
+        check.finished_at = Some(chrono::Utc::now());
+        any |= tx.declared_check_save(&mut check).await?;
+    }
+    Ok(any)
+}
+
+/// Stops a live run; of one that is done, the checks that still go on.
 #[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "runs", params(("run" = String, Path)),
     responses((status = 202, body = RunView)))]
 pub(crate) async fn cancel(
@@ -253,6 +267,10 @@ pub(crate) async fn cancel(
         let mut tx = state.records.begin().await?;
         let (mut run, application) = find_run(&caller, tx.as_mut(), &name, Role::Developer).await?;
         if run.state.is_terminal() {
+            if cancel_checks(tx.as_mut(), &run, caller.name()).await? {
+                tx.commit().await?;
+                return Ok((StatusCode::ACCEPTED, Json(run_view(&run, application.name.to_string()))));
+            }
             let detail = format!("run {}#{} is {} already", application.name, run.number, run.state.word());
             return Err(ApiError::conflict("run_ended", detail));
         }
