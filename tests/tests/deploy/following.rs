@@ -68,3 +68,33 @@ fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
+
+#[test]
+fn a_held_bundle_goes_nowhere_until_its_check_is_waived() {
+    let field = Field::prepare();
+    let file = field.repository.path().join("slipway.yaml");
+    let declared = std::fs::read_to_string(file).expect("the file");
+    let check = "checks:\n  - {name: unit, image: web, command: [/bin/busybox, \"false\"]}\n";
+    field.repository.write("slipway.yaml", declared + check);
+    let mut dev = open();
+    dev["follow"] = json!({"branch": "main"});
+    field.environment("dev", "default", &dev);
+    let version = field.publish("one\n");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(90);
+    while field.server.json(&["check", "list", "shop", &version])[0]["state"] != "failed" {
+        assert!(
+            std::time::Instant::now() < end,
+            "{}",
+            field.server.cli(&["check", "list", "shop", &version]).stdout
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let plan =
+        field.server.cli(&["deploy", "plan", "shop", "--env", "dev", "--bundle", &version, "-o", "json"]);
+    assert!(plan.code != 0 && plan.stdout.contains("bundle_held"), "{}{}", plan.stdout, plan.stderr);
+    assert!(plan.stdout.contains("source/unit is failed: exit code 1"), "{}", plan.stdout);
+    let deployments = field.server.json(&["deploy", "list", "shop", "--env", "dev"]);
+    assert_eq!(deployments, json!([]));
+    field.server.cli(&["check", "waive", "shop", &version, "unit", "--reason", "a demo"]).ok();
+    assert_eq!(field.wait("dev", &["delivered"])["bundle"], version.as_str());
+}
