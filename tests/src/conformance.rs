@@ -105,6 +105,7 @@ macro_rules! conformance {
                 labels_are_changed_by_compare_and_swap
                 a_label_is_overwritten_and_removed_without_check
                 channels_move_by_compare_and_swap
+                every_move_of_a_channel_is_kept
                 parallel_moves_of_a_channel_have_one_winner
             ]
             queue [

@@ -299,6 +299,29 @@ fn a_channel_is_set_moved_and_listed() {
         (channels[0]["name"].as_str(), channels[0]["version"].as_str()),
         (Some("stable"), Some("0.1.0-main.2"))
     );
+    server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.1", "--reason", "two is broken"]).ok();
+    let history = server.json(&["channel", "history", "shop", "stable"]);
+    let told = |n: usize| ["from", "to", "by", "reason"].map(|key| history[n][key].as_str());
+    let (one, two, by) = (Some("0.1.0-main.1"), Some("0.1.0-main.2"), Some("admin"));
+    assert_eq!(told(0), [two, one, by, Some("two is broken")], "{history:#}");
+    assert_eq!((told(1), told(2)), ([one, two, by, None], [None, one, by, None]), "{history:#}");
+    let newest = server.json(&["channel", "history", "shop", "stable", "--limit", "1"]);
+    assert_eq!(newest.as_array().map(Vec::len), Some(1));
+    let text = server.cli(&["channel", "history", "shop", "stable"]).ok().stdout;
+    assert!(text.contains("two is broken") && text.lines().count() == 4, "{text}");
+    assert_ne!(server.cli(&["channel", "history", "shop", "edge"]).code, 0);
+
+    server.cli(&["label", "set", "shop", "0.1.0-main.1", "tested=yes", "--reason", "by hand"]).ok();
+    let audit = server.json(&["audit", "list", "--subject", "channel/shop/stable"]);
+    let entries = audit.as_array().expect("a list");
+    assert_eq!(entries.len(), 3, "{audit:#}");
+    let said = |key: &str| entries[0]["detail"][key].as_str();
+    assert_eq!((said("from"), said("to"), said("reason")), (two, one, Some("two is broken")));
+    let audit = server.json(&["audit", "list", "--subject", "bundle/shop/0.1.0-main.1"]);
+    assert_eq!(
+        (audit[0]["action"].as_str(), audit[0]["detail"]["to"].as_str()),
+        (Some("label.set"), Some("yes"))
+    );
 }
 
 #[test]

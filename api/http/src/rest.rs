@@ -95,6 +95,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(labels::put_on_package, labels::remove_from_package))
         .routes(routes!(channels::list))
         .routes(routes!(channels::show, channels::put))
+        .routes(routes!(channels::history))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::remove))
         .routes(routes!(tokens::list, tokens::create))

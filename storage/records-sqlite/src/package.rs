@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use slipway_records::{
-    Channel, ChannelMove, Inserted, LabelChange, NewVersion, PackageVersion, Page, ReadPackages,
-    RecordsError, Result, VersionFilter, WritePackages,
+    Channel, ChannelMove, ChannelMoved, Inserted, LabelChange, NewVersion, PackageVersion, Page,
+    ReadPackages, RecordsError, Result, VersionFilter, WritePackages,
 };
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
@@ -95,6 +95,28 @@ impl From<ChannelRow> for Channel {
             version: row.version.0,
             moved_at: row.moved_at.0,
             moved_by: row.moved_by,
+        }
+    }
+}
+
+struct MoveRow {
+    seq: i64,
+    from: Option<Text<Version>>,
+    to: Text<Version>,
+    at: Millis,
+    by: String,
+    reason: Option<String>,
+}
+
+impl From<MoveRow> for ChannelMoved {
+    fn from(row: MoveRow) -> Self {
+        Self {
+            seq: row.seq,
+            from: row.from.map(|version| version.0),
+            to: row.to.0,
+            at: row.at.0,
+            by: row.by,
+            reason: row.reason,
         }
     }
 }
@@ -297,6 +319,29 @@ impl<H: Handle> ReadPackages for Session<H> {
             .fetch_all(self.db())
             .await;
         Ok(rows.map_err(failed)?.into_iter().map(Channel::from).collect())
+    }
+
+    async fn channel_history(
+        &mut self,
+        application: ApplicationId,
+        name: &ChannelName,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ChannelMoved>> {
+        let moves = sqlx::query_as!(
+            MoveRow,
+            r#"select h.id as "seq!: i64", f.version as "from: _", t.version as "to!: _", h.moved_at as "at!: _",
+            h.moved_by as "by!", h.reason from channel_history h join version t on t.id = h.to_version_id
+            left join version f on f.id = h.from_version_id
+            where h.application_id = ?1 and h.name = ?2 and h.id < ?3 order by h.id desc limit ?4"#,
+            application.to_string(),
+            name.as_str(),
+            before.unwrap_or(i64::MAX),
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(moves.map_err(failed)?.into_iter().map(ChannelMoved::from).collect())
     }
 }
 

@@ -57,7 +57,8 @@ pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
 pub use package::{
-    Channel, ChannelMove, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages,
+    Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
+    WritePackages,
 };
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};

@@ -125,6 +125,23 @@ pub struct ChannelMove {
     pub reason: Option<String>,
 }
 
+/// One move of a channel, as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelMoved {
+    /// Rises with every move of any channel.
+    pub seq: i64,
+    /// What it named before; `None`: it was made.
+    pub from: Option<Version>,
+    /// What it has named since.
+    pub to: Version,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// One change of a label, as asked and as kept in its history.
 #[derive(Debug, Clone)]
 pub struct LabelChange {
@@ -173,6 +190,15 @@ pub trait ReadPackages {
     ) -> Result<Option<Channel>>;
     /// An application's channels by name.
     async fn channel_list(&mut self, application: ApplicationId) -> Result<Vec<Channel>>;
+    /// The moves of one channel, newest first, those before `before`; at most `limit`. A channel that never
+    /// was has none.
+    async fn channel_history(
+        &mut self,
+        application: ApplicationId,
+        name: &ChannelName,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ChannelMoved>>;
 }
 
 /// Publishing versions and moving what may move.

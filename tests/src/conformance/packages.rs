@@ -245,6 +245,32 @@ pub async fn channels_move_by_compare_and_swap(records: Shared) {
     assert_eq!(read.channel_list(ApplicationId::new()).await.unwrap(), []);
 }
 
+pub async fn every_move_of_a_channel_is_kept(records: Shared) {
+    let run = run(&records).await;
+    let app = run.application_id;
+    let mut versions = Vec::new();
+    for n in 0..4 {
+        versions.push(insert_version(&records, new_version(&run, None, &format!("1.0.{n}"))).await);
+    }
+    let mut from = None;
+    for version in &versions {
+        assert!(channel(&records, app, from, version.id).await);
+        from = Some(version.id);
+    }
+    // A move that was refused is none.
+    assert!(!channel(&records, app, None, versions[0].id).await);
+    let mut read = read(&records).await;
+    let all = read.channel_history(app, &word("stable"), None, 10).await.unwrap();
+    let told: Vec<_> = all.iter().map(|one| (one.from.clone(), one.to.clone())).collect();
+    let v = |n: usize| versions[n].version.clone();
+    assert_eq!(told, [(Some(v(2)), v(3)), (Some(v(1)), v(2)), (Some(v(0)), v(1)), (None, v(0))]);
+    assert!(all.iter().all(|one| one.by == "ann" && one.reason.is_none() && one.at <= chrono::Utc::now()));
+    let page = read.channel_history(app, &word("stable"), Some(all[1].seq), 1).await.unwrap();
+    assert_eq!(page, all[2..3]);
+    assert_eq!(read.channel_history(app, &word("edge"), None, 10).await.unwrap(), []);
+    assert_eq!(read.channel_history(ApplicationId::new(), &word("stable"), None, 10).await.unwrap(), []);
+}
+
 pub async fn parallel_moves_of_a_channel_have_one_winner(records: Shared) {
     let run = run(&records).await;
     let mut versions = Vec::new();

@@ -5,7 +5,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Exit, Global, in_path};
+use crate::client::Client;
 use crate::output::{ago, json as print_json, say, table, text};
+
+/// How many moves are asked for at once.
+const PAGE_ROWS: usize = 200;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChannelCommand {
@@ -26,6 +30,17 @@ pub(crate) enum ChannelCommand {
         /// Why; kept in the history
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Show which versions a channel has named: from, to, when, by whom and why, newest first
+    #[command(after_help = "Example: slipway channel history shop stable")]
+    History {
+        /// The application
+        app: String,
+        /// The channel
+        channel: String,
+        /// How many moves at most
+        #[arg(long, default_value_t = 30)]
+        limit: usize,
     },
     /// List an application's channels
     #[command(after_help = "Example: slipway channel list shop")]
@@ -52,6 +67,10 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
                 say(format!("Channel {channel} of {app} names {}.", text(&moved["version"])));
             }
         }
+        ChannelCommand::History { app, channel, limit } => {
+            let path = format!("/api/v1/channels/{}/{channel}/history", in_path(&app));
+            history(&moves(&client, &path, limit).await?, global);
+        }
         ChannelCommand::List { app } => {
             // An application has few: they come whole, not in pages.
             let answer = client.get("/api/v1/channels", &[("application", app.clone())]).await?;
@@ -71,4 +90,38 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
         }
     }
     Ok(Exit::OK)
+}
+
+/// Page after page of a channel's moves, newest first.
+async fn moves(client: &Client, path: &str, limit: usize) -> Result<Vec<Value>> {
+    let mut moves: Vec<Value> = Vec::new();
+    while moves.len() < limit {
+        let wanted = (limit - moves.len()).min(PAGE_ROWS);
+        let mut query = vec![("limit", wanted.to_string())];
+        query.extend(moves.last().map(|last| ("before", text(&last["seq"]))));
+        let page = client.get(path, &query).await?["items"].as_array().cloned().unwrap_or_default();
+        let ended = page.len() < wanted;
+        moves.extend(page);
+        if ended {
+            break;
+        }
+    }
+    Ok(moves)
+}
+
+fn history(moves: &[Value], global: &Global) {
+    if global.json() {
+        return print_json(&Value::Array(moves.to_vec()));
+    }
+    let cells: Vec<_> = moves
+        .iter()
+        .map(|one| {
+            ["from", "to"]
+                .map(|key| text(&one[key]))
+                .into_iter()
+                .chain([ago(&one["at"]), text(&one["by"]), text(&one["reason"])])
+                .collect()
+        })
+        .collect();
+    table(&["FROM", "TO", "MOVED", "BY", "WHY"], &cells, "It was never moved.");
 }

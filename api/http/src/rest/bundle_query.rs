@@ -17,7 +17,7 @@ use crate::problem::ApiError;
 
 /// Which bundles. With `range`, `selector`, `channel`, a part of a commit, `author`, `since`, `until`,
 /// `deployed_in`, `prerelease`, `order` or `explain`, bundles of one application are selected: the
-/// highest version first, pre-releases only if a branch, commit or channel is given. Else they are
+/// highest version first, pre-releases only if a branch, commit, channel or environment is given. Else they are
 /// listed, all of them, the one published last first.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_records::{Channel, ChannelMove, Read};
+use serde_json::json;
+use slipway_records::{Channel, ChannelMove, ChannelMoved, NewAuditEntry, Read};
 use slipway_types::id::ApplicationId;
 use slipway_types::name::ChannelName;
 use slipway_types::{ApplicationName, Role, Version};
@@ -12,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::following;
 use super::labels::checked_reason;
-use super::list::List;
+use super::list::{LIMIT_MAX, List};
 use super::precondition::Precondition;
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
@@ -39,6 +40,30 @@ pub(crate) struct ChannelQuery {
     application: ApplicationName,
 }
 
+/// One move of a channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChannelMoveView {
+    /// Give it as `before` to get the moves before this one.
+    seq: i64,
+    /// The version it named before; absent: it was made.
+    from: Option<String>,
+    /// The version it has named since.
+    to: String,
+    at: DateTime<Utc>,
+    by: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryQuery {
+    /// Moves before this one, by its `seq`.
+    before: Option<i64>,
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+}
+
 /// Where a channel shall point.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +86,17 @@ fn view(channel: Channel, application: &ApplicationName) -> ChannelView {
         version: channel.version.to_string(),
         moved_at: channel.moved_at,
         moved_by: channel.moved_by,
+    }
+}
+
+fn move_view(moved: ChannelMoved) -> ChannelMoveView {
+    ChannelMoveView {
+        seq: moved.seq,
+        from: moved.from.map(|version| version.to_string()),
+        to: moved.to.to_string(),
+        at: moved.at,
+        by: moved.by,
+        reason: moved.reason,
     }
 }
 
@@ -97,6 +133,28 @@ pub(crate) async fn show(
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
     Ok(Json(view(found(read.as_mut(), application.id, &name).await?, &application.name)))
+}
+
+/// A channel's moves, newest first.
+#[utoipa::path(get, path = "/api/v1/channels/{application}/{channel}/history", tag = "channels",
+    params(("application" = String, Path), ("channel" = String, Path), HistoryQuery),
+    responses((status = 200, body = List<ChannelMoveView>)))]
+pub(crate) async fn history(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, name)): Path<(ApplicationName, ChannelName)>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<List<ChannelMoveView>>, ApiError> {
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let detail = format!("limit: {limit} is not between 1 and {LIMIT_MAX}");
+        return Err(ApiError::bad_request("bad_query", detail));
+    }
+    let mut read = state.records.read().await?;
+    let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
+    found(read.as_mut(), application.id, &name).await?;
+    let moves = read.channel_history(application.id, &name, query.before, limit).await?;
+    Ok(Json(List::whole(moves.into_iter().map(move_view).collect())))
 }
 
 /// Makes or moves a channel.
@@ -137,6 +195,15 @@ pub(crate) async fn put(
         return Err(moved(&name, names));
     }
     let channel = found(tx.as_mut(), application.id, &name).await?;
+    tx.audit(NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action: "channel.set",
+        subject: format!("channel/{}/{name}", application.name),
+        detail: json!({
+            "from": names, "to": to.version, "reason": change.reason, "protected": role == Role::Operator,
+        }),
+    })
+    .await?;
     following::bundle_changed(tx.as_mut(), application.id, to.id).await?;
     tx.commit().await?;
     Ok(Json(view(channel, &application.name)))

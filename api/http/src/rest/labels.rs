@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use slipway_records::LabelChange;
+use serde_json::json;
+use slipway_records::{LabelChange, NewAuditEntry, PackageVersion};
 use slipway_types::label::{LabelKey, LabelOrigin, LabelValue};
-use slipway_types::{ApplicationName, ComponentName, Version};
+use slipway_types::{ApplicationName, ComponentName, Role, Version};
 use utoipa::{IntoParams, ToSchema};
 
 use super::following;
@@ -65,6 +66,29 @@ struct Wish {
     if_current: Precondition<LabelValue>,
 }
 
+/// What the audit record keeps of a change.
+fn entry(
+    caller: &Caller,
+    application: &ApplicationName,
+    version: &PackageVersion,
+    change: &LabelChange,
+    role: Role,
+) -> NewAuditEntry {
+    let subject = match &version.component {
+        Some(component) => format!("package/{application}/{component}/{}", version.version),
+        None => format!("bundle/{application}/{}", version.version),
+    };
+    NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action: if change.new.is_some() { "label.set" } else { "label.remove" },
+        subject,
+        detail: json!({
+            "label": change.key, "from": version.labels.get(&change.key), "to": change.new,
+            "reason": change.reason, "protected": role == Role::Operator,
+        }),
+    }
+}
+
 async fn change(
     state: &ServerState,
     caller: &Caller,
@@ -103,6 +127,7 @@ async fn change(
         let current = current.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
         return Err(ApiError::conflict("label_moved", format!("label `{}` is {current} now", place.key)));
     }
+    tx.audit(entry(caller, &application.name, &version, &change, role)).await?;
     if version.component.is_none() {
         following::bundle_changed(tx.as_mut(), application.id, version.id).await?;
     }
