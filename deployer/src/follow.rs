@@ -16,7 +16,7 @@ use slipway_records::{
 };
 use slipway_types::Fault;
 use slipway_types::environment::Follow;
-use slipway_types::selection::{Prereleases, Selection, SelectionOrder};
+use slipway_types::selection::{Selection, SelectionOrder};
 use slipway_types::state::DeploymentState;
 
 use crate::gates::minute_of_week;
@@ -150,8 +150,6 @@ impl FollowHandler {
             branch: follow.branch.clone(),
             channel: follow.channel.clone(),
             deployed_in: follow.from.clone(),
-            // What runs upstream was chosen there.
-            prerelease: if follow.from.is_some() { Prereleases::Yes } else { Prereleases::Auto },
             ..Selection::default()
         }
     }

@@ -66,7 +66,7 @@ pub struct Selection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prereleases {
-    /// If a branch, commit or channel is given, or the range names a pre-release.
+    /// If a branch, commit, channel or environment is given, or the range names a pre-release.
     #[default]
     Auto,
     /// They do.
@@ -145,6 +145,7 @@ impl Selection {
                 self.branch.is_some()
                     || self.commit.is_some()
                     || self.channel.is_some()
+                    || self.deployed_in.is_some()
                     || self.range.as_ref().is_some_and(VersionRange::names_prerelease)
             }
         }

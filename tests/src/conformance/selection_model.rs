@@ -216,6 +216,7 @@ impl Model {
                 let narrow = selection.branch.is_some()
                     || selection.commit.is_some()
                     || selection.channel.is_some()
+                    || selection.deployed_in.is_some()
                     || named;
                 !version.version.is_prerelease()
                     || selection.prerelease == Prereleases::Yes

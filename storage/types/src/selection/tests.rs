@@ -48,6 +48,8 @@ fn auto_follows_what_else_is_asked_for() {
         (json!({"channel": "stable"}), true),
         (json!({"range": ">=1.5.0-rc.1"}), true),
         (json!({"branch": "main", "prerelease": "no"}), false),
+        (json!({"deployed_in": "staging"}), true),
+        (json!({"deployed_in": "staging", "prerelease": "no"}), false),
         (json!({"prerelease": "yes"}), true),
     ] {
         assert_eq!(selection(value.clone()).takes_prereleases(), takes, "{value}");
