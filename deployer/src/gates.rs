@@ -15,6 +15,8 @@ use slipway_types::environment::{Approvals, CheckOwner, EnvironmentSettings, Win
 use slipway_types::label::Labels;
 use slipway_types::name::{ChannelName, CheckName, KeyName};
 
+use crate::signatures::Signatures;
+
 /// What gates are asked about.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -32,8 +34,8 @@ pub struct Facts {
     pub channels: BTreeSet<ChannelName>,
     /// The bundle's checks.
     pub checks: Vec<BundleCheck>,
-    /// Keys whose signature over the bundle holds.
-    pub signatures: BTreeSet<KeyName>,
+    /// Whose signatures over the bundle hold.
+    pub signatures: Signatures,
     /// How long the same components have run upstream without a break, in minutes; `None`: never.
     pub soaked_minutes: Option<u64>,
     /// Name of the environment upstream.
@@ -81,15 +83,7 @@ pub fn ask(settings: &EnvironmentSettings, facts: &Facts) -> Vec<Gate> {
         found.push(channels(&gates.channels, &facts.channels));
     }
     found.extend(gates.checks.iter().map(|name| check(name, settings.checks.get(name), facts)));
-    found.extend(gates.signatures.iter().map(|key| {
-        let open = facts.signatures.contains(key);
-        let detail = if open {
-            format!("signed by `{key}`")
-        } else {
-            format!("no signature by `{key}` over this bundle")
-        };
-        Gate::new("signature", open, detail)
-    }));
+    found.extend(gates.signatures.iter().map(|signer| signature(&signer.name, &facts.signatures)));
     found.extend(gates.soak.as_ref().map(|wanted| soak(u64::from(wanted.minutes), facts)));
     found
 }
@@ -201,6 +195,20 @@ fn check(name: &CheckName, owner: Option<&CheckOwner>, facts: &Facts) -> Gate {
         _ => detail,
     };
     Gate::new("check", open, detail)
+}
+
+fn signature(name: &KeyName, signatures: &Signatures) -> Gate {
+    if signatures.by.contains_key(name) {
+        return Gate::new("signature", true, format!("signed by `{name}`"));
+    }
+    let mut detail = format!("no signature by `{name}` over this bundle");
+    if !signatures.unfit.is_empty() {
+        detail.push_str(&format!(" ({})", signatures.unfit.join("; ")));
+    }
+    if !signatures.command.is_empty() {
+        detail.push_str(&format!("; whoever holds the key: {}", signatures.command));
+    }
+    Gate::new("signature", false, detail)
 }
 
 fn soak(wanted: u64, facts: &Facts) -> Gate {

@@ -378,8 +378,10 @@ impl DeployHandler {
         let mut read = self.stage.records.read().await.map_err(fault)?;
         let approvals = read.approvals_of(deployment.id).await.map_err(fault)?;
         drop(read);
+        let wanted = &environment.settings.gates.signatures;
+        let signed = self.stage.signatures(&application.name, &subject.bundle, wanted).await?.digests();
         let submission =
-            submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals);
+            submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals, &signed);
         let receiver = self.stage.receiver(environment).await?;
         let reports = receiver.capabilities().await?.contains(&Capability::Observe);
         fault_point::reach("deploy.before_submit");

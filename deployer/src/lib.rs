@@ -18,6 +18,7 @@ pub mod plan;
 pub mod port;
 pub mod pull;
 pub mod receivers;
+pub mod signatures;
 pub mod stage;
 pub mod standing;
 mod subject;

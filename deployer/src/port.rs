@@ -130,13 +130,6 @@ impl Deploying for Stage {
         for violation in &mut found {
             violation.path = format!("settings.{}", violation.path);
         }
-        if !settings.gates.signatures.is_empty() {
-            let message = "this release verifies no signatures of bundles";
-            found.push(
-                Violation::new("signatures_unavailable", "settings.gates.signatures", message)
-                    .hint("leave it out; approvals and checks are asked for in its place"),
-            );
-        }
         found
     }
 

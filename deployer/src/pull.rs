@@ -11,7 +11,6 @@ use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{INTERNAL_HOST, ImageSource as _};
 use slipway_records::{Application, Environment, NewToken, PackageVersion};
 use slipway_types::environment::PullRegistry;
-use slipway_types::name::KeyName;
 use slipway_types::state::BuiltImage;
 use slipway_types::{Fault, ImageReference, Role, SecretReference};
 
@@ -178,19 +177,6 @@ impl Stage {
             Some(rest) => format!("{}{rest}", self.options.pull_registry),
             None => reference.to_owned(),
         }
-    }
-
-    /// The keys of `wanted` whose signature over a bundle holds.
-    pub fn signatures(
-        &self,
-        _bundle: &PackageVersion,
-        wanted: &BTreeSet<KeyName>,
-    ) -> Result<BTreeSet<KeyName>, Fault> {
-        if wanted.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        Err(Fault::permanent("signatures_unavailable", "this server verifies no signatures yet")
-            .hint("leave `gates.signatures` out"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The receiver of an environment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -146,16 +147,18 @@ pub fn submission(
     environment: &Environment,
     frozen: &Frozen,
     approvals: &[Approval],
+    signatures: &BTreeSet<Digest>,
 ) -> Submission {
     let by = deployment.created_by.clone();
-    let proof = approvals
-        .iter()
-        .filter(|approval| Some(approval.revision) == deployment.revision)
-        .map(|approval| Proof {
-            kind: ProofKind::Approval,
-            digest: Digest::of(format!("{}\n{}\n{}", approval.person, approval.revision, approval.at)),
-        })
-        .collect();
+    let approved =
+        approvals.iter().filter(|approval| Some(approval.revision) == deployment.revision).map(|approval| {
+            Proof {
+                kind: ProofKind::Approval,
+                digest: Digest::of(format!("{}\n{}\n{}", approval.person, approval.revision, approval.at)),
+            }
+        });
+    let signed = signatures.iter().map(|digest| Proof { kind: ProofKind::Signature, digest: *digest });
+    let proof = approved.chain(signed).collect();
     Submission {
         contract: CONTRACT_VERSION,
         key: key(application, environment),

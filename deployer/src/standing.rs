@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use slipway_records::{Deployment, DeploymentFilter, Environment, PackageVersion, Page, Read, RecordsError};
+use slipway_types::environment::EnvironmentSettings;
 use slipway_types::id::{ApplicationId, EnvironmentId};
 use slipway_types::label::LabelKey;
 use slipway_types::{Digest, Fault};
 
 use crate::gates::{Facts, Gate, ask};
+use crate::signatures::Signatures;
 use crate::stage::Stage;
 
 /// How many deployments upstream are looked at for a soak.
@@ -51,11 +53,30 @@ pub async fn gates(
             .map(|channel| channel.name)
             .collect(),
         checks,
-        signatures: stage.signatures(bundle, &settings.gates.signatures)?,
+        signatures: signed(stage, deployment, settings, bundle).await?,
         soaked_minutes,
         upstream: settings.upstream.as_ref().map(ToString::to_string),
     };
     Ok(ask(settings, &facts))
+}
+
+/// Whose signatures hold. Where none is asked for, none is looked for.
+async fn signed(
+    stage: &Stage,
+    deployment: &Deployment,
+    settings: &EnvironmentSettings,
+    bundle: &PackageVersion,
+) -> Result<Signatures, Fault> {
+    if settings.gates.signatures.is_empty() {
+        return Ok(Signatures::default());
+    }
+    let mut read = stage.records.read().await.map_err(|error| crate::records_fault(&error))?;
+    let application = read.application_get(deployment.application_id).await;
+    drop(read);
+    let application = application
+        .map_err(|error| crate::records_fault(&error))?
+        .ok_or_else(|| Fault::bug("deployment_unreadable", "what a deployment is about is gone"))?;
+    stage.signatures(&application.name, bundle, &settings.gates.signatures).await
 }
 
 /// Who made the deployment, and who pushed the commit.

@@ -140,6 +140,7 @@ macro_rules! conformance {
                 a_link_to_stored_bytes_stays_one
                 a_manifest_is_kept_whole
                 tags_move_and_are_listed_in_byte_order
+                tags_move_by_compare_and_swap
                 deleting_a_manifest_takes_its_tags
                 referrers_are_sorted_by_digest
                 repositories_are_listed_in_byte_order
@@ -200,6 +201,7 @@ macro_rules! conformance {
                 packages_stay_while_a_bundle_has_them
                 what_nothing_names_leaves_its_repository
                 a_removed_version_leaves_its_tags_and_its_manifest_can_go
+                signatures_stay_with_what_they_sign_and_go_with_it
                 old_logs_go_whole
                 expired_tokens_of_builds_go
                 cached_steps_and_copies_of_bases_go_when_they_are_old

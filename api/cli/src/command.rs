@@ -29,6 +29,7 @@ mod pull;
 mod receiver;
 mod run;
 mod secret;
+mod signing;
 mod source;
 mod token;
 mod validate;

@@ -29,6 +29,7 @@ mod run_views;
 mod runs;
 mod secrets;
 mod server;
+mod signatures;
 mod sources;
 mod tokens;
 mod version_views;
@@ -89,6 +90,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(bundles::list))
         .routes(routes!(bundles::pick))
         .routes(routes!(bundles::show))
+        .routes(routes!(signatures::list, signatures::add))
         .routes(routes!(packages::list))
         .routes(routes!(packages::show))
         .routes(routes!(labels::put_on_bundle, labels::remove_from_bundle))

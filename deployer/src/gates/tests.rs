@@ -1,4 +1,6 @@
-use slipway_types::environment::{Gates, Soak};
+use slipway_oci::builtin::Offered;
+use slipway_oci::signature::Unfit;
+use slipway_types::environment::{Gates, Signer, Soak};
 use slipway_types::id::{DeploymentId, VersionId};
 
 use super::*;
@@ -13,7 +15,7 @@ fn facts() -> Facts {
         labels: Labels::new(),
         channels: BTreeSet::new(),
         checks: Vec::new(),
-        signatures: BTreeSet::new(),
+        signatures: Signatures::default(),
         soaked_minutes: None,
         upstream: Some("staging".to_owned()),
     }
@@ -124,4 +126,33 @@ fn a_label_and_a_channel_open_what_asks_for_them() {
     known.labels.insert("qa".parse().unwrap(), "passed".parse().unwrap());
     known.channels.insert("stable".parse().unwrap());
     assert!(is_open(&settings, &known));
+}
+
+#[test]
+fn a_signature_counts_for_the_key_that_made_it_and_a_closed_gate_names_the_command() {
+    let key = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExBnNbxb08OUNmI2V0efYuL3P5ede\n\
+        vLxm1h/2OyfzyTqclRWw0jqM9hEL7WFxZ2A0Rsyix+K1VihBKZnlc6dSfQ==\n\
+        -----END PUBLIC KEY-----\n";
+    let release = Signer { name: "release".parse().unwrap(), key: key.parse().unwrap() };
+    let signatures = vec![release.clone()];
+    let settings = EnvironmentSettings {
+        gates: Gates { signatures: signatures.clone(), ..Gates::default() },
+        ..EnvironmentSettings::default()
+    };
+    let offered: Vec<Offered> = [Unfit::Encoding, Unfit::Encoding, Unfit::TooLarge]
+        .map(|why| Offered { signature: Err(why), key: None })
+        .into();
+    let judged = Signatures::judge(&offered, &signatures, "slipway bundle sign shop 1.4.2".to_owned());
+    let gates = ask(&settings, &Facts { signatures: judged, ..facts() });
+    assert!(!gates[0].open && gates[0].gate == "signature", "{gates:?}");
+    for words in
+        ["no signature by `release`", "2 offered: it is not base64", "slipway bundle sign shop 1.4.2"]
+    {
+        assert!(gates[0].detail.contains(words), "{gates:?}");
+    }
+    let by = BTreeMap::from([(release.name, BTreeSet::from([Digest::of("signature")]))]);
+    let signed = Signatures { by, ..Signatures::default() };
+    assert_eq!(signed.digests(), BTreeSet::from([Digest::of("signature")]));
+    assert!(is_open(&settings, &Facts { signatures: signed, ..facts() }));
 }

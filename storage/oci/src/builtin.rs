@@ -11,15 +11,18 @@ use slipway_types::{Digest, ImageReference, media_type};
 
 use crate::client::Registries;
 use crate::manifest::{Descriptor, ImageIndex, Manifest, ManifestLimits};
+use crate::signature::signed_by_tag;
 
 mod elsewhere;
 mod error;
 mod protection;
+mod signatures;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use elsewhere::BlobBody;
 pub use error::RegistryError;
+pub use signatures::{Offered, PreparedSignature, SIGNATURES_MAX};
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
@@ -100,6 +103,8 @@ pub struct PreparedManifest {
     blobs: Vec<(Digest, u64)>,
     rule: BlobRule,
     children: Vec<Digest>,
+    /// What its tag named when it was checked, if that is a manifest of signatures all of which it has.
+    extends: Option<Digest>,
 }
 
 impl PreparedManifest {
@@ -230,7 +235,11 @@ impl BuiltinRegistry {
         };
         let blobs = parsed.blobs().map(|blob| (blob.digest, blob.size)).collect();
         let children = parsed.children().iter().map(|child| child.digest).collect();
-        Ok(PreparedManifest { row, tag, blobs, rule, children })
+        let extends = match tag.as_deref().filter(|tag| signed_by_tag(tag).is_some()) {
+            Some(tag) => self.extended_by(&row.repository, tag, &parsed).await?,
+            None => None,
+        };
+        Ok(PreparedManifest { row, tag, blobs, rule, children, extends })
     }
 
     /// Writes the rows of prepared manifests inside the caller's transaction, in order: children
@@ -249,7 +258,7 @@ impl BuiltinRegistry {
         if tx.manifest_get(repository, digest).await?.is_none() {
             return Err(RegistryError::ManifestUnknown { reference: digest.to_string() });
         }
-        put_tag_row(tx.as_mut(), repository, tag, digest).await?;
+        put_tag_row(tx.as_mut(), repository, tag, digest, None).await?;
         Ok(tx.commit().await?)
     }
 
@@ -361,17 +370,31 @@ async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()>
         tx.manifest_put(&manifest.row).await?;
     }
     match &manifest.tag {
-        Some(tag) => put_tag_row(tx, repository, tag, &manifest.row.digest).await,
+        Some(tag) => put_tag_row(tx, repository, tag, &manifest.row.digest, manifest.extends.as_ref()).await,
         None => Ok(()),
     }
 }
 
-async fn put_tag_row(tx: &mut dyn Write, repository: &str, tag: &str, digest: &Digest) -> Result<()> {
-    if tx.tag_get(repository, tag).await? == Some(*digest) {
+/// `extends`: what the tag may name now though it names signatures.
+async fn put_tag_row(
+    tx: &mut dyn Write,
+    repository: &str,
+    tag: &str,
+    digest: &Digest,
+    extends: Option<&Digest>,
+) -> Result<()> {
+    let current = tx.tag_get(repository, tag).await?;
+    if current == Some(*digest) {
         return Ok(());
     }
     protection::of_tag(tx, repository, tag, Some(digest)).await?;
-    Ok(tx.tag_put(repository, tag, digest).await?)
+    if current.is_none() || !protection::is_signed_version(tx, repository, tag).await? {
+        return Ok(tx.tag_put(repository, tag, digest).await?);
+    }
+    if current.as_ref() == extends && tx.tag_move(repository, tag, extends, digest).await? {
+        return Ok(());
+    }
+    Err(RegistryError::SignaturesProtected { repository: repository.to_owned(), tag: tag.to_owned() })
 }
 
 /// Media types that a manifest request accepts; the HTTP client sends them.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod external;
 pub mod layout;
 pub mod manifest;
+pub mod signature;
 pub mod source;
 
 pub use builtin::{BlobBody, BlobRule, BuiltinRegistry, NewManifest, PreparedManifest, RegistryError};
@@ -20,4 +21,5 @@ pub use external::ExternalRegistry;
 pub use manifest::{
     Descriptor, ImageConfig, ImageIndex, ImageManifest, Manifest, ManifestLimits, canonical_json,
 };
+pub use signature::{Signature, SigningKey, Unfit};
 pub use source::{FetchedManifest, ImageSource, Images, PlatformManifest, Resolved};

@@ -261,6 +261,19 @@ impl Writer {
         Ok(())
     }
 
+    /// Removes the tags under which signatures and the like of a manifest lie: `sha256-HEX.sig`.
+    async fn attached_tags_remove(&mut self, repository: &str, subject: &Digest) -> Result<()> {
+        sqlx::query!(
+            "delete from tag where repository = $1 and name like $2",
+            repository,
+            format!("sha256-{}.%", subject.hex()),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
     /// Removes the tags that publishing the version made.
     async fn version_tags_remove(&mut self, version: &PackageVersion) -> Result<()> {
         let path = sqlx::query_scalar!(
@@ -272,7 +285,8 @@ impl Writer {
         .map_err(failed)?;
         let tag = version.version.to_string();
         let Some(component) = &version.component else {
-            return self.tag_remove(&path, &tag, &version.digest).await;
+            self.tag_remove(&path, &tag, &version.digest).await?;
+            return self.attached_tags_remove(&path, &version.digest).await;
         };
         self.tag_remove(&format!("{path}/c/{component}"), &tag, &version.digest).await?;
         let detail = serde_json::from_value::<PackageDetail>(version.detail.clone());

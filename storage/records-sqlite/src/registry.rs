@@ -258,6 +258,40 @@ impl WriteRegistry for Writer {
         Ok(())
     }
 
+    async fn tag_move(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        from: Option<&Digest>,
+        to: &Digest,
+    ) -> Result<bool> {
+        let moved = match from {
+            None => {
+                sqlx::query!(
+                    "insert into tag (repository, name, digest) values (?1, ?2, ?3)
+                    on conflict (repository, name) do nothing",
+                    repository,
+                    tag,
+                    to.to_string(),
+                )
+                .execute(self.db())
+                .await
+            }
+            Some(from) => {
+                sqlx::query!(
+                    "update tag set digest = ?4 where repository = ?1 and name = ?2 and digest = ?3",
+                    repository,
+                    tag,
+                    from.to_string(),
+                    to.to_string(),
+                )
+                .execute(self.db())
+                .await
+            }
+        };
+        Ok(moved.map_err(failed)?.rows_affected() == 1)
+    }
+
     async fn tag_delete(&mut self, repository: &str, tag: &str) -> Result<bool> {
         let removed = sqlx::query!("delete from tag where repository = ?1 and name = ?2", repository, tag)
             .execute(self.db())

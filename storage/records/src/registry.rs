@@ -73,6 +73,15 @@ pub trait WriteRegistry {
     async fn manifest_delete(&mut self, repository: &str, digest: &Digest) -> Result<bool>;
     /// Makes a tag name a manifest of the repository.
     async fn tag_put(&mut self, repository: &str, tag: &str, digest: &Digest) -> Result<()>;
+    /// Makes a tag name another manifest of the repository, if it names `from` now (`None`: if it is not
+    /// there); `false` otherwise.
+    async fn tag_move(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        from: Option<&Digest>,
+        to: &Digest,
+    ) -> Result<bool>;
     /// Removes a tag; `false` if it was not there.
     async fn tag_delete(&mut self, repository: &str, tag: &str) -> Result<bool>;
 }

@@ -87,7 +87,7 @@ pub trait ReadUpkeep {
 /// Removing what nothing needs.
 #[async_trait]
 pub trait WriteUpkeep {
-    /// Removes a version with its tags, labels and label history if it is still among
+    /// Removes a version with its tags (those of its signatures too), labels and label history if it is still among
     /// [`ReadUpkeep::versions_expired`]; `false` otherwise. Its number stays taken for ever.
     async fn version_remove(&mut self, id: VersionId, gone_before: DateTime<Utc>) -> Result<bool>;
     /// Notes everything that the bytes of a manifest name: children, configuration, layers.

@@ -15,6 +15,7 @@ pub mod media_type;
 pub mod name;
 pub mod secret;
 pub mod selection;
+pub mod signing;
 pub mod state;
 pub mod version;
 pub mod violation;

@@ -110,6 +110,29 @@ pub async fn tags_move_and_are_listed_in_byte_order(records: Shared) {
     assert_eq!(reader.tag_get("team/a", "b").await.unwrap(), None);
 }
 
+pub async fn tags_move_by_compare_and_swap(records: Shared) {
+    let (one, two, three) =
+        (manifest("r", "one", None), manifest("r", "two", None), manifest("r", "three", None));
+    let mut tx = begin(&records).await;
+    for row in [&one, &two, &three] {
+        tx.manifest_put(row).await.unwrap();
+    }
+    assert!(!tx.tag_move("r", "s", Some(&one.digest), &two.digest).await.unwrap());
+    assert!(tx.tag_move("r", "s", None, &one.digest).await.unwrap());
+    assert!(!tx.tag_move("r", "s", None, &two.digest).await.unwrap());
+    tx.commit().await.unwrap();
+    let contend = async |to: &Digest| {
+        let mut tx = begin(&records).await;
+        let moved = tx.tag_move("r", "s", Some(&one.digest), to).await.unwrap();
+        tx.commit().await.unwrap();
+        moved
+    };
+    let (second, third) = futures::future::join(contend(&two.digest), contend(&three.digest)).await;
+    assert!(second != third, "one of two wins");
+    let winner = if second { two.digest } else { three.digest };
+    assert_eq!(read(&records).await.tag_get("r", "s").await.unwrap(), Some(winner));
+}
+
 pub async fn deleting_a_manifest_takes_its_tags(records: Shared) {
     let (one, two) = (manifest("team/a", "1", None), manifest("team/a", "2", None));
     put(&records, &one, &["x", "y"]).await;

@@ -241,6 +241,39 @@ pub async fn a_removed_version_leaves_its_tags_and_its_manifest_can_go(records: 
     assert_eq!(expire_manifests(&records, shop.id).await.len(), 1);
 }
 
+pub async fn signatures_stay_with_what_they_sign_and_go_with_it(records: Shared) {
+    let (shop, run) = deleted_branch(&records).await;
+    let path = shop.name.path();
+    let old = insert_version(&records, new_version(&feature(&run), None, "0.1.0-feature.1")).await;
+    insert_version(&records, new_version(&run, None, "0.1.0-main.1")).await;
+    let bundle = ManifestRow { digest: old.digest, ..manifest(&path, "", None) };
+    // One that refers to the bundle, and one of those that only a tag ties to it.
+    let referring = manifest(&path, "referring", Some(old.digest));
+    let tagged = manifest(&path, "tagged", None);
+    let tag = |end: &str| format!("sha256-{}.{end}", old.digest.hex());
+    let mut tx = begin(&records).await;
+    for row in [&bundle, &referring, &tagged] {
+        tx.manifest_put(row).await.unwrap();
+        tx.manifest_note(&row.digest, &[]).await.unwrap();
+    }
+    tx.tag_put(&path, &tag("sig"), &referring.digest).await.unwrap();
+    tx.tag_put(&path, &tag("att"), &tagged.digest).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(expire_manifests(&records, shop.id).await, []);
+    assert!(remove(&records, &old, later()).await);
+    for end in ["sig", "att"] {
+        assert_eq!(read(&records).await.tag_get(&path, &tag(end)).await.unwrap(), None, "{end}");
+    }
+    let mut gone = Vec::new();
+    for _ in 0..2 {
+        gone.extend(expire_manifests(&records, shop.id).await.into_iter().map(|content| content.digest));
+    }
+    gone.sort();
+    let mut all = [bundle.digest, referring.digest, tagged.digest];
+    all.sort();
+    assert_eq!(gone, all);
+}
+
 pub async fn old_logs_go_whole(records: Shared) {
     let log = uuid::Uuid::now_v7();
     let mut tx = begin(&records).await;

@@ -7,6 +7,7 @@ mod kubevela;
 mod ledger;
 mod observing;
 mod service;
+mod signing;
 mod tricks;
 mod violations;
 mod world;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::choice::{self, Choice};
-use super::{Exit, Global, in_path, pull};
+use super::{Exit, Global, in_path, pull, signing};
 use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, size, table, text};
 
@@ -86,6 +86,32 @@ pub(crate) enum BundleCommand {
         app: String,
         /// The version
         version: String,
+    },
+    /// Sign a bundle with a private key, which does not leave this machine
+    #[command(after_help = "The key is ECDSA of the curve P-256 as PEM of PKCS#8:
+         openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out release.key
+         openssl pkey -in release.key -pubout -out release.pub
+Example: slipway bundle sign shop 1.4.2 --key-file release.key")]
+    Sign {
+        /// The application
+        app: String,
+        /// The version
+        version: String,
+        /// File of the private key
+        #[arg(long, value_name = "FILE")]
+        key_file: PathBuf,
+    },
+    /// Verify that a bundle is signed by the holder of a key, here and not on the server
+    #[command(after_help = "Exit codes: 0 each key has signed it, 1 one has not.
+Example: slipway bundle verify shop 1.4.2 --key release.pub")]
+    Verify {
+        /// The application
+        app: String,
+        /// The version
+        version: String,
+        /// File of a public key as PEM; may be given several times. Of several keys in one file either will do
+        #[arg(long, value_name = "FILE", required = true)]
+        key: Vec<PathBuf>,
     },
     /// Fetch a bundle with its packages and images into an OCI layout
     #[command(after_help = "Example: slipway bundle pull shop 1.4.2 --to ./shop-1.4.2")]
@@ -177,6 +203,12 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
         BundleCommand::Show { app, version } => {
             let bundle = client.get(&format!("/api/v1/bundles/{}/{version}", in_path(&app)), &[]).await?;
             if global.json() { print_json(&bundle) } else { show_bundle(&bundle) }
+        }
+        BundleCommand::Sign { app, version, key_file } => {
+            return signing::sign(&app, &version, &key_file, global).await;
+        }
+        BundleCommand::Verify { app, version, key } => {
+            return signing::verify(&app, &version, &key, global).await;
         }
         BundleCommand::Pull { app, version, to } => {
             let path = format!("/api/v1/bundles/{}/{version}", in_path(&app));
@@ -278,6 +310,9 @@ fn show_bundle(bundle: &Value) {
         data(format!("{:<12}{}", "held", text(why)));
     }
     labels(bundle);
+    for signature in bundle["signatures"].as_array().into_iter().flatten() {
+        data(format!("{:<12}{}", "signature", signature_line(signature)));
+    }
     data("");
     let rows: Vec<_> = bundle["packages"]
         .as_array()
@@ -295,6 +330,18 @@ fn show_bundle(bundle: &Value) {
         })
         .collect();
     table(&["COMPONENT", "VERSION", "", "KIT", "DIGEST"], &rows, "");
+}
+
+fn signature_line(signature: &Value) -> String {
+    if let Some(why) = signature["unfit"].as_str() {
+        return format!("does not count: {why}");
+    }
+    let names: Vec<String> = signature["names"].as_array().into_iter().flatten().map(text).collect();
+    match (signature["key"].as_str(), names.is_empty()) {
+        (Some(key), false) => format!("{} (key {key})", names.join(", ")),
+        (Some(key), true) => format!("key {key}"),
+        (None, _) => "by a key that no environment names".to_owned(),
+    }
 }
 
 fn labels(version: &Value) {

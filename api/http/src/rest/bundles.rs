@@ -8,6 +8,7 @@ use slipway_types::{ApplicationName, Role, Version};
 use super::bundle_query::{BundleList, BundleQuery, PickView};
 use super::list::List;
 use super::run_views::names_of;
+use super::signatures;
 use super::version_views::{BundleView, bundle_view};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
@@ -111,5 +112,8 @@ pub(crate) async fn show(
     let found = read.version_find(application.id, None, &version).await?;
     let found = found.ok_or_else(|| ApiError::not_found("bundle version", &version))?;
     let holding = read.declared_checks_holding(&[found.id]).await?;
-    Ok(Json(bundle_view(&state, &found, &application.name.to_string(), holding.iter())?))
+    drop(read);
+    let mut shown = bundle_view(&state, &found, &application.name.to_string(), holding.iter())?;
+    shown.signatures = Some(signatures::of_bundle(&state, &application.name, &found).await?);
+    Ok(Json(shown))
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::list::PageQuery;
 use super::run_views::image_reference;
 use super::runs::branch_ref;
+use super::signatures::SignatureView;
 use crate::auth::Caller;
 use crate::problem::ApiError;
 use crate::state::ServerState;
@@ -40,6 +41,9 @@ pub(crate) struct BundleView {
     /// Why it is held, if it is: each check of its developers that is not green.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held: Vec<String>,
+    /// What is offered as its signatures; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signatures: Option<Vec<SignatureView>>,
 }
 
 /// One component package inside a bundle.
@@ -202,6 +206,7 @@ pub(crate) fn bundle_view<'c>(
         run: version.run_id.to_string(),
         packages: detail.members.iter().map(|member| member_view(state, member)).collect(),
         held: holding.map(DeclaredCheck::standing).collect(),
+        signatures: None,
     })
 }
 

@@ -39,6 +39,17 @@ pub enum RegistryError {
         /// The tag.
         tag: String,
     },
+    /// The tag names signatures of a published version that would be lost.
+    #[error(
+        "tag `{tag}` of `{repository}` names signatures of a published version that this manifest lacks: add \
+         to what is there now"
+    )]
+    SignaturesProtected {
+        /// Repository of a package or bundle.
+        repository: String,
+        /// The tag.
+        tag: String,
+    },
     /// A published version consists of it.
     #[error("{digest} in `{repository}` is or may be part of a published version, which never changes")]
     ContentProtected {
@@ -89,7 +100,9 @@ impl RegistryError {
             Self::RepositoryInvalid { .. } => "NAME_INVALID",
             Self::RepositoryUnknown { .. } => "NAME_UNKNOWN",
             Self::TagInvalid { .. } | Self::ManifestInvalid(_) => "MANIFEST_INVALID",
-            Self::TagProtected { .. } | Self::ContentProtected { .. } => "DENIED",
+            Self::TagProtected { .. } | Self::SignaturesProtected { .. } | Self::ContentProtected { .. } => {
+                "DENIED"
+            }
             Self::BlobUnknown { .. } => "BLOB_UNKNOWN",
             Self::Upstream(error) if matches!(**error, ImageError::NotFound { .. }) => "BLOB_UNKNOWN",
             Self::ManifestBlobUnknown { .. } => "MANIFEST_BLOB_UNKNOWN",
@@ -107,7 +120,9 @@ impl RegistryError {
             | Self::TagInvalid { .. }
             | Self::ManifestInvalid(_)
             | Self::DigestInvalid(_) => 400,
-            Self::TagProtected { .. } | Self::ContentProtected { .. } => 403,
+            Self::TagProtected { .. } | Self::SignaturesProtected { .. } | Self::ContentProtected { .. } => {
+                403
+            }
             Self::RepositoryUnknown { .. }
             | Self::BlobUnknown { .. }
             | Self::ManifestBlobUnknown { .. }

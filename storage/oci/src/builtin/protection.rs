@@ -1,11 +1,12 @@
 //! Versions never change: a tag that names a published version stays where it is, and what a version
-//! consists of stays.
+//! consists of stays. Signatures of one are added to, and taken away by nobody who may only push.
 
 use slipway_records::package::VersionFilter;
 use slipway_records::{Page, Read};
 use slipway_types::{ApplicationName, ComponentName, Digest, Version};
 
 use super::{RegistryError, Result};
+use crate::signature::signed_by_tag;
 
 /// What a repository of an application holds.
 enum Holds {
@@ -60,6 +61,20 @@ pub(super) async fn of_tag(
         return Ok(());
     }
     Err(RegistryError::TagProtected { repository: repository.to_owned(), tag: tag.to_owned() })
+}
+
+/// Whether under `tag` lie the signatures of a published version.
+pub(super) async fn is_signed_version(read: &mut dyn Read, repository: &str, tag: &str) -> Result<bool> {
+    let Some(subject) = signed_by_tag(tag) else { return Ok(false) };
+    let Some((name, holds)) = owner(repository) else { return Ok(false) };
+    let Some(application) = read.application_by_name(&name).await? else { return Ok(false) };
+    let filter = VersionFilter {
+        application: Some(application.id),
+        component: Some(holds.component().cloned()),
+        digest: Some(subject),
+        ..VersionFilter::default()
+    };
+    Ok(!read.version_list(&filter, Page::first(1)).await?.is_empty())
 }
 
 /// Refuses to delete what a published version consists of. The children of bundles and of images for

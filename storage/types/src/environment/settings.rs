@@ -10,6 +10,7 @@ use crate::label::{LabelKey, LabelOrigin};
 use crate::name::{ChannelName, CheckName, ClusterName, EnvironmentName, KeyName};
 use crate::secret::SecretReference;
 use crate::selection::{BranchName, LabelSelector, VersionRange};
+use crate::signing::TrustedKeys;
 
 /// An environment's settings, as people write them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,13 +133,26 @@ pub struct Gates {
     /// Each of these checks is green, reported by its owner.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub checks: BTreeSet<CheckName>,
-    /// Each of these keys has signed the bundle.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub signatures: BTreeSet<KeyName>,
+    /// Each of these has signed the bundle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signer>,
     /// The same components have run upstream for so long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak: Option<Soak>,
 }
+
+/// Whoever holds a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Signer {
+    /// What people call it.
+    pub name: KeyName,
+    /// The public key; of several, whatever one of them signed counts.
+    pub key: TrustedKeys,
+}
+
+/// The most keys that an environment may ask for.
+const SIGNERS_MAX: usize = 16;
 
 /// Approvals by distinct people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,6 +257,25 @@ impl EnvironmentSettings {
             let message = format!("`{key}` is a label that developers write: no gate can require it");
             wrong("gates.labels", message);
         }
+        if gates.signatures.len() > SIGNERS_MAX {
+            wrong("gates.signatures", format!("names more than {SIGNERS_MAX} keys"));
+        }
+        for (place, signer) in gates.signatures.iter().enumerate() {
+            let earlier = &gates.signatures[..place];
+            if let Some(other) = earlier.iter().find(|other| other.name == signer.name) {
+                let message = format!(
+                    "names `{}` twice: write both keys into one `key`, if either will do",
+                    other.name
+                );
+                wrong("gates.signatures", message);
+            } else if let Some(other) = earlier.iter().find(|other| shares_key(other, signer)) {
+                let message = format!(
+                    "`{}` and `{}` hold the same key: one signature would count twice",
+                    other.name, signer.name
+                );
+                wrong("gates.signatures", message);
+            }
+        }
         if gates.soak.is_some() && self.upstream.is_none() {
             wrong("gates.soak", "needs `upstream`: where else should it have run?".into());
         }
@@ -317,4 +350,8 @@ pub type ClusterLabels = BTreeMap<ClusterName, BTreeMap<String, String>>;
 /// The first key of a selector that developers write.
 fn first_source_key(selector: &LabelSelector) -> Option<&LabelKey> {
     selector.rules().keys().find(|key| key.origin() == LabelOrigin::Source)
+}
+
+fn shares_key(one: &Signer, other: &Signer) -> bool {
+    one.key.keys().iter().any(|key| other.key.keys().contains(key))
 }

@@ -6,7 +6,8 @@ use slipway_types::{CommitId, GitRef};
 
 use super::*;
 use crate::builtin::tests::{image, registry};
-use crate::builtin::{BuiltinRegistry, NewManifest};
+use crate::builtin::{BuiltinRegistry, NewManifest, PreparedSignature};
+use crate::signature::{SIGNATURE_ANNOTATION, Signature, SigningKey, payload, signature_tag};
 
 const REPOSITORY: &str = "default/shop/c/api";
 
@@ -116,4 +117,65 @@ async fn the_image_of_a_published_version_stays_where_it_is() {
     registry.put_manifest(tagged(&other, "nightly")).await.unwrap();
     registry.delete_manifest(IMAGES, "nightly").await.unwrap();
     assert_eq!(registry.find_manifest(IMAGES, "1.0.0").await.unwrap().digest, image);
+}
+
+#[tokio::test]
+async fn signatures_of_a_published_version_are_added_to_and_not_pushed_out() {
+    let (_directory, registry) = registry().await;
+    let package = image(&registry, REPOSITORY, b"layer").await;
+    let subject = publish(&registry, package, None).await;
+    let tag = signature_tag(&subject);
+    let sign = async || {
+        let key = SigningKey::new().unwrap();
+        let payload = payload("host.example.com/default/shop/c/api", &subject);
+        let signature = Signature::read(payload.clone(), &key.sign(&payload), REPOSITORY, &subject).unwrap();
+        let prepared =
+            registry.prepare_signature(REPOSITORY, &subject, &signature, &key.public()).await.unwrap();
+        (key.public(), prepared)
+    };
+    let store = async |prepared: &PreparedSignature| {
+        let mut tx = registry.records.begin().await.unwrap();
+        let stored = registry.put_signature_tx(tx.as_mut(), prepared).await.unwrap();
+        if stored {
+            tx.commit().await.unwrap();
+        }
+        stored
+    };
+    // Of two that were made at once one comes too late, and is made anew.
+    let ((ann, first), (_, second)) = (sign().await, sign().await);
+    assert!(store(&first).await && !store(&second).await);
+    let (bob, third) = sign().await;
+    assert!(store(&third).await);
+    let offered = registry.signatures(REPOSITORY, &subject).await.unwrap();
+    let keys: Vec<_> = offered.iter().filter_map(|one| one.key).collect();
+    assert_eq!(keys, [ann, bob]);
+    let referrers = registry.referrers(REPOSITORY, &subject, None).await.unwrap();
+    assert_eq!(referrers.manifests.len(), 1, "what was replaced is gone");
+
+    let (_, whole) = registry.get_manifest(REPOSITORY, &tag).await.unwrap();
+    let mut less: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    less["layers"].as_array_mut().unwrap().pop();
+    let put = async |value: &serde_json::Value| {
+        registry.put_manifest(NewManifest::new(REPOSITORY, value.to_string()).tagged(tag.clone())).await
+    };
+    let error = put(&less).await.unwrap_err();
+    assert!(matches!(error, RegistryError::SignaturesProtected { .. }) && error.status() == 403, "{error}");
+    let mut more: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let mut another = more["layers"][0].clone();
+    another["annotations"][SIGNATURE_ANNOTATION] = "AAAA".into();
+    more["layers"].as_array_mut().unwrap().push(another.clone());
+    put(&more).await.unwrap();
+    assert_eq!(registry.signatures(REPOSITORY, &subject).await.unwrap().len(), 3);
+    for n in 0..1000 {
+        another["annotations"][SIGNATURE_ANNOTATION] = n.to_string().into();
+        more["layers"].as_array_mut().unwrap().push(another.clone());
+    }
+    let error = put(&more).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ManifestInvalid(_)), "{error}");
+
+    // Under the tag of what is no version anything may lie.
+    let free = signature_tag(&Digest::of("nothing"));
+    for bytes in [whole.clone(), less.to_string().into()] {
+        registry.put_manifest(NewManifest::new(REPOSITORY, bytes).tagged(free.clone())).await.unwrap();
+    }
 }
