@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use slipway_oci::manifest::{Descriptor, ImageIndex, Manifest, canonical_json};
 use slipway_oci::source::{FetchedManifest, ImageSource, Images, Resolved};
+use slipway_records::composing::ImagePinning;
 use slipway_types::media_type::OCI_INDEX;
 use slipway_types::state::{BuiltImage, PlatformManifest};
-use slipway_types::{ApplicationName, Digest, Fault, ImageReference, Platform};
+use slipway_types::{ApplicationName, ComponentName, Digest, Fault, ImageReference, Platform};
 
 use crate::target::ImageTarget;
 
@@ -72,6 +74,30 @@ impl Pin {
         }
         self.target.push_manifest(repository, image.bytes.clone(), &image.media_type).await?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ImagePinning for Pin {
+    async fn pin_image(
+        &self,
+        application: &ApplicationName,
+        component: &ComponentName,
+        image: &ImageReference,
+    ) -> Result<BuiltImage, Fault> {
+        let Some(digest) = image.digest else {
+            let message = format!("{image} names no digest, and its tag may move");
+            return Err(Fault::permanent("digest_missing", message).hint("write it as REPOSITORY@sha256:…"));
+        };
+        // Who may compose here need not have the right to read what others keep in the same registry.
+        let is_of_another = ApplicationName::owning(&image.repository).as_ref() != Some(application);
+        if self.images.is_own(image) && is_of_another {
+            let message = format!("{image} is an image of another application");
+            return Err(Fault::permanent("image_of_another", message)
+                .hint("take one from outside, or one of this application's own"));
+        }
+        let repository = format!("{}/i/{component}", application.path());
+        self.acting_for(application).pin(image, digest, &[], &repository).await
     }
 }
 

@@ -10,12 +10,47 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use slipway_records::detail::BundleMember;
 use slipway_types::media_type::{
-    ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_TITLE, ANNOTATION_VERSION, BUNDLE_ARTIFACT,
-    COMPONENT_ARTIFACT, LOCK_ARTIFACT, LOCK_CONFIG, LOCK_INDEX_LAYER, OCI_INDEX, OCI_MANIFEST, is_index,
+    ANNOTATION_COMPOSED_FROM, ANNOTATION_CREATED, ANNOTATION_REVISION, ANNOTATION_TITLE, ANNOTATION_VERSION,
+    BUNDLE_ARTIFACT, COMPONENT_ARTIFACT, LOCK_ARTIFACT, LOCK_CONFIG, LOCK_INDEX_LAYER, OCI_INDEX,
+    OCI_MANIFEST, is_index,
 };
 use slipway_types::{ApplicationName, CommitId, Digest, Version};
 
 use crate::document::{Document, artifact, descriptor};
+
+/// Where a bundle comes from.
+#[derive(Debug)]
+pub enum Born<'a> {
+    /// Published from a commit.
+    Commit {
+        /// Which.
+        commit: &'a CommitId,
+        /// When it was committed.
+        at: DateTime<Utc>,
+    },
+    /// Composed by people.
+    Composed {
+        /// The bundle it began with.
+        from: &'a Version,
+        /// When that one says it was created.
+        created: String,
+    },
+}
+
+impl Born<'_> {
+    fn annotations(&self) -> Value {
+        match self {
+            Self::Commit { commit, at } => json!({
+                ANNOTATION_REVISION: commit,
+                ANNOTATION_CREATED: at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            }),
+            Self::Composed { from, created } => json!({
+                ANNOTATION_COMPOSED_FROM: from,
+                ANNOTATION_CREATED: created,
+            }),
+        }
+    }
+}
 
 /// A bundle written as documents.
 #[derive(Debug)]
@@ -49,14 +84,16 @@ pub fn lock_config(members: &[BundleMember]) -> Document {
 
 impl Bundle {
     /// Writes the bundle of `members`, which must come sorted by component name; first published as
-    /// `version` at `commit`.
+    /// `version`.
     pub fn write(
         application: &ApplicationName,
         version: &Version,
-        commit: &CommitId,
-        committed_at: DateTime<Utc>,
+        born: &Born<'_>,
         members: &[BundleMember],
     ) -> Self {
+        let mut annotations = born.annotations();
+        annotations[ANNOTATION_TITLE] = application.path().into();
+        annotations[ANNOTATION_VERSION] = version.to_string().into();
         let lock_config = lock_config(members);
         let lock = artifact(LOCK_ARTIFACT, &lock_config.descriptor(), &index_layers(members), &json!({}));
         let mut manifests: BTreeMap<Digest, Value> = BTreeMap::new();
@@ -82,12 +119,7 @@ impl Bundle {
                 "mediaType": OCI_INDEX,
                 "artifactType": BUNDLE_ARTIFACT,
                 "manifests": manifests,
-                "annotations": {
-                    ANNOTATION_TITLE: application.path(),
-                    ANNOTATION_VERSION: version,
-                    ANNOTATION_REVISION: commit,
-                    ANNOTATION_CREATED: committed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
-                },
+                "annotations": annotations,
             }),
         );
         Self { index, lock, lock_config }

@@ -6,12 +6,15 @@
 pub mod bundle;
 mod checks;
 pub mod component;
+pub mod compose;
 pub mod document;
+mod exchange;
 pub mod handler;
 pub mod image_tag;
 pub mod provenance;
 pub mod publish;
 pub mod version;
 
+pub use compose::Composer;
 pub use handler::{PackageHandler, PackageOptions};
 pub use image_tag::ImageTag;

@@ -4,6 +4,7 @@
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use slipway_records::Run;
+use slipway_records::detail::BundleMember;
 use slipway_records::plan::{ComponentPlan, ImagePlan};
 use slipway_types::media_type::{IN_TOTO, OCI_MANIFEST};
 use slipway_types::state::BuiltImage;
@@ -65,6 +66,54 @@ pub fn write(
             },
         }),
     );
+    attached(statement, package)
+}
+
+/// What exchanged an image, in SLSA's words.
+const EXCHANGE_TYPE: &str = "https://slipway.dev/exchange/v1";
+
+/// Writes the provenance of a package that people made of another one by exchanging its image for one that
+/// `reference` named.
+pub fn of_exchange(
+    application: &ApplicationName,
+    before: &BundleMember,
+    reference: &str,
+    image: &BuiltImage,
+    package: &Document,
+) -> Provenance {
+    let name = format!("{}/c/{}", application.path(), before.component);
+    let statement = Document::json(
+        IN_TOTO,
+        &json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [
+                {"name": name, "digest": {"sha256": package.digest.hex()}},
+                {"name": image.repository, "digest": {"sha256": image.digest.hex()}},
+            ],
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": EXCHANGE_TYPE,
+                    "externalParameters": {
+                        "application": application.path(),
+                        "component": before.component,
+                        "package": before.built_as,
+                        "image": reference,
+                    },
+                    "resolvedDependencies": [
+                        {"name": name, "digest": {"sha256": before.digest.hex()}},
+                        {"name": reference, "digest": {"sha256": image.digest.hex()}},
+                    ],
+                },
+                "runDetails": {"builder": {"id": "https://slipway.dev/composer/v1"}},
+            },
+        }),
+    );
+    attached(statement, package)
+}
+
+/// The statement, attached to the package.
+fn attached(statement: Document, package: &Document) -> Provenance {
     let mut layer = statement.descriptor();
     layer["annotations"] = json!({"in-toto.io/predicate-type": "https://slsa.dev/provenance/v1"});
     let empty = Document::empty();

@@ -17,10 +17,10 @@ use slipway_types::id::VersionId;
 use slipway_types::label::{LabelKey, LabelValue, Labels};
 use slipway_types::media_type::{BUNDLE_ARTIFACT, COMPONENT_ARTIFACT, IN_TOTO, LOCK_ARTIFACT, is_index};
 use slipway_types::name::CheckName;
-use slipway_types::state::RunEvent;
+use slipway_types::state::{BuiltImage, RunEvent};
 use slipway_types::{ApplicationName, ComponentName, Digest, Fault, GitRef, Version};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Born, Bundle};
 use crate::checks;
 use crate::component::Package;
 use crate::document::Document;
@@ -143,8 +143,8 @@ impl Draft<'_> {
     pub(crate) async fn bundle(self, members: Vec<Member>) -> Result<Publication, Fault> {
         let rows: Vec<BundleMember> = members.iter().map(|member| member.row.clone()).collect();
         let run = self.run;
-        let bundle =
-            Bundle::write(&self.application.name, &self.version, &run.commit, run.committed_at, &rows);
+        let born = Born::Commit { commit: &run.commit, at: run.committed_at };
+        let bundle = Bundle::write(&self.application.name, &self.version, &born, &rows);
         for document in [&bundle.lock_config, &bundle.lock, &bundle.index, &Document::empty()] {
             put(self.blobs, document).await?;
         }
@@ -259,21 +259,13 @@ impl Publication {
     async fn store_bundle(&self, tx: &mut dyn Write, bundle: &NewBundle) -> Result<VersionId, Fault> {
         let repository = self.application.path();
         if let Some(documents) = &bundle.documents {
-            for link in &bundle.links {
-                store_link(tx, &repository, link).await?;
-            }
-            let images = self.members.iter().flat_map(|member| &member.row.images);
-            for index in images.filter(|image| is_index(&image.media_type)) {
-                tx.blob_link(&repository, &index.digest, index.size).await.map_err(records_fault)?;
-            }
-            let at = self.run.created_at;
-            link_documents(tx, &repository, &[&documents.lock_config, &Document::empty()]).await?;
-            let lock = manifest_row(&repository, &documents.lock, Some(LOCK_ARTIFACT), None, at);
-            tx.manifest_put(&lock).await.map_err(records_fault)?;
-            let index = manifest_row(&repository, &documents.index, Some(BUNDLE_ARTIFACT), None, at);
-            tx.manifest_put(&index).await.map_err(records_fault)?;
+            let images: Vec<_> = self.members.iter().flat_map(|member| &member.row.images).collect();
+            store_documents(tx, &repository, documents, &bundle.links, &images, self.run.created_at).await?;
         }
-        let detail = BundleDetail { members: self.members.iter().map(|member| member.row.clone()).collect() };
+        let detail = BundleDetail {
+            members: self.members.iter().map(|member| member.row.clone()).collect(),
+            composed: None,
+        };
         let source_labels = self.members.iter().flat_map(|member| member.labels.clone());
         let version = NewVersion {
             component: None,
@@ -314,7 +306,29 @@ impl Publication {
     }
 }
 
-async fn insert(tx: &mut dyn Write, version: NewVersion) -> Result<PackageVersion, Fault> {
+/// Stores the documents of a bundle, and links what it consists of.
+pub(crate) async fn store_documents(
+    tx: &mut dyn Write,
+    repository: &str,
+    documents: &Bundle,
+    links: &[Link],
+    images: &[&BuiltImage],
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<(), Fault> {
+    for link in links {
+        store_link(tx, repository, link).await?;
+    }
+    for index in images.iter().filter(|image| is_index(&image.media_type)) {
+        tx.blob_link(repository, &index.digest, index.size).await.map_err(records_fault)?;
+    }
+    link_documents(tx, repository, &[&documents.lock_config, &Document::empty()]).await?;
+    let lock = manifest_row(repository, &documents.lock, Some(LOCK_ARTIFACT), None, at);
+    tx.manifest_put(&lock).await.map_err(records_fault)?;
+    let index = manifest_row(repository, &documents.index, Some(BUNDLE_ARTIFACT), None, at);
+    tx.manifest_put(&index).await.map_err(records_fault)
+}
+
+pub(crate) async fn insert(tx: &mut dyn Write, version: NewVersion) -> Result<PackageVersion, Fault> {
     let name = version.version.clone();
     tx.version_insert(version).await.map(Inserted::into_inner).map_err(|error| match error {
         slipway_records::RecordsError::Conflict { what } => {
@@ -343,7 +357,11 @@ async fn store_package(
     tx.manifest_put(&provenance).await.map_err(records_fault)
 }
 
-async fn link_documents(tx: &mut dyn Write, repository: &str, documents: &[&Document]) -> Result<(), Fault> {
+pub(crate) async fn link_documents(
+    tx: &mut dyn Write,
+    repository: &str,
+    documents: &[&Document],
+) -> Result<(), Fault> {
     for document in documents {
         tx.blob_link(repository, &document.digest, document.bytes.len() as u64)
             .await
@@ -352,7 +370,7 @@ async fn link_documents(tx: &mut dyn Write, repository: &str, documents: &[&Docu
     Ok(())
 }
 
-fn manifest_row(
+pub(crate) fn manifest_row(
     repository: &str,
     document: &Document,
     artifact_type: Option<&str>,
@@ -374,14 +392,14 @@ fn manifest_row(
 
 /// A manifest of one repository that the bundle's repository must hold too, with the blobs it names:
 /// registries refuse an index with children elsewhere.
-struct Link {
+pub(crate) struct Link {
     from: String,
     digest: Digest,
     blobs: Vec<(Digest, u64)>,
 }
 
 /// What must be linked for a member: its package and every platform's image.
-async fn links_of(
+pub(crate) async fn links_of(
     blobs: &Blobs,
     application: &ApplicationName,
     member: &BundleMember,
@@ -396,10 +414,15 @@ async fn links_of(
     Ok(links)
 }
 
+/// A stored JSON document.
+pub(crate) async fn json_blob(blobs: &Blobs, digest: &Digest) -> Result<Value, Fault> {
+    let bytes = blobs.get(digest, MANIFEST_BYTES_MAX).await.map_err(|error| storage_fault(&error))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| Fault::permanent("manifest_unreadable", format!("{digest} is not JSON")))
+}
+
 async fn link_of(blobs: &Blobs, from: String, digest: Digest) -> Result<Link, Fault> {
-    let bytes = blobs.get(&digest, MANIFEST_BYTES_MAX).await.map_err(|error| storage_fault(&error))?;
-    let manifest: Value = serde_json::from_slice(&bytes)
-        .map_err(|_| Fault::permanent("manifest_unreadable", format!("{from}@{digest} is not JSON")))?;
+    let manifest = json_blob(blobs, &digest).await?;
     let layers = manifest["layers"].as_array().into_iter().flatten();
     let named = layers.chain(std::iter::once(&manifest["config"]));
     let blobs =
@@ -499,7 +522,7 @@ fn entry(
     Ok(Entry { path: file.path.clone(), content })
 }
 
-fn to_json(value: &impl serde::Serialize) -> Value {
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_else(|_| json!({}))
 }
 

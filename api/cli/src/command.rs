@@ -15,6 +15,7 @@ mod channel;
 mod check;
 mod choice;
 mod cluster;
+mod compose;
 mod configuration;
 mod definition;
 mod deploy;

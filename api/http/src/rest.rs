@@ -7,6 +7,7 @@ mod bundles;
 mod channels;
 mod checks;
 mod clusters;
+mod compositions;
 mod configurations;
 mod definitions;
 mod deployment_holds;
@@ -146,6 +147,7 @@ fn endless() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::stream_of_build))
         .routes(routes!(logs::stream_of_check))
         .routes(routes!(events::stream))
+        .routes(routes!(compositions::create))
         .routes(routes!(deployments::stream))
 }
 

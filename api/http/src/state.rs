@@ -14,6 +14,7 @@ use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::external::ExternalRegistry;
 use slipway_records::Records;
+use slipway_records::composing::Composing;
 use slipway_records::deploying::Deploying;
 use slipway_records::port::{BuildPlaces, Planning, SourceCheck};
 use slipway_secrets::Secrets;
@@ -132,6 +133,8 @@ pub struct ServerParts {
     pub places: Arc<dyn BuildPlaces>,
     /// The deploy stage.
     pub deploying: Arc<dyn Deploying>,
+    /// Composing bundles.
+    pub composing: Arc<dyn Composing>,
     /// What is counted; others feed it too.
     pub metrics: Arc<Metrics>,
     /// Fires when the server stops: `/readyz` fails and streams end.

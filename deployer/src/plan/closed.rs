@@ -160,7 +160,7 @@ impl Ground<'_> {
                 digest: bundle.digest,
                 version: bundle.version.clone(),
                 source: None,
-                commit: Some(bundle.commit.to_string()),
+                commit: bundle.source_commit().map(ToString::to_string),
             },
             lock: bundle.fingerprint,
             environment: Environment {

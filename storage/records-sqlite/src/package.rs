@@ -302,6 +302,22 @@ impl<H: Handle> ReadPackages for Session<H> {
         row.map_err(failed)?.map(PackageVersion::try_from).transpose()
     }
 
+    async fn bundle_by_lock(
+        &mut self,
+        application: ApplicationId,
+        lock: &Digest,
+    ) -> Result<Option<PackageVersion>> {
+        let row = versions!(
+            "version v where v.application_id = ?1 and v.component = '' and v.fingerprint = ?2
+            order by v.id limit 1",
+            application.to_string(),
+            lock.to_string()
+        )
+        .fetch_optional(self.db())
+        .await;
+        row.map_err(failed)?.map(PackageVersion::try_from).transpose()
+    }
+
     async fn channel_get(
         &mut self,
         application: ApplicationId,

@@ -1,5 +1,7 @@
 //! What stands in [`crate::PackageVersion::detail`]: written by the packager, read by the API.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use slipway_types::state::BuiltImage;
 use slipway_types::{ComponentName, Digest, Version};
@@ -18,6 +20,23 @@ pub struct PackageDetail {
 pub struct BundleDetail {
     /// Its members, by component name.
     pub members: Vec<BundleMember>,
+    /// Of a bundle that people composed: from what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub composed: Option<ComposedFrom>,
+}
+
+/// How a bundle was composed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComposedFrom {
+    /// By whom: a person.
+    pub by: String,
+    /// The bundle it began with.
+    pub from: Version,
+    /// What was exchanged: versions, and images by reference.
+    pub set: BTreeMap<ComponentName, String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One component package inside a bundle.

@@ -13,6 +13,7 @@ pub mod application;
 pub mod audit;
 pub mod build;
 pub mod change;
+pub mod composing;
 pub mod declared_check;
 pub mod delivery;
 pub mod deploying;

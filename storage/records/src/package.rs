@@ -33,7 +33,7 @@ pub struct PackageVersion {
     pub run_id: RunId,
     /// The ref it was published from.
     pub git_ref: GitRef,
-    /// The commit it was published from.
+    /// The commit it was published from; the zero one for what people composed.
     pub commit: CommitId,
     /// Component package: the package fingerprint. Bundle: the lock digest.
     pub fingerprint: Digest,
@@ -43,6 +43,18 @@ pub struct PackageVersion {
     pub labels: Labels,
     /// When it was published.
     pub created_at: DateTime<Utc>,
+}
+
+impl PackageVersion {
+    /// The commit it was published from; `None` for what people composed.
+    pub fn source_commit(&self) -> Option<&CommitId> {
+        (!self.commit.is_zero()).then_some(&self.commit)
+    }
+
+    /// The ref it was published from; `None` for what people composed.
+    pub fn source_ref(&self) -> Option<&GitRef> {
+        (!self.commit.is_zero()).then_some(&self.git_ref)
+    }
 }
 
 /// A version to be published.
@@ -181,6 +193,12 @@ pub trait ReadPackages {
         application: ApplicationId,
         component: &ComponentName,
         fingerprint: &Digest,
+    ) -> Result<Option<PackageVersion>>;
+    /// The bundle that was first published with this lock digest.
+    async fn bundle_by_lock(
+        &mut self,
+        application: ApplicationId,
+        lock: &Digest,
     ) -> Result<Option<PackageVersion>>;
     /// One channel.
     async fn channel_get(

@@ -37,6 +37,8 @@ pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
 pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
 /// When it was created: of packages the commit's time.
 pub const ANNOTATION_CREATED: &str = "org.opencontainers.image.created";
+/// Of a bundle that people composed: the version of the one it began with.
+pub const ANNOTATION_COMPOSED_FROM: &str = "dev.slipway.bundle.composed-from";
 
 /// Whether `media_type` is an index of manifests.
 pub fn is_index(media_type: &str) -> bool {

@@ -58,6 +58,16 @@ impl Version {
         Self(version)
     }
 
+    /// The version of the `n`th bundle that people composed, one that begins with `from`: a pre-release of
+    /// the next patch, or of the release that `from` is a pre-release of.
+    pub fn composed(from: &Version, n: u64) -> Self {
+        let patch = if from.is_prerelease() { from.0.patch } else { from.0.patch + 1 };
+        let mut version = semver::Version::new(from.0.major, from.0.minor, patch);
+        version.pre = semver::Prerelease::new(&format!("composed.{n}"))
+            .expect("invariant: a word and a number are SemVer identifiers");
+        Self(version)
+    }
+
     /// Compares by SemVer precedence.
     pub fn precedence(&self, other: &Self) -> Ordering {
         self.0.cmp_precedence(&other.0)

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::choice::{self, Choice};
-use super::{Exit, Global, in_path, pull, signing};
+use super::{Exit, Global, compose, in_path, pull, signing};
 use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, size, table, text};
 
@@ -87,6 +87,14 @@ pub(crate) enum BundleCommand {
         /// The version
         version: String,
     },
+    /// Compose a bundle by hand: another version of a component, or another image
+    #[command(
+        disable_version_flag = true,
+        after_help = "Without --version it is the next X.Y.Z-composed.N. The same components twice are one bundle.
+Example: slipway bundle create shop --from 1.4.2 --set api=1.4.3 --reason 'the fix alone'
+         slipway bundle create shop --from 1.4.2 --set web=ghcr.io/acme/web@sha256:…"
+    )]
+    Create(compose::CreateArgs),
     /// Sign a bundle with a private key, which does not leave this machine
     #[command(after_help = "The key is ECDSA of the curve P-256 as PEM of PKCS#8:
          openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out release.key
@@ -204,6 +212,7 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
             let bundle = client.get(&format!("/api/v1/bundles/{}/{version}", in_path(&app)), &[]).await?;
             if global.json() { print_json(&bundle) } else { show_bundle(&bundle) }
         }
+        BundleCommand::Create(args) => return compose::create(args, global).await,
         BundleCommand::Sign { app, version, key_file } => {
             return signing::sign(&app, &version, &key_file, global).await;
         }
@@ -265,13 +274,14 @@ fn list(rows: Vec<Value>, empty: &str, global: &Global) {
             };
             let from = text(if row["branch"].is_null() { &row["ref"] } else { &row["branch"] });
             let commit: String = text(&row["commit"]).chars().take(8).collect();
-            vec![
-                name,
-                format!("{}{}", text(&row["version"]), if is_held(row) { " (held)" } else { "" }),
-                format!("{from}@{commit}"),
-                short(&row["digest"]),
-                ago(&row["created_at"]),
-            ]
+            let from = match row["composed"]["from"].as_str() {
+                Some(from) => format!("composed from {from}"),
+                None if row["ref"].is_null() => "composed".to_owned(),
+                None => format!("{from}@{commit}"),
+            };
+            let held = if is_held(row) { " (held)" } else { "" };
+            let version = format!("{}{held}", text(&row["version"]));
+            vec![name, version, from, short(&row["digest"]), ago(&row["created_at"])]
         })
         .collect();
     let head = ["NAME", "VERSION", "FROM", "DIGEST", "PUBLISHED"];
@@ -309,6 +319,7 @@ fn show_bundle(bundle: &Value) {
     for why in bundle["held"].as_array().into_iter().flatten() {
         data(format!("{:<12}{}", "held", text(why)));
     }
+    compose::show(&bundle["composed"]);
     labels(bundle);
     for signature in bundle["signatures"].as_array().into_iter().flatten() {
         data(format!("{:<12}{}", "signature", signature_line(signature)));

@@ -36,7 +36,7 @@ use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
 use slipway_network::Network;
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::source::Images;
-use slipway_packager::{PackageHandler, PackageOptions};
+use slipway_packager::{Composer, PackageHandler, PackageOptions};
 use slipway_records::deploying::Deploying;
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
@@ -154,6 +154,7 @@ impl Parts {
             source_check: Arc::new(checker),
             places: Arc::new(shown_places(config, &backends)),
             deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
+            composing: Arc::new(composer(&records, &blobs, &images, &target)),
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
@@ -522,6 +523,21 @@ fn shown_places(config: &Config, backends: &Backends) -> Backends {
 fn reuse(config: &Config, records: Arc<dyn Records>, target: Arc<ImageTarget>) -> Reuse {
     let age_max = TimeDelta::days(i64::from(config.build.max_reuse_age_days));
     Reuse { records, target, age_max }
+}
+
+/// Who composes bundles by hand.
+fn composer(
+    records: &Arc<dyn Records>,
+    blobs: &Blobs,
+    images: &Images,
+    target: &Arc<ImageTarget>,
+) -> Composer {
+    Composer {
+        records: Arc::clone(records),
+        blobs: blobs.clone(),
+        images: Arc::new(Pin { images: images.clone(), target: Arc::clone(target) }),
+        timeout: PackageOptions::default().package_timeout,
+    }
 }
 
 fn http_options(config: &Config) -> Result<HttpOptions> {

@@ -100,7 +100,8 @@ pub(crate) struct DeploymentQuery {
 pub(crate) struct PlannedBundle {
     version: String,
     digest: String,
-    commit: String,
+    /// Absent of what people composed.
+    commit: Option<String>,
     branch: Option<String>,
 }
 
@@ -282,7 +283,7 @@ pub(crate) async fn plan(
         bundle: PlannedBundle {
             version: chosen.bundle.version.to_string(),
             digest: chosen.bundle.digest.to_string(),
-            commit: chosen.bundle.commit.to_string(),
+            commit: chosen.bundle.source_commit().map(ToString::to_string),
             branch,
         },
         explanation: in_words(&chosen.explanation),

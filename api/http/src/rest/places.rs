@@ -161,7 +161,7 @@ pub(crate) async fn list(
                     GitRef::Branch(name) => Some(name.clone()),
                     GitRef::Tag(_) => None,
                 }),
-                commit: bundle.map(|bundle| bundle.commit.to_string()),
+                commit: bundle.and_then(|bundle| bundle.source_commit().map(ToString::to_string)),
                 generation: running.map(|running| running.generation),
                 state: running.map(|running| running.state.word()),
                 reason: running.and_then(|running| running.state.reason()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
+use slipway_records::detail::{BundleDetail, BundleMember, ComposedFrom, PackageDetail};
 use slipway_records::{DeclaredCheck, PackageVersion, Read, VersionFilter};
 use slipway_types::label::{LabelKey, LabelValue};
 use slipway_types::{ApplicationName, CommitId, ComponentName, Digest, GitRef, Role};
@@ -25,17 +25,22 @@ pub(crate) struct BundleView {
     application: String,
     version: String,
     digest: String,
-    commit: String,
+    /// Absent of what people composed.
+    commit: Option<String>,
     /// The branch it was published from, if not from a tag.
     branch: Option<String>,
-    r#ref: String,
+    /// Absent of what people composed.
+    r#ref: Option<String>,
+    /// Of a bundle that people composed: from what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    composed: Option<ComposedView>,
     labels: BTreeMap<String, String>,
     created_at: DateTime<Utc>,
     /// Digest of the locked component set alone.
     lock_digest: String,
     /// Full reference of the bundle by digest.
     reference: String,
-    /// The run that published it.
+    /// The run that published it, or the one it was composed from.
     run: String,
     packages: Vec<MemberView>,
     /// Why it is held, if it is: each check of its developers that is not green.
@@ -44,6 +49,17 @@ pub(crate) struct BundleView {
     /// What is offered as its signatures; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signatures: Option<Vec<SignatureView>>,
+}
+
+/// How a bundle was composed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ComposedView {
+    by: String,
+    /// Version of the bundle it began with.
+    from: String,
+    /// What was exchanged, by component: a version, or an image by digest.
+    set: BTreeMap<String, String>,
+    reason: Option<String>,
 }
 
 /// One component package inside a bundle.
@@ -73,9 +89,11 @@ pub(crate) struct PackageView {
     digest: String,
     /// Size in bytes of its own content.
     size: u64,
-    commit: String,
+    /// Absent of what people composed.
+    commit: Option<String>,
     branch: Option<String>,
-    r#ref: String,
+    /// Absent of what people composed.
+    r#ref: Option<String>,
     labels: BTreeMap<String, String>,
     created_at: DateTime<Utc>,
     kit: String,
@@ -170,6 +188,15 @@ fn path_of(application: &str) -> String {
     application.parse::<ApplicationName>().map_or_else(|_| application.to_owned(), |name| name.path())
 }
 
+fn composed_view(composed: &ComposedFrom) -> ComposedView {
+    ComposedView {
+        by: composed.by.clone(),
+        from: composed.from.to_string(),
+        set: composed.set.iter().map(|(name, what)| (name.to_string(), what.clone())).collect(),
+        reason: composed.reason.clone(),
+    }
+}
+
 fn member_view(state: &ServerState, member: &BundleMember) -> MemberView {
     MemberView {
         component: member.component.to_string(),
@@ -196,14 +223,15 @@ pub(crate) fn bundle_view<'c>(
         application: application.to_owned(),
         version: version.version.to_string(),
         digest: version.digest.to_string(),
-        commit: version.commit.to_string(),
+        commit: version.source_commit().map(ToString::to_string),
         branch: version.git_ref.branch().map(str::to_owned),
-        r#ref: version.git_ref.to_string(),
+        r#ref: version.source_ref().map(ToString::to_string),
         labels: label_texts(version),
         created_at: version.created_at,
         lock_digest: version.fingerprint.to_string(),
         reference: format!("{}/{}@{}", state.registry_host(), path_of(application), version.digest),
         run: version.run_id.to_string(),
+        composed: detail.composed.as_ref().map(composed_view),
         packages: detail.members.iter().map(|member| member_view(state, member)).collect(),
         held: holding.map(DeclaredCheck::standing).collect(),
         signatures: None,
@@ -228,9 +256,9 @@ pub(crate) fn package_view(
         built_as: version.built_as.to_string(),
         digest: version.digest.to_string(),
         size: version.size,
-        commit: version.commit.to_string(),
+        commit: version.source_commit().map(ToString::to_string),
         branch: version.git_ref.branch().map(str::to_owned),
-        r#ref: version.git_ref.to_string(),
+        r#ref: version.source_ref().map(ToString::to_string),
         labels: label_texts(version),
         created_at: version.created_at,
         kit: detail.kit,

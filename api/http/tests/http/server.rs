@@ -14,6 +14,7 @@ use slipway_git::{GitOptions, GitStore};
 use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
+use slipway_records::composing::{Composed, Composing, Composition};
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
     ReportRefused, ReportTaken,
@@ -103,6 +104,13 @@ impl BuildPlaces for NoPlanning {
     }
 }
 
+#[async_trait]
+impl Composing for NoPlanning {
+    async fn compose(&self, wanted: &Composition) -> Result<Composed, Fault> {
+        Err(Fault::permanent("bundle_missing", format!("there is no bundle {}", wanted.from)))
+    }
+}
+
 /// No deploy stage at all: these tests are about what lies before it.
 #[async_trait]
 impl Deploying for NoPlanning {
@@ -189,6 +197,7 @@ impl Server {
             source_check: Arc::new(NoPlanning),
             places: Arc::new(NoPlanning),
             deploying: Arc::new(NoPlanning),
+            composing: Arc::new(NoPlanning),
             metrics: Arc::new(Metrics::default()),
             stopping: stopping.clone(),
             options,
