@@ -4,30 +4,31 @@ use std::collections::BTreeMap;
 
 use chrono::Utc;
 use slipway_oci::source::INTERNAL_HOST;
+use slipway_records::detail::BundleMember;
 use slipway_records::plan::{CheckImage, CheckPlan};
-use slipway_records::{CheckOrder, DeclaredCheck, Run, Write};
-use slipway_types::id::{CheckId, VersionId};
+use slipway_records::{CheckOrder, DeclaredCheck, Write};
+use slipway_types::id::{ApplicationId, CheckId, RunId, VersionId};
 use slipway_types::name::CheckName;
 use slipway_types::state::DeclaredCheckState;
 use slipway_types::{ComponentName, Fault, ImageReference};
 
 use crate::publish::{Member, records_fault};
 
+/// The image of a member, as checks name it.
+fn image_of(member: &BundleMember) -> Option<ImageReference> {
+    let image = member.images.first()?;
+    Some(ImageReference {
+        host: INTERNAL_HOST.to_owned(),
+        repository: image.repository.clone(),
+        tag: None,
+        digest: Some(image.digest),
+    })
+}
+
 /// What the checks of these members run, in the images that were built.
 pub(crate) fn orders(members: &[Member]) -> Result<Vec<(CheckName, CheckOrder)>, Fault> {
-    let images: BTreeMap<&ComponentName, ImageReference> = members
-        .iter()
-        .filter_map(|member| {
-            let image = member.row.images.first()?;
-            let reference = ImageReference {
-                host: INTERNAL_HOST.to_owned(),
-                repository: image.repository.clone(),
-                tag: None,
-                digest: Some(image.digest),
-            };
-            Some((&member.row.component, reference))
-        })
-        .collect();
+    let images: BTreeMap<&ComponentName, ImageReference> =
+        members.iter().filter_map(|member| Some((&member.row.component, image_of(&member.row)?))).collect();
     let plans = members.iter().flat_map(|member| &member.checks);
     plans.map(|plan| Ok((plan.name.clone(), order(plan, &images)?))).collect()
 }
@@ -67,22 +68,58 @@ pub(crate) async fn orders_of(
     Ok(checks.into_iter().map(|check| (check.name, check.order)).collect())
 }
 
+/// The checks of a bundle, of which some images were exchanged: the same commands in the images of now.
+pub(crate) fn exchange(
+    orders: Vec<(CheckName, CheckOrder)>,
+    before: &[BundleMember],
+    after: &[BundleMember],
+) -> Vec<(CheckName, CheckOrder)> {
+    let of_now = |member: &BundleMember| after.iter().find(|now| now.component == member.component);
+    let exchanged: Vec<(ImageReference, ImageReference)> = before
+        .iter()
+        .filter_map(|member| Some((image_of(member)?, image_of(of_now(member)?)?)))
+        .filter(|(old, new)| old != new)
+        .collect();
+    let in_text = |text: &String| {
+        exchanged.iter().fold(text.clone(), |text, (old, new)| text.replace(&old.to_string(), &new.to_string()))
+    };
+    let renewed = |order: CheckOrder| CheckOrder {
+        image: exchanged
+            .iter()
+            .find(|(old, _)| *old == order.image)
+            .map_or(order.image, |(_, new)| new.clone()),
+        command: order.command.iter().map(in_text).collect(),
+        env: order.env.iter().map(|(name, value)| (name.clone(), in_text(value))).collect(),
+        ..order
+    };
+    orders.into_iter().map(|(name, order)| (name, renewed(order))).collect()
+}
+
+/// Whose checks are stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) application: ApplicationId,
+    pub(crate) run: RunId,
+    pub(crate) version: VersionId,
+    /// Whether no earlier answer stands in.
+    pub(crate) fresh: bool,
+}
+
 /// Stores the checks of a version and queues them.
 pub(crate) async fn store(
     tx: &mut dyn Write,
-    run: &Run,
-    version: VersionId,
+    holder: Holder,
     orders: Vec<(CheckName, CheckOrder)>,
 ) -> Result<(), Fault> {
     let new = |(name, order): (CheckName, CheckOrder)| DeclaredCheck {
         id: CheckId::new(),
-        version_id: version,
-        application_id: run.application_id,
-        run_id: run.id,
+        version_id: holder.version,
+        application_id: holder.application,
+        run_id: holder.run,
         name,
         inputs: order.inputs(),
         order,
-        fresh: run.fresh,
+        fresh: holder.fresh,
         state: DeclaredCheckState::Queued { why: None },
         attempt: 0,
         waiver: None,

@@ -23,6 +23,7 @@ use slipway_types::state::BuiltImage;
 use slipway_types::{CommitId, ComponentName, Digest, Fault, GitRef, ImageReference, Version};
 
 use crate::bundle::{Born, Bundle};
+use crate::checks::{self, Holder};
 use crate::document::Document;
 use crate::exchange::Exchanged;
 use crate::handler::members_of;
@@ -347,6 +348,12 @@ impl Composer {
             ..new_version(wanted, base, edition.version.clone())
         };
         let stored = insert(tx.as_mut(), version).await?;
+        // Exchanging a component frees no bundle from what its developers check.
+        let orders = checks::orders_of(tx.as_mut(), base.id).await?;
+        let orders = checks::exchange(orders, &members_of(base)?, &edition.members);
+        let holder =
+            Holder { application: wanted.application.id, run: base.run_id, version: stored.id, fresh: false };
+        checks::store(tx.as_mut(), holder, orders).await?;
         let tag = edition.version.to_string();
         tx.tag_put(&repository, &tag, &edition.digest).await.map_err(records_fault)?;
         record(tx.as_mut(), wanted, edition).await?;

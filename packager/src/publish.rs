@@ -21,7 +21,7 @@ use slipway_types::state::{BuiltImage, RunEvent};
 use slipway_types::{ApplicationName, ComponentName, Digest, Fault, GitRef, Version};
 
 use crate::bundle::{Born, Bundle};
-use crate::checks;
+use crate::checks::{self, Holder};
 use crate::component::Package;
 use crate::document::Document;
 use crate::handler::{Component, members_of};
@@ -283,7 +283,13 @@ impl Publication {
             Checks::Planned(orders) => orders.clone(),
             Checks::OfBundle(published) => checks::orders_of(tx, *published).await?,
         };
-        checks::store(tx, &self.run, stored.id, orders).await?;
+        let holder = Holder {
+            application: self.run.application_id,
+            run: self.run.id,
+            version: stored.id,
+            fresh: self.run.fresh,
+        };
+        checks::store(tx, holder, orders).await?;
         Ok(stored.id)
     }
 
