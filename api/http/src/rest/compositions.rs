@@ -104,6 +104,7 @@ pub(crate) async fn create(
     };
     let composed = state.composing.compose(&wanted).await.map_err(ApiError::of_fault)?;
     let status = if composed.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let bundle = bundle_view(&state, &composed.bundle, &name)?;
+    let holding = state.records.read().await?.declared_checks_holding(&[composed.bundle.id]).await?;
+    let bundle = bundle_view(&state, &composed.bundle, &name, holding.iter())?;
     Ok((status, Json(CompositionView { new: composed.is_new, bundle })))
 }
