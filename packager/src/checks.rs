@@ -81,7 +81,9 @@ pub(crate) fn exchange(
         .filter(|(old, new)| old != new)
         .collect();
     let in_text = |text: &String| {
-        exchanged.iter().fold(text.clone(), |text, (old, new)| text.replace(&old.to_string(), &new.to_string()))
+        exchanged
+            .iter()
+            .fold(text.clone(), |text, (old, new)| text.replace(&old.to_string(), &new.to_string()))
     };
     let renewed = |order: CheckOrder| CheckOrder {
         image: exchanged

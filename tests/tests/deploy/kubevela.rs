@@ -62,7 +62,10 @@ fn an_application_of_kubevela_is_watched_from_its_status() {
     assert!(shown["reason"].as_str().is_some_and(|why| why.contains("not taken up")), "{shown:#}");
     says(&field.namespace, 1, "runningWorkflow", false, &web(false, "0/1 ready"));
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !field.server.json(&["deploy", "show", "shop@prod"])["reason"].to_string().contains("web: 0/1 ready") {
+    while !field.server.json(&["deploy", "show", "shop@prod"])["reason"]
+        .to_string()
+        .contains("web: 0/1 ready")
+    {
         assert!(std::time::Instant::now() < end, "{:#}", field.server.json(&["deploy", "show", "shop@prod"]));
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
