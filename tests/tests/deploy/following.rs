@@ -27,8 +27,7 @@ fn a_push_is_live_where_main_is_followed_and_stops_at_the_next_gate() {
     assert!(waiting["reason"].as_str().is_some_and(|why| why.contains("0 of 1 approvals")), "{waiting:#}");
 
     let second = field.publish("two\n");
-    let live = field.wait("dev", &["delivered"]);
-    assert_eq!(live["bundle"], second.as_str());
+    field.wait_for_version("dev", &second);
 }
 
 #[test]
@@ -44,8 +43,7 @@ fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
     let place = field.place("dev").expect("dev runs something");
     assert_eq!((place["version"].as_str(), place["pin"]["reason"].as_str()), (Some(&*first), Some("a demo")));
     field.server.cli(&["release", "shop", "--env", "dev"]).ok();
-    let live = field.wait("dev", &["delivered"]);
-    assert_eq!(live["bundle"], second.as_str());
+    field.wait_for_version("dev", &second);
 
     // What cannot be rendered is a failure: it holds the environment.
     let level = format!("local/test/{}", field.namespace.name);

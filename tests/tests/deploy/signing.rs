@@ -113,12 +113,31 @@ fn cosign(field: &Field, args: &[&str]) -> slipway_tests::server::Finished {
     run_within(command, std::time::Duration::from_secs(60))
 }
 
+/// A pair that cosign makes: the name of its private half, and the file of the public one.
+fn pair_of_cosign(field: &Field, name: &str) -> (String, String) {
+    let made = cosign(field, &["generate-key-pair", "--output-key-prefix", name]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    (format!("{name}.key"), field.server.scratch().join(format!("{name}.pub")).display().to_string())
+}
+
+/// A file of keys of which any one counts.
+fn either(field: &Field, name: &str, keys: [&String; 2]) -> String {
+    let file = field.server.scratch().join(format!("{name}-either.pub"));
+    let text = keys.map(|key| fs::read_to_string(key).expect("a key")).concat();
+    fs::write(&file, text).expect("a file");
+    file.display().to_string()
+}
+
 #[test]
 fn a_bundle_goes_out_once_the_holders_of_keys_have_signed_it() {
     let field = Field::prepare();
     let ((release, release_pub), (audit, audit_pub)) = (key(&field, "release"), key(&field, "audit"));
     let (other, other_pub) = key(&field, "other");
-    guarded(&field, "prod", "default", &[("release", &release_pub), ("audit", &audit_pub)]);
+    let ((cosign_release, cosign_release_pub), (cosign_audit, cosign_audit_pub)) =
+        (pair_of_cosign(&field, "cosign-release"), pair_of_cosign(&field, "cosign-audit"));
+    let release_any = either(&field, "release", [&release_pub, &cosign_release_pub]);
+    let audit_any = either(&field, "audit", [&audit_pub, &cosign_audit_pub]);
+    guarded(&field, "prod", "default", &[("release", &release_any), ("audit", &audit_any)]);
     let version = field.publish("one\n");
     deploy(&field, "prod", &version);
     says(&gate(&field, "prod"), "no signature by `release`");
@@ -174,17 +193,15 @@ fn a_bundle_goes_out_once_the_holders_of_keys_have_signed_it() {
     let about = digest(&field, &second);
     let reference = format!("{}/default/shop@{about}", field.server.address());
     assert_ne!(verify(&release_pub, &reference).code, 0);
-    for (key, prefix) in [(&release, "imported-release"), (&audit, "imported-audit")] {
-        let import = cosign(&field, &["import-key-pair", "--key", key, "--output-key-prefix", prefix]);
-        assert_eq!(import.code, 0, "{}", import.stderr);
-        let key = format!("{prefix}.key");
+    for key in [&cosign_release, &cosign_audit] {
         let signed = cosign(
             &field,
-            &["sign", "--yes", "--key", &key, "--tlog-upload=false", "--allow-http-registry", &reference],
+            &["sign", "--yes", "--key", key, "--tlog-upload=false", "--allow-http-registry", &reference],
         );
         assert_eq!(signed.code, 0, "{}", signed.stderr);
     }
-    let verify = ["bundle", "verify", "shop", &second, "--key", &release_pub, "--key", &audit_pub];
+    let verify =
+        ["bundle", "verify", "shop", &second, "--key", &cosign_release_pub, "--key", &cosign_audit_pub];
     field.server.cli(&verify).ok();
     deploy(&field, "prod", &second);
     assert_eq!(field.wait("prod", &["delivered"])["bundle"], second.as_str());
@@ -193,7 +210,14 @@ fn a_bundle_goes_out_once_the_holders_of_keys_have_signed_it() {
     assert_eq!(signatures(&field, &about)["layers"].as_array().map(Vec::len), Some(3));
     let said = cosign(
         &field,
-        &["verify", "--key", &audit_pub, "--insecure-ignore-tlog", "--allow-http-registry", &reference],
+        &[
+            "verify",
+            "--key",
+            &cosign_audit_pub,
+            "--insecure-ignore-tlog",
+            "--allow-http-registry",
+            &reference,
+        ],
     );
     assert_eq!(said.code, 0, "{}", said.stderr);
 }

@@ -119,6 +119,19 @@ impl Field {
         }
     }
 
+    /// Waits until an environment runs a version.
+    pub(crate) fn wait_for_version(&self, environment: &str, version: &str) {
+        let end = Instant::now() + MOVES_WITHIN;
+        loop {
+            let place = self.place(environment);
+            if place.as_ref().is_some_and(|place| place["version"] == version) {
+                return;
+            }
+            assert!(Instant::now() < end, "{environment} does not run {version}: {place:#?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until a deployment is in one of these states.
     pub(crate) fn wait_for(&self, deployment: &Value, states: &[&str]) -> Value {
         let end = Instant::now() + MOVES_WITHIN;

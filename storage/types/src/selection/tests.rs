@@ -42,7 +42,7 @@ fn a_selection_reads_as_it_writes_and_refuses_the_unknown() {
 fn auto_follows_what_else_is_asked_for() {
     for (value, takes) in [
         (json!({}), false),
-        (json!({"range": "^1", "selector": "a=b", "author": "ann", "deployed_in": "eu"}), false),
+        (json!({"range": "^1", "selector": "a=b", "author": "ann"}), false),
         (json!({"branch": "main"}), true),
         (json!({"commit": "abcd"}), true),
         (json!({"channel": "stable"}), true),
@@ -67,7 +67,7 @@ fn a_condition_taken_away_leaves_the_others_as_they_were() {
         assert_eq!(left.len() + 1, asked.conditions().len());
         assert_eq!(asked.only(condition).conditions(), [condition]);
     }
-    assert!(selection(json!({"range": "*"})).conditions() == [Condition::Prerelease]);
+    assert!(selection(json!({"range": "*"})).conditions() == [Condition::Prerelease, Condition::Held]);
 }
 
 #[test]
