@@ -112,8 +112,9 @@ impl Stage {
             }
         }
         set_deadline(&mut observation, &deployment.state, minutes, now);
+        let has_moved = deployment.state != was;
         let stored = Stored { state: deployment.state, trouble: observation.trouble.clone(), taken };
-        if is_noteworthy(&known, &observation) {
+        if has_moved || is_noteworthy(&known, &observation) {
             if !tx.observation_save(id, &mut observation).await.map_err(fault)? {
                 return Ok(None);
             }
