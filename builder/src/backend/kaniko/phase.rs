@@ -60,12 +60,14 @@ fn of_pod(pod: &Pod) -> Phase {
         return Phase::Waiting { pod: Some(name), why: None, hopeless: false };
     };
     let containers = status.container_statuses.as_deref();
-    let executor = named(containers, EXECUTOR).or_else(|| named(containers, CHECKER));
+    let checker = named(containers, CHECKER);
+    let executor = named(containers, EXECUTOR).or(checker);
     let fetcher = named(status.init_container_statuses.as_deref(), FETCHER);
     let outside = ended_from_outside(pod);
     if let Some(end) = executor.and_then(terminated) {
-        // Whoever deletes a pod kills its containers: that is not how the build went.
-        if let Some(why) = outside.filter(|_| end.exit_code != 0) {
+        // Whoever deletes a pod kills its containers: that is not how the build went. A build that ended well
+        // is asked for its image; of a command nothing tells whether it only heeded the signal.
+        if let Some(why) = outside.filter(|_| end.exit_code != 0 || checker.is_some()) {
             return Phase::Lost(why);
         }
         return Phase::Ended {
