@@ -5,6 +5,7 @@
 //! commit: its row has the zero one and a ref that no git source has, so that nothing which looks for
 //! what was published from a branch or a commit finds it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ use slipway_records::composing::{Composed, Composing, Composition, ImagePinning,
 use slipway_records::detail::{BundleDetail, BundleMember, ComposedFrom, PackageDetail};
 use slipway_records::fault_point;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{NewAuditEntry, NewVersion, PackageVersion, Read, Records, Write};
+use slipway_records::{CheckOrder, NewAuditEntry, NewVersion, PackageVersion, Read, Records, Write};
+use slipway_types::id::VersionId;
 use slipway_types::label::{LabelKey, LabelOrigin, LabelValue, Labels};
 use slipway_types::media_type::{ANNOTATION_CREATED, COMPONENT_ARTIFACT, IN_TOTO};
-use slipway_types::state::BuiltImage;
+use slipway_types::name::CheckName;
+use slipway_types::state::{BuiltImage, RunState};
 use slipway_types::{CommitId, ComponentName, Digest, Fault, GitRef, ImageReference, Version};
 
 use crate::bundle::{Born, Bundle};
@@ -64,6 +67,8 @@ struct Edition {
     built_as: Version,
     size: u64,
     lock: Digest,
+    /// The bundle that has these components already.
+    same: Option<VersionId>,
     /// Absent where a bundle of these components gets one more version.
     documents: Option<(Bundle, Vec<Link>)>,
 }
@@ -278,7 +283,8 @@ impl Composer {
         let lock = crate::bundle::lock_config(&members).digest;
         if let Some(same) = same {
             let (digest, built_as, size) = (same.digest, same.built_as, same.size);
-            return Ok(Edition { version, members, new, digest, built_as, size, lock, documents: None });
+            let (same, documents) = (Some(same.id), None);
+            return Ok(Edition { version, members, new, digest, built_as, size, lock, same, documents });
         }
         let born = Born::Composed { from: &base.version, created: self.created(base).await? };
         let bundle = Bundle::write(&wanted.application.name, &version, &born, &members);
@@ -295,6 +301,7 @@ impl Composer {
             digest: bundle.index.digest,
             built_as: version.clone(),
             documents: Some((bundle, links)),
+            same: None,
             version,
             members,
             new,
@@ -348,9 +355,7 @@ impl Composer {
             ..new_version(wanted, base, edition.version.clone())
         };
         let stored = insert(tx.as_mut(), version).await?;
-        // Exchanging a component frees no bundle from what its developers check.
-        let orders = checks::orders_of(tx.as_mut(), base.id).await?;
-        let orders = checks::exchange(orders, &members_of(base)?, &edition.members);
+        let orders = orders(tx.as_mut(), wanted, base, edition).await?;
         let holder =
             Holder { application: wanted.application.id, run: base.run_id, version: stored.id, fresh: false };
         checks::store(tx.as_mut(), holder, orders).await?;
@@ -361,6 +366,37 @@ impl Composer {
         tx.commit().await.map_err(records_fault)?;
         Ok(stored)
     }
+}
+
+/// The checks of a composition: exchanging a component frees no bundle from what its developers check. They
+/// are those of the bundle that has the same components, of those that its packages were published with, and of
+/// its base; of one name the first.
+async fn orders(
+    tx: &mut dyn Write,
+    wanted: &Composition,
+    base: &PackageVersion,
+    edition: &Edition,
+) -> Result<Vec<(CheckName, CheckOrder)>, Fault> {
+    let mut bundles: Vec<VersionId> = edition.same.into_iter().collect();
+    for (component, replacement) in &wanted.set {
+        let Replacement::Version(version) = replacement else { continue };
+        let package = tx.version_find(wanted.application.id, Some(component), version).await;
+        let Some(package) = package.map_err(records_fault)? else { continue };
+        let run = tx.run_get(package.run_id).await.map_err(records_fault)?;
+        if let Some(RunState::Done { bundle, .. }) = run.map(|run| run.state) {
+            bundles.extend(bundle);
+        }
+    }
+    bundles.push(base.id);
+    let mut all = BTreeMap::new();
+    for id in bundles {
+        let Some(bundle) = tx.version_get(id).await.map_err(records_fault)? else { continue };
+        let orders = checks::orders_of(tx, id).await?;
+        for (name, order) in checks::exchange(orders, &members_of(&bundle)?, &edition.members) {
+            all.entry(name).or_insert(order);
+        }
+    }
+    Ok(all.into_iter().collect())
 }
 
 /// The fields that every version of a composition shares.

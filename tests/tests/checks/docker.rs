@@ -116,3 +116,37 @@ fn a_server_without_an_engine_says_which_back_end_checks_need() {
         "{said}"
     );
 }
+
+#[test]
+fn composing_frees_no_bundle_from_what_its_developers_check() {
+    let server = Server::start(options());
+    let app = server.create_app("shop");
+    let repository = checked(&[]);
+    let first = publish(&server, &app, &repository, "No checks yet");
+    declare(&repository, &[script("lint", "exit 3")]);
+    repository.write("web/greeting", "good day\n");
+    let second = publish(&server, &app, &repository, "A check, and it is red");
+    assert_eq!(ended(&server, &second, "lint")["state"], "failed");
+    // Once what the held bundle has under another version, once its base's check over an older component.
+    for (from, web, version) in [(&first, &second, "5.0.0"), (&second, &first, "6.0.0")] {
+        let set = format!("web={web}");
+        let create = [
+            "bundle",
+            "create",
+            "shop",
+            "--from",
+            from,
+            "--set",
+            &set,
+            "--version",
+            version,
+            "--reason",
+            "a try",
+        ];
+        server.cli(&create).ok();
+        assert_eq!(ended(&server, version, "lint")["state"], "failed", "{version}");
+        let held = server.bundle("shop", version)["held"][0].to_string();
+        assert!(held.contains("source/lint is failed"), "{version}: {held}");
+    }
+    assert_eq!(picked(&server)["bundle"]["version"], first.as_str());
+}
