@@ -1,6 +1,6 @@
 //! A namespace on the cluster, and a server that builds in it.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -76,9 +76,11 @@ impl Namespace {
 
     /// One server with its own data and so many Jobs at once.
     pub fn options_for(&self, jobs: usize) -> ServerOptions {
-        // The server must be told its address before it has it.
-        let probe = TcpListener::bind((self.cluster.host_address, 0)).expect("a free port");
-        let listen = probe.local_addr().expect("an address").to_string();
+        // The server must be told its address before it has it. The port is free on every address: on
+        // loopback another's would pass for the server's own.
+        let probe = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        let port = probe.local_addr().expect("an address").port();
+        let listen = format!("{}:{port}", self.cluster.host_address);
         let options =
             ServerOptions { listen: listen.clone(), world: Some(World::Embedded), ..self.building(jobs) };
         options.env("SLIPWAY__SERVER__PUBLIC_URL", &format!("http://{listen}"))
