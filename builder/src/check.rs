@@ -267,9 +267,9 @@ impl CheckHandler {
         let mut again = None;
         let event = match outcome {
             Ok(end) => said_of(&end).map_or(CheckEvent::Pass, CheckEvent::Fail),
-            // The row said so already, and may say more by now.
             Err(BuildError::Cancelled) => {
                 backend.run_settled(check.id, check.attempt).await;
+                // The row said so already. If it is wanted again by now, that has a job of its own.
                 return Ok(());
             }
             Err(BuildError::TimedOut(which)) => CheckEvent::TimeOut(which),

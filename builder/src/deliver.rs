@@ -16,7 +16,7 @@ use slipway_types::id::RunId;
 use slipway_types::state::{DeliveryEvent, RunEvent, RunState};
 use slipway_types::{Fault, GitRef};
 
-use crate::sweep::credential;
+use crate::sweep::{configure, credential};
 
 /// Does `deliver` jobs.
 pub struct DeliverHandler {
@@ -51,6 +51,7 @@ impl Handler for DeliverHandler {
         if delivery.state.is_terminal() {
             return Ok(());
         }
+        configure(self.records.as_ref(), &source).await?;
         if applications.is_empty() {
             let reason = format!("no application uses source {}", source.name);
             return self.end(&delivery, DeliveryEvent::Ignore(reason)).await;

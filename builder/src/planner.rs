@@ -5,8 +5,13 @@ use std::sync::Arc;
 
 use slipway_git::GitStore;
 use slipway_records::plan::{CheckImage, CheckPlan, ComponentPlan, ImagePlan, PlannedBase};
+use slipway_records::worker::fault_of;
 use slipway_records::{Application, Records};
-use slipway_types::{ApplicationName, Class, CommitId, ComponentName, Fault, ImageReference};
+use slipway_secrets::scope::{Asker, Found};
+use slipway_secrets::{SecretError, Secrets};
+use slipway_types::{
+    ApplicationName, Class, CommitId, ComponentName, Fault, ImageReference, SecretReference, SecretScope,
+};
 
 use crate::backend::Backends;
 use crate::bases::{Base, BaseResolver, Bases};
@@ -24,6 +29,8 @@ pub struct Planner {
     pub bases: BaseResolver,
     /// What can build.
     pub backends: Backends,
+    /// Where secrets of builds are.
+    pub secrets: Secrets,
     /// The largest context, in bytes.
     pub max_context_bytes: u64,
 }
@@ -112,7 +119,7 @@ impl Planner {
                     })?;
                     build.bases.push(PlannedBase { reference, digest, note });
                 }
-                build.secrets = self.secret_versions(&secrets, &place).await?;
+                build.secrets = self.secret_versions(application, &secrets, &place).await?;
                 let chosen = self.backends.choose(&application.name, &requirements).await;
                 let (backend, why) = chosen.map_err(|refused| {
                     let what = format!("no back-end can build {}: {}", build.dockerfile, refused.join("; "));
@@ -158,8 +165,10 @@ impl Planner {
         Ok(plan)
     }
 
+    /// The version of each secret that a build may see, as the application's scopes give them.
     async fn secret_versions(
         &self,
+        application: &Application,
         names: &[String],
         place: &plan::Place,
     ) -> Result<BTreeMap<String, String>, Unplanned> {
@@ -167,15 +176,25 @@ impl Planner {
         if names.is_empty() {
             return Ok(versions);
         }
-        let fault = |error| Unplanned::Fault(slipway_records::worker::fault_of(&error));
-        let mut read = self.records.read().await.map_err(fault)?;
+        let asker = Asker { application: &application.name, environment: None };
+        let mut read = self.records.read().await.map_err(|error| Unplanned::Fault(fault_of(&error)))?;
         for name in names {
-            let Some((row, _)) = read.secret_get(name).await.map_err(fault)? else {
-                let problem = place.problem(format!("the secret `{name}` does not exist"));
-                let problem = problem.hint(format!("set it: slipway secret set {name} < FILE"));
-                return Err(Unplanned::Problem(Box::new(problem)));
+            let reference = SecretReference::builtin(name);
+            let version = match self.secrets.find(read.as_mut(), &reference, asker).await {
+                // Global ones are written as they were before there were scopes: fingerprints stay.
+                Ok(Found { scope: SecretScope::Global, row, .. }) => row.version.to_string(),
+                Ok(Found { scope, row, .. }) => format!("{} {}", scope.word(), row.version),
+                Err(SecretError::Records(error)) => return Err(Unplanned::Fault(fault_of(&error))),
+                Err(SecretError::Missing { .. }) => {
+                    let problem = place.problem(format!("the secret `{name}` does not exist"));
+                    let app = &application.name;
+                    let problem =
+                        problem.hint(format!("set it: slipway secret set {name} --app {app} < FILE"));
+                    return Err(Unplanned::Problem(Box::new(problem)));
+                }
+                Err(error) => return Err(at(place, error.into())),
             };
-            versions.insert(name.clone(), row.version.to_string());
+            versions.insert(name.clone(), version);
         }
         Ok(versions)
     }

@@ -8,8 +8,8 @@ use chrono::Utc;
 use slipway_git::{Credential, GitStore, Notify, Wanted};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{
-    Application, Handler, Job, JobContext, JobError, NewDelivery, Origin, Page, Records, RefRow, RunFilter,
-    Source, SourceKind,
+    Application, Handler, Job, JobContext, JobError, NewDelivery, Origin, Page, Records, RecordsError,
+    RefRow, RunFilter, Source, SourceKind,
 };
 use slipway_secrets::Secrets;
 use slipway_types::state::DeliveryState;
@@ -41,6 +41,7 @@ impl Handler for SweepHandler {
         tx.source_swept(source.id, Utc::now(), error.as_deref()).await?;
         tx.commit().await?;
         self.deliver_missed(&source).await?;
+        configure(self.records.as_ref(), &source).await?;
         // What went wrong is kept with the source; the next sweep tries again.
         Ok(())
     }
@@ -120,6 +121,16 @@ impl SweepHandler {
         }
         Ok(true)
     }
+}
+
+/// Has the configuration taken over that is followed from a source, if any is.
+pub async fn configure(records: &dyn Records, source: &Source) -> Result<(), RecordsError> {
+    if records.read().await?.configuration_sources_of(source.id).await?.is_empty() {
+        return Ok(());
+    }
+    let mut tx = records.begin().await?;
+    tx.job_enqueue(NewJob::new(JobPayload::Configure { source: source.id }, None)).await?;
+    tx.commit().await
 }
 
 /// The credential of a source, read from where it is kept.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use slipway_oam::overlay::Level;
-use slipway_oam::{OamOptions, read};
+use slipway_oam::{OamOptions, Workflow, read};
 use slipway_records::{Read, RecordsError};
 use slipway_types::id::ApplicationId;
-use slipway_types::{Address, Violation};
+use slipway_types::{Address, CommitId, DefinitionKind, Violation};
 
 /// The level of what was given with one deployment.
 pub const DEPLOYMENT: &str = "deployment";
@@ -35,6 +35,8 @@ pub struct LevelAuthor {
     pub at: chrono::DateTime<chrono::Utc>,
     /// Why.
     pub reason: Option<String>,
+    /// The commit it was taken from, if it is followed from git.
+    pub commit: Option<CommitId>,
 }
 
 /// How a level is shown.
@@ -63,7 +65,10 @@ pub async fn load(
             continue;
         }
         let name = shown(&level);
-        let file = format!("{name} (version {})", stored.version);
+        let file = match &stored.origin {
+            Some(origin) => format!("{}@{}", origin.path, origin.commit.short()),
+            None => format!("{name} (version {})", stored.version),
+        };
         match read(stored.document.as_bytes(), &file, options) {
             Ok(document) => found.levels.push(Level::new(name, document)),
             Err(wrong) => violations.extend(wrong),
@@ -75,6 +80,7 @@ pub async fn load(
             by: stored.set_by,
             at: stored.set_at,
             reason: stored.reason,
+            commit: stored.origin.map(|origin| origin.commit),
         });
     }
     if let Some(text) = document {
@@ -84,4 +90,20 @@ pub async fn load(
         }
     }
     Ok((found, authors, violations))
+}
+
+/// The types that a document names, by their kind; nothing where it cannot be read.
+pub fn types_of(document: &str, options: &OamOptions) -> Vec<(DefinitionKind, String)> {
+    let Ok(document) = read(document.as_bytes(), "document", options) else { return Vec::new() };
+    let application = document.application;
+    let mut types = Vec::new();
+    for component in application.components {
+        types.extend(component.kind.map(|kind| (DefinitionKind::Component, kind)));
+        types.extend(component.traits.into_iter().map(|wanted| (DefinitionKind::Trait, wanted.kind)));
+    }
+    types.extend(application.policies.into_iter().map(|policy| (DefinitionKind::Policy, policy.kind)));
+    for (_, step) in application.workflow.iter().flat_map(Workflow::all_steps) {
+        types.push((DefinitionKind::Step, step.kind.clone()));
+    }
+    types
 }

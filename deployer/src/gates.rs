@@ -45,7 +45,7 @@ pub struct Facts {
 /// How one gate stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gate {
-    /// `approvals`, `window`, `labels`, `channel`, `check`, `signature`, `soak`.
+    /// `pin`, `order`, `approvals`, `window`, `labels`, `channel`, `check`, `signature`, `soak`.
     pub gate: &'static str,
     /// Whether it is open.
     pub open: bool,

@@ -3,20 +3,20 @@
 //! Every step observes, acts and records, and may be killed before and after its effect: a revision is
 //! kept under its digest, a receiver answers a resubmission with the same run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use slipway_handoff::{Answer, Capability, Key, Mode};
+use slipway_handoff::{Answer, Capability, Mode};
 use slipway_records::fault_point;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{
-    Change, Deployment, DeploymentCause, Environment, Handler, Job, JobContext, JobError, NewAuditEntry,
-    NewDeployment, Observation, RecordsError, Write,
+    Change, DefinitionHold, Deployment, DeploymentCause, Environment, FrozenDefinition, Handler, Job,
+    JobContext, JobError, NewAuditEntry, NewDeployment, Observation, RecordsError, Write,
 };
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
@@ -24,12 +24,16 @@ use slipway_types::state::{DeploymentEvent, DeploymentState};
 use slipway_types::{Class, Fault, Violation};
 
 use crate::gates::{Gate, next_look};
-use crate::plan::{Frozen, Plan, PlanRequest, compare};
+use crate::pins;
+use crate::plan::{Plan, PlanRequest, compare};
 use crate::receivers::{key, submission};
 use crate::stage::Stage;
 use crate::standing;
 use crate::subject::Subject;
 use crate::transition::advance;
+use crate::waves::Asked;
+
+mod taken_up;
 
 /// Whose doing it is that a deployment moves by itself.
 pub const SLIPWAY: &str = "slipway";
@@ -107,6 +111,10 @@ impl DeployHandler {
                 let to = *to;
                 return self.take_up(subject, to).await;
             }
+            DeploymentCause::Restart { of: Some(generation), .. } => {
+                let generation = *generation;
+                return self.take_up_with_secrets_of_now(subject, generation).await;
+            }
             DeploymentCause::Remove { .. } => return self.take_away(subject).await,
             _ => {}
         }
@@ -127,16 +135,18 @@ impl DeployHandler {
                 Err(fault) => return self.wait_or_fail(subject.deployment, fault).await,
             }
         }
+        let made_by = plan.made_by();
         let mut deployment = subject.deployment.clone();
         deployment.notes = std::mem::take(&mut plan.notes);
         deployment.violations = std::mem::take(&mut plan.violations);
-        let passed_on = self.reached(&subject.environment, &deployment, &plan.reaches).await?;
+        let passed_on = self.reached(&subject.environment, &deployment, &plan).await?;
         let Some(frozen) = plan.revision.filter(|_| deployment.violations.is_empty()) else {
-            if deployment.violations.is_empty() && !passed_on.is_empty() {
+            if deployment.violations.is_empty() {
                 let names: Vec<&str> = plan.reaches.iter().map(EnvironmentName::as_str).collect();
-                deployment.notes.push(format!("passed on to {}", names.join(", ")));
+                let passed = (!passed_on.is_empty()).then(|| format!("passed on to {}", names.join(", ")));
+                deployment.notes.extend(passed);
                 return self
-                    .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on)
+                    .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on, &[])
                     .await;
             }
             let count = deployment.violations.len();
@@ -147,7 +157,7 @@ impl DeployHandler {
         fault_point::reach("deploy.kept");
         deployment.revision = Some(revision);
         deployment.frozen_at = Some(Utc::now());
-        self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on).await?;
+        self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on, &made_by).await?;
         fault_point::reach("deploy.frozen");
         Ok(())
     }
@@ -158,14 +168,14 @@ impl DeployHandler {
         &self,
         from: &Environment,
         deployment: &Deployment,
-        reaches: &BTreeSet<EnvironmentName>,
+        plan: &Plan,
     ) -> Result<Vec<NewDeployment>, JobError> {
         if matches!(deployment.cause, DeploymentCause::Reach { .. }) {
             return Ok(Vec::new());
         }
         let mut read = self.stage.records.read().await?;
         let mut made = Vec::new();
-        for name in reaches {
+        for name in &plan.reaches {
             let Some(environment) = read.environment_by_name(name).await? else { continue };
             made.push(NewDeployment {
                 application_id: deployment.application_id,
@@ -174,7 +184,11 @@ impl DeployHandler {
                 bundle_version: deployment.bundle_version.clone(),
                 bundle_digest: deployment.bundle_digest,
                 lock: deployment.lock,
-                choice: json!({"asked": format!("generation {} of {}", deployment.generation, from.name)}),
+                choice: json!(Asked {
+                    asked: format!("generation {} of {}", deployment.generation, from.name),
+                    origin: deployment.id,
+                    order: plan.order.clone(),
+                }),
                 cause: DeploymentCause::Reach { from: from.name.to_string() },
                 created_by: deployment.created_by.clone(),
                 document: deployment.document.clone(),
@@ -189,11 +203,13 @@ impl DeployHandler {
         mut deployment: Deployment,
         event: DeploymentEvent,
         others: Vec<NewDeployment>,
+        made_by: &[FrozenDefinition],
     ) -> Result<(), JobError> {
         let mut tx = self.stage.records.begin().await?;
         if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? != Moved::Stored {
             return Ok(());
         }
+        hold_majors(tx.as_mut(), &deployment, made_by).await?;
         for new in others {
             let other = tx.deployment_insert(new).await?;
             tx.audit(entry(SLIPWAY, "deployment.create", &other, json!({"reached_by": deployment.id})))
@@ -210,74 +226,6 @@ impl DeployHandler {
         let cluster = self.stage.cluster_of(&subject.environment).await?;
         let (application, address) = (&subject.application.name, &subject.environment.address);
         Ok(compare(&cluster, frozen, application, address).await?.1)
-    }
-
-    /// A rollback takes up the revision of an earlier generation as it is.
-    async fn take_up(&self, subject: Subject, generation: u64) -> Result<(), JobError> {
-        let Subject { mut deployment, application, environment, .. } = subject;
-        let mut read = self.stage.records.read().await?;
-        let earlier = read
-            .deployment_by_generation(deployment.environment_id, deployment.application_id, generation)
-            .await?;
-        drop(read);
-        let earlier = earlier.filter(|earlier| !is_removal(earlier));
-        let Some(revision) = earlier.and_then(|earlier| earlier.revision) else {
-            let message = format!("generation {generation} was never frozen");
-            deployment.violations = vec![Violation::new("revision_missing", "rollback", message)];
-            return self.record(deployment, DeploymentEvent::Reject(1)).await;
-        };
-        // Frozen for the receiver of that time.
-        let frozen = self.stage.kept_revision(&key(&application.name, &environment), &revision).await?;
-        self.freeze(deployment, &environment, &frozen, Mode::Apply).await
-    }
-
-    /// Freezes what is kept already or is kept now, unless the receiver cannot do it.
-    async fn freeze(
-        &self,
-        mut deployment: Deployment,
-        environment: &Environment,
-        frozen: &Frozen,
-        mode: Mode,
-    ) -> Result<(), JobError> {
-        match self.stage.objections(environment, &frozen.revision, mode).await {
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => {
-                let count = found.len();
-                deployment.violations = found;
-                return self.record(deployment, DeploymentEvent::Reject(count)).await;
-            }
-            Err(fault) => return self.wait_or_fail(deployment, fault).await,
-        }
-        let key = Key {
-            environment: environment.address.clone(),
-            application: frozen.revision.application.clone(),
-        };
-        let revision = self.stage.keep_revision(&key, frozen).await?;
-        deployment.revision = Some(revision);
-        deployment.frozen_at = Some(Utc::now());
-        self.record(deployment, DeploymentEvent::Freeze(revision)).await
-    }
-
-    /// Freezes that nothing is to run: what runs now without its objects. The namespace stays, for it may
-    /// hold what others own.
-    async fn take_away(&self, subject: Subject) -> Result<(), JobError> {
-        let Subject { mut deployment, application, environment, .. } = subject;
-        let mut read = self.stage.records.read().await?;
-        let open = read.deployments_open(deployment.environment_id, deployment.application_id).await?;
-        drop(read);
-        let running = open
-            .iter()
-            .rev()
-            .find(|other| other.generation < deployment.generation && other.state.is_out())
-            .and_then(|other| other.revision);
-        let Some(running) = running else {
-            let message = format!("`{}` runs nothing of `{}`", environment.name, application.name);
-            deployment.violations = vec![Violation::new("nothing_runs", "environment", message)];
-            return self.record(deployment, DeploymentEvent::Reject(1)).await;
-        };
-        let key = key(&application.name, &environment);
-        let frozen = self.stage.kept_revision(&key, &running).await?.emptied();
-        self.freeze(deployment, &environment, &frozen, Mode::Delete).await
     }
 
     /// What cannot be done now is waited for, by name and until its deadline; what cannot be done at all
@@ -314,31 +262,19 @@ impl DeployHandler {
         }
         let why = format!("gates are closed: {}", missing.join("; "));
         let delay = next_look(&gates).unwrap_or(GATES_PAUSE).min(GATES_PAUSE);
-        self.note_gates(deployment, &gates, missing).await?;
-        Err(JobError::Wait { why, delay })
-    }
-
-    async fn note_gates(
-        &self,
-        deployment: Deployment,
-        _gates: &[Gate],
-        missing: Vec<String>,
-    ) -> Result<(), JobError> {
-        // Times that count down are told when somebody asks; the row changes when another gate closes.
-        let known = match &deployment.state {
-            DeploymentState::Awaiting { missing, .. } => Some(missing.len()),
-            _ => None,
-        };
-        if known == Some(missing.len()) {
-            return Ok(());
+        if is_told_anew(&deployment.state, &gates) {
+            self.record(deployment, DeploymentEvent::Await(missing)).await?;
         }
-        self.record(deployment, DeploymentEvent::Await(missing)).await
+        Err(JobError::Wait { why, delay })
     }
 
     /// Hands the revision to the environment's receiver.
     async fn hand_off(&self, subject: Subject) -> Result<(), JobError> {
         if let Some(newer) = self.newer_out(&subject.deployment).await? {
             return self.record(subject.deployment, DeploymentEvent::Supersede(newer)).await;
+        }
+        if let Some(pinned) = self.pinned(&subject).await? {
+            return self.wait_or_fail(subject.deployment, Fault::transient("pinned", pinned.detail)).await;
         }
         if let Some(row) = self.stage.cluster_row(&subject.environment).await?
             && let Some(why) = &row.settings.cordoned
@@ -351,6 +287,15 @@ impl DeployHandler {
             Ok(taken) => self.handed_off(subject, taken).await,
             Err(fault) => self.wait_or_fail(subject.deployment, fault).await,
         }
+    }
+
+    /// What came between its gates and its hand-off. Who broke the glass goes past pins too.
+    async fn pinned(&self, subject: &Subject) -> Result<Option<Gate>, JobError> {
+        if matches!(subject.deployment.state, DeploymentState::Approved { break_glass: Some(_), .. }) {
+            return Ok(None);
+        }
+        let mut read = self.stage.records.read().await?;
+        Ok(pins::gate(read.as_mut(), &subject.deployment, &subject.environment).await?)
     }
 
     async fn newer_out(&self, deployment: &Deployment) -> Result<Option<DeploymentId>, JobError> {
@@ -444,6 +389,19 @@ impl DeployHandler {
     }
 }
 
+/// Whether other gates are closed than a deployment says, or they say something else. What counts down by the
+/// minute is told when somebody asks, and not stored each time.
+fn is_told_anew(state: &DeploymentState, gates: &[Gate]) -> bool {
+    let DeploymentState::Awaiting { missing, .. } = state else { return true };
+    let closed: Vec<&Gate> = gates.iter().filter(|gate| !gate.open).collect();
+    let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let says_else = |(line, gate): (&String, &&Gate)| match gate.opens_in_s {
+        Some(_) => words(line) != words(&gate.detail),
+        None => *line != gate.detail,
+    };
+    missing.len() != closed.len() || missing.iter().zip(&closed).any(says_else)
+}
+
 /// What a receiver that accepted a submission gave back.
 struct Taken {
     run: String,
@@ -475,6 +433,35 @@ pub(crate) fn is_removal(deployment: &Deployment) -> bool {
     matches!(deployment.cause, DeploymentCause::Remove { .. })
 }
 
+/// Notes what a revision was made by. The first deployment of an application holds the major versions.
+async fn hold_majors(
+    tx: &mut dyn Write,
+    deployment: &Deployment,
+    made_by: &[FrozenDefinition],
+) -> Result<(), RecordsError> {
+    if let Some(revision) = &deployment.revision {
+        tx.revision_made_by(revision, made_by).await?;
+    }
+    let mut held = BTreeMap::new();
+    for definition in made_by {
+        let hold = DefinitionHold {
+            application_id: deployment.application_id,
+            kind: definition.kind,
+            name: definition.name.clone(),
+            major: definition.version.core().0,
+            set_at: Utc::now(),
+            set_by: SLIPWAY.to_owned(),
+        };
+        if tx.definition_hold_first(&hold).await? {
+            held.insert(format!("{}/{}", hold.kind, hold.name), hold.major);
+        }
+    }
+    if held.is_empty() {
+        return Ok(());
+    }
+    tx.audit(entry(SLIPWAY, "definition.hold", deployment, json!(held))).await
+}
+
 /// Lets the deployments that wait in an environment look at their gates again.
 pub async fn wake(tx: &mut dyn Write, deployment: &Deployment) -> Result<(), RecordsError> {
     let job = JobPayload::Deploy { deployment: deployment.id };
@@ -494,5 +481,36 @@ pub fn entry(
         action,
         subject: format!("deployment/{}", deployment.id),
         detail: json!({"revision": deployment.revision, "generation": deployment.generation, "said": detail}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_types::Digest;
+
+    use super::*;
+
+    fn closed(gate: &'static str, detail: &str, opens_in_s: Option<u64>) -> Gate {
+        Gate { gate, open: false, detail: detail.to_owned(), opens_in_s }
+    }
+
+    #[test]
+    fn what_closed_gates_say_is_told_anew_unless_it_only_counts_down() {
+        let missing = vec!["0 of 2 approvals".to_owned(), "opens in 9 min".to_owned()];
+        let waits = DeploymentState::Awaiting { revision: Digest::of("a"), missing };
+        let approvals = |detail| closed("approvals", detail, None);
+        let window = |detail| closed("window", detail, Some(60));
+        let open = Gate { open: true, ..approvals("2 of 2 approvals") };
+        for (gates, expected) in [
+            (vec![approvals("0 of 2 approvals"), window("opens in 9 min")], false),
+            (vec![approvals("0 of 2 approvals"), window("opens in 8 min")], false),
+            (vec![approvals("1 of 2 approvals (ann)"), window("opens in 9 min")], true),
+            (vec![approvals("0 of 2 approvals"), window("ran for 9 min")], true),
+            (vec![open.clone(), window("opens in 9 min")], true),
+            (vec![open, closed("labels", "they do not match", None), window("opens in 9 min")], true),
+        ] {
+            assert_eq!(is_told_anew(&waits, &gates), expected, "{gates:?}");
+        }
+        assert!(is_told_anew(&DeploymentState::Frozen { revision: Digest::of("a") }, &[window("x")]));
     }
 }

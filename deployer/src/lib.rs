@@ -5,8 +5,11 @@
 //! is handed to the environment's receiver, which is then listened to ([`observe::ObserveHandler`]). Environments that follow get deployments by
 //! [`follow::FollowHandler`].
 
+pub mod cluster_secrets;
 pub mod clusters;
 pub mod configuration;
+pub mod configuration_source;
+pub mod definitions;
 pub mod follow;
 pub mod freeze;
 pub mod gates;
@@ -14,15 +17,18 @@ pub mod handler;
 pub mod observe;
 pub mod order;
 pub mod packages;
+mod pins;
 pub mod plan;
 pub mod port;
 pub mod pull;
 pub mod receivers;
+pub mod secret_users;
 pub mod signatures;
 pub mod stage;
 pub mod standing;
 mod subject;
 pub mod transition;
+pub mod waves;
 
 pub use stage::{Stage, StageOptions};
 

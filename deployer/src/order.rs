@@ -10,18 +10,22 @@ use slipway_records::{Change, Deployment, NewAuditEntry};
 use slipway_types::Fault;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
+use crate::handler::is_removal;
 use crate::receivers::key;
 use crate::stage::Stage;
 use crate::transition::advance;
 
 /// The command of an order, what follows from it, and the action's name in the audit record.
-fn meaning(order: &DeploymentOrder) -> (Command, DeploymentEvent, &'static str) {
+fn meaning(order: &DeploymentOrder, removal: bool) -> (Command, DeploymentEvent, &'static str) {
     let (by, node) = (order.person.clone(), order.node.clone());
     let again = |what: &str| DeploymentEvent::Progress(Some(format!("{what} by {by}")));
     match order.word {
         DeploymentWord::Suspend => (Command::Suspend, DeploymentEvent::Suspend(by), "deployment.suspend"),
         DeploymentWord::Resume => (Command::Resume { node }, again("resumed"), "deployment.resume"),
-        DeploymentWord::Retry => (Command::Retry { node }, again("tried again"), "deployment.retry"),
+        DeploymentWord::Retry => {
+            let event = if removal { DeploymentEvent::Delete(by) } else { again("tried again") };
+            (Command::Retry { node }, event, "deployment.retry")
+        }
         DeploymentWord::Terminate => {
             (Command::Terminate, DeploymentEvent::Terminate(by), "deployment.terminate")
         }
@@ -67,8 +71,8 @@ impl Stage {
         let failed = OrderRefused::Failed;
         let missing = || failed(Fault::permanent("deployment_missing", "there is no such deployment"));
         let subject = self.subject(order.deployment).await.map_err(failed)?.ok_or_else(missing)?;
-        let (command, event, action) = meaning(order);
         let deployment = subject.deployment;
+        let (command, event, action) = meaning(order, is_removal(&deployment));
         if !fits(order.word, &deployment.state) {
             return Err(wrong_state(order.word, &deployment));
         }
@@ -187,7 +191,11 @@ mod tests {
                 };
                 assert_eq!(fits(word, &state), words.contains(&word), "{word:?} of {}", state.word());
                 if fits(word, &state) {
-                    assert!(state.clone().apply(meaning(&order).1).is_ok(), "{word:?} of {}", state.word());
+                    assert!(
+                        state.clone().apply(meaning(&order, false).1).is_ok(),
+                        "{word:?} of {}",
+                        state.word()
+                    );
                 }
             }
         }

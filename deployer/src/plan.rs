@@ -8,36 +8,48 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use slipway_definitions::{
-    ClusterFacts as RenderFacts, ComponentRequest, Definition, DefinitionKind, Directive, EnvironmentFacts,
-    Holds, RenderRequest, StepDirective, TraitRequest, check_together, evaluate_policy, evaluate_step,
+    Definition, DefinitionKind, Directive, RenderRequest, RenderedComponent, StepDirective, check_together,
 };
 use slipway_handoff::{ManifestSet, Revision};
 use slipway_oam::overlay::{Merged, overlay};
-use slipway_oam::{Component, Step, Workflow};
+use slipway_oam::{Step, Workflow};
 use slipway_plugins::Session;
-use slipway_records::{Application, Cluster, Environment, PackageVersion};
+use slipway_records::{Application, Cluster, Environment, FrozenDefinition, PackageVersion};
 use slipway_types::environment::ClusterFacts;
 use slipway_types::name::EnvironmentName;
-use slipway_types::{Fault, Version, Violation};
+use slipway_types::{Fault, Violation};
 
 use crate::configuration::{self, LevelAuthor, Levels};
+use crate::definitions::held::{self, HeldDefinitions};
 use crate::packages::{self, Package};
 use crate::stage::Stage;
+use crate::waves::After;
 
 mod against_cluster;
+mod choices;
+mod choosing;
 mod closed;
+mod conditions;
 mod images;
 mod inputs;
+mod laying;
 mod live;
 mod objects;
+mod order;
 mod package_objects;
 mod reach;
+mod removed;
 mod rules;
 mod same;
 mod secrets;
+mod staging;
+mod steps;
 
 pub use against_cluster::{Change, Difference, FIELD_MANAGER, compare};
 pub use objects::pull_secret_name;
+use reach::Reached;
+pub use removed::Running;
+pub(crate) use secrets::SecretsOf;
 
 /// What is to be planned.
 #[derive(Debug, Clone)]
@@ -65,6 +77,8 @@ pub struct Plan {
     pub revision: Option<Frozen>,
     /// Other environments that policies or steps reach.
     pub reaches: BTreeSet<EnvironmentName>,
+    /// Which of them, this one included, come after which.
+    pub order: Vec<After>,
     /// Images, by component.
     pub images: Vec<PlannedImage>,
 }
@@ -86,6 +100,11 @@ impl Frozen {
             .filter_map(|(_, object)| serde_json::from_slice(self.manifests.get(&object.manifest)?).ok())
             .collect()
     }
+
+    /// The definitions that it was made by.
+    pub fn made_by(&self) -> Vec<FrozenDefinition> {
+        self.revision.definitions.iter().filter_map(held::of_revision).collect()
+    }
 }
 
 /// An image that the environment will pull.
@@ -105,6 +124,7 @@ struct Ground<'a> {
     cluster_labels: BTreeMap<String, String>,
     packages: Vec<Package>,
     levels: Levels,
+    definitions: HeldDefinitions,
 }
 
 /// An application whose definitions are chosen and whose policies have spoken.
@@ -114,6 +134,7 @@ struct Chosen {
     directives: Vec<(String, Directive)>,
     steps: Vec<ChosenStep>,
     definitions: BTreeMap<(DefinitionKind, String), Arc<Definition>>,
+    notes: Vec<String>,
 }
 
 /// A workflow step and what its definition says.
@@ -121,11 +142,22 @@ struct ChosenStep {
     step: Step,
     group: Option<String>,
     says: Option<StepDirective>,
+    /// Whether it is part of this environment's revision.
+    here: bool,
+    /// Steps that must have succeeded, beside those it depends on.
+    after: BTreeSet<String>,
+    /// The declared components that it deploys, wherever that is.
+    deploys: BTreeSet<String>,
 }
 
 impl Plan {
     fn refused(violations: Vec<Violation>) -> Self {
         Self { violations, ..Self::default() }
+    }
+
+    /// The definitions that the revision was made by.
+    pub fn made_by(&self) -> Vec<FrozenDefinition> {
+        self.revision.as_ref().map(Frozen::made_by).unwrap_or_default()
     }
 }
 
@@ -148,6 +180,7 @@ impl Stage {
             plan.revision = None;
         }
         plan.notes.extend(ground.skipped());
+        plan.notes.extend(ground.definitions.newer(&plan.made_by()));
         Ok(plan)
     }
 
@@ -189,13 +222,16 @@ impl Stage {
             &self.options.files,
         );
         let (levels, authors, violations) = loaded.await.map_err(|error| crate::records_fault(&error))?;
+        let holds = read.definition_holds(Some(request.application.id)).await;
+        let holds = holds.map_err(|error| crate::records_fault(&error))?;
         drop(read);
+        let definitions = HeldDefinitions::new(self.definitions.current().await?, holds);
         let mut packages = Vec::new();
         for member in packages::members(&request.bundle)? {
             packages.push(Package::read(&self.blobs, &self.options.packages, member).await?);
         }
         Ok(Ok((
-            Ground { stage: self, request, facts, cluster_labels, packages, levels },
+            Ground { stage: self, request, facts, cluster_labels, packages, levels, definitions },
             authors,
             violations,
         )))
@@ -259,7 +295,7 @@ impl Ground<'_> {
     }
 
     fn merge(&self) -> Result<Merged, Vec<Violation>> {
-        let catalogue = &self.stage.catalogue;
+        let definitions = &self.definitions;
         let developer: Vec<_> = self
             .packages
             .iter()
@@ -271,11 +307,11 @@ impl Ground<'_> {
                         ..Default::default()
                     })
                 })?;
-                Some(with_defaults(declared, catalogue))
+                Some(with_defaults(declared, definitions))
             })
             .collect();
         let needs_no_package = |kind: &str| {
-            let found = catalogue.resolve(DefinitionKind::Component, kind, None, "");
+            let found = definitions.resolve(DefinitionKind::Component, kind, "");
             found.is_ok_and(|definition| {
                 definition.manifest().as_component().is_some_and(|body| {
                     matches!(
@@ -294,7 +330,7 @@ impl Ground<'_> {
         for level in &self.levels.levels {
             let place = |path: &str| level.places.as_ref().and_then(|places| places.place_of(path));
             let mut check = |kind, name: &str, path: String| {
-                if let Err(violation) = self.stage.catalogue.resolve(kind, name, None, &path) {
+                if let Err(violation) = self.definitions.resolve(kind, name, &path) {
                     violations.retain(|known| known.code != "package_not_found" || known.path != path);
                     violations.push(violation.at(place(&path)));
                 }
@@ -326,35 +362,45 @@ impl Ground<'_> {
             Ok(merged) => merged,
             Err(violations) => return Ok(Plan::refused(self.with_unknown_types(violations))),
         };
+        let unmet = self.choices(merged.application()).await?;
         let mut chosen = match self.choose(merged, session).await? {
             Ok(chosen) => chosen,
-            Err(violations) => return Ok(Plan::refused(violations)),
+            Err(violations) => return Ok(Plan::refused(unmet.into_iter().chain(violations).collect())),
         };
-        let mut violations = Vec::new();
-        let reaches = match self.reached(&chosen).await? {
-            Ok(reaches) => reaches,
+        let mut violations = unmet;
+        let Reached { environments: reaches, order } = match self.reached(&chosen).await? {
+            Ok(reached) => reached,
             Err(found) => {
                 violations.extend(found);
-                BTreeSet::new()
+                Reached::default()
             }
         };
         if violations.is_empty() && !self.stays(&chosen) {
             let notes = vec!["its policies deploy it to other environments alone".to_owned()];
-            return Ok(Plan { notes, reaches, ..Plan::default() });
+            return Ok(Plan { notes, reaches, order, ..Plan::default() });
+        }
+        let nothing = chosen.merged.application().components.is_empty() && !chosen.notes.is_empty();
+        if violations.is_empty() && nothing {
+            let notes = std::mem::take(&mut chosen.notes);
+            return Ok(Plan { notes, reaches, order, ..Plan::default() });
         }
         let mut rendered = slipway_definitions::render(session, &chosen.render)
             .await
             .map_err(|error| plugin_fault(&error))?;
-        let mut gathered = package_objects::Gathered::default();
+        let notes = std::mem::take(&mut chosen.notes);
+        let mut gathered = package_objects::Gathered { notes, ..package_objects::Gathered::default() };
         for (component, whole) in chosen.render.components.iter().zip(&mut rendered) {
             if whole.awaits_package {
                 self.complete(session, &chosen, component, whole, &mut gathered).await?;
+            } else {
+                gathered.settle_rendered(&self.request.environment.address, whole);
             }
         }
+        self.settle_all(&mut chosen, &mut rendered, &mut gathered);
         check_together(&chosen.render, &mut rendered);
         violations
             .extend(rendered.iter_mut().flat_map(|component| std::mem::take(&mut component.violations)));
-        violations.extend(self.platforms(&rendered));
+        violations.extend(self.platforms(&chosen.merged, &rendered));
         violations.extend(std::mem::take(&mut gathered.violations));
         for violation in &mut violations {
             if violation.at.is_none() {
@@ -364,205 +410,43 @@ impl Ground<'_> {
         if !violations.is_empty() {
             return Ok(Plan { violations, notes: gathered.notes, ..Plan::default() });
         }
-        self.close(&mut chosen, rendered, gathered, reaches).await
+        let plan = self.close(&mut chosen, rendered, gathered, reaches).await?;
+        let notes = order.iter().map(After::in_words).chain(plan.notes).collect();
+        Ok(Plan { notes, order, ..plan })
     }
 
-    /// Resolves every definition and hears every policy and step.
-    async fn choose(
+    /// Makes what steps apply the stage's own, and lets all name each other as they are called there.
+    fn settle_all(
         &self,
-        mut merged: Merged,
-        session: &mut Session,
-    ) -> Result<Result<Chosen, Vec<Violation>>, Fault> {
-        let mut violations = Vec::new();
-        let mut definitions = BTreeMap::new();
-        let first = self.render_request(&merged, &mut definitions, &mut violations);
-        if !violations.is_empty() {
-            return Ok(Err(self.placed(&merged, violations)));
-        }
-        let mut directives = Vec::new();
-        for policy in &merged.application().policies.clone() {
-            let path = format!("policies[{}]", policy.name);
-            let found = self.stage.catalogue.resolve(DefinitionKind::Policy, &policy.kind, None, &path);
-            let definition = match found {
-                Ok(definition) => definition,
-                Err(violation) => {
-                    violations.push(*violation);
-                    continue;
-                }
-            };
-            let properties = Value::Object(policy.properties.clone());
-            let said = evaluate_policy(session, &first, &definition, &properties, &path).await;
-            match said.map_err(|error| plugin_fault(&error))? {
-                Ok(directive) => directives.push((policy.name.clone(), directive)),
-                Err(found) => violations.extend(found),
-            }
-            definitions.insert((DefinitionKind::Policy, policy.kind.clone()), definition);
-        }
-        let steps = self.steps(&merged, &first, session, &mut definitions, &mut violations).await?;
-        for (name, overrides) in self.overrides(&directives, &steps) {
-            if let Err(found) = merged.apply_override(&name, &overrides) {
-                violations.extend(found);
+        chosen: &mut Chosen,
+        rendered: &mut [RenderedComponent],
+        gathered: &mut package_objects::Gathered,
+    ) {
+        let address = &self.request.environment.address;
+        for step in &mut chosen.steps {
+            let node = steps::node_of(step);
+            if let Some(StepDirective::Verbs(verbs)) = &mut step.says {
+                gathered.settle_step(address, node, verbs);
             }
         }
-        let mut render = self.render_request(&merged, &mut definitions, &mut violations);
-        if !violations.is_empty() {
-            return Ok(Err(self.placed(&merged, violations)));
-        }
-        replicate(&mut render, &directives);
-        Ok(Ok(Chosen { merged, render, directives, steps, definitions }))
-    }
-
-    fn placed(&self, merged: &Merged, mut violations: Vec<Violation>) -> Vec<Violation> {
-        for violation in &mut violations {
-            if violation.at.is_none() {
-                violation.at = merged.place_of(&violation.path);
+        gathered.follow_renames(address, rendered);
+        for step in &mut chosen.steps {
+            let node = steps::node_of(step);
+            if let Some(StepDirective::Verbs(verbs)) = &mut step.says {
+                gathered.follow_in_step(address, &node, verbs);
             }
         }
-        violations
-    }
-
-    async fn steps(
-        &self,
-        merged: &Merged,
-        render: &RenderRequest,
-        session: &mut Session,
-        definitions: &mut BTreeMap<(DefinitionKind, String), Arc<Definition>>,
-        violations: &mut Vec<Violation>,
-    ) -> Result<Vec<ChosenStep>, Fault> {
-        let Some(workflow) = &merged.application().workflow else { return Ok(Vec::new()) };
-        let policies: Vec<String> =
-            merged.application().policies.iter().map(|policy| policy.name.clone()).collect();
-        let mut steps = Vec::new();
-        for (group, step) in workflow.all_steps() {
-            let group = group.map(|group| group.name.clone());
-            if !step.sub_steps.is_empty() {
-                steps.push(ChosenStep { step: step.clone(), group, says: None });
-                continue;
-            }
-            let path = format!("workflow.steps[{}]", step.name);
-            let definition = match self.stage.catalogue.resolve(DefinitionKind::Step, &step.kind, None, &path)
-            {
-                Ok(definition) => definition,
-                Err(violation) => {
-                    violations.push(*violation);
-                    continue;
-                }
-            };
-            let properties = Value::Object(step.properties.clone());
-            let said =
-                evaluate_step(session, render, &definition, &step.name, &policies, &properties, &path).await;
-            match said.map_err(|error| plugin_fault(&error))? {
-                Ok(says) => steps.push(ChosenStep { step: step.clone(), group, says: Some(says) }),
-                Err(found) => violations.extend(found),
-            }
-            definitions.insert((DefinitionKind::Step, step.kind.clone()), definition);
-        }
-        Ok(steps)
-    }
-
-    fn render_request(
-        &self,
-        merged: &Merged,
-        definitions: &mut BTreeMap<(DefinitionKind, String), Arc<Definition>>,
-        violations: &mut Vec<Violation>,
-    ) -> RenderRequest {
-        let environment = &self.request.environment;
-        let mut application = merged.application().clone();
-        violations.extend(inputs::place(&mut application));
-        let mut components = Vec::new();
-        for component in &application.components {
-            components.extend(self.component(component, definitions, violations));
-        }
-        RenderRequest {
-            app: self.request.application.name.clone(),
-            environment: EnvironmentFacts {
-                name: environment.name.to_string(),
-                address: environment.address.clone(),
-            },
-            cluster: RenderFacts { version: self.facts.version.clone(), apis: self.facts.apis.clone() },
-            components,
-            options: self.stage.options.rendering.clone(),
-        }
-    }
-
-    fn component(
-        &self,
-        component: &Component,
-        definitions: &mut BTreeMap<(DefinitionKind, String), Arc<Definition>>,
-        violations: &mut Vec<Violation>,
-    ) -> Option<ComponentRequest> {
-        let catalogue = &self.stage.catalogue;
-        let path = format!("components[{}]", component.name);
-        let kind = component.kind.clone().unwrap_or_default();
-        let mut resolve = |of, name: &str, path: &str| {
-            catalogue
-                .resolve(of, name, None, path)
-                .inspect(|found| {
-                    definitions.insert((of, name.to_owned()), Arc::clone(found));
-                })
-                .map_err(|violation| violations.push(*violation))
-                .ok()
-        };
-        let type_definition = resolve(DefinitionKind::Component, &kind, &path);
-        let traits: Vec<TraitRequest> = component
-            .traits
-            .iter()
-            .enumerate()
-            .filter_map(|(index, wanted)| {
-                let path = format!("{path}.traits[{}]", component.trait_key(index));
-                let definition = resolve(DefinitionKind::Trait, &wanted.kind, &path)?;
-                Some(TraitRequest { definition, properties: Value::Object(wanted.properties.clone()), path })
-            })
-            .collect();
-        let package =
-            self.packages.iter().find(|package| package.member.component.as_str() == component.name);
-        Some(ComponentRequest {
-            name: component.name.clone(),
-            object_name: None,
-            type_definition: type_definition?,
-            version: package.map_or(Version::release(0, 0, 0), |package| package.member.version.clone()),
-            properties: Value::Object(component.properties.clone()),
-            images: package.map(|package| self.images(package)).unwrap_or_default(),
-            package: Holds {
-                image: package.is_some_and(|package| !package.member.images.is_empty()),
-                chart: package.is_some_and(Package::holds_chart),
-                files: package.is_some_and(Package::holds_files),
-            },
-            traits,
-            path,
-        })
-    }
-}
-
-/// Puts copies of components in their place, one for each key, named after it.
-fn replicate(render: &mut RenderRequest, directives: &[(String, Directive)]) {
-    for (_, directive) in directives {
-        let Directive::Replicate(wanted) = directive else { continue };
-        let meant = |name: &String| wanted.components.is_empty() || wanted.components.contains(name);
-        render.components = std::mem::take(&mut render.components)
-            .into_iter()
-            .flat_map(|component| {
-                if !meant(&component.name) {
-                    return vec![component];
-                }
-                let copy = |key: &String| ComponentRequest {
-                    name: format!("{}-{key}", component.name),
-                    ..component.clone()
-                };
-                wanted.keys.iter().map(copy).collect()
-            })
-            .collect();
     }
 }
 
 /// What the component type lets operators set, where its developers say nothing of that.
 fn with_defaults(
     mut declared: slipway_oam::overlay::DeveloperComponent,
-    catalogue: &slipway_definitions::Catalogue,
+    definitions: &HeldDefinitions,
 ) -> slipway_oam::overlay::DeveloperComponent {
     if declared.overridable.is_empty()
         && let Some(kind) = &declared.kind
-        && let Ok(definition) = catalogue.resolve(DefinitionKind::Component, kind, None, "")
+        && let Ok(definition) = definitions.resolve(DefinitionKind::Component, kind, "")
         && let Some(body) = definition.manifest().as_component()
     {
         declared.overridable.clone_from(&body.overridable);

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use slipway_definitions::DefinitionKind;
 use slipway_handoff::Mode;
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
-    OrderRefused, OriginView, ReportRefused, ReportTaken,
+    OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
 use slipway_records::{Deployment, Environment, PackageVersion};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
@@ -16,7 +15,7 @@ use slipway_types::{Address, Fault, Violation};
 
 use crate::configuration::LevelAuthor;
 use crate::gates::Gate;
-use crate::plan::{Change, PlanRequest, compare};
+use crate::plan::{Change, Difference, Frozen, PlanRequest, Running, compare};
 use crate::stage::Stage;
 use crate::standing;
 
@@ -32,6 +31,39 @@ fn request(wanted: &DeployRequest) -> PlanRequest {
 
 fn view(gate: Gate) -> GateView {
     GateView { gate: gate.gate, open: gate.open, detail: gate.detail, opens_in_s: gate.opens_in_s }
+}
+
+fn change(found: Difference) -> ObjectChange {
+    ObjectChange {
+        object: found.object,
+        change: match found.change {
+            Change::Create => "create",
+            Change::Update => "update",
+            Change::Same => "same",
+            Change::Remove => "remove",
+            Change::Keep => "keep",
+            Change::Unknown => "unknown",
+        },
+        fields: found.fields,
+    }
+}
+
+impl Stage {
+    /// What would change in the cluster: objects of the new revision, then those it no longer has.
+    async fn against_cluster(
+        &self,
+        wanted: &DeployRequest,
+        frozen: &Frozen,
+        running: Option<&Running>,
+    ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
+        let (application, address) = (&wanted.application.name, &wanted.environment.address);
+        let cluster = self.cluster_of(&wanted.environment).await?;
+        let (mut differences, violations) = compare(&cluster, frozen, application, address).await?;
+        if let Some(running) = running {
+            differences.extend(running.removed(&cluster, frozen, application, address).await?);
+        }
+        Ok((differences, violations))
+    }
 }
 
 #[async_trait]
@@ -53,28 +85,23 @@ impl Deploying for Stage {
         shown.revision = Some(frozen.revision.digest());
         shown.objects = frozen.objects();
         shown.graph = serde_json::to_value(&frozen.revision.graph).ok();
-        let environment = &wanted.environment;
-        let compared = match self.cluster_of(environment).await {
-            Ok(cluster) => compare(&cluster, &frozen, &wanted.application.name, &environment.address).await,
-            Err(fault) => Err(fault),
+        let running = match self.running(&wanted.application, &wanted.environment).await {
+            Ok(running) => running,
+            Err(fault) => {
+                shown.notes.push(format!("not compared with what runs: {}", fault.message));
+                None
+            }
         };
-        match compared {
+        shown.running = running.as_ref().map(|running| RunningView {
+            generation: running.generation,
+            version: running.version.to_string(),
+            revision: running.revision,
+            differences: running.differences(&frozen).into_iter().map(change).collect(),
+        });
+        match self.against_cluster(wanted, &frozen, running.as_ref()).await {
             Ok((differences, violations)) => {
                 shown.violations.extend(violations);
-                shown.differences = differences
-                    .into_iter()
-                    .map(|found| ObjectChange {
-                        object: found.object,
-                        change: match found.change {
-                            Change::Create => "create",
-                            Change::Update => "update",
-                            Change::Same => "same",
-                            Change::Remove => "remove",
-                            Change::Unknown => "unknown",
-                        },
-                        fields: found.fields,
-                    })
-                    .collect();
+                shown.differences = differences.into_iter().map(change).collect();
             }
             Err(fault) => shown.notes.push(format!("not compared with the cluster: {}", fault.message)),
         }
@@ -111,6 +138,7 @@ impl Deploying for Stage {
                             by: author.map(|author| author.by.clone()),
                             at: author.map(|author| author.at),
                             version: author.map(|author| author.version),
+                            commit: author.and_then(|author| author.commit.clone()),
                             level: origin.level,
                         }
                     })
@@ -151,18 +179,8 @@ impl Deploying for Stage {
         self.tell(order).await
     }
 
-    fn definitions(&self) -> Value {
-        self.catalogue.to_json()
-    }
-
-    fn definition(&self, kind: &str, name: &str) -> Option<Value> {
-        let kind: DefinitionKind = kind.parse().ok()?;
-        let found = self.catalogue.resolve(kind, name, None, "").ok()?;
-        let mut shown = found.details();
-        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-        let files = found.folder().files().iter().map(|(path, bytes)| (path.clone(), text(bytes)));
-        shown["files"] = files.collect::<BTreeMap<_, _>>().into_iter().collect();
-        Some(shown)
+    async fn secret_users(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault> {
+        self.users_of(secret).await
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::json;
 use slipway_kubernetes::ObjectKey;
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{INTERNAL_HOST, ImageSource as _};
-use slipway_records::{Application, Environment, NewToken, PackageVersion};
+use slipway_records::{Application, Environment, NewAuditEntry, NewToken, PackageVersion};
 use slipway_types::environment::PullRegistry;
 use slipway_types::state::BuiltImage;
-use slipway_types::{Fault, ImageReference, Role, SecretReference};
+use slipway_types::{Fault, ImageReference, Role, SecretReference, SecretScope};
 
 use crate::clusters::fault_of;
 use crate::packages;
@@ -117,8 +117,10 @@ impl Stage {
         let now = chrono::Utc::now();
         for token in live.iter().filter(|token| token.name == name && token.revoked_at.is_none()) {
             tx.token_revoke(token.id, now).await.map_err(fault)?;
+            tx.audit(entry("token.revoke", application, &name)).await.map_err(fault)?;
         }
         let (plain, hash) = slipway_secrets::new_token();
+        tx.audit(entry("token.create", application, &name)).await.map_err(fault)?;
         tx.token_insert(NewToken {
             name,
             hash,
@@ -131,7 +133,10 @@ impl Stage {
         })
         .await
         .map_err(fault)?;
-        self.secrets.set_within(tx.as_mut(), &kept.path, &plain, crate::handler::SLIPWAY).await?;
+        let secrets = &self.secrets;
+        secrets
+            .set_within(tx.as_mut(), &SecretScope::Global, &kept.path, &plain, crate::handler::SLIPWAY)
+            .await?;
         tx.commit().await.map_err(fault)?;
         Ok(plain)
     }
@@ -177,6 +182,16 @@ impl Stage {
             Some(rest) => format!("{}{rest}", self.options.pull_registry),
             None => reference.to_owned(),
         }
+    }
+}
+
+/// What the audit record keeps of a token by which an environment pulls.
+fn entry(action: &'static str, application: &Application, name: &str) -> NewAuditEntry {
+    NewAuditEntry {
+        actor: crate::handler::SLIPWAY.to_owned(),
+        action,
+        subject: format!("token/{name}"),
+        detail: json!({"role": Role::Reader, "application": application.name}),
     }
 }
 

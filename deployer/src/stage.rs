@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use slipway_charts::Renderer;
-use slipway_definitions::{Catalogue, RenderOptions};
+use slipway_definitions::RenderOptions;
 use slipway_handoff::CorePort;
 use slipway_network::Network;
 use slipway_oam::OamOptions;
@@ -16,6 +16,7 @@ use slipway_secrets::Secrets;
 use slipway_types::RegistryPrefix;
 
 use crate::clusters::Clusters;
+use crate::definitions::Definitions;
 use crate::packages::PackageLimits;
 
 /// Limits and addresses of the deploy stage.
@@ -29,6 +30,8 @@ pub struct StageOptions {
     pub files: OamOptions,
     /// Limits of what definitions render.
     pub rendering: RenderOptions,
+    /// Namespaces, `CLUSTER/NAMESPACE`, from which references may read besides their environment's own.
+    pub secret_namespaces: Vec<String>,
     /// How long a receiver has for a revision, in minutes.
     pub deadline_minutes: u32,
     /// Whether `http` receivers without TLS are taken.
@@ -53,7 +56,7 @@ pub struct Stage {
     /// Clusters.
     pub clusters: Clusters,
     /// Definitions.
-    pub catalogue: Arc<Catalogue>,
+    pub definitions: Definitions,
     /// Who evaluates definitions.
     pub plugins: Host,
     /// Who renders charts.

@@ -7,6 +7,8 @@ use slipway_records::pipeline::Moved;
 use slipway_records::{Deployment, NewAuditEntry, Result, Write};
 use slipway_types::state::DeploymentEvent;
 
+use crate::waves;
+
 /// Applies `event` to `deployment`, as `actor`'s doing, and stores it with an audit entry. What may go
 /// on because of it is woken.
 pub async fn advance(
@@ -49,6 +51,12 @@ pub async fn advance(
         // Environments that follow this one may have something to do.
         let follow = JobPayload::Follow { application: deployment.application_id };
         tx.job_enqueue(NewJob::new(follow, Some(deployment.application_id))).await?;
+        if deployment.state.has_arrived() || waves::has_nothing_to_do(deployment) {
+            for waiting in waves::waiting(tx, deployment).await? {
+                let job = JobPayload::Deploy { deployment: waiting.id };
+                tx.job_enqueue(NewJob::new(job, Some(waiting.application_id))).await?;
+            }
+        }
     }
     Ok(Moved::Stored)
 }

@@ -180,8 +180,7 @@ fn chain(called_from: &[Place]) -> String {
 
 fn exceeded(program: &str, which: Limit, limit: u64, at: Option<&Place>) -> String {
     let place = at.map(|at| format!(" (at {at})")).unwrap_or_default();
-    let (sentence, way_out, option) = (which.sentence(limit), which.way_out(), which.option());
-    format!("{program} {sentence}{place}: {way_out}, or have `{option}` raised")
+    format!("{program} {}{place}: {}", which.sentence(limit), which.way_out())
 }
 
 fn size(bytes: u64) -> String {

@@ -7,6 +7,7 @@
 pub mod applications;
 pub mod builds;
 pub mod declared_checks;
+pub mod definitions;
 pub mod deliveries;
 pub mod deployments;
 pub mod git;
@@ -54,6 +55,14 @@ macro_rules! conformance {
                 what_is_not_green_holds_until_it_is_waived
                 only_a_check_that_passed_by_itself_serves_others
             ]
+            definitions [
+                a_definition_is_kept_whole_and_a_version_is_taken_once
+                a_definition_is_disabled_and_removed_by_its_version
+                the_blob_of_a_definition_stays_and_one_being_removed_is_refused
+                a_definition_is_used_until_its_deployment_ends
+                the_first_hold_stays_until_somebody_says_otherwise
+                only_the_newest_configurations_are_in_force
+            ]
             deliveries [
                 a_delivery_is_kept_whole
                 a_repeated_delivery_is_found
@@ -68,6 +77,8 @@ macro_rules! conformance {
                 a_cluster_is_kept_whole_and_its_name_and_uid_are_taken_once
                 an_environment_is_found_by_name_and_address_and_saved_on_the_revision_read
                 every_version_of_a_configuration_is_kept
+                a_level_follows_one_file_and_remembers_what_was_seen
+                what_is_followed_anew_is_not_taken_for_what_was
                 a_deployment_is_kept_whole_and_numbered_in_its_place
                 a_deployment_is_saved_only_on_the_version_read
                 deployments_are_filtered_before_the_limit

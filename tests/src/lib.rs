@@ -1,9 +1,10 @@
 //! Ground shared by the end-to-end and conformance tests.
 
 pub mod conformance;
-pub mod deadline;
+pub mod database_file;
 pub mod forge;
 pub mod namespace;
 pub mod random;
 pub mod server;
 pub mod services;
+pub mod wait;

@@ -2,12 +2,13 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::server::{ServerOptions, World, run_within};
 use crate::services::{self, Kubernetes};
+use crate::wait;
 
 /// How long a Job may take from nothing to its end.
 pub const JOB_WITHIN: Duration = Duration::from_secs(90);
@@ -58,15 +59,10 @@ impl Namespace {
 
     /// Waits until no Job and no Secret of ours is left.
     pub fn assert_empty(&self) {
-        let end = Instant::now() + JOB_WITHIN;
-        loop {
+        wait::until("no Job and no Secret is left", JOB_WITHIN, || {
             let left = [self.names("jobs"), self.names("secrets")].concat();
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < end, "left behind: {}", left.join(", "));
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        });
     }
 
     /// One server with its own data.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod app;
 mod balancer;
 mod cli;
+pub mod definition;
 mod fickle_proxy;
 mod git;
 mod hook;

@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::server::{GitRepository, Server, ServerOptions, packages, shop};
+use slipway_tests::wait;
 
 fn make_token(server: &Server, args: &[&str]) -> String {
     let made = server.json(&[&["token", "create"], args].concat());
@@ -33,7 +33,7 @@ fn a_reader_reads_and_cannot_push() {
         &["run", "start", "--app", "shop"][..],
         &["run", "cancel", "shop#1"],
         &["app", "create", "other"],
-        &["app", "delete", "shop"],
+        &["app", "delete", "shop", "--yes"],
         &["label", "set", "shop", "0.1.0-main.1", "a=b"],
         &["channel", "set", "shop", "stable", "0.1.0-main.1"],
         &["token", "create", "more"],
@@ -58,7 +58,8 @@ fn a_developer_pushes_and_is_the_actor_but_manages_nothing() {
     let pushed = repository.push(&app.git_url, &developer, &["main"]);
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
     assert_eq!(server.wait_run("shop", &commit)["actor"], "ada");
-    for refused in [&["token", "create", "more"][..], &["token", "list"], &["app", "delete", "shop"]] {
+    for refused in [&["token", "create", "more"][..], &["token", "list"], &["app", "delete", "shop", "--yes"]]
+    {
         assert_ne!(server.cli_as(&developer, refused).code, 0, "{refused:?}");
     }
 }
@@ -157,11 +158,9 @@ fn expired_and_revoked_tokens_are_refused_everywhere() {
         (rest, registry, pushed.code != 0)
     };
     let short = make_token(&server, &["short", "--expires", "1s"]);
-    let end = Instant::now() + Duration::from_mins(1);
-    while server.cli_as(&short, &["app", "list"]).code == 0 {
-        assert!(Instant::now() < end, "a token outlives its expiry");
-        sleep(Duration::from_millis(100));
-    }
+    wait::holds("the token ends", Duration::from_mins(1), || {
+        server.cli_as(&short, &["app", "list"]).code != 0
+    });
     assert_eq!(refused(&short), (401, 401, true));
     let revoked = make_token(&server, &["gone"]);
     assert_eq!(server.cli_as(&revoked, &["app", "list"]).code, 0);
@@ -266,4 +265,39 @@ fn the_configured_admin_token_opens_and_another_in_its_place_ends_it() {
     assert!(may(&server, &second) && !may(&server, &first));
     assert!(server.log().contains("was revoked: put another there"), "{}", server.log());
     assert!(!server.log().contains(&first) && !server.log().contains(&second));
+
+    let said = actions(&server, &second, "token/admin");
+    assert_eq!(said, ["token.create", "token.revoke", "token.create"], "newest first");
+}
+
+/// What the audit record has of `subject`, newest first.
+fn actions(server: &Server, token: &str, subject: &str) -> Vec<String> {
+    let listed = server.cli_as(token, &["audit", "list", "--subject", subject, "-o", "json"]).ok().json();
+    let entries = listed.as_array().expect("a list");
+    entries.iter().map(|entry| entry["action"].as_str().expect("an action").to_owned()).collect()
+}
+
+#[test]
+fn applications_sources_and_runs_that_people_change_are_in_the_audit_record() {
+    let server = Server::fresh();
+    let actions = |subject: &str| actions(&server, server.token(), subject);
+    let app = server.create_app("shop");
+    assert_eq!(actions("application/shop"), ["application.create"]);
+    assert_eq!(actions("source/shop"), ["source.webhook_secret", "source.create"]);
+    let authorization = format!("Bearer {}", server.token());
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let rotated = server.request("POST", "/api/v1/sources/shop/webhook-secret", &headers, b"");
+    assert_eq!(rotated.status, 200, "{}", rotated.text());
+    assert!(!rotated.text().contains(&app.webhook_secret));
+    assert_eq!(actions("source/shop")[..2], ["source.webhook_secret", "source.webhook_secret"]);
+
+    server.deliver(&app, &shop(), "main", "One");
+    let again = server.json(&["run", "start", "--app", "shop", "--ref", "main", "--fresh"]);
+    assert_eq!(actions(&format!("run/{}", again["id"].as_str().expect("an id"))), ["run.retry"]);
+
+    server.cli(&["app", "delete", "shop", "--yes"]).ok();
+    assert_eq!(actions("application/shop")[0], "application.remove");
+    let all = server.cli(&["audit", "list", "-o", "json"]).ok().stdout;
+    assert!(!all.contains(&app.webhook_secret), "names, never values");
+    assert_eq!(server.json(&["audit", "verify"])["ok"], true);
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_tests::server::{
     App, GitRepository, Server, ServerOptions, StubRegistry, World, binary, layout, packages, shop,
 };
+use slipway_tests::wait;
 
 /// How long a server may take to come to a point.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -210,14 +211,6 @@ fn another_image_is_copied_and_its_package_is_new() {
     registry.release();
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + WITHIN;
-    while !holds() {
-        assert!(Instant::now() < end, "{what} did not come about");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn killed_between_bytes_and_rows_nothing_is_left() {
     let options = ServerOptions { world: Some(World::Embedded), ..Default::default() };
@@ -235,7 +228,7 @@ fn killed_between_bytes_and_rows_nothing_is_left() {
         client.args(create).current_dir(server.scratch());
         client.env("SLIPWAY_SERVER", server.url()).env("SLIPWAY_TOKEN", server.token());
         let mut client = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a client");
-        until(point, || fs::read_to_string(&marker).is_ok_and(|held| !held.is_empty()));
+        wait::holds(point, WITHIN, || fs::read_to_string(&marker).is_ok_and(|held| !held.is_empty()));
         server.kill9();
         client.wait().expect("the client ends");
         server.restart();

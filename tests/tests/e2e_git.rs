@@ -146,7 +146,7 @@ fn refusals_say_what_is_wrong() {
         assert!(pushed.code != 0 && pushed.stderr.contains("rejected"), "{hidden}: {}", pushed.stderr);
     }
     assert!(server.json(&["run", "list"]).as_array().unwrap().is_empty());
-    server.cli(&["app", "delete", "shop"]).ok();
+    server.cli(&["app", "delete", "shop", "--yes"]).ok();
     assert_ne!(repository.push(&app.git_url, server.token(), &["main"]).code, 0);
 }
 
@@ -156,7 +156,7 @@ fn a_deleted_application_made_again_goes_on_counting() {
     let app = server.create_app("shop");
     let repository = shop();
     let first = server.publish(&app, &repository, "main", "one");
-    server.cli(&["app", "delete", "shop"]).ok();
+    server.cli(&["app", "delete", "shop", "--yes"]).ok();
     let pulled = server.get(&format!("/v2/default/shop/manifests/{}", first["digest"].as_str().unwrap()));
     assert_eq!(pulled.status, 200, "its versions stay pullable");
     let again = server.create_app("shop");

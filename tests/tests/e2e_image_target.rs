@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -206,15 +206,11 @@ impl Fickle {
         self.proxy.is(Mood::Well);
         let retried = self.server.json(&["run", "retry", run["id"].as_str().expect("an id")]);
         let id = retried["id"].as_str().expect("an id").to_owned();
-        let end = Instant::now() + RETRY_WITHIN;
-        loop {
+        let run = slipway_tests::wait::until("the retry ends", RETRY_WITHIN, || {
             let run = self.server.json(&["run", "show", &id]);
-            if run["finished_at"].is_string() {
-                return self.server.bundle_of(&run);
-            }
-            assert!(Instant::now() < end, "the retry does not end: {run:#}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            if run["finished_at"].is_string() { Ok(run) } else { Err(run) }
+        });
+        self.server.bundle_of(&run)
     }
 }
 

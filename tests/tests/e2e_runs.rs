@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::server::{GitRepository, Server, ServerOptions, StubRegistry, packages, shop};
+use slipway_tests::wait;
 
 /// A server that may pull from the stub, and an application whose only component is built on it.
 fn on_base(registry: &StubRegistry) -> (Server, GitRepository) {
@@ -24,15 +24,11 @@ fn on_base(registry: &StubRegistry) -> (Server, GitRepository) {
 
 /// Waits until the run of this number is in one of the states.
 fn await_state(server: &Server, run: &str, states: &[&str]) -> Value {
-    let end = Instant::now() + Duration::from_mins(1);
-    loop {
+    wait::until(&format!("{run} is {states:?}"), Duration::from_mins(1), || {
         let shown = server.cli(&["run", "show", run, "-o", "json"]);
-        if shown.code == 0 && states.contains(&shown.json()["state"].as_str().unwrap()) {
-            return shown.json();
-        }
-        assert!(Instant::now() < end, "{run} is not {states:?}: {}{}", shown.stdout, shown.stderr);
-        sleep(Duration::from_millis(30));
-    }
+        let is = shown.code == 0 && states.contains(&shown.json()["state"].as_str().unwrap());
+        if is { Ok(shown.json()) } else { Err(shown.stdout + &shown.stderr) }
+    })
 }
 
 /// Pushes without waiting for the run's progress: the push itself ends only with it.

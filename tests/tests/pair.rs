@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use slipway_tests::server::{Answer, Server, ServerOptions, World, layout, packages, shop};
 
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
 fn two_servers() -> Server {
@@ -18,11 +16,7 @@ fn two_servers() -> Server {
 
 /// Waits until an armed server stands at the point it was told.
 fn await_marker(marker: &std::path::Path) {
-    let end = Instant::now() + REACHED_WITHIN;
-    while !marker.exists() {
-        assert!(Instant::now() < end, "the server did not come to the point within {REACHED_WITHIN:?}");
-        sleep(POLL_INTERVAL);
-    }
+    slipway_tests::wait::holds("the server comes to the point", REACHED_WITHIN, || marker.exists());
 }
 
 /// A push goes to one server, which is killed right after its commit: nobody but the other can plan it.

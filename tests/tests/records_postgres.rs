@@ -13,8 +13,8 @@ use slipway_records::{
     NewVersion, Origin, Page, Records, RecordsError, Run, RunFilter, SourceKind,
 };
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
-use slipway_tests::deadline::wait_until;
 use slipway_tests::server::Database;
+use slipway_tests::wait::wait_until;
 use slipway_types::id::{ApplicationId, RunId};
 use slipway_types::label::Labels;
 use slipway_types::state::DeliveryState;

@@ -124,3 +124,66 @@ async fn bundles_of_an_older_postgres_database_are_selected_by_the_same() {
     assert_eq!(database.sql(DUMP), written);
     assert_eq!(written.lines().count(), FACETS, "{written}");
 }
+
+/// A definition, and a blob that nothing refers to.
+const BEGIN_SQLITE: [&str; 2] = [
+    "insert into definition
+    (kind, name, version, digest, archive, reference, enabled, installed_at, installed_by)
+    values ('trait', 'careful', '1.0.0', 'd', 'b', 'r', 1, 0, 'ann')",
+    "insert into blob_unreferenced (digest, since) values ('a', 0)",
+];
+const BEGIN_POSTGRES: [&str; 2] = [
+    "insert into definition
+    (kind, name, version, digest, archive, reference, enabled, installed_at, installed_by)
+    values ('trait', 'careful', '1.0.0', 'd', 'b', 'r', true, now(), 'ann')",
+    "insert into blob_unreferenced (digest, since) values ('a', now())",
+];
+/// What a server of the release before does, which knows of no definitions.
+const NOTE: &str =
+    "insert into blob_unreferenced (digest, since) select 'b', since from blob_unreferenced where digest = 'a'
+    on conflict (digest) do nothing";
+const CONDEMN: &str = "update blob_unreferenced set removing_at = since where removing_at is null";
+const NOTED: &str = "select digest from blob_unreferenced order by 1";
+const CONDEMNED: &str = "select digest from blob_unreferenced where removing_at is not null order by 1";
+/// Noted just before the definition that it belongs to was seen.
+const NOTE_BEFORE: [&str; 3] =
+    ["update definition set archive = 'c'", NOTE, "update definition set archive = 'b'"];
+
+#[tokio::test]
+async fn an_older_server_condemns_no_archive_of_a_definition_in_sqlite() {
+    async fn run(db: &mut SqliteConnection, statement: &'static str) -> Vec<String> {
+        let rows = sqlx::query(statement).fetch_all(db).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    SqliteRecords::open(&path, SqliteOptions::default()).await.unwrap().close().await;
+    let mut db = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    for statement in BEGIN_SQLITE.into_iter().chain([NOTE]) {
+        run(&mut db, statement).await;
+    }
+    assert_eq!(run(&mut db, NOTED).await, ["a"]);
+    for statement in NOTE_BEFORE {
+        run(&mut db, statement).await;
+    }
+    assert_eq!(run(&mut db, NOTED).await, ["a", "b"]);
+    run(&mut db, CONDEMN).await;
+    assert_eq!(run(&mut db, CONDEMNED).await, ["a"]);
+}
+
+#[tokio::test]
+async fn an_older_server_condemns_no_archive_of_a_definition_in_postgres() {
+    let database = Database::create();
+    let options = PostgresOptions { url: database.url().to_owned(), ..PostgresOptions::default() };
+    PostgresRecords::connect(options).await.unwrap().close().await;
+    for statement in BEGIN_POSTGRES.into_iter().chain([NOTE]) {
+        database.sql(statement);
+    }
+    assert_eq!(database.sql(NOTED).trim(), "a");
+    for statement in NOTE_BEFORE {
+        database.sql(statement);
+    }
+    assert_eq!(database.sql(NOTED).trim(), "a\nb");
+    database.sql(CONDEMN);
+    assert_eq!(database.sql(CONDEMNED).trim(), "a");
+}

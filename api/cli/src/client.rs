@@ -144,6 +144,11 @@ impl Client {
         Ok(Self { http, base, token })
     }
 
+    /// The token, as registries take it for a password.
+    pub(crate) fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref()
+    }
+
     /// The server's address.
     pub(crate) fn base(&self) -> &str {
         &self.base

@@ -230,9 +230,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
     }
 }
 
-/// An application's name in a path: the slash of `team/name` escaped.
+/// One part of a path or a query's value: whatever could end it or lead elsewhere is escaped.
 pub(crate) fn in_path(name: &str) -> String {
-    name.replace('/', "%2F")
+    // Forms write a space as `+`, which is a plus in paths.
+    let escaped: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    escaped.replace('+', "%20")
 }
 
 /// Refuses what cannot be undone unless it was said that it is meant.
@@ -252,12 +254,20 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Cli, key_value};
+    use super::{Cli, in_path, key_value};
 
     #[test]
     fn a_label_has_a_key() {
         assert_eq!(key_value("region=eu=1"), Ok(("region".to_owned(), "eu=1".to_owned())));
         assert!(key_value("region").is_err() && key_value("=eu").is_err());
+    }
+
+    #[test]
+    fn a_name_in_a_path_cannot_end_it() {
+        assert_eq!(in_path("team/shop"), "team%2Fshop");
+        assert_eq!(in_path("db#password"), "db%23password");
+        assert_eq!(in_path("a?b=c&d %2F+\n"), "a%3Fb%3Dc%26d%20%252F%2B%0A");
+        assert_eq!(in_path("web-1_2.3"), "web-1_2.3");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use slipway_builder::backend::Choice;
 use slipway_builder::target::INTERNAL_HOST;
 use slipway_packager::ImageTag;
+use slipway_types::name::ClusterName;
 use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 use toml::{Table, Value};
 
@@ -76,11 +77,11 @@ sections! {
         mirrors: Vec<String>, credentials: Vec<RegistryCredential>, allow_private_hosts: Vec<String>,
         idle_timeout_ms: u64, max_attempts: u32, resolve_timeout_ms: u64, max_base_age_hours: u32,
     }
-    Secrets { key_file: PathBuf, file_roots: Vec<PathBuf> }
+    Secrets { key_file: PathBuf, file_roots: Vec<PathBuf>, kubernetes_namespaces: Vec<String> }
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
-        allow_http_receivers: bool, max_deploys: usize,
+        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf,
     }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
@@ -309,6 +310,16 @@ fn check(config: &Config) -> Result<()> {
             format!("git.allow_private_networks: `{network}` is not a network such as 10.1.0.0/16")
         })?;
     }
+    for place in &config.secrets.kubernetes_namespaces {
+        let sound = place.split_once('/').is_some_and(|(cluster, namespace)| {
+            cluster.parse::<ClusterName>().is_ok()
+                && !namespace.is_empty()
+                && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        });
+        if !sound {
+            bail!("secrets.kubernetes_namespaces: `{place}` is not CLUSTER/NAMESPACE");
+        }
+    }
     config.held_backends()?;
     config.image_tags()?;
     check_image_target(config)
@@ -340,6 +351,18 @@ fn check_image_target(config: &Config) -> Result<()> {
 }
 
 impl Config {
+    /// Built-in secrets that are the server's own, since these settings name them.
+    pub(crate) fn secrets_held(&self) -> Vec<SecretReference> {
+        let credentials = self.registries.credentials.iter().map(|credential| &credential.password);
+        let settings = [
+            &self.database.password,
+            &self.storage.s3_secret_key,
+            &self.network.proxy_password,
+            &self.registry.image_target_password,
+        ];
+        credentials.chain(settings).filter_map(|reference| reference.parse().ok()).collect()
+    }
+
     /// The external registry that images go to; `None`: the built-in one.
     pub(crate) fn image_target(&self) -> Result<Option<RegistryPrefix>> {
         let target = &self.registry.image_target;

@@ -1,6 +1,7 @@
 //! What people and scripts see: data on standard output, talk on standard error.
 #![expect(clippy::print_stderr, reason = "this module is where the command line speaks")]
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write as _};
 
 use chrono::{DateTime, Utc};
@@ -21,10 +22,31 @@ pub(crate) enum Format {
 
 /// Writes a line of data.
 pub(crate) fn data(line: impl AsRef<str>) {
+    written(&printable(line.as_ref()));
+}
+
+fn written(line: &str) {
     let mut out = std::io::stdout().lock();
-    if let Err(failure) = writeln!(out, "{}", line.as_ref()) {
+    if let Err(failure) = writeln!(out, "{line}") {
         end_unwritten(&failure);
     }
+}
+
+/// `text` without what would drive the terminal: much of what is shown was written by others.
+fn printable(text: &str) -> Cow<'_, str> {
+    let drives = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(drives) {
+        return Cow::Borrowed(text);
+    }
+    // The end of a line of a file of Windows drives nothing.
+    let lines =
+        text.split("\r\n").map(|line| line.chars().map(|c| if drives(c) { ' ' } else { c }).collect());
+    Cow::Owned(lines.collect::<Vec<String>>().join("\r\n"))
+}
+
+/// `text` in one line, so that it cannot pass for a line of its own.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A reader that went away (`slipway … | head`) ends the program quietly, anything else with a word.
@@ -51,49 +73,83 @@ pub(crate) fn json(value: &Value) {
     } else {
         serde_json::to_string(value)
     };
-    data(text.unwrap_or_default());
+    written(&escaped(text.unwrap_or_default()));
+}
+
+/// JSON in which no character drives the terminal: JSON itself lets pass those from U+007F on.
+fn escaped(json: String) -> String {
+    let drives = |c: char| c.is_control() && !c.is_ascii_whitespace();
+    if !json.contains(drives) {
+        return json;
+    }
+    let escape = |c: char| if drives(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    json.chars().map(escape).collect()
 }
 
 /// Says something to the person.
 pub(crate) fn say(line: impl AsRef<str>) {
-    eprintln!("{}", line.as_ref());
+    eprintln!("{}", printable(line.as_ref()));
 }
 
 /// Says that something failed.
 pub(crate) fn error(line: &str) {
-    eprintln!("error: {line}");
+    eprintln!("error: {}", printable(line));
 }
 
 /// Says what failed, why, and what to do.
 pub(crate) fn report(failure: &anyhow::Error) {
     if let Some(problem) = failure.downcast_ref::<Problem>() {
-        error(&problem.to_string());
-        for line in problem.violations.iter().flat_map(violation) {
-            eprintln!("{line}");
+        for line in refusal(&problem.to_string(), &problem.violations) {
+            say(line);
         }
         if let Some(hint) = &problem.hint {
-            eprintln!("hint: {hint}");
+            say(format!("hint: {hint}"));
         }
         return;
     }
     error(&failure.to_string());
     for cause in failure.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        say(format!("  because: {cause}"));
     }
 }
 
-/// What stands against something, in lines: its place, what is wrong, the way out.
+/// What was refused, in lines; what its `detail` says of a violation is not said twice.
+fn refusal(detail: &str, violations: &[Violation]) -> Vec<String> {
+    let first = violations.first().map(ToString::to_string).unwrap_or_default();
+    let hint = violations.first().and_then(|violation| violation.hint.as_ref());
+    if violations.len() == 1 && first == detail {
+        let hint = hint.map(|hint| format!("    hint: {hint}"));
+        return std::iter::once(format!("error: {detail}")).chain(hint).collect();
+    }
+    let detail =
+        match detail.strip_suffix(first.as_str()).and_then(|count| count.strip_suffix("; the first: ")) {
+            Some(count) => format!("error: {count}:"),
+            None => format!("error: {detail}"),
+        };
+    std::iter::once(detail).chain(violations.iter().flat_map(violation)).collect()
+}
+
+/// What stands against something, in lines: its place, what is wrong, the way out. Further lines of a
+/// message stand further in, so that they pass for nothing else.
 pub(crate) fn violation(violation: &Violation) -> impl Iterator<Item = String> {
-    let hint = violation.hint.as_ref().map(|hint| format!("    hint: {hint}"));
-    std::iter::once(format!("  {violation}")).chain(hint)
+    let inside = |text: String| text.replace('\n', "\n      ");
+    let hint = violation.hint.as_ref().map(|hint| inside(format!("    hint: {hint}")));
+    std::iter::once(inside(format!("  {violation}"))).chain(hint)
 }
 
 /// Violations of a server's answer as data.
 pub(crate) fn violations(found: &Value) {
+    lines_of(found).into_iter().for_each(data);
+}
+
+/// The same, beside what was asked for.
+pub(crate) fn say_violations(found: &Value) {
+    lines_of(found).into_iter().for_each(say);
+}
+
+fn lines_of(found: &Value) -> Vec<String> {
     let found: Vec<Violation> = serde_json::from_value(found.clone()).unwrap_or_default();
-    for line in found.iter().flat_map(violation) {
-        data(line);
-    }
+    found.iter().flat_map(violation).collect()
 }
 
 /// A table with aligned columns; nothing but a remark for an empty one.
@@ -102,6 +158,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], empty: &str) {
         say(empty);
         return;
     }
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
         cells.chain(std::iter::once(head[column].width())).max().unwrap_or(0)
@@ -116,7 +174,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], empty: &str) {
         text.trim_end().to_owned()
     };
     data(line(&mut head.iter().copied()));
-    for row in rows {
+    for row in &rows {
         data(line(&mut row.iter().map(String::as_str)));
     }
 }
@@ -180,6 +238,33 @@ mod tests {
         let place = slipway_types::Place { file: "shop.yaml".into(), line: 3, column: 7 };
         let lines: Vec<String> = violation(&found.at(place)).collect();
         assert_eq!(lines, ["  shop.yaml:3:7: components[web]: is written twice", "    hint: remove one"]);
+    }
+
+    #[test]
+    fn what_others_wrote_drives_no_terminal_and_forges_no_line() {
+        assert_eq!(printable("a\u{1b}[31m\tb\n\u{9b}c\r"), "a [31m\tb\n c ");
+        assert_eq!(one_line("fine\nKIND NAME"), "fine KIND NAME");
+        let json = serde_json::json!({"a": "\u{1b}\u{9b}\u{7f}"});
+        let shown = escaped(json.to_string());
+        assert_eq!(shown, r#"{"a":"\u001b\u009b\u007f"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json);
+        let lines: Vec<String> = violation(&Violation::new("x", "a", "is wrong\n  b: too")).collect();
+        assert_eq!(lines, ["  a: is wrong\n        b: too"]);
+    }
+
+    #[test]
+    fn what_is_refused_is_said_once() {
+        let one = Violation::new("x", "a", "is wrong").hint("right it");
+        let other = Violation::new("x", "b", "is wrong too");
+        let single = refusal("a: is wrong", std::slice::from_ref(&one));
+        assert_eq!(single, ["error: a: is wrong", "    hint: right it"]);
+        let both = refusal("2 violations; the first: a: is wrong", &[one.clone(), other]);
+        assert_eq!(
+            both,
+            ["error: 2 violations:", "  a: is wrong", "    hint: right it", "  b: is wrong too"]
+        );
+        assert_eq!(refusal("it is refused", &[one])[..2], ["error: it is refused", "  a: is wrong"]);
+        assert_eq!(refusal("gone", &[]), ["error: gone"]);
     }
 
     #[test]

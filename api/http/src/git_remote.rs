@@ -2,6 +2,7 @@
 
 mod progress;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use async_compression::tokio::bufread::GzipDecoder;
@@ -14,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use slipway_git::GitError;
+use slipway_git::{GitError, Pusher};
 use slipway_records::{Application, Source, SourceKind};
-use slipway_types::{ApplicationName, Role};
+use slipway_types::{ApplicationName, GitRef, Role};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
@@ -232,6 +233,23 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, GitRefusal> {
     }
 }
 
+/// Branches from which operators' configuration is followed: what lies there is the operators' word, so
+/// that only they push to it.
+async fn closed_to(
+    state: &ServerState,
+    caller: &Caller,
+    source: &Source,
+) -> Result<BTreeMap<GitRef, String>, GitRefusal> {
+    let mut closed = BTreeMap::new();
+    for followed in state.records.read().await?.configuration_sources_of(source.id).await? {
+        if !caller.may(Role::Operator, Some(followed.application_id)) {
+            let why = "configuration is followed from this branch: pushing to it needs the role operator";
+            closed.insert(GitRef::Branch(followed.branch), why.to_owned());
+        }
+    }
+    Ok(closed)
+}
+
 /// Takes a push. The report goes out first, then the progress of what it caused.
 async fn push(
     state: ServerState,
@@ -241,7 +259,8 @@ async fn push(
     request: Request,
 ) -> Result<Response, GitRefusal> {
     let body = decoded(&state, request)?;
-    let received = state.git.receive(source.id, body, caller.name()).await?;
+    let pusher = Pusher { actor: caller.name().to_owned(), closed: closed_to(&state, caller, source).await? };
+    let received = state.git.receive(source.id, body, pusher).await?;
     Ok(result(Service::Receive, progress::stream(state, application, received)))
 }
 

@@ -111,6 +111,11 @@ impl ApiError {
         &self.problem.detail
     }
 
+    /// The next step, if there is one to name.
+    pub fn way_out(&self) -> Option<&str> {
+        self.problem.hint.as_deref()
+    }
+
     /// 400: the request is wrong.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)

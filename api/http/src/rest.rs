@@ -8,7 +8,10 @@ mod channels;
 mod checks;
 mod clusters;
 mod compositions;
+mod configuration_sources;
 mod configurations;
+mod definition_holds;
+mod definition_users;
 mod definitions;
 mod deployment_holds;
 mod deployment_orders;
@@ -28,6 +31,7 @@ mod precondition;
 mod run_actions;
 mod run_views;
 mod runs;
+mod secret_users;
 mod secrets;
 mod server;
 mod signatures;
@@ -101,6 +105,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(channels::history))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::remove))
+        .routes(routes!(secret_users::users))
+        .routes(routes!(secret_users::rotate))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(plan::plan))
@@ -114,6 +120,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(configurations::show, configurations::put))
         .routes(routes!(configurations::history))
         .routes(routes!(configurations::explain))
+        .routes(routes!(configuration_sources::put, configuration_sources::remove))
         .routes(routes!(deployments::list, deployments::create))
         .routes(routes!(deployments::plan))
         .routes(routes!(deployments::show))
@@ -129,9 +136,15 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(checks::list))
         .routes(routes!(checks::put))
         .routes(routes!(checks::rerun))
+        .routes(routes!(checks::cancel))
         .routes(routes!(checks::waive))
-        .routes(routes!(definitions::list))
+        .routes(routes!(logs::of_bundle_check))
+        .routes(routes!(definitions::list, definitions::install))
+        .routes(routes!(definitions::faults))
         .routes(routes!(definitions::show))
+        .routes(routes!(definitions::enable, definitions::remove))
+        .routes(routes!(definition_holds::list))
+        .routes(routes!(definition_holds::put, definition_holds::release))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(server::queue))
@@ -146,6 +159,7 @@ fn endless() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::stream_of_run))
         .routes(routes!(logs::stream_of_build))
         .routes(routes!(logs::stream_of_check))
+        .routes(routes!(logs::stream_of_bundle_check))
         .routes(routes!(events::stream))
         .routes(routes!(compositions::create))
         .routes(routes!(deployments::stream))
@@ -155,6 +169,7 @@ fn endless() -> OpenApiRouter<ServerState> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = calls().into_openapi();
     document.merge(endless().into_openapi());
+    document.merge(crate::reports::calls().into_openapi());
     document
 }
 

@@ -15,6 +15,7 @@ use slipway_oci::builtin::BuiltinRegistry;
 use slipway_oci::external::ExternalRegistry;
 use slipway_records::Records;
 use slipway_records::composing::Composing;
+use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
 use slipway_records::port::{BuildPlaces, Planning, SourceCheck};
 use slipway_secrets::Secrets;
@@ -135,6 +136,8 @@ pub struct ServerParts {
     pub deploying: Arc<dyn Deploying>,
     /// Composing bundles.
     pub composing: Arc<dyn Composing>,
+    /// Definitions.
+    pub defining: Arc<dyn Defining>,
     /// What is counted; others feed it too.
     pub metrics: Arc<Metrics>,
     /// Fires when the server stops: `/readyz` fails and streams end.

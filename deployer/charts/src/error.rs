@@ -14,7 +14,7 @@ pub enum RenderError {
     #[error("{}", sentence(.0))]
     Refused(Vec<Violation>),
     /// The program is not on this machine.
-    #[error("`{program}` was not found: install it, or name its path by `charts.{option}`")]
+    #[error("`{program}` was not found: install it, or name its path by `{option}`")]
     ProgramMissing {
         /// What was looked for.
         program: PathBuf,

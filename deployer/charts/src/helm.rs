@@ -144,7 +144,7 @@ impl Caller<'_> {
             cage.write(&Path::new("chart").join(path), bytes).await?;
         }
         // Values go by standard input: they may hold secrets.
-        let ran = cage.run(&options.helm_program, "helm_program", &self.args(), Some(values)).await;
+        let ran = cage.run(&options.helm_program, "deploy.helm", &self.args(), Some(values)).await;
         let finished = match ran {
             Ok(finished) => finished,
             Err(Stopped::Failed(error)) => return Err(error),

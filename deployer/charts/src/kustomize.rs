@@ -54,7 +54,7 @@ async fn run(options: &ChartOptions, request: &KustomizeRequest<'_>) -> Result<V
     let directory = cage.path().join("files").join(request.directory);
     let verb = if is_kubectl(&options.kustomize_program) { "kustomize" } else { "build" };
     let args = [verb.as_ref(), directory.as_os_str()];
-    let ran = cage.run(&options.kustomize_program, "kustomize_program", &args, None).await;
+    let ran = cage.run(&options.kustomize_program, "deploy.kustomize", &args, None).await;
     let violation = match ran {
         Ok(finished) if finished.success => return Ok(finished.stdout),
         Ok(finished) => {

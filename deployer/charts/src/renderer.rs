@@ -59,7 +59,7 @@ impl Renderer {
     /// What `helm` says its version is.
     pub async fn helm_version(&self) -> Result<String, RenderError> {
         let options = &self.options;
-        version(options, &options.helm_program, "helm_program", &["version", "--short"]).await
+        version(options, &options.helm_program, "deploy.helm", &["version", "--short"]).await
     }
 
     /// What `kustomize` says its version is.
@@ -67,7 +67,7 @@ impl Renderer {
         let program = &self.options.kustomize_program;
         let args: &[&str] =
             if kustomize::is_kubectl(program) { &["version", "--client"] } else { &["version"] };
-        version(&self.options, program, "kustomize_program", args).await
+        version(&self.options, program, "deploy.kustomize", args).await
     }
 }
 

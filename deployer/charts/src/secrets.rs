@@ -9,6 +9,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
+use slipway_types::secret::SecretProvider;
 use slipway_types::{Digest, SecretReference, Violation};
 
 use crate::rendered::{ObjectName, RenderedObject};
@@ -60,6 +61,14 @@ pub trait KeptSecrets: Send + Sync {
 }
 
 impl SecretScope {
+    /// Whether `reference` is one of those that [`Self::reference`] gives.
+    pub fn has(&self, reference: &SecretReference) -> bool {
+        let words = self.application.split('/').chain([self.environment.as_str()]);
+        let parts: Vec<String> = words.map(part).collect();
+        let prefix = format!("rendered/{}/", parts.join("/"));
+        reference.provider == SecretProvider::Builtin && reference.path.starts_with(&prefix)
+    }
+
     /// The reference for `key` of the Secret `secret`: the same each time, and another for other names.
     pub fn reference(&self, secret: &str, key: &str) -> SecretReference {
         let words = self.application.split('/').chain([self.environment.as_str(), secret, key]);

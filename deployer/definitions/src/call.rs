@@ -6,6 +6,7 @@ use slipway_types::Violation;
 
 use crate::code;
 use crate::definition::Definition;
+use crate::suggestion::shortened;
 use crate::verb::Verb;
 
 /// The function of `main.star` that is called.
@@ -113,7 +114,18 @@ pub(crate) fn verbs(
 }
 
 fn verb(definition: &Definition, item: Value) -> Result<Verb, String> {
-    let verb: Verb = serde_json::from_value(item).map_err(|error| error.to_string())?;
+    let Some(name) = item.get("verb").and_then(Value::as_str) else {
+        return Err("is no verb: return what `object.apply(…)` and its like return".to_owned());
+    };
+    let name = shortened(name);
+    let verb: Verb = serde_json::from_value(item).map_err(|error| {
+        let why = error.to_string();
+        if why.starts_with("unknown variant") {
+            format!("there is no verb `{name}`")
+        } else {
+            format!("{why} in `{name}`")
+        }
+    })?;
     if !verb.is_allowed_for(definition.kind()) {
         return Err(format!("a {} may not use `{}`", definition.kind().noun(), verb.name()));
     }

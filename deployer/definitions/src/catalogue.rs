@@ -8,7 +8,7 @@ use slipway_types::name::DefinitionName;
 use slipway_types::{Version, Violation};
 
 use crate::code;
-use crate::definition::Definition;
+use crate::definition::{Definition, Origin};
 use crate::kind::DefinitionKind;
 use crate::suggestion::did_you_mean;
 
@@ -17,6 +17,8 @@ use crate::suggestion::did_you_mean;
 pub struct Catalogue {
     /// Versions in rising order of precedence.
     definitions: BTreeMap<(DefinitionKind, String), Vec<Arc<Definition>>>,
+    /// Versions that are known and not to be used, and why.
+    withheld: BTreeMap<(DefinitionKind, String), Vec<(Version, String)>>,
 }
 
 /// A definition that has no place in a catalogue.
@@ -29,15 +31,50 @@ pub enum Taken {
         definition: String,
     },
     /// A name belongs to another definition.
-    #[error("{definition} cannot answer to `{name}`: that is a name of {holder}")]
+    #[error("{definition} cannot answer to `{name}`{}: that is {} {holder}", of_alias(*.alias), held_as(*.holder_alias))]
     Name {
         /// Which.
         definition: String,
         /// The name.
         name: String,
+        /// Whether it is an alias.
+        alias: bool,
         /// Whose name it is.
         holder: String,
+        /// Whether it is an alias there.
+        holder_alias: bool,
+        /// Whether the holder is part of Slipway.
+        builtin: bool,
     },
+}
+
+fn of_alias(alias: bool) -> &'static str {
+    if alias { ", its alias" } else { "" }
+}
+
+fn held_as(alias: bool) -> &'static str {
+    if alias { "an alias of" } else { "the name of" }
+}
+
+impl Taken {
+    /// What it means for the definition, with the way out.
+    pub fn violation(&self) -> Violation {
+        let (path, hint) = match self {
+            Self::Version { .. } => {
+                ("metadata.version", "a version never changes: raise metadata.version".to_owned())
+            }
+            Self::Name { name, alias, holder, builtin, .. } => {
+                let (path, first) = match alias {
+                    true => ("metadata.aliases", format!("remove `{name}` from metadata.aliases")),
+                    false => ("metadata.name", "give it another name".to_owned()),
+                };
+                // What is part of Slipway cannot be removed.
+                let second = if *builtin { String::new() } else { format!(", or uninstall {holder}") };
+                (path, first + &second)
+            }
+        };
+        Violation::new(code::NAME_TAKEN, path, self.to_string()).hint(hint)
+    }
 }
 
 impl Catalogue {
@@ -72,11 +109,31 @@ impl Catalogue {
                 .all(definition.kind())
                 .find(|known| known.name() != definition.name() && known.answers_to(name));
             if let Some(holder) = holder {
-                let (definition, holder) = (definition.to_string(), holder.to_string());
-                return Err(Taken::Name { definition, name: name.to_owned(), holder });
+                return Err(Taken::Name {
+                    definition: definition.to_string(),
+                    name: name.to_owned(),
+                    alias: name != definition.name(),
+                    holder: holder.to_string(),
+                    holder_alias: name != holder.name(),
+                    builtin: holder.origin() == Origin::Builtin,
+                });
             }
         }
         Ok(())
+    }
+
+    /// Notes that a version is known and not to be used, and why: told to whoever asks for it.
+    pub fn withhold(&mut self, kind: DefinitionKind, name: &str, version: Version, why: String) {
+        self.withheld.entry((kind, name.to_owned())).or_default().push((version, why));
+    }
+
+    /// Why versions of the major `held` (without one: any) are withheld.
+    fn why_withheld(&self, kind: DefinitionKind, name: &str, held: Option<u64>) -> Option<String> {
+        let withheld = self.withheld.get(&(kind, name.to_owned()))?;
+        let fitting =
+            withheld.iter().filter(|(version, _)| held.is_none_or(|major| version.core().0 == major));
+        let why: Vec<&str> = fitting.map(|(_, why)| why.as_str()).collect();
+        (!why.is_empty()).then(|| why.join("; "))
     }
 
     /// Removes one version; whether it was there.
@@ -106,7 +163,8 @@ impl Catalogue {
             let known: Vec<&str> = self.names(kind).collect();
             let message = format!("there is no {} `{}`", kind.noun(), crate::suggestion::shortened(name));
             let violation = Violation::new(code::UNKNOWN_DEFINITION, path, message);
-            return Err(Box::new(violation.hint(did_you_mean(name, &known))));
+            let hint = self.why_withheld(kind, name, held).unwrap_or_else(|| did_you_mean(name, &known));
+            return Err(Box::new(violation.hint(hint)));
         }
         let fitting = || {
             versions.iter().rev().filter(|known| held.is_none_or(|major| known.version().core().0 == major))
@@ -119,8 +177,14 @@ impl Catalogue {
                 "there is no version {major} of the {} `{name}`, which this application holds",
                 kind.noun()
             );
-            let hint =
-                format!("there is {}; move the application to another major version", there.join(", "));
+            let own = versions.first().map_or(name, |definition| definition.name());
+            let hint = self.why_withheld(kind, own, held).unwrap_or_else(|| {
+                format!(
+                    "there is {}; move the application to another major version: slipway definition hold APP \
+                     {kind}/{own} --major N",
+                    there.join(", ")
+                )
+            });
             Box::new(Violation::new(code::UNKNOWN_DEFINITION, path, message).hint(hint))
         })
     }
@@ -198,6 +262,23 @@ mod tests {
         let violation = resolved(&catalogue, Some(4)).unwrap_err();
         assert_eq!(violation.code, code::UNKNOWN_DEFINITION);
         assert!(violation.hint.unwrap().starts_with("there is 1.2.0, 1.10.0"));
+    }
+
+    #[test]
+    fn a_name_that_clashes_is_told_with_the_way_out() {
+        let mut builtin = Catalogue::builtin();
+        let taken = builtin.add(definition("mine", "1.0.0", ", aliases: [hpa]")).unwrap_err().violation();
+        assert_eq!(taken.path, "metadata.aliases");
+        assert!(taken.message.contains("cannot answer to `hpa`, its alias: that is the name of"), "{taken}");
+        assert_eq!(taken.hint.as_deref(), Some("remove `hpa` from metadata.aliases"));
+        let mut catalogue = Catalogue::default();
+        catalogue.add(definition("autoscaler", "1.0.0", ", aliases: [zoom]")).unwrap();
+        let taken = catalogue.add(definition("zoom", "1.0.0", "")).unwrap_err().violation();
+        assert!(taken.message.contains("`zoom`: that is an alias of trait `autoscaler` 1.0.0"), "{taken}");
+        assert_eq!(
+            taken.hint.as_deref(),
+            Some("give it another name, or uninstall trait `autoscaler` 1.0.0")
+        );
     }
 
     #[test]

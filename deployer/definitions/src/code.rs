@@ -4,6 +4,10 @@
 pub const INVALID_DEFINITION: &str = "invalid_definition";
 /// A definition asks for another level of the plug-in API.
 pub const UNSUPPORTED_API_LEVEL: &str = "unsupported_api_level";
+/// A definition's name or version belongs to another.
+pub const NAME_TAKEN: &str = "definition_name_taken";
+/// What a definition does is not what its examples say.
+pub const EXAMPLE_FAILED: &str = "example_failed";
 /// No definition has the name.
 pub const UNKNOWN_DEFINITION: &str = "unknown_definition";
 /// A property is not what its schema or its definition wants.

@@ -14,7 +14,7 @@ use crate::folder::{ENTRY_FILE, Folder};
 use crate::kind::DefinitionKind;
 use crate::manifest::{MANIFEST_FILE, Manifest};
 use crate::properties;
-use crate::schema::{SCHEMA_FILE, Schema};
+use crate::schema::{InvalidSchema, SCHEMA_FILE, Schema};
 
 /// Where a definition comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +46,7 @@ impl Definition {
         let file = |path: &str| folder.file(path).unwrap_or_default();
         let manifest = Manifest::read(file(MANIFEST_FILE)).map_err(|found| violations.extend(found)).ok();
         let schema = Schema::compile(file(SCHEMA_FILE))
-            .map_err(|error| {
-                let at = Place { file: SCHEMA_FILE.to_owned(), line: 1, column: 1 };
-                violations.push(Violation::new(code::INVALID_DEFINITION, error.path, error.message).at(at));
-            })
+            .map_err(|error| violations.push(of_schema(error, file(SCHEMA_FILE))))
             .ok();
         let modules = folder.modules().map_err(|found| violations.extend(found)).ok();
         let (Some(manifest), Some(schema), Some(mut modules)) = (manifest, schema, modules) else {
@@ -147,6 +144,21 @@ impl Definition {
     }
 }
 
+/// The violation of a schema, with its place in the file if that can be found.
+fn of_schema(error: InvalidSchema, text: &[u8]) -> Violation {
+    let pointer = error.path.trim_end_matches('/');
+    if pointer.is_empty() {
+        return Violation::new(code::INVALID_DEFINITION, SCHEMA_FILE, error.message);
+    }
+    // JSON is YAML, whose reader knows where things stand.
+    let documents = slipway_yaml::read(text, &YamlOptions::default()).unwrap_or_default();
+    let node = documents.first().and_then(|document| document.pointer(pointer));
+    let at =
+        node.map(|node| Place { file: SCHEMA_FILE.to_owned(), line: node.at.line, column: node.at.column });
+    let path = if at.is_some() { pointer.to_owned() } else { format!("{SCHEMA_FILE}{pointer}") };
+    Violation::new(code::INVALID_DEFINITION, path, error.message).at(at)
+}
+
 fn with_library(folder: Digest) -> Digest {
     let mut hasher = Hasher::new();
     hasher.update(folder.as_bytes());
@@ -171,5 +183,21 @@ impl fmt::Display for Definition {
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}@{} ({})", self.kind(), self.name(), self.version(), self.digest.short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_a_schema_has_its_place() {
+        let text = b"{\n  \"properties\": {\n    \"a\": {\"typ\": 1}\n  }\n}";
+        let of = |path: &str| {
+            of_schema(InvalidSchema { path: path.to_owned(), message: "no".to_owned() }, text).to_string()
+        };
+        assert_eq!(of("/properties/a/typ"), "schema.json:3:18: /properties/a/typ: no");
+        assert_eq!(of("/properties/gone"), "schema.json/properties/gone: no");
+        assert_eq!(of("/"), "schema.json: no");
     }
 }

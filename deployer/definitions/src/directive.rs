@@ -8,7 +8,7 @@ use slipway_types::Violation;
 use crate::call::{self, RenderError};
 use crate::context;
 use crate::definition::Definition;
-use crate::render::checked_verb;
+use crate::render::{checked_verb, unmet};
 use crate::request::RenderRequest;
 use crate::verb::Verb;
 
@@ -325,7 +325,8 @@ async fn ask(
     path: &str,
     more: Value,
 ) -> Result<Result<Value, Vec<Violation>>, RenderError> {
-    let (filled, violations) = definition.check_properties(properties, &format!("{path}.properties"));
+    let (filled, mut violations) = definition.check_properties(properties, &format!("{path}.properties"));
+    violations.extend(unmet(request, definition, path));
     if !violations.is_empty() {
         return Ok(Err(violations));
     }
@@ -344,6 +345,9 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(
     path: &str,
 ) -> Result<T, Vec<Violation>> {
     drop_absent(&mut said);
+    if said.as_object().is_none_or(|said| said.len() != 1) {
+        return Err(call::bad_result(definition, path, "`render` must return a dict with one key"));
+    }
     serde_json::from_value(said).map_err(|error| call::bad_result(definition, path, &error.to_string()))
 }
 

@@ -48,5 +48,5 @@ pub use request::{
     TraitRequest,
 };
 pub use scaffold::scaffold;
-pub use trial::{Trial, try_definition};
+pub use trial::{Trial, context_faults, try_definition};
 pub use verb::{OutputSource, Verb};

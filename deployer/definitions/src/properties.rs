@@ -15,6 +15,7 @@ pub(crate) fn check(schema: &Schema, properties: &Value, path: &str) -> (Value, 
     };
     schema.fill_defaults(&mut filled);
     let violations = schema.problems(&filled).into_iter().map(|problem| violation(problem, path)).collect();
+    schema.make_whole(&mut filled);
     (filled, violations)
 }
 
@@ -63,5 +64,24 @@ mod tests {
             ]
         );
         assert_eq!(check(&schema, &Value::Null, "x"), (json!({"kind": "x"}), vec![]));
+    }
+
+    #[test]
+    fn whole_numbers_are_integers() {
+        let source = json!({"type": "object", "additionalProperties": false, "properties": {
+            "seconds": {"type": "integer"}, "more": {"type": "integer", "default": 2.0}, "big": {"type": "integer"},
+            "list": {"type": "array", "items": {"$ref": "#/$defs/count"}}, "share": {"type": "number"},
+            "env": {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
+            "either": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        }, "$defs": {"count": {"type": ["integer", "null"]}}});
+        let schema = Schema::compile(source.to_string().as_bytes()).unwrap();
+        let given = json!({"seconds": 30.0, "list": [-1.0, null], "big": 1e16, "share": 1.0, "either": 5.0,
+            "env": {"VERSION": 1.0}});
+        let (filled, violations) = check(&schema, &given, "x");
+        assert!(violations.is_empty(), "{violations:?}");
+        let wanted = json!({"seconds": 30, "more": 2, "list": [-1, null], "big": 1e16, "share": 1.0, "either": 5,
+            "env": {"VERSION": 1.0}});
+        assert_eq!(filled, wanted);
+        assert!(filled["seconds"].is_i64() && filled["share"].is_f64());
     }
 }

@@ -142,7 +142,10 @@ impl<'a> Fields<'_, 'a> {
 
     /// The value of `key`, if it is there.
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.known.push(key);
+        // Some are asked for twice, and are still one.
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.node.get(key)
     }
 

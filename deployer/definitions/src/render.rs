@@ -18,6 +18,7 @@ use slipway_types::{SecretReference, Violation};
 pub use crate::call::RenderError;
 pub(crate) use base::checked_verb;
 pub use together::check_together;
+pub(crate) use trait_checks::unmet;
 
 use crate::field_path::{FieldPath, PathPattern};
 use crate::manifest::Phase;

@@ -1,18 +1,25 @@
 //! The JSON Schema of a definition's properties.
 
 mod defaults;
+mod keywords;
 mod safety;
+mod text;
 mod walk;
+mod whole;
 mod words;
 
 use std::fmt;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+
+use crate::suggestion::shortened;
 
 /// The name of the file.
 pub const SCHEMA_FILE: &str = "schema.json";
-const PATTERN_MAX_BYTES: usize = 1 << 20;
+/// What one pattern may take once it is compiled.
+const PATTERN_MAX_BYTES: usize = 128 << 10;
 const PROBLEMS_MAX: usize = 100;
 
 /// A compiled JSON Schema (2020-12).
@@ -54,21 +61,16 @@ pub struct InvalidSchema {
 }
 
 impl Schema {
-    /// Compiles the text of a schema. Refused are references to anywhere but `#/$defs/`, references in
-    /// a circle, and what would take unbounded time to check against.
+    /// Compiles the text of a schema. Refused are keys that stand twice, unknown keywords, references to
+    /// anywhere but `#/$defs/`, references in a circle, what would take unbounded time to check against,
+    /// and defaults that do not fit.
     pub fn compile(text: &[u8]) -> Result<Self, InvalidSchema> {
         let invalid = |message: String| InvalidSchema { path: "/".to_owned(), message };
-        let source: Value =
-            serde_json::from_slice(text).map_err(|error| invalid(format!("not valid JSON: {error}")))?;
+        let source = text::read(text).map_err(|error| invalid(format!("not valid JSON: {error}")))?;
         safety::check(&source)?;
-        let patterns =
-            PatternOptions::regex().size_limit(PATTERN_MAX_BYTES).dfa_size_limit(PATTERN_MAX_BYTES);
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(patterns)
-            .offline()
-            .build(&source)
-            .map_err(|error| InvalidSchema { path: at(&error), message: error.to_string() })?;
+        keywords::check(&source, "")?;
+        let validator = validator(&source)?;
+        check_defaults(&source)?;
         Ok(Self { source, validator })
     }
 
@@ -80,6 +82,11 @@ impl Schema {
     /// Fills in the defaults of properties that are not given, nested ones too.
     pub fn fill_defaults(&self, properties: &mut Value) {
         defaults::fill(&self.source, &self.source, properties);
+    }
+
+    /// Makes integers of numbers such as `30.0` where the schema wants integers.
+    pub fn make_whole(&self, properties: &mut Value) {
+        whole::make(&self.source, &self.source, properties);
     }
 
     /// Every mistake of `properties`, sorted by place.
@@ -94,6 +101,68 @@ impl Schema {
         problems.sort();
         problems.dedup();
         problems
+    }
+}
+
+fn validator(source: &Value) -> Result<Validator, InvalidSchema> {
+    let patterns = PatternOptions::regex().size_limit(PATTERN_MAX_BYTES).dfa_size_limit(PATTERN_MAX_BYTES);
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(patterns)
+        .offline()
+        .build(source)
+        .map_err(|error| InvalidSchema { path: at(&error), message: unusable(&error) })
+}
+
+fn unusable(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Format { .. } => {
+            format!("{} is no pattern that can be used", shortened(&error.instance().to_string()))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Checks every default against the schema that it stands in, with the defaults inside filled in: it is an
+/// operator who would be told of it later, and could do nothing.
+fn check_defaults(source: &Value) -> Result<(), InvalidSchema> {
+    let mut with_default = Vec::new();
+    defaults::gather(source, "", &mut with_default);
+    if with_default.is_empty() {
+        return Ok(());
+    }
+    let (mut schemas, mut values) = (Map::new(), Map::new());
+    for (index, (_, schema)) in with_default.iter().enumerate() {
+        let mut default = schema.get("default").cloned().unwrap_or_default();
+        defaults::fill(source, schema, &mut default);
+        schemas.insert(index.to_string(), (*schema).clone());
+        values.insert(index.to_string(), default);
+    }
+    let definitions = source.get("$defs").cloned().unwrap_or_else(|| json!({}));
+    let root = json!({"$defs": definitions, "properties": schemas});
+    let validator = validator(&root)?;
+    let instance = Value::Object(values);
+    let words = words::Words { root: &root, instance: &instance };
+    let mut problems = validator.iter_errors(&instance).flat_map(|error| words.problems(&error));
+    let Some(problem) = problems.next() else { return Ok(()) };
+    let mut steps = problem.place.iter();
+    let index = match steps.next() {
+        Some(Place::Key(index)) => index.parse::<usize>().unwrap_or_default(),
+        _ => 0,
+    };
+    let path = with_default.get(index).map(|(path, _)| format!("{path}/default")).unwrap_or_default();
+    let inside: String = steps.map(ToString::to_string).collect();
+    let inside = if inside.is_empty() { inside } else { format!("{inside} ") };
+    let message = format!("the default does not fit its own schema: {inside}{}", problem.message);
+    Err(InvalidSchema { path, message })
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, ".{key}"),
+            Self::Index(index) => write!(f, "[{index}]"),
+        }
     }
 }
 

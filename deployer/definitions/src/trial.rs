@@ -13,6 +13,7 @@ use crate::code;
 use crate::context;
 use crate::definition::Definition;
 use crate::directive::{self, Directive};
+use crate::field_path::push_field;
 use crate::kind::DefinitionKind;
 use crate::manifest::Takes;
 use crate::object::shape;
@@ -20,6 +21,7 @@ use crate::render::checked_verb;
 use crate::request::{
     ClusterFacts, ComponentRequest, EnvironmentFacts, Holds, ImageFacts, RenderOptions, RenderRequest,
 };
+use crate::suggestion::{did_you_mean, shortened};
 use crate::verb::Verb;
 
 /// What a definition returned and what is wrong with that.
@@ -49,8 +51,12 @@ pub async fn try_definition(
 ) -> Result<Trial, RenderError> {
     let request = test_request(definition);
     let mut context = test_context(&request, definition);
+    let mut trial =
+        Trial { returned: None, talk: Vec::new(), violations: context_faults(definition, overrides) };
+    if !trial.violations.is_empty() {
+        return Ok(trial);
+    }
     apply_overrides(&mut context, overrides);
-    let mut trial = Trial { returned: None, talk: Vec::new(), violations: Vec::new() };
     let (filled, violations) = definition.check_properties(properties, "properties");
     trial.violations.extend(violations);
     trial.violations.extend(image_missing(definition, &filled, &context));
@@ -118,6 +124,45 @@ fn shown(
 fn without_nulls(mut value: Value) -> Value {
     shape::drop_nulls(&mut value);
     value
+}
+
+/// What is wrong with changes of the default test context of `definition`: fields that it does not have.
+pub fn context_faults(definition: &Arc<Definition>, overrides: &Value) -> Vec<Violation> {
+    let mut faults = Vec::new();
+    match overrides {
+        Value::Null => {}
+        Value::Object(_) => unknown_fields(&default_context(definition), overrides, "ctx", &mut faults),
+        _ => {
+            faults.push(Violation::new(
+                code::INVALID_DEFINITION,
+                "ctx",
+                "must be a mapping of fields of ctx",
+            ));
+        }
+    }
+    faults
+}
+
+/// Parts of the context whose fields are anybody's.
+const OPEN: [&str; 3] = ["ctx.labels", "ctx.selector", "ctx.workload"];
+
+fn unknown_fields(known: &Value, found: &Value, path: &str, faults: &mut Vec<Violation>) {
+    if OPEN.contains(&path) {
+        return;
+    }
+    let (Value::Object(known), Value::Object(found)) = (known, found) else { return };
+    for (field, value) in found {
+        let mut path = path.to_owned();
+        push_field(&mut path, field);
+        if let Some(known) = known.get(field) {
+            unknown_fields(known, value, &path, faults);
+        } else {
+            let words: Vec<&str> = known.keys().map(String::as_str).collect();
+            let message = format!("unknown field `{}`", shortened(field));
+            let fault = Violation::new(code::INVALID_DEFINITION, path, message);
+            faults.push(fault.hint(did_you_mean(field, &words)));
+        }
+    }
 }
 
 /// Merges `overrides` into `context`.
@@ -250,6 +295,29 @@ fn test_workload(fields: &Map<String, Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builtin;
+
+    #[test]
+    fn a_context_has_only_the_fields_that_there_are() {
+        let of = |kind: DefinitionKind| {
+            let found = builtin::definitions().iter().find(|definition| definition.kind() == kind);
+            Arc::clone(found.unwrap())
+        };
+        let hpa = of(DefinitionKind::Trait);
+        let paths = |overrides: Value| {
+            let faults = context_faults(&hpa, &overrides);
+            faults.iter().map(|fault| fault.path.clone()).collect::<Vec<_>>()
+        };
+        let fine = json!({"workload": {"any": 1}, "environment": {"stage": null}, "labels": {"a": "b"}});
+        assert_eq!(paths(fine), [""; 0]);
+        assert_eq!(paths(Value::Null), [""; 0]);
+        assert_eq!(paths(json!({"workloda": {}})), ["ctx.workloda"]);
+        assert_eq!(paths(json!({"environment": {"stgae": "x"}})), ["ctx.environment.stgae"]);
+        assert_eq!(paths(json!({"ctx": {}, "properties": {}})), ["ctx.ctx", "ctx.properties"]);
+        assert_eq!(paths(json!([1])), ["ctx"]);
+        let policy = of(DefinitionKind::Policy);
+        assert_eq!(context_faults(&policy, &json!({"workload": {}}))[0].path, "ctx.workload");
+    }
 
     #[test]
     fn overrides_merge_replace_and_remove() {

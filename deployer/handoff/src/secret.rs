@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use slipway_types::SecretReference;
+use slipway_types::{SecretReference, SecretScope};
 
 use crate::node::ObjectRef;
 
@@ -15,7 +15,10 @@ pub const MARKER: &str = "$secret";
 pub struct SecretUse {
     /// Where it is kept.
     pub reference: SecretReference,
-    /// The version that was frozen.
+    /// Which scope had it, for a built-in one. Absent in revisions of before there were scopes: global.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<SecretScope>,
+    /// The version that was frozen. It counts in its scope.
     pub version: String,
     /// Where its value goes.
     pub used_in: Vec<SecretPlace>,

@@ -3,6 +3,7 @@
 //! A small language that is both KubeVela's and CEL's: `status.NAME.phase`, `inputs.NAME`,
 //! `context.FIELD`, literals, comparisons, `!`, `&&`, `||` and brackets; or the word `always`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,9 +14,11 @@ mod parse;
 /// The most characters of an `if`.
 pub const CONDITION_CHARS_MAX: usize = 2000;
 
+const SUCCEEDED: &str = "succeeded";
+
 /// The phases a step may be in, each also usable alone: `status.deploy.failed`.
 pub const PHASES: [&str; 8] =
-    ["succeeded", "failed", "skipped", "terminated", "timeout", "failedAfterRetries", "running", "pending"];
+    [SUCCEEDED, "failed", "skipped", "terminated", "timeout", "failedAfterRetries", "running", "pending"];
 
 /// When a step runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +129,50 @@ impl Condition {
             }
         }
         found
+    }
+
+    /// The steps that must have ended well before it can hold, whatever else is so.
+    pub fn must_succeed(&self) -> BTreeSet<String> {
+        match self {
+            Self::Always => BTreeSet::new(),
+            Self::When(expression) => expression.must_succeed(false),
+        }
+    }
+}
+
+impl Expression {
+    /// `negated`: of the opposite.
+    fn must_succeed(&self, negated: bool) -> BTreeSet<String> {
+        let of = |part: &Self| part.must_succeed(negated);
+        match (self, negated) {
+            (Self::Not(inner), _) => inner.must_succeed(!negated),
+            (Self::And(parts), false) | (Self::Or(parts), true) => parts.iter().flat_map(of).collect(),
+            // One of the parts will do: certain is what all of them ask.
+            (Self::And(parts), true) | (Self::Or(parts), false) => {
+                parts.iter().map(of).reduce(|all, one| &all & &one).unwrap_or_default()
+            }
+            (Self::Compare { left, operator, right }, _) => {
+                let equal = (*operator == Operator::Equal) != negated;
+                let known = matches!(operator, Operator::Equal | Operator::NotEqual);
+                let found = awaited(left, right).filter(|(_, word)| known && (*word == SUCCEEDED) == equal);
+                found.map(|(step, _)| step.to_owned()).into_iter().collect()
+            }
+            (Self::Holds(_), _) => BTreeSet::new(),
+        }
+    }
+}
+
+/// The step whose phase is compared, and with which word. What is not equal to another word has succeeded,
+/// since a deployment ends at the first step that fails.
+fn awaited<'a>(left: &'a Operand, right: &'a Operand) -> Option<(&'a str, &'a str)> {
+    match (left, right) {
+        (Operand::Status { step, field }, Operand::Literal(Value::String(word)))
+        | (Operand::Literal(Value::String(word)), Operand::Status { step, field })
+            if field == "phase" =>
+        {
+            Some((step.as_str(), word.as_str()))
+        }
+        _ => None,
     }
 }
 

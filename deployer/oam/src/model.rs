@@ -2,11 +2,13 @@
 //!
 //! Plain data: places are kept beside the values and never enter the serialized form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use slipway_types::Place;
+
+use crate::Condition;
 
 /// Properties of a component, trait, policy or step, as their definition describes them.
 pub type Properties = serde_json::Map<String, Value>;
@@ -254,7 +256,7 @@ pub struct Step {
     /// A name to show instead (`meta.alias`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// When the step runs, readable by [`Condition`](crate::Condition); else after success only.
+    /// When the step runs, readable by [`Condition`]; else after success only.
     #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Placed<String>>,
     /// How long it may take, readable by [`duration::parse`](crate::duration::parse).
@@ -318,6 +320,14 @@ impl Trait {
     /// The name in its properties, which tells several traits of one type apart.
     pub fn instance(&self) -> Option<&str> {
         self.properties.get("name").and_then(Value::as_str)
+    }
+}
+
+impl Step {
+    /// The steps that must have succeeded before its condition can hold, whatever else is so.
+    pub fn must_succeed(&self) -> BTreeSet<String> {
+        let condition = self.condition.as_ref().and_then(|text| text.value.parse::<Condition>().ok());
+        condition.map(|condition| condition.must_succeed()).unwrap_or_default()
     }
 }
 

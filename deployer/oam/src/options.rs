@@ -39,7 +39,7 @@ impl Default for OamOptions {
             max_policies: 200,
             max_steps: 500,
             max_items: 200,
-            max_timeout_ms: 30 * 24 * 3_600_000,
+            max_timeout_ms: 7 * 24 * 3_600_000,
             max_violations: 100,
         }
     }

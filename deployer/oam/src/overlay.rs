@@ -14,6 +14,7 @@ use crate::check::{Known, check};
 use crate::decode::nearest;
 use crate::{Application, Component, Document, Path, Places, Properties, Segment, code};
 
+mod copies;
 mod declared;
 mod merge;
 mod origin;
@@ -68,6 +69,8 @@ pub struct Merged {
     application: Application,
     developer: Arc<BTreeMap<String, DeveloperComponent>>,
     layers: Vec<Arc<Layer>>,
+    /// Copies by name, with the component that each is one of.
+    copies: BTreeMap<String, String>,
 }
 
 /// What one level, or one override of a policy, contributes.
@@ -153,7 +156,12 @@ impl Merged {
             within: None,
         };
         let by_name = developer.iter().map(|declared| (declared.name.clone(), declared.clone()));
-        Self { application, developer: Arc::new(by_name.collect()), layers: vec![Arc::new(layer)] }
+        Self {
+            application,
+            developer: Arc::new(by_name.collect()),
+            layers: vec![Arc::new(layer)],
+            copies: BTreeMap::new(),
+        }
     }
 
     /// Merges one level.

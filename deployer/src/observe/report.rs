@@ -25,14 +25,15 @@ impl Stage {
     ) -> Result<ReportTaken, ReportRefused> {
         let away = ReportRefused::Unavailable;
         let fault = |error| ReportRefused::Unavailable(crate::records_fault(&error));
+        let claim = Claim::read(|name| headers.get(name).map(String::as_str));
+        claim.parts().map_err(|unproven| refused(unproven.into()))?;
         let mut read = self.records.read().await.map_err(fault)?;
         let environment = read.environment_by_address(address).await.map_err(fault)?;
         drop(read);
         let key = match &environment {
-            Some(environment) => self.report_key(environment).await.map_err(away)?,
+            Some(environment) => self.report_key(environment).await,
             None => None,
         };
-        let claim = Claim::read(|name| headers.get(name).map(String::as_str));
         let keys = Keys::new(key);
         let (_, events) = reported(&keys, &claim, body, Utc::now(), WINDOW_MS_DEFAULT).map_err(refused)?;
         let Some(environment) = environment else {
@@ -45,14 +46,18 @@ impl Stage {
         self.take_events(&environment, events).await.map_err(away)
     }
 
-    /// The key by which an environment's receiver signs; `None` if it is none that reports.
-    async fn report_key(&self, environment: &Environment) -> Result<Option<SigningKey>, Fault> {
-        let ReceiverSettings::Http { key_id, key, .. } = &environment.settings.receiver else {
-            return Ok(None);
-        };
-        let secret = self.secrets.resolve(key).await?;
-        // A key that cannot be used proves nothing; deployments say so when they are planned.
-        Ok(SigningKey::new(key_id.clone(), &secret.value).ok())
+    /// The key by which an environment's receiver signs; `None` if it is none that reports. One that cannot
+    /// be read proves nothing either: any other answer would tell that the environment is there.
+    async fn report_key(&self, environment: &Environment) -> Option<SigningKey> {
+        let ReceiverSettings::Http { key_id, key, .. } = &environment.settings.receiver else { return None };
+        match self.secrets.resolve(key).await {
+            // One that cannot be used proves nothing; deployments say so when they are planned.
+            Ok(secret) => SigningKey::new(key_id.clone(), &secret.value).ok(),
+            Err(error) => {
+                tracing::warn!(environment = %environment.name, %error, "the key of a report cannot be read");
+                None
+            }
+        }
     }
 
     async fn take_events(&self, environment: &Environment, events: Vec<Event>) -> Result<ReportTaken, Fault> {

@@ -9,8 +9,8 @@ use slipway_records::{Change, Deployment, Observation, Seen, Trouble};
 use slipway_types::Fault;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
-use super::verdict::{blocker, failed_node, moves, unready, word};
-use crate::handler::SLIPWAY;
+use super::verdict::{News, blocker, failed_node, moves, unready, word};
+use crate::handler::{SLIPWAY, is_removal};
 use crate::stage::Stage;
 use crate::subject::Subject;
 use crate::transition::advance;
@@ -92,11 +92,17 @@ impl Stage {
         let known = tx.observation_get(id).await.map_err(fault)?.unwrap_or_default();
         let mut observation = known.clone();
         let taken = hear(&mut observation, look, deployment.generation, nodes, now);
+        let whole_of = |observation: &Observation| observation.whole.as_ref().map(|whole| whole.sequence);
         let was = deployment.state.clone();
         let back_in_sight = known.trouble.is_some()
             && observation.trouble.is_none()
             && matches!(was, DeploymentState::Unreachable { .. });
-        let mut events = if taken > 0 || back_in_sight { moves(&was, &observation) } else { Vec::new() };
+        let news = News {
+            of_whole: back_in_sight || whole_of(&known) != whole_of(&observation),
+            removed_by: is_removal(&deployment).then_some(deployment.created_by.as_str()),
+        };
+        let mut events =
+            if taken > 0 || back_in_sight { moves(&was, &observation, news) } else { Vec::new() };
         events.extend(lost(&was, &observation, now));
         for event in events {
             let moved = advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await.map_err(fault)?;
@@ -112,6 +118,7 @@ impl Stage {
             }
         }
         set_deadline(&mut observation, &deployment.state, minutes, now);
+        note_stretch(&mut observation, &deployment.state, now);
         let has_moved = deployment.state != was;
         let stored = Stored { state: deployment.state, trouble: observation.trouble.clone(), taken };
         if has_moved || is_noteworthy(&known, &observation) {
@@ -214,6 +221,19 @@ fn overdue(
     Some(DeploymentEvent::TimeOut(node, format!("deadline_minutes = {minutes} passed; last: {last}")))
 }
 
+/// Since when all is as wanted, and whether it ever was not.
+fn note_stretch(observation: &mut Observation, state: &DeploymentState, now: DateTime<Utc>) {
+    use DeploymentState as S;
+    // What was superseded keeps the time that it ran from.
+    if !state.is_terminal() {
+        let is_live = *state == S::Live;
+        observation.interrupted |= observation.live_since.is_some() && !is_live;
+        observation.live_since = is_live.then(|| observation.live_since.unwrap_or(now));
+    }
+    observation.interrupted |=
+        matches!(state, S::Failed { .. } | S::TimedOut { .. } | S::Degraded { .. } | S::Unreachable { .. });
+}
+
 /// A deadline runs exactly while something is waited for.
 fn set_deadline(observation: &mut Observation, state: &DeploymentState, minutes: u32, now: DateTime<Utc>) {
     let runs = state.is_under_way() && !matches!(state, DeploymentState::Suspended { .. });
@@ -291,6 +311,28 @@ mod tests {
         assert_eq!(overdue(&suspended, &observation, 60, now + TimeDelta::minutes(90)), None);
         set_deadline(&mut observation, &suspended, 60, now);
         assert_eq!(observation.deadline, None);
+    }
+
+    #[test]
+    fn a_stretch_that_was_interrupted_stays_so() {
+        let (now, later) = (Utc::now(), Utc::now() + TimeDelta::minutes(50));
+        let mut observation = Observation::default();
+        note_stretch(&mut observation, &DeploymentState::Progressing { blocker: None }, now);
+        note_stretch(&mut observation, &DeploymentState::Live, now);
+        assert_eq!((observation.live_since, observation.interrupted), (Some(now), false));
+        for otherwise in [
+            DeploymentState::Degraded { why: "web".into() },
+            DeploymentState::Progressing { blocker: Some("1 of 2 replicas".into()) },
+        ] {
+            let mut observation = observation.clone();
+            note_stretch(&mut observation, &otherwise, now);
+            assert_eq!((observation.live_since, observation.interrupted), (None, true));
+        }
+        note_stretch(&mut observation, &DeploymentState::Degraded { why: "web".into() }, now);
+        note_stretch(&mut observation, &DeploymentState::Live, later);
+        let superseded = DeploymentState::Superseded { by: slipway_types::id::DeploymentId::new() };
+        note_stretch(&mut observation, &superseded, later);
+        assert_eq!((observation.live_since, observation.interrupted), (Some(later), true));
     }
 
     #[test]

@@ -20,18 +20,63 @@ fn state_of(seen: &Seen) -> Option<NodeState> {
     serde_json::from_value(seen.state.clone().into()).ok()
 }
 
-/// What happens to a deployment in `state`, from what is known of the whole; of the nodes alone if a
-/// receiver has not spoken of the whole. A state that does not take an event stays.
-pub(super) fn moves(state: &DeploymentState, observation: &Observation) -> Vec<DeploymentEvent> {
+/// What a receiver's newest words are about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News<'a> {
+    /// Whether there is a new word on the whole.
+    pub(super) of_whole: bool,
+    /// Who took the application away, if the deployment is that.
+    pub(super) removed_by: Option<&'a str>,
+}
+
+/// What happens to a deployment in `state` by news of it. A word on the whole moves it once: what people said
+/// since is not undone by news of nodes, which only tell what is waited for. A state that does not take an event
+/// stays.
+pub(super) fn moves(
+    state: &DeploymentState,
+    observation: &Observation,
+    news: News<'_>,
+) -> Vec<DeploymentEvent> {
+    let whole = observation.whole.as_ref().filter(|_| news.of_whole);
+    match (whole, news.removed_by) {
+        (Some(whole), None) => moves_of_whole(state, observation, whole),
+        (Some(whole), Some(by)) => moves_of_removal(state, observation, whole, by),
+        (None, None) if is_at_work(state) && !observation.nodes.is_empty() => {
+            vec![DeploymentEvent::Progress(blocker(observation))]
+        }
+        (None, _) => Vec::new(),
+    }
+}
+
+fn is_at_work(state: &DeploymentState) -> bool {
+    matches!(state, DeploymentState::HandedOff { .. } | DeploymentState::Progressing { .. })
+}
+
+/// Taking away ends in nothing but being gone, or not coming about; one that failed may be gone later.
+fn moves_of_removal(
+    state: &DeploymentState,
+    observation: &Observation,
+    whole: &Seen,
+    by: &str,
+) -> Vec<DeploymentEvent> {
     use DeploymentEvent as E;
     use NodeState as N;
-    let Some(whole) = &observation.whole else {
-        return if observation.nodes.is_empty() {
-            Vec::new()
-        } else {
-            vec![E::Progress(blocker(observation))]
-        };
-    };
+    let why = || blocker(observation).unwrap_or_else(|| format!("the receiver says {}", whole.state));
+    let goes_on = (!matches!(state, DeploymentState::Deleting { .. })).then(|| E::Delete(by.to_owned()));
+    match state_of(whole) {
+        Some(N::Deleted) => goes_on.into_iter().chain([E::Deleted]).collect(),
+        Some(N::Deleting) => goes_on.into_iter().collect(),
+        Some(N::Failed) => {
+            vec![E::Fail(failed_node(observation), Fault::permanent("receiver_failed", why()))]
+        }
+        Some(N::TimedOut) => vec![E::TimeOut(failed_node(observation), why())],
+        _ => Vec::new(),
+    }
+}
+
+fn moves_of_whole(state: &DeploymentState, observation: &Observation, whole: &Seen) -> Vec<DeploymentEvent> {
+    use DeploymentEvent as E;
+    use NodeState as N;
     let Some(said) = state_of(whole) else { return Vec::new() };
     let was_live = matches!(
         state,
@@ -53,7 +98,6 @@ pub(super) fn moves(state: &DeploymentState, observation: &Observation) -> Vec<D
         N::TimedOut => vec![E::TimeOut(failed_node(observation), why())],
         N::Suspended => vec![E::Suspend(RECEIVER.to_owned())],
         N::Terminated => vec![E::Terminate(RECEIVER.to_owned()), E::Terminated],
-        N::Deleted if matches!(state, DeploymentState::Deleting { .. }) => vec![E::Deleted],
         N::Deleted => vec![E::Fail(None, Fault::permanent("receiver_removed", why()))],
         N::Deleting => Vec::new(),
     }
@@ -103,9 +147,12 @@ mod tests {
         Seen { state: word(state), reason: reason.to_owned(), sequence: 1, at: DateTime::UNIX_EPOCH }
     }
 
-    fn after(state: S, said: NodeState, reason: &str) -> S {
-        let observation = Observation { whole: Some(seen(said, reason)), ..Observation::default() };
-        let events = moves(&state, &observation);
+    const NEW: News<'_> = News { of_whole: true, removed_by: None };
+    const REMOVAL: News<'_> = News { of_whole: true, removed_by: Some("ann") };
+
+    fn after(state: S, said: NodeState, news: News<'_>) -> S {
+        let observation = Observation { whole: Some(seen(said, "why")), ..Observation::default() };
+        let events = moves(&state, &observation, news);
         events.into_iter().fold(state, |state, event| state.clone().apply(event).unwrap_or(state))
     }
 
@@ -113,7 +160,6 @@ mod tests {
     fn every_word_of_a_receiver_moves_a_deployment_to_its_state() {
         use NodeState as N;
         let handed = || S::HandedOff { run: "r".into() };
-        let deleting = || S::Deleting { by: "ann".into() };
         for (state, said, expected) in [
             (handed(), N::Applying, "progressing"),
             (handed(), N::Ready, "live"),
@@ -133,14 +179,45 @@ mod tests {
             (S::TimedOut { node: None, which: "x".into() }, N::Ready, "live"),
             (S::Terminating { by: "ann".into() }, N::Ready, "terminating"),
             (S::Terminating { by: "ann".into() }, N::Terminated, "terminated"),
+            (S::Superseded { by: slipway_types::id::DeploymentId::new() }, N::Ready, "superseded"),
+        ] {
+            let from = state.word();
+            assert_eq!(after(state, said, NEW).word(), expected, "{from} and {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_ends_in_being_gone_and_is_never_live() {
+        use NodeState as N;
+        let deleting = || S::Deleting { by: "ann".into() };
+        let late = || S::TimedOut { node: None, which: "x".into() };
+        for (state, said, expected) in [
             (deleting(), N::Ready, "deleting"),
             (deleting(), N::Deleting, "deleting"),
             (deleting(), N::Failed, "failed"),
             (deleting(), N::Deleted, "deleted"),
-            (S::Superseded { by: slipway_types::id::DeploymentId::new() }, N::Ready, "superseded"),
+            (late(), N::Deleting, "deleting"),
+            (late(), N::Deleted, "deleted"),
+            (late(), N::Ready, "timed_out"),
+            (late(), N::Waiting, "timed_out"),
         ] {
             let from = state.word();
-            assert_eq!(after(state, said, "why").word(), expected, "{from} and {said:?}");
+            assert_eq!(after(state, said, REMOVAL).word(), expected, "{from} and {said:?}");
+        }
+    }
+
+    #[test]
+    fn news_of_a_node_undo_nothing_that_was_said_of_the_whole() {
+        let mut observation =
+            Observation { whole: Some(seen(NodeState::Failed, "")), ..Observation::default() };
+        observation.nodes.insert("web".into(), seen(NodeState::Applying, ""));
+        let node_alone = News { of_whole: false, removed_by: None };
+        let tried_again = S::Progressing { blocker: None };
+        assert!(matches!(moves(&tried_again, &observation, node_alone)[..], [DeploymentEvent::Progress(_)]));
+        for state in
+            [S::Suspended { by: "ann".into() }, S::TimedOut { node: None, which: "x".into() }, S::Live]
+        {
+            assert_eq!(moves(&state, &observation, node_alone), [], "{}", state.word());
         }
     }
 

@@ -45,8 +45,10 @@ pub enum Change {
     Update,
     /// It is as wanted.
     Same,
-    /// It is no longer part of the application.
+    /// It is no longer part of the application, and goes.
     Remove,
+    /// It is no longer part of the application, and stays by a policy.
+    Keep,
     /// It could not be asked about before what it needs is there.
     Unknown,
 }
@@ -182,7 +184,8 @@ fn without_markers(mut object: Value) -> Value {
     object
 }
 
-fn difference(key: &ObjectKey, live: Option<&Value>, applied: &Value) -> Difference {
+/// What tells `applied` from `live`, for people; without `live` it is new.
+pub(super) fn difference(key: &ObjectKey, live: Option<&Value>, applied: &Value) -> Difference {
     let Some(live) = live else {
         return Difference { object: key.to_string(), change: Change::Create, fields: Vec::new() };
     };

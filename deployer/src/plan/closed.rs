@@ -5,24 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use slipway_charts::Hook;
-use slipway_definitions::{
-    DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject, StepDirective, Verb,
-};
+use slipway_definitions::{DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject, Verb};
 use slipway_handoff::revision::{FORMAT, Limits};
 use slipway_handoff::{
-    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Hold,
+    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph,
     ManifestSet, Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
 };
+use slipway_oam::Source;
 use slipway_oam::binding::SourceObject;
-use slipway_oam::{Source, StepMode};
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ComponentName, Digest, Fault, Violation};
 
 use super::objects::{Dressing, is_cluster_scoped};
 use super::package_objects::{Gathered, Hooked};
-use super::secrets::{KEEPER, Uses};
-use super::{Chosen, ChosenStep, Frozen, Ground, Plan, PlannedImage, inputs, rules};
+use super::secrets::{KEEPER, SecretsOf, Uses};
+use super::{Chosen, Frozen, Ground, Plan, PlannedImage, inputs, rules, staging, steps};
 
 /// What a node of a hook or Job is given at most, in milliseconds.
 const NODE_TIMEOUT_MS: u64 = slipway_handoff::node::TIMEOUT_MS_DEFAULT;
@@ -35,14 +33,16 @@ pub(super) struct Drawing {
     uses: Uses,
     violations: Vec<Violation>,
     /// First and last nodes by component.
-    ends: BTreeMap<String, Ends>,
+    pub(super) ends: BTreeMap<String, Ends>,
+    /// What people should know of it.
+    pub(super) notes: Vec<String>,
 }
 
 /// Where a component or step begins and ends.
 #[derive(Debug, Clone, Default)]
-struct Ends {
-    first: Vec<NodeName>,
-    last: Vec<NodeName>,
+pub(super) struct Ends {
+    pub(super) first: Vec<NodeName>,
+    pub(super) last: Vec<NodeName>,
 }
 
 impl Ground<'_> {
@@ -66,12 +66,15 @@ impl Ground<'_> {
             self.draw_component(&mut drawing, &dressing, chosen, component, hooked);
         }
         self.bind(&mut drawing, chosen, &rendered);
+        self.order(&mut drawing, chosen, &dressing, &rendered);
+        inputs::fill(&mut drawing, chosen);
         self.draw_namespace(&mut drawing);
-        self.order(&mut drawing, chosen, &dressing);
         self.keep_secrets(&gathered).await?;
         let is_pending = |reference: &_| gathered.secrets.iter().any(|value| value.reference == *reference);
         let uses = std::mem::take(&mut drawing.uses);
-        let (secrets, missing) = uses.versions(self.stage, &is_pending).await?;
+        let place =
+            SecretsOf { application: &self.request.application.name, environment: &self.request.environment };
+        let (secrets, missing) = uses.versions(self.stage, place, &is_pending).await?;
         let mut violations = std::mem::take(&mut drawing.violations);
         violations.extend(missing);
         let graph = match Graph::try_from(std::mem::take(&mut drawing.nodes)) {
@@ -89,13 +92,14 @@ impl Ground<'_> {
                 violation.at = chosen.merged.place_of(&violation.path);
             }
         }
-        let images = self.planned_images(&rendered);
-        let notes = std::mem::take(&mut gathered.notes);
+        let images = self.planned_images(chosen, &rendered);
+        let mut notes = std::mem::take(&mut gathered.notes);
+        notes.append(&mut drawing.notes);
         if !violations.is_empty() {
             return Ok(Plan { violations, notes, reaches, images, ..Plan::default() });
         }
         let frozen = Frozen { revision, manifests };
-        Ok(Plan { violations, notes, revision: Some(frozen), reaches, images })
+        Ok(Plan { violations, notes, revision: Some(frozen), reaches, images, order: Vec::new() })
     }
 
     /// Stores what rendering found in Secrets, where the revision is to be frozen. What is kept already
@@ -121,11 +125,11 @@ impl Ground<'_> {
         pull.is_none_or(|pull| pull.credential.is_some())
     }
 
-    fn planned_images(&self, rendered: &[RenderedComponent]) -> Vec<PlannedImage> {
+    fn planned_images(&self, chosen: &Chosen, rendered: &[RenderedComponent]) -> Vec<PlannedImage> {
         let mut images = Vec::new();
         for package in &self.packages {
             let component = package.member.component.as_str();
-            if rendered.iter().any(|deployed| deployed.name == component) {
+            if rendered.iter().any(|deployed| chosen.merged.original_of(&deployed.name) == component) {
                 let of =
                     |image: &_| PlannedImage { component: component.to_owned(), image: Clone::clone(image) };
                 images.extend(package.member.images.iter().map(of));
@@ -286,7 +290,10 @@ impl Ground<'_> {
             rendered.cluster_scoped || is_cluster_scoped(&rendered.object, &self.facts.cluster_scoped);
         let dressed = dressing.dress(&component.name, rendered.object.clone(), scoped);
         let mut object = drawing.keep(&component.name, &dressed)?;
-        let candidate = rules::Candidate { component: &component.name, component_type: kind, rendered };
+        let declared = chosen.merged.original_of(&component.name);
+        let suffix = staging::suffix(&self.request.environment.address);
+        let candidate =
+            rules::Candidate { component: declared, component_type: kind, rendered, suffix: &suffix };
         rules::apply(&chosen.directives, &candidate, &mut object);
         Some(object)
     }
@@ -312,17 +319,18 @@ impl Ground<'_> {
                 }
             }
         }
-        inputs::fill(drawing, chosen);
     }
 
-    fn source(&self, component: &RenderedComponent, value_from: &str) -> Result<Output, String> {
+    /// Where an output of a component is read.
+    pub(super) fn source(&self, component: &RenderedComponent, value_from: &str) -> Result<Output, String> {
         let source: Source = value_from.parse().map_err(|error| format!("{error}"))?;
         let namespace = self.request.environment.address.namespace();
+        let suffix = staging::suffix(&self.request.environment.address);
         let found = match &source.object {
             SourceObject::Main => component.objects.iter().find(|object| object.phase == Phase::Main),
             SourceObject::Other(name) => component.objects.iter().find(|object| {
                 let text = |pointer: &str| object.object.pointer(pointer).and_then(Value::as_str);
-                text("/metadata/name") == Some(name)
+                text("/metadata/name").is_some_and(|found| staging::is_called(found, name, &suffix))
                     || text("/kind").is_some_and(|kind| kind.eq_ignore_ascii_case(name))
             }),
         };
@@ -335,7 +343,13 @@ impl Ground<'_> {
     }
 
     /// Dependencies between components, and the steps of a workflow.
-    fn order(&self, drawing: &mut Drawing, chosen: &Chosen, dressing: &Dressing<'_>) {
+    fn order(
+        &self,
+        drawing: &mut Drawing,
+        chosen: &Chosen,
+        dressing: &Dressing<'_>,
+        rendered: &[RenderedComponent],
+    ) {
         for component in &chosen.merged.application().components {
             let after: Vec<NodeName> = component
                 .depends_on
@@ -348,10 +362,10 @@ impl Ground<'_> {
             drawing.after(&first, &after);
         }
         if let Some(workflow) = &chosen.merged.application().workflow {
-            let mut placed = BTreeSet::new();
-            let top: Vec<&ChosenStep> = chosen.steps.iter().filter(|step| step.group.is_none()).collect();
-            let mut walk = Walk { ground: self, chosen, dressing, placed: &mut placed };
-            walk.lay(drawing, &top, workflow.mode.steps, workflow.mode.sub_steps, &[]);
+            let (placed, ends, begun) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+            let mut walk = steps::Walk { ground: self, chosen, dressing, rendered, placed, ends, begun };
+            walk.lay(drawing, workflow.mode);
+            let placed = walk.placed;
             let left_out: Vec<String> =
                 drawing.ends.keys().filter(|name| !placed.contains(*name)).cloned().collect();
             for name in left_out {
@@ -362,114 +376,6 @@ impl Ground<'_> {
                 );
             }
         }
-    }
-}
-
-/// Laying steps one after the other.
-struct Walk<'a, 'p> {
-    ground: &'a Ground<'a>,
-    chosen: &'a Chosen,
-    dressing: &'a Dressing<'a>,
-    placed: &'p mut BTreeSet<String>,
-}
-
-impl Walk<'_, '_> {
-    /// Lays steps after the nodes `before`; gives the nodes that the last of them ends with.
-    fn lay(
-        &mut self,
-        drawing: &mut Drawing,
-        steps: &[&ChosenStep],
-        mode: StepMode,
-        sub_mode: StepMode,
-        before: &[NodeName],
-    ) -> Vec<NodeName> {
-        let mut ends: BTreeMap<&str, Vec<NodeName>> = BTreeMap::new();
-        let mut previous = before.to_vec();
-        for step in steps {
-            let mut after = if mode == StepMode::StepByStep { previous.clone() } else { before.to_vec() };
-            for needed in &step.step.depends_on {
-                after.extend(ends.get(needed.value.as_str()).into_iter().flatten().cloned());
-            }
-            let last = if step.step.sub_steps.is_empty() {
-                self.step(drawing, step, &after)
-            } else {
-                let name = step.step.name.as_str();
-                let within: Vec<&ChosenStep> =
-                    self.chosen.steps.iter().filter(|inner| inner.group.as_deref() == Some(name)).collect();
-                self.lay(drawing, &within, step.step.mode.unwrap_or(sub_mode), sub_mode, &after)
-            };
-            let last = if last.is_empty() { after } else { last };
-            ends.insert(step.step.name.as_str(), last.clone());
-            previous = last;
-        }
-        if mode == StepMode::StepByStep { previous } else { ends.into_values().flatten().collect() }
-    }
-
-    fn step(&mut self, drawing: &mut Drawing, step: &ChosenStep, after: &[NodeName]) -> Vec<NodeName> {
-        match &step.says {
-            Some(StepDirective::Deploy(deploy))
-                if !self.ground.concerns(&deploy.policies, &self.chosen.directives) =>
-            {
-                Vec::new()
-            }
-            Some(StepDirective::Deploy(deploy)) => {
-                let mut after = after.to_vec();
-                if !deploy.auto {
-                    let node = Node { hold: Some(Hold { for_ms: None }), ..Node::default() };
-                    after = vec![self.own_node(drawing, step, node, &after)];
-                }
-                let after = after.as_slice();
-                let all: Vec<String> = drawing.ends.keys().cloned().collect();
-                all.iter().flat_map(|name| self.place(drawing, name, after)).collect()
-            }
-            Some(StepDirective::Apply(apply)) => {
-                let known = drawing.ends.contains_key(&apply.component);
-                if !known {
-                    let path = format!("workflow.steps[{}].properties.component", step.step.name);
-                    let message = format!("there is no component `{}`", apply.component);
-                    drawing.violations.push(Violation::new("unknown_dependency", path, message));
-                }
-                self.place(drawing, &apply.component, after)
-            }
-            Some(StepDirective::Suspend(suspend)) => {
-                let for_ms = suspend.duration.as_deref().and_then(|text| {
-                    let lasts = slipway_oam::duration::parse(text).ok()?;
-                    u64::try_from(lasts.as_millis()).ok()
-                });
-                let node = Node { hold: Some(Hold { for_ms }), ..Node::default() };
-                vec![self.own_node(drawing, step, node, after)]
-            }
-            Some(StepDirective::Verbs(verbs)) => {
-                let mut node = Node::default();
-                for verb in verbs {
-                    drawing.add_verb(&mut node, self.dressing, &step.step.name, verb);
-                }
-                vec![self.own_node(drawing, step, node, after)]
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// Puts a component after `after`; its last nodes. One that an earlier step placed stays there.
-    fn place(&mut self, drawing: &mut Drawing, component: &str, after: &[NodeName]) -> Vec<NodeName> {
-        let Some(ends) = drawing.ends.get(component).cloned() else { return Vec::new() };
-        if self.placed.insert(component.to_owned()) {
-            drawing.after(&ends.first, after);
-        }
-        ends.last
-    }
-
-    fn own_node(
-        &self,
-        drawing: &mut Drawing,
-        step: &ChosenStep,
-        mut node: Node,
-        after: &[NodeName],
-    ) -> NodeName {
-        let name = format!("step.{}", step.step.name);
-        node.needs.extend(after.iter().cloned());
-        drawing.nodes.insert(name.clone(), node);
-        name
     }
 }
 
@@ -496,7 +402,15 @@ impl Drawing {
         self.violations.push(violation);
     }
 
-    fn after(&mut self, first: &[NodeName], after: &[NodeName]) {
+    /// Gives a node an output.
+    pub(super) fn give(&mut self, node: &str, name: &str, output: Output) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.outputs.insert(name.to_owned(), output);
+        }
+    }
+
+    /// Lets the nodes `first` wait for `after`.
+    pub(super) fn after(&mut self, first: &[NodeName], after: &[NodeName]) {
         for name in first {
             if let Some(node) = self.nodes.get_mut(name) {
                 node.needs.extend(after.iter().filter(|needed| *needed != name).cloned());
@@ -504,7 +418,14 @@ impl Drawing {
         }
     }
 
-    fn add_verb(&mut self, node: &mut Node, dressing: &Dressing<'_>, component: &str, verb: &Verb) {
+    /// Puts what a verb does into a node.
+    pub(super) fn add_verb(
+        &mut self,
+        node: &mut Node,
+        dressing: &Dressing<'_>,
+        component: &str,
+        verb: &Verb,
+    ) {
         match verb {
             Verb::ObjectApply { object } | Verb::JobRun { object } => {
                 let dressed = dressing.dress(component, object.clone(), false);

@@ -1,6 +1,7 @@
 //! Images of packages: where the environment pulls them, and whether its nodes can run them.
 
 use slipway_definitions::{ImageFacts, RenderedComponent};
+use slipway_oam::overlay::Merged;
 use slipway_types::Violation;
 use slipway_types::environment::ClusterFacts;
 
@@ -29,12 +30,13 @@ impl Ground<'_> {
     }
 
     /// Images that no node of the cluster can run.
-    pub(super) fn platforms(&self, rendered: &[RenderedComponent]) -> Vec<Violation> {
+    pub(super) fn platforms(&self, merged: &Merged, rendered: &[RenderedComponent]) -> Vec<Violation> {
         if self.facts.platforms.is_empty() {
             return Vec::new();
         }
         let deployed = |package: &&Package| {
-            rendered.iter().any(|component| component.name == package.member.component.as_str())
+            let name = package.member.component.as_str();
+            rendered.iter().any(|component| merged.original_of(&component.name) == name)
         };
         let list = |platforms: &mut dyn Iterator<Item = String>| platforms.collect::<Vec<_>>().join(", ");
         self.packages

@@ -5,12 +5,12 @@
 //! definition has computed with it, and that cannot be frozen.
 
 use serde_json::Value;
-use slipway_handoff::{Hole, HoleType, Input, NodeName, Pointer};
-use slipway_oam::{Application, Component, Target};
+use slipway_handoff::{Hole, HoleType, Input, Node, NodeName, Pointer};
+use slipway_oam::{Application, Component, Properties, Step, Target};
 use slipway_types::Violation;
 
-use super::Chosen;
 use super::closed::Drawing;
+use super::{Chosen, steps};
 
 /// What stands for an output's value until it is known.
 pub(super) fn placeholder(output: &str) -> String {
@@ -38,6 +38,34 @@ pub(super) fn place(application: &mut Application) -> Vec<Violation> {
     violations
 }
 
+/// The same for a step, whose inputs fill its own properties.
+pub(super) fn place_in_step(step: &mut Step, path: &str) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (index, input) in step.inputs.clone().into_iter().enumerate() {
+        let filled = match input.parameter_key.as_ref().map(|key| key.parse::<Target>()) {
+            Some(Ok(Target::Properties(path))) => {
+                fill_at(&mut step.properties, &path, &placeholder(&input.from))
+            }
+            Some(_) => false,
+            // Its only use would be in a condition, and those know no values.
+            None if step.condition.is_some() => true,
+            None => false,
+        };
+        if !filled {
+            violations.push(
+                Violation::new(
+                    "invalid_property",
+                    format!("{path}.inputs[{index}]"),
+                    "it fills no property of the step",
+                )
+                .at(input.at.clone())
+                .hint("name one in `parameterKey`, e.g. env[0].value; a list must have the item"),
+            );
+        }
+    }
+    violations
+}
+
 fn fill_one(component: &mut Component, target: &Target, text: &str) -> bool {
     let (properties, path) = match target {
         Target::Properties(path) => (&mut component.properties, path),
@@ -49,12 +77,23 @@ fn fill_one(component: &mut Component, target: &Target, text: &str) -> bool {
             (&mut component.traits[index].properties, path)
         }
     };
+    fill_at(properties, path, text)
+}
+
+fn fill_at(properties: &mut Properties, path: &slipway_oam::Path, text: &str) -> bool {
     let mut value = Value::Object(std::mem::take(properties));
     let filled = path.fill(&mut value, Value::String(text.to_owned()));
     if let Value::Object(fields) = value {
         *properties = fields;
     }
     filled
+}
+
+/// Who takes a value: where it stands, and the nodes with its objects.
+struct Taker {
+    path: String,
+    what: String,
+    nodes: Vec<NodeName>,
 }
 
 /// Finds the holes in every object, and binds them to the nodes that give the values.
@@ -65,40 +104,55 @@ pub(super) fn fill(drawing: &mut Drawing, chosen: &Chosen) {
         .flat_map(|(node, drawn)| drawn.outputs.keys().map(move |output| (output.clone(), node.clone())))
         .collect();
     for component in &chosen.merged.application().components {
-        for input in &component.inputs {
-            let text = placeholder(&input.from);
-            let Some((_, giver)) = givers.iter().find(|(output, _)| *output == input.from) else {
-                let message = format!("nothing gives an output `{}`", input.from);
-                let path = format!("components[{}].inputs[{}]", component.name, input.from);
-                drawing.wrong(Violation::new("unknown_output", path, message).at(input.at.clone()));
-                continue;
-            };
-            bind(drawing, &component.name, &input.from, giver, &text);
-        }
+        let own = |node: &Node| node.component.as_ref().is_some_and(|name| *name.as_str() == component.name);
+        let nodes = drawing.nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| name.clone());
+        let taker = Taker {
+            path: format!("components[{}]", chosen.merged.original_of(&component.name)),
+            what: format!("`{}`", component.name),
+            nodes: nodes.collect(),
+        };
+        take(drawing, &givers, &taker, &component.inputs);
+    }
+    for step in chosen.steps.iter().filter(|step| step.here) {
+        let node = steps::node_of(step);
+        let taker = Taker {
+            path: format!("workflow.steps[{}]", step.step.name),
+            what: format!("the step `{}`", step.step.name),
+            nodes: drawing.nodes.keys().filter(|name| **name == node).cloned().collect(),
+        };
+        take(drawing, &givers, &taker, &step.step.inputs);
     }
 }
 
-fn bind(drawing: &mut Drawing, component: &str, output: &str, giver: &NodeName, text: &str) {
-    let own: Vec<NodeName> = drawing
-        .nodes
-        .iter()
-        .filter(|(_, node)| node.component.as_ref().is_some_and(|name| name.as_str() == component))
-        .map(|(name, _)| name.clone())
-        .collect();
+fn take(drawing: &mut Drawing, givers: &[(String, NodeName)], taker: &Taker, inputs: &[slipway_oam::Input]) {
+    for input in inputs.iter().filter(|input| input.parameter_key.is_some()) {
+        let Some((_, giver)) = givers.iter().find(|(output, _)| *output == input.from) else {
+            let message = format!("nothing gives an output `{}` here", input.from);
+            let path = format!("{}.inputs[{}]", taker.path, input.from);
+            drawing.wrong(Violation::new("unknown_output", path, message).at(input.at.clone()));
+            continue;
+        };
+        bind(drawing, taker, input, giver);
+    }
+}
+
+fn bind(drawing: &mut Drawing, taker: &Taker, input: &slipway_oam::Input, giver: &NodeName) {
+    let (output, text) = (&input.from, placeholder(&input.from));
+    let path = format!("{}.inputs[{output}]", taker.path);
     let mut found = false;
-    for name in own {
+    for name in &taker.nodes {
         let mut holes = Vec::new();
-        for object in drawing.nodes[&name].objects.clone() {
+        for object in drawing.nodes[name].objects.clone() {
             let Some(manifest) = drawing.manifest(&object.manifest) else { continue };
             let mut places = Vec::new();
             let mut computed = false;
-            search(&manifest, text, String::new(), &mut places, &mut computed);
+            search(&manifest, &text, String::new(), &mut places, &mut computed);
             if computed {
                 let message =
                     format!("the value of `{output}` is used inside a longer text of {}", object.object);
-                let path = format!("components[{component}].inputs[{output}]");
                 drawing.wrong(
-                    Violation::new("invalid_property", path, message)
+                    Violation::new("invalid_property", path.clone(), message)
+                        .at(input.at.clone())
                         .hint("a value that is known later can only fill a field alone"),
                 );
             }
@@ -111,15 +165,18 @@ fn bind(drawing: &mut Drawing, component: &str, output: &str, giver: &NodeName, 
             continue;
         }
         found = true;
-        if let Some(node) = drawing.nodes.get_mut(&name) {
+        if let Some(node) = drawing.nodes.get_mut(name) {
             node.needs.insert(giver.clone());
-            node.inputs.push(Input { node: giver.clone(), output: output.to_owned(), holes });
+            node.inputs.push(Input { node: giver.clone(), output: output.clone(), holes });
         }
     }
     if !found {
-        let path = format!("components[{component}].inputs[{output}]");
-        let message = format!("the value of `{output}` reaches no object of `{component}`");
-        drawing.wrong(Violation::new("invalid_property", path, message));
+        let message = format!("the value of `{output}` reaches no object of {}", taker.what);
+        drawing.wrong(
+            Violation::new("invalid_property", path, message)
+                .at(input.at.clone())
+                .hint("values that are known later fill fields of objects alone"),
+        );
     }
 }
 

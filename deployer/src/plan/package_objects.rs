@@ -10,10 +10,15 @@ use slipway_charts::{
     ChartFiles, FilesRequest, GeneratedSecret, HelmRequest, Hook, HookEvent, KeptSecrets, KeptSecretsError,
     KustomizeRequest, RenderError, Rendered, Request, SecretScope, SecretValue, Target,
 };
-use slipway_definitions::{Caused, ComponentRequest, PackageObject, RenderedComponent, Verb, apply_traits};
+use slipway_definitions::{
+    Caused, ComponentRequest, ObjectKey, OutputSource, PackageObject, RenderedComponent, Verb, apply_traits,
+};
+use slipway_handoff::NodeName;
 use slipway_plugins::Session;
-use slipway_types::{Fault, SecretReference, Violation};
+use slipway_types::name::EnvironmentName;
+use slipway_types::{Address, ApplicationName, Fault, SecretReference, Violation};
 
+use super::staging::{self, Origin, Renames};
 use super::{Chosen, Ground, plugin_fault};
 use crate::stage::Stage;
 
@@ -25,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) secrets: Vec<SecretValue>,
     /// Hooks by component: each is a node of its own.
     pub(super) hooks: BTreeMap<String, Hooked>,
+    /// What objects are called in the stage, by the component or the node of the step they belong to.
+    pub(super) renames: BTreeMap<String, Renames>,
 }
 
 /// The hooks of one component's chart.
@@ -32,6 +39,11 @@ pub(super) struct Gathered {
 pub(super) struct Hooked {
     pub(super) before: Vec<Hook>,
     pub(super) after: Vec<Hook>,
+}
+
+/// Whose the secrets are that charts of an application render in an environment.
+pub(super) fn rendered_scope(application: &ApplicationName, environment: &EnvironmentName) -> SecretScope {
+    SecretScope { application: application.path(), environment: environment.to_string() }
 }
 
 /// What a property names of generated secrets.
@@ -51,20 +63,36 @@ impl Ground<'_> {
     ) -> Result<(), Fault> {
         let verbs: Vec<Caused> =
             rendered.verbs.extract_if(.., |caused| caused.verb.renders_package()).collect();
-        let package =
-            self.packages.iter().find(|package| package.member.component.as_str() == component.name);
+        let declared = chosen.merged.original_of(&component.name);
+        let package = self.packages.iter().find(|package| package.member.component.as_str() == declared);
         let files = match package {
             Some(package) => package.files(&self.stage.blobs, &self.stage.options.packages).await?,
             None => ChartFiles::new(),
         };
         let mut objects = Vec::new();
+        let mut release = None;
         for caused in verbs {
+            release = self.release(component, &caused.verb).or(release);
             let came = self.render_verb(component, &caused.verb, &files, gathered).await?;
             objects.extend(came.into_iter().map(|object| PackageObject { object, phase: caused.phase }));
         }
+        let origin = release.as_deref().map_or(Origin::Written, |release| Origin::Chart { release });
+        gathered.settle(&component.name, &self.request.environment.address, origin, &mut objects);
         apply_traits(session, &chosen.render, component, rendered, objects)
             .await
             .map_err(|error| plugin_fault(&error))
+    }
+
+    /// The release of a chart, unique to the stage; `None`: it renders no chart.
+    fn release(&self, component: &ComponentRequest, verb: &Verb) -> Option<String> {
+        let Verb::ChartRender { release, .. } = verb else { return None };
+        let suffix = staging::suffix(&self.request.environment.address);
+        let own = format!("{}{suffix}", component.name);
+        Some(match release {
+            Some(given) if given.ends_with(&suffix) => given.clone(),
+            Some(given) => format!("{given}{suffix}"),
+            None => own,
+        })
     }
 
     async fn render_verb(
@@ -80,10 +108,7 @@ impl Ground<'_> {
             apis: self.facts.apis.clone(),
             cluster_scoped: self.facts.cluster_scoped.clone(),
         };
-        let scope = SecretScope {
-            application: self.request.application.name.path(),
-            environment: environment.name.to_string(),
-        };
+        let scope = rendered_scope(&self.request.application.name, &environment.name);
         let common = Request {
             path: &component.path,
             files,
@@ -93,19 +118,12 @@ impl Ground<'_> {
             secrets: &[],
         };
         let rendered = match verb {
-            Verb::ChartRender { values, release } => {
-                let default = component.object_name.clone().unwrap_or_else(|| {
-                    let suffix = if environment.address.is_default_stage() {
-                        String::new()
-                    } else {
-                        format!("-{}", environment.address.stage())
-                    };
-                    format!("{}-{}{suffix}", self.request.application.name.bare(), component.name)
-                });
+            Verb::ChartRender { values, .. } => {
+                let release = self.release(component, verb).unwrap_or_default();
                 let generated = generated(&component.properties);
                 let request = HelmRequest {
                     component: common,
-                    release: release.as_deref().unwrap_or(&default),
+                    release: &release,
                     values,
                     generated_secrets: &generated,
                 };
@@ -140,6 +158,119 @@ impl Ground<'_> {
 }
 
 impl Gathered {
+    /// Makes what a component's package holds the stage's own.
+    fn settle(
+        &mut self,
+        component: &str,
+        address: &Address,
+        origin: Origin<'_>,
+        objects: &mut [PackageObject],
+    ) {
+        let hooked = self.hooks.entry(component.to_owned()).or_default();
+        let hooks = hooked.before.iter_mut().chain(&mut hooked.after).map(|hook| &mut hook.object.object);
+        let mut all: Vec<&mut Value> =
+            objects.iter_mut().map(|object| &mut object.object).chain(hooks).collect();
+        let renames = staging::settle(address, origin, &mut all);
+        self.renames.insert(component.to_owned(), renames);
+    }
+
+    /// The same of what a component type rendered itself: objects that operators wrote in place have
+    /// names of their own.
+    pub(super) fn settle_rendered(&mut self, address: &Address, rendered: &mut RenderedComponent) {
+        let mut all: Vec<&mut Value> = rendered.objects.iter_mut().map(|found| &mut found.object).collect();
+        let renames = staging::settle(address, Origin::Rendered, &mut all);
+        self.renames.insert(rendered.name.clone(), renames);
+    }
+
+    /// Makes what a step applies the stage's own.
+    pub(super) fn settle_step(&mut self, address: &Address, node: NodeName, verbs: &mut [Verb]) {
+        let mut all: Vec<&mut Value> = verbs.iter_mut().filter_map(applied).collect();
+        let renames = staging::settle(address, Origin::Rendered, &mut all);
+        self.renames.insert(node, renames);
+    }
+
+    /// Lets every component, with the hooks of its chart, name objects as they are called in the stage, those
+    /// of steps too.
+    pub(super) fn follow_renames(&mut self, address: &Address, rendered: &mut [RenderedComponent]) {
+        let namespace = address.namespace();
+        let mut hooks = std::mem::take(&mut self.hooks);
+        for (owner, hooked) in &mut hooks {
+            for hook in hooked.before.iter_mut().chain(&mut hooked.after) {
+                self.follow(owner, &mut hook.object.object, namespace);
+            }
+        }
+        self.hooks = hooks;
+        for component in &mut *rendered {
+            let RenderedComponent { name, objects, verbs, outputs, .. } = component;
+            for found in objects {
+                self.follow(name, &mut found.object, namespace);
+            }
+            self.follow_verbs(name, namespace, verbs.iter_mut().map(|caused| &mut caused.verb));
+            for source in outputs.values_mut() {
+                if let OutputSource::Field { object, .. } = source {
+                    self.rename(name, object);
+                }
+            }
+        }
+        self.note_old_names(namespace, rendered);
+    }
+
+    /// The same of what a step does itself.
+    pub(super) fn follow_in_step(&mut self, address: &Address, node: &str, verbs: &mut [Verb]) {
+        self.follow_verbs(node, address.namespace(), verbs.iter_mut());
+        let objects: Vec<&Value> = verbs.iter_mut().filter_map(applied).map(|object| &*object).collect();
+        let notes = self.all_renames().notes(node, address.namespace(), &objects);
+        self.notes.extend(notes);
+    }
+
+    /// Tells what still names an object as it is called in the default stage.
+    fn note_old_names(&mut self, namespace: &str, rendered: &[RenderedComponent]) {
+        let renames = self.all_renames();
+        for component in rendered {
+            let hooked = self.hooks.get(&component.name).into_iter();
+            let hooks = hooked.flat_map(|hooked| hooked.before.iter().chain(&hooked.after));
+            let objects = component.objects.iter().map(|found| &found.object);
+            let all: Vec<&Value> = objects.chain(hooks.map(|hook| &hook.object.object)).collect();
+            let notes = renames.notes(&component.name, namespace, &all);
+            self.notes.extend(notes);
+        }
+    }
+
+    fn all_renames(&self) -> Renames {
+        let mut all = Renames::default();
+        for renames in self.renames.values() {
+            all.extend(renames);
+        }
+        all
+    }
+
+    fn follow_verbs<'v>(&self, owner: &str, namespace: &str, verbs: impl Iterator<Item = &'v mut Verb>) {
+        for verb in verbs {
+            if let Verb::Wait { object, .. } = verb {
+                self.rename(owner, object);
+            } else if let Some(object) = applied(verb) {
+                self.follow(owner, object, namespace);
+            }
+        }
+    }
+
+    /// Points what an object of `owner` names of others to the names in the stage.
+    fn follow(&self, owner: &str, object: &mut Value, namespace: &str) {
+        for (_, renames) in self.renames.iter().filter(|(name, _)| name.as_str() != owner) {
+            renames.follow(object, namespace);
+        }
+    }
+
+    /// Gives the object that `owner` means its name in the stage: its own objects come first.
+    fn rename(&self, owner: &str, key: &mut ObjectKey) {
+        let own = self.renames.get(owner);
+        let others = self.renames.iter().filter(|(name, _)| name.as_str() != owner);
+        let mut all = own.into_iter().chain(others.map(|(_, renames)| renames));
+        if let Some(new) = all.find_map(|renames| renames.new_name(key)) {
+            key.name = new.to_owned();
+        }
+    }
+
     fn take(&mut self, component: &ComponentRequest, rendered: Rendered) -> Vec<Value> {
         let name = &component.name;
         self.notes.extend(rendered.notes.into_iter().map(|note| format!("{name}: {}", note.message)));
@@ -155,6 +286,14 @@ impl Gathered {
             .after
             .extend(after.filter(|hook| runs(hook, [HookEvent::PostInstall, HookEvent::PostUpgrade])));
         rendered.crds.into_iter().chain(rendered.objects).map(|rendered| rendered.object).collect()
+    }
+}
+
+/// The object that a verb applies or runs.
+fn applied(verb: &mut Verb) -> Option<&mut Value> {
+    match verb {
+        Verb::ObjectApply { object } | Verb::JobRun { object } => Some(object),
+        _ => None,
     }
 }
 
@@ -233,3 +372,6 @@ impl KeptSecrets for Kept<'_> {
         Ok(reference)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,45 +1,98 @@
 //! Where policies and steps reach: every address is a registered environment with gates of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use slipway_definitions::directive::Target;
+use slipway_definitions::directive::{ApplyComponent, Target};
 use slipway_definitions::{Directive, StepDirective};
 use slipway_oam::overlay::{Override, TraitOverride};
 use slipway_records::{Cluster, Environment};
 use slipway_types::name::EnvironmentName;
 use slipway_types::{Address, Fault, Violation};
 
+use super::order::{Flow, Places, asked, order};
 use super::{Chosen, ChosenStep, Ground};
 use crate::records_fault;
+use crate::waves::After;
+
+/// Where an application goes beside its own environment.
+#[derive(Debug, Default)]
+pub(super) struct Reached {
+    pub(super) environments: BTreeSet<EnvironmentName>,
+    pub(super) order: Vec<After>,
+}
+
+/// What is registered.
+struct Known {
+    clusters: Vec<Cluster>,
+    environments: Vec<Environment>,
+}
 
 impl Ground<'_> {
     /// The other environments that the application reaches, or what is wrong with where it points.
-    pub(super) async fn reached(
-        &self,
-        chosen: &Chosen,
-    ) -> Result<Result<BTreeSet<EnvironmentName>, Vec<Violation>>, Fault> {
+    pub(super) async fn reached(&self, chosen: &Chosen) -> Result<Result<Reached, Vec<Violation>>, Fault> {
         let targets = self.targets(chosen);
         if targets.is_empty() {
-            return Ok(Ok(BTreeSet::new()));
+            return Ok(Ok(Reached::default()));
         }
         let mut read = self.stage.records.read().await.map_err(|error| records_fault(&error))?;
         let clusters = read.cluster_list().await.map_err(|error| records_fault(&error))?;
         let environments = read.environment_list().await.map_err(|error| records_fault(&error))?;
+        let known = Known { clusters, environments };
         let mut violations = Vec::new();
         let mut found = BTreeSet::new();
         for (path, target) in &targets {
-            for cluster in self.clusters_of(target, path, &clusters, &mut violations) {
-                let environment = self.environment_at(target, &cluster, path, &environments);
-                match environment {
-                    Ok(environment) => {
-                        found.insert(environment.name.clone());
-                    }
-                    Err(violation) => violations.push(*violation),
-                }
-            }
+            found.extend(self.environments_of(target, path, &known, &mut violations));
         }
         found.remove(&self.request.environment.name);
-        Ok(if violations.is_empty() { Ok(found) } else { Err(violations) })
+        let order = self.order_of(chosen, &known);
+        Ok(if violations.is_empty() { Ok(Reached { environments: found, order }) } else { Err(violations) })
+    }
+
+    fn environments_of(
+        &self,
+        target: &Target,
+        path: &str,
+        known: &Known,
+        violations: &mut Vec<Violation>,
+    ) -> BTreeSet<EnvironmentName> {
+        let mut found = BTreeSet::new();
+        for cluster in self.clusters_of(target, path, &known.clusters, violations) {
+            match self.environment_at(target, &cluster, path, &known.environments) {
+                Ok(environment) => _ = found.insert(environment.name.clone()),
+                Err(violation) => violations.push(*violation),
+            }
+        }
+        found
+    }
+
+    /// Which of the environments come after which, as the workflow's steps stand.
+    fn order_of(&self, chosen: &Chosen, known: &Known) -> Vec<After> {
+        let Some(workflow) = &chosen.merged.application().workflow else { return Vec::new() };
+        let mut places = BTreeMap::new();
+        for step in &chosen.steps {
+            let (targets, parallelism) = match &step.says {
+                Some(StepDirective::Deploy(deploy)) => {
+                    let named = chosen.directives.iter().filter(|(name, _)| deploy.policies.contains(name));
+                    let targets = named.filter_map(|(_, directive)| match directive {
+                        Directive::Targets(targets) => Some(targets.clone()),
+                        _ => None,
+                    });
+                    (targets.flatten().collect::<Vec<_>>(), deploy.parallelism)
+                }
+                Some(StepDirective::Apply(apply)) => (vec![target_of(apply)], None),
+                _ => continue,
+            };
+            let mut environments = BTreeSet::new();
+            for target in &targets {
+                environments.extend(self.environments_of(target, "", known, &mut Vec::new()));
+            }
+            if targets.is_empty() {
+                environments.insert(self.request.environment.name.clone());
+            }
+            let parallelism = parallelism.and_then(|count| usize::try_from(count).ok());
+            places.insert(step.step.name.clone(), Places { environments, parallelism });
+        }
+        order(workflow, &Flow::new(workflow, &asked(&chosen.steps)), &places)
     }
 
     fn targets(&self, chosen: &Chosen) -> Vec<(String, Target)> {
@@ -54,12 +107,7 @@ impl Ground<'_> {
             if let Some(StepDirective::Apply(apply)) = &step.says
                 && (apply.cluster.is_some() || apply.namespace.is_some())
             {
-                let target = Target {
-                    cluster: apply.cluster.clone(),
-                    namespace: apply.namespace.clone(),
-                    ..Target::default()
-                };
-                targets.push((format!("workflow.steps[{}]", step.step.name), target));
+                targets.push((format!("workflow.steps[{}]", step.step.name), target_of(apply)));
             }
         }
         targets
@@ -118,8 +166,21 @@ impl Ground<'_> {
         targets.peek().is_none() || targets.any(|target| self.is_own(target))
     }
 
-    /// Whether the application is deployed to this environment at all.
+    /// Whether a step deploys to this environment, as far as it deploys at all.
+    pub(super) fn is_here(&self, step: &ChosenStep, directives: &[(String, Directive)]) -> bool {
+        match &step.says {
+            Some(StepDirective::Deploy(deploy)) => self.concerns(&deploy.policies, directives),
+            Some(StepDirective::Apply(apply)) => self.is_own(&target_of(apply)),
+            _ => true,
+        }
+    }
+
+    /// Whether the application is deployed to this environment at all. A step without a topology deploys
+    /// here, wherever policies of other steps point.
     pub(super) fn stays(&self, chosen: &Chosen) -> bool {
+        if chosen.steps.iter().any(|step| step.here && step.deploys_components()) {
+            return true;
+        }
         let mut targets = chosen
             .directives
             .iter()
@@ -168,28 +229,33 @@ impl Ground<'_> {
         })
     }
 
-    /// Override policies in the order they apply: as the deploy steps list them, else as they stand.
+    /// Policies that shape what is deployed here, in the order they apply: as the deploy steps for this
+    /// environment list them, else as they stand.
+    pub(super) fn applied<'d>(
+        &self,
+        directives: &'d [(String, Directive)],
+        steps: &[ChosenStep],
+    ) -> Vec<&'d (String, Directive)> {
+        let listed = |step: &ChosenStep| match &step.says {
+            Some(StepDirective::Deploy(deploy)) => Some(deploy.policies.clone()),
+            _ => None,
+        };
+        if steps.iter().all(|step| listed(step).is_none()) {
+            return directives.iter().collect();
+        }
+        let mut seen = BTreeSet::new();
+        let names = steps.iter().filter(|step| step.here).filter_map(listed).flatten();
+        let names: Vec<String> = names.filter(|name| seen.insert(name.clone())).collect();
+        names.iter().filter_map(|name| directives.iter().find(|(known, _)| known == name)).collect()
+    }
+
+    /// Override policies in the order they apply.
     pub(super) fn overrides(
         &self,
         directives: &[(String, Directive)],
         steps: &[ChosenStep],
     ) -> Vec<(String, Vec<Override>)> {
-        let deploys: Vec<&Vec<String>> = steps
-            .iter()
-            .filter_map(|step| match &step.says {
-                Some(StepDirective::Deploy(deploy)) => Some(&deploy.policies),
-                _ => None,
-            })
-            .filter(|policies| self.concerns(policies, directives))
-            .collect();
-        let find = |name: &String| directives.iter().find(|(known, _)| known == name);
-        let ordered: Vec<&(String, Directive)> = if deploys.is_empty() {
-            directives.iter().collect()
-        } else {
-            let mut seen = BTreeSet::new();
-            deploys.into_iter().flatten().filter(|name| seen.insert(*name)).filter_map(find).collect()
-        };
-        ordered
+        self.applied(directives, steps)
             .into_iter()
             .filter_map(|(name, directive)| match directive {
                 Directive::Overrides(list) => Some((name.clone(), list.iter().map(as_override).collect())),
@@ -197,6 +263,10 @@ impl Ground<'_> {
             })
             .collect()
     }
+}
+
+fn target_of(apply: &ApplyComponent) -> Target {
+    Target { cluster: apply.cluster.clone(), namespace: apply.namespace.clone(), ..Target::default() }
 }
 
 fn as_override(said: &slipway_definitions::directive::Override) -> Override {

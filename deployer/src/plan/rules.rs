@@ -4,11 +4,15 @@ use slipway_definitions::directive::{CollectRule, CollectStrategy, OamType, Sele
 use slipway_definitions::{Directive, ObjectKey, RenderedObject};
 use slipway_handoff::{Collect, Object, Pointer, Ready};
 
+use super::staging;
+
 /// An object with what selectors look at.
 pub(super) struct Candidate<'a> {
     pub(super) component: &'a str,
     pub(super) component_type: &'a str,
     pub(super) rendered: &'a RenderedObject,
+    /// What names end with in the stage.
+    pub(super) suffix: &'a str,
 }
 
 impl Candidate<'_> {
@@ -16,6 +20,7 @@ impl Candidate<'_> {
         let one_of = |list: &[String], value: &str| list.is_empty() || list.iter().any(|item| item == value);
         let key = ObjectKey::of(&self.rendered.object);
         let (kind, name) = key.map(|key| (key.kind, key.name)).unwrap_or_default();
+        let is_called = |in_file: &String| staging::is_called(&name, in_file, self.suffix);
         let by_trait = self.rendered.by != self.component_type;
         let oam_type = if by_trait { OamType::Trait } else { OamType::Component };
         one_of(&selector.component_names, self.component)
@@ -24,7 +29,7 @@ impl Candidate<'_> {
             && (selector.trait_types.is_empty()
                 || (by_trait && one_of(&selector.trait_types, &self.rendered.by)))
             && one_of(&selector.resource_types, &kind)
-            && one_of(&selector.resource_names, &name)
+            && (selector.resource_names.is_empty() || selector.resource_names.iter().any(is_called))
     }
 }
 

@@ -1,12 +1,16 @@
-//! Secrets of a revision: references and versions, never values.
+//! Secrets of a revision: references, scopes and versions, never values.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use slipway_handoff::secret::{MARKER, SecretPlace};
 use slipway_handoff::{ObjectRef, SecretUse};
-use slipway_types::{Fault, SecretReference, Violation};
+use slipway_records::Environment;
+use slipway_secrets::Asker;
+use slipway_types::secret::SecretProvider;
+use slipway_types::{ApplicationName, Class, Fault, SecretReference, SecretScope, Violation};
 
+use super::package_objects::rendered_scope;
 use crate::stage::Stage;
 
 /// Whose doing it is that a rendered secret is kept.
@@ -23,6 +27,13 @@ pub(super) fn references(object: &Value) -> Vec<(String, SecretReference)> {
         }
     }
     found
+}
+
+/// Whose secrets: an application's in an environment.
+#[derive(Clone, Copy)]
+pub(crate) struct SecretsOf<'a> {
+    pub(crate) application: &'a ApplicationName,
+    pub(crate) environment: &'a Environment,
 }
 
 /// Uses of secrets, gathered over a revision's objects.
@@ -42,6 +53,7 @@ impl Uses {
     pub(super) async fn versions(
         self,
         stage: &Stage,
+        place: SecretsOf<'_>,
         pending: &(dyn Fn(&SecretReference) -> bool + Sync),
     ) -> Result<(Vec<SecretUse>, Vec<Violation>), Fault> {
         let mut uses = Vec::new();
@@ -49,24 +61,100 @@ impl Uses {
         for (reference, mut used_in) in self.0 {
             used_in.sort();
             used_in.dedup();
-            let version = match stage.secrets.resolve(&reference).await {
-                Ok(resolved) => resolved.version,
-                Err(_) if pending(&reference) => "1".to_owned(),
-                Err(error) => {
-                    let fault: Fault = error.into();
-                    if fault.class == slipway_types::Class::Transient {
-                        return Err(fault);
-                    }
-                    let path = used_in.first().map(|place| place.object.to_string()).unwrap_or_default();
-                    violations.push(
-                        Violation::new("secret_missing", path, format!("{reference}: {}", fault.message))
-                            .hint("set it: slipway secret set NAME"),
-                    );
-                    continue;
+            match stage.secret_version(&reference, place).await {
+                Ok((scope, version)) => uses.push(SecretUse { reference, scope, version, used_in }),
+                Err(_) if pending(&reference) => {
+                    let (scope, version) = (Some(SecretScope::Global), "1".to_owned());
+                    uses.push(SecretUse { reference, scope, version, used_in });
                 }
-            };
-            uses.push(SecretUse { reference, version, used_in });
+                Err(fault) if fault.class == Class::Transient => return Err(fault),
+                Err(fault) => {
+                    violations.push(violation(fault, first_place(&used_in)));
+                }
+            }
         }
         Ok((uses, violations))
+    }
+}
+
+/// Where a use is told of.
+fn first_place(used_in: &[SecretPlace]) -> String {
+    used_in.first().map(|place| place.object.to_string()).unwrap_or_default()
+}
+
+fn violation(fault: Fault, path: String) -> Violation {
+    let violation = Violation::new(&fault.code, path, fault.message);
+    match fault.hint {
+        Some(hint) => violation.hint(hint),
+        None => violation,
+    }
+}
+
+impl Stage {
+    /// Scope and version that a secret has now for an application in an environment.
+    async fn secret_version(
+        &self,
+        reference: &SecretReference,
+        place: SecretsOf<'_>,
+    ) -> Result<(Option<SecretScope>, String), Fault> {
+        let SecretsOf { application, environment } = place;
+        if reference.provider == SecretProvider::Kubernetes {
+            return Ok((None, self.cluster_secret(reference, place).await?.version));
+        }
+        if rendered_scope(application, &environment.name).has(reference) {
+            let rendered = self.secrets.resolve(reference).await?;
+            return Ok((Some(SecretScope::Global), rendered.version));
+        }
+        let asker = Asker { application, environment: Some(&environment.name) };
+        match self.secrets.resolve_for(reference, asker).await {
+            Ok(found) => Ok((Some(found.scope), found.resolved.version)),
+            Err(error) => {
+                let is_missing = matches!(error, slipway_secrets::SecretError::Missing { .. });
+                let fault = Fault::from(error);
+                let (name, env) = (&reference.path, &environment.name);
+                let set = format!("set it: slipway secret set {name} --app {application} --env {env} < FILE");
+                Err(if is_missing { fault.hint(set) } else { fault })
+            }
+        }
+    }
+
+    /// A revision's uses of secrets with the version that each has now in the scope it was taken from, and
+    /// what stands against it.
+    pub(crate) async fn secrets_of_now(
+        &self,
+        uses: &[SecretUse],
+        place: SecretsOf<'_>,
+    ) -> Result<(Vec<SecretUse>, Vec<Violation>), Fault> {
+        let mut now = Vec::new();
+        let mut violations = Vec::new();
+        for used in uses {
+            match self.version_of_now(used, place).await {
+                Ok(version) => now.push(SecretUse { version, ..used.clone() }),
+                Err(fault) if fault.class == Class::Transient => return Err(fault),
+                Err(fault) => violations.push(violation(fault, first_place(&used.used_in))),
+            }
+        }
+        Ok((now, violations))
+    }
+
+    async fn version_of_now(&self, used: &SecretUse, place: SecretsOf<'_>) -> Result<String, Fault> {
+        let reference = &used.reference;
+        if reference.provider != SecretProvider::Builtin {
+            return Ok(self.secret_version(reference, place).await?.1);
+        }
+        let scope = used.scope.clone().unwrap_or(SecretScope::Global);
+        match self.secrets.resolve_in(reference, &scope).await {
+            Ok(found) => Ok(found.version),
+            Err(error) => {
+                let is_missing = matches!(error, slipway_secrets::SecretError::Missing { .. });
+                let fault = Fault::from(error);
+                let (application, env) = (place.application, &place.environment.name);
+                let again = format!(
+                    "it was taken from the scope {scope}: set it there, or have it chosen anew: \
+                     slipway deploy restart {application} --env {env} --reason …"
+                );
+                Err(if is_missing { fault.hint(again) } else { fault })
+            }
+        }
     }
 }

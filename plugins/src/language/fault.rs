@@ -66,6 +66,9 @@ pub(super) fn of(error: &starlark::Error, watch: &Watch) -> Fault {
 
 fn message(error: &starlark::Error) -> String {
     let message = error.without_diagnostic().to_string();
+    if let Some(message) = too_large(&message) {
+        return message;
+    }
     let message = match error.kind() {
         ErrorKind::Fail(_) => message.strip_prefix("fail:").unwrap_or(&message).trim_start(),
         _ => message.strip_prefix("Parse error: ").unwrap_or(&message),
@@ -74,6 +77,14 @@ fn message(error: &starlark::Error) -> String {
         Some(way_out) => cut(message, MESSAGE_CHARACTERS) + "; " + way_out,
         None => cut(message, MESSAGE_CHARACTERS),
     }
+}
+
+/// What the interpreter says of a number beyond what a built-in function takes, in words.
+fn too_large(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Error unpacking value for parameter `")?;
+    let (parameter, kind) = rest.split_once('`')?;
+    let is_number = kind.contains("int");
+    is_number.then(|| format!("the number given for `{parameter}` is too large; stay below 2147483648"))
 }
 
 /// What to do about the mistakes that are made most often.
@@ -114,5 +125,17 @@ fn cut(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_a_parameter_is_called_too_large() {
+        let told = too_large("Error unpacking value for parameter `a1` of type `int").unwrap();
+        assert!(told.starts_with("the number given for `a1` is too large"), "{told}");
+        assert_eq!(too_large("Type of parameter `a1` doesn't match"), None);
     }
 }

@@ -22,7 +22,7 @@ pub use cache::GitStore;
 pub use error::{GitError, PathError};
 pub use fetch::{Credential, Fetched, Notify, RemoteRef, Wanted};
 pub use options::GitOptions;
-pub use receive::Received;
+pub use receive::{Pusher, Received};
 pub use tree::{BlobReader, CommitInfo, EntryKind, Hazard, HazardKind, Resolved, Snapshot, TreeEntry};
 pub use upload::UploadStream;
 

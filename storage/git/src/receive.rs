@@ -64,6 +64,21 @@ impl Received {
     }
 }
 
+/// Who pushes.
+#[derive(Debug, Clone, Default)]
+pub struct Pusher {
+    /// Their name, for records.
+    pub actor: String,
+    /// Refs that they may not move, and why.
+    pub closed: BTreeMap<GitRef, String>,
+}
+
+impl From<&str> for Pusher {
+    fn from(actor: &str) -> Self {
+        Self { actor: actor.to_owned(), closed: BTreeMap::new() }
+    }
+}
+
 /// What happened to the pack of a push.
 enum Unpacked {
     Ok,
@@ -100,7 +115,7 @@ impl GitStore {
         &self,
         source: SourceId,
         body: impl AsyncRead + Unpin + Send,
-        actor: &str,
+        pusher: impl Into<Pusher>,
     ) -> Result<Received, GitError> {
         let mut body = BufReader::with_capacity(64 << 10, body);
         let read = PushRequest::read(&mut body, self.options().max_commands);
@@ -109,7 +124,7 @@ impl GitStore {
             return Ok(Received::default());
         }
         let request = Arc::new(request);
-        match self.take(source, Arc::clone(&request), &mut body, actor.to_owned()).await {
+        match self.take(source, Arc::clone(&request), &mut body, pusher.into()).await {
             // git shows its person nothing of an error answer, but all of a report.
             Err(error) if request.report_status && !matches!(error, GitError::Timeout { .. }) => {
                 tracing::error!(%source, error = %chain(&error), "a push failed");
@@ -129,7 +144,7 @@ impl GitStore {
         source: SourceId,
         request: Arc<PushRequest>,
         body: &mut (impl AsyncRead + Unpin + Send),
-        actor: String,
+        pusher: Pusher,
     ) -> Result<Received, GitError> {
         self.sync(source).await?;
         let quarantine = self.quarantine(source).await?;
@@ -140,7 +155,7 @@ impl GitStore {
         };
         let store = self.clone();
         let accepting =
-            tokio::spawn(async move { store.conclude(source, &request, quarantine, unpacked, actor).await });
+            tokio::spawn(async move { store.conclude(source, &request, quarantine, unpacked, pusher).await });
         match accepting.await {
             Ok(received) => received,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -153,19 +168,20 @@ impl GitStore {
         request: &PushRequest,
         quarantine: Quarantine,
         unpacked: Unpacked,
-        actor: String,
+        pusher: Pusher,
     ) -> Result<Received, GitError> {
         if let Unpacked::Refused(why) = unpacked {
             let refused = request.commands.iter().map(|c| (c.name.clone(), "unpacker error".to_owned()));
             let refused = refused.collect();
             return Ok(answer(request, &why, Decision::default(), refused));
         }
-        let (moves, mut refused) = self.judge(source, request, &quarantine).await?;
+        let (moves, mut refused) = self.judge(source, request, &quarantine, &pusher.closed).await?;
         if request.atomic && !refused.is_empty() {
             refused.extend(moves.into_iter().map(|change| (change.name.to_string(), ATOMIC.to_owned())));
             return Ok(answer(request, "ok", Decision::default(), refused));
         }
         let deliver = moves.iter().filter(|c| c.new.is_some()).map(|c| c.name.clone()).collect();
+        let Pusher { actor, .. } = pusher;
         let proposal =
             Proposal { source, moves, atomic: request.atomic, origin: Origin::Push, actor, deliver };
         let decision = self.accept(&quarantine, proposal).await?;
@@ -267,12 +283,13 @@ impl GitStore {
         source: SourceId,
         request: &PushRequest,
         quarantine: &Quarantine,
+        closed: &BTreeMap<GitRef, String>,
     ) -> Result<(Vec<RefMove>, Vec<(String, String)>), GitError> {
         let rows = self.ref_rows(source).await?;
         let mut refused = Vec::new();
         let mut wanted: Vec<(GitRef, &Command)> = Vec::new();
         for (name, command) in parse_names(&request.commands, &mut refused) {
-            match stale(rows.get(&name), command) {
+            match closed.get(&name).cloned().or_else(|| stale(rows.get(&name), command)) {
                 Some(why) => refused.push((command.name.clone(), why)),
                 None => wanted.push((name, command)),
             }

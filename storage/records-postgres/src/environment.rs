@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, RecordsError, Result,
-    WriteEnvironments,
+    Cluster, Configuration, ConfigurationOrigin, Environment, NewConfiguration, ReadEnvironments,
+    RecordsError, Result, WriteEnvironments,
 };
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
 use slipway_types::id::{ApplicationId, ClusterId, EnvironmentId};
@@ -93,15 +93,16 @@ macro_rules! environments {
     };
 }
 
-struct ConfigurationRow {
-    application_id: Id<ApplicationId>,
-    level: String,
-    version: i64,
-    document: String,
-    digest: Text<Digest>,
-    set_at: DateTime<Utc>,
-    set_by: String,
-    reason: Option<String>,
+pub(crate) struct ConfigurationRow {
+    pub(crate) application_id: Id<ApplicationId>,
+    pub(crate) level: String,
+    pub(crate) version: i64,
+    pub(crate) document: String,
+    pub(crate) digest: Text<Digest>,
+    pub(crate) set_at: DateTime<Utc>,
+    pub(crate) set_by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) origin: Option<Json<ConfigurationOrigin>>,
 }
 
 impl From<ConfigurationRow> for Configuration {
@@ -115,6 +116,7 @@ impl From<ConfigurationRow> for Configuration {
             set_at: row.set_at,
             set_by: row.set_by,
             reason: row.reason,
+            origin: row.origin.map(|origin| origin.0),
         }
     }
 }
@@ -125,7 +127,7 @@ macro_rules! configurations {
             ConfigurationRow,
             r#"select application_id as "application_id!: _", level as "level!", version as "version!",
             document as "document!", digest as "digest!: _", set_at as "set_at!", set_by as "set_by!",
-            reason from configuration where application_id = $1 and level = $2 "# + $tail
+            reason, origin as "origin?: _" from configuration where application_id = $1 and level = $2 "# + $tail
             $(, $arg)*
         )
     };
@@ -353,12 +355,12 @@ impl WriteEnvironments for Writer {
         let row = sqlx::query_as!(
             ConfigurationRow,
             r#"insert into configuration (application_id, level, version, document, digest, set_at, set_by,
-            reason) select $1, $2, coalesce((select max(version) from configuration
-                where application_id = $1 and level = $2), 0) + 1, $3, $4, $5, $6, $7
+            reason, origin) select $1, $2, coalesce((select max(version) from configuration
+                where application_id = $1 and level = $2), 0) + 1, $3, $4, $5, $6, $7, $8
             on conflict do nothing
             returning application_id as "application_id!: _", level as "level!", version as "version!",
             document as "document!", digest as "digest!: _", set_at as "set_at!", set_by as "set_by!",
-            reason"#,
+            reason, origin as "origin?: _""#,
             new.application_id.as_uuid(),
             text(&new.level),
             text(&new.document),
@@ -366,6 +368,7 @@ impl WriteEnvironments for Writer {
             now(),
             text(&new.by),
             new.reason.as_deref().map(text),
+            new.origin.as_ref().map(json),
         )
         .fetch_optional(self.db())
         .await

@@ -8,7 +8,9 @@
 mod application;
 mod audit;
 mod build;
+mod configuration_source;
 mod declared_check;
+mod definition;
 mod delivery;
 mod deployment;
 mod environment;

@@ -206,7 +206,8 @@ impl<H: Handle> ReadUpkeep for Session<H> {
             or exists (select 1 from git_pack where digest = d.value)
             or exists (select 1 from log_chunk where digest = d.value)
             or exists (select 1 from upload_part where digest = d.value)
-            or exists (select 1 from version_content where digest = d.value)"#,
+            or exists (select 1 from version_content where digest = d.value)
+            or exists (select 1 from definition where archive = d.value)"#,
             &texts(digests),
         )
         .fetch_all(self.db())
@@ -477,6 +478,7 @@ impl WriteUpkeep for Writer {
             and not exists (select 1 from log_chunk where digest = d.value)
             and not exists (select 1 from upload_part where digest = d.value)
             and not exists (select 1 from version_content where digest = d.value)
+            and not exists (select 1 from definition where archive = d.value)
             on conflict (digest) do nothing",
             &texts(digests),
             at,

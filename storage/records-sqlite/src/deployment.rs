@@ -228,10 +228,10 @@ impl<H: Handle> ReadDeployments for Session<H> {
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>> {
         let found = deployments!(
             "where state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
-                'unreachable', 'failed', 'timed_out', 'terminating', 'deleting')
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
             and not exists (select 1 from deployment n where n.environment_id = d.environment_id
                 and n.application_id = d.application_id and n.generation > d.generation
-                and n.handed_off_at is not null and n.state <> 'deleted')
+                and n.handed_off_at is not null)
             order by application_id, environment_id"
         )
         .fetch_all(self.db())

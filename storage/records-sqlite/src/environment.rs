@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use slipway_records::{
-    Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, Result, WriteEnvironments,
+    Cluster, Configuration, ConfigurationOrigin, Environment, NewConfiguration, ReadEnvironments, Result,
+    WriteEnvironments,
 };
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
 use slipway_types::id::{ApplicationId, ClusterId, EnvironmentId};
@@ -91,15 +92,16 @@ macro_rules! environments {
     };
 }
 
-struct ConfigurationRow {
-    application_id: Text<ApplicationId>,
-    level: String,
-    version: i64,
-    document: String,
-    digest: Text<Digest>,
-    set_at: Millis,
-    set_by: String,
-    reason: Option<String>,
+pub(crate) struct ConfigurationRow {
+    pub(crate) application_id: Text<ApplicationId>,
+    pub(crate) level: String,
+    pub(crate) version: i64,
+    pub(crate) document: String,
+    pub(crate) digest: Text<Digest>,
+    pub(crate) set_at: Millis,
+    pub(crate) set_by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) origin: Option<Json<ConfigurationOrigin>>,
 }
 
 impl From<ConfigurationRow> for Configuration {
@@ -113,6 +115,7 @@ impl From<ConfigurationRow> for Configuration {
             set_at: row.set_at.0,
             set_by: row.set_by,
             reason: row.reason,
+            origin: row.origin.map(|origin| origin.0),
         }
     }
 }
@@ -123,7 +126,7 @@ macro_rules! configurations {
             ConfigurationRow,
             r#"select application_id as "application_id!: _", level as "level!", version as "version!",
             document as "document!", digest as "digest!: _", set_at as "set_at!: _", set_by as "set_by!",
-            reason from configuration where application_id = ?1 and level = ?2 "# + $tail
+            reason, origin as "origin?: _" from configuration where application_id = ?1 and level = ?2 "# + $tail
             $(, $arg)*
         )
     };
@@ -345,11 +348,11 @@ impl WriteEnvironments for Writer {
         let row = sqlx::query_as!(
             ConfigurationRow,
             r#"insert into configuration (application_id, level, version, document, digest, set_at, set_by,
-            reason) select ?1, ?2, coalesce((select max(version) from configuration
-                where application_id = ?1 and level = ?2), 0) + 1, ?3, ?4, ?5, ?6, ?7
+            reason, origin) select ?1, ?2, coalesce((select max(version) from configuration
+                where application_id = ?1 and level = ?2), 0) + 1, ?3, ?4, ?5, ?6, ?7, ?8
             returning application_id as "application_id!: _", level as "level!", version as "version!",
             document as "document!", digest as "digest!: _", set_at as "set_at!: _", set_by as "set_by!",
-            reason"#,
+            reason, origin as "origin?: _""#,
             new.application_id.to_string(),
             new.level,
             new.document,
@@ -357,6 +360,7 @@ impl WriteEnvironments for Writer {
             millis(now()),
             new.by,
             new.reason,
+            new.origin.as_ref().map(json),
         )
         .fetch_one(self.db())
         .await

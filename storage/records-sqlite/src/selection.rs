@@ -24,6 +24,9 @@ const FACET_COUNT_MAX: u32 = 10_000;
 /// How many bundles published last are looked through before the list is driven otherwise.
 const WINDOW_ROWS: u32 = 2_000;
 
+/// The most values of a label that are looked up one by one for each bundle.
+const LOOKED_UP_MAX: usize = 3;
+
 /// What a selection comes to in this database.
 struct Plan {
     groups: Vec<Group>,
@@ -75,6 +78,19 @@ impl<H: Handle> Session<H> {
         count.fetch_one(self.db()).await.map_err(failed)
     }
 
+    /// Whether every bundle has one of these facets, of which none has two.
+    async fn all_have(&mut self, application: ApplicationId, facets: &[i64]) -> Result<bool> {
+        sqlx::query_scalar!(
+            r#"select (select count(*) from bundle_facet where facet_id in (select value from json_each(?1)))
+            = (select count(*) from version where component = '' and application_id = ?2) as "all!: bool""#,
+            json(facets),
+            application.to_string(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)
+    }
+
     /// The label pairs of a key with one of these values that any version ever had.
     async fn pair_ids(&mut self, key: &str, values: &[&str]) -> Result<Vec<i64>> {
         sqlx::query_scalar!(
@@ -106,17 +122,31 @@ impl<H: Handle> Session<H> {
             };
             let pairs = self.pair_ids(key, &values).await?;
             let label = || key.to_owned();
+            let kind = if values.is_empty() { "key" } else { "label" };
+            let named = if values.is_empty() { &[""][..] } else { &values };
+            let found = self.facets(application, (kind, key), named).await?;
+            let few = found.len() <= LOOKED_UP_MAX;
             match rule {
                 LabelRule::Within(_) => {
-                    facets.push(self.facets(application, ("label", key), &values).await?);
-                    tests.push(Test::Labelled { key: label(), among: pairs });
+                    tests.push(if few {
+                        Test::AnyFacet(found.clone())
+                    } else {
+                        Test::Labelled { key: label(), among: pairs }
+                    });
+                    facets.push(found);
+                }
+                LabelRule::Present(_) if values.is_empty() => {
+                    tests.push(Test::AnyFacet(found.clone()));
+                    facets.push(found);
                 }
                 LabelRule::Present(_) => {
                     facets.push(self.facets(application, ("key", key), &[""]).await?);
                     tests.push(Test::Present { key: label(), except: pairs });
                 }
-                LabelRule::NotAmong(_) => tests.push(Test::NotLabelled { key: label(), among: pairs }),
-                LabelRule::Absent => tests.push(Test::Absent { key: label() }),
+                LabelRule::NotAmong(_) if !few => {
+                    tests.push(Test::NotLabelled { key: label(), among: pairs });
+                }
+                LabelRule::NotAmong(_) | LabelRule::Absent => tests.push(Test::NoFacet(found)),
             }
         }
         if facets.iter().any(Vec::is_empty) {
@@ -135,7 +165,7 @@ impl<H: Handle> Session<H> {
         plan: &mut Plan,
     ) -> Result<()> {
         let facets = self.facets(application, (kind, ""), &[value]).await?;
-        let test = facets.first().map_or(Test::Never, |facet| Test::Facet(*facet));
+        let test = if facets.is_empty() { Test::Never } else { Test::AnyFacet(facets.clone()) };
         plan.add(failing, vec![test], vec![facets]);
         Ok(())
     }
@@ -235,6 +265,16 @@ impl<H: Handle> Session<H> {
             let better = rarest.is_none_or(|(least, best)| (count, facets.len()) < (least, best.len()));
             if better {
                 rarest = Some((count, facets));
+            }
+        }
+        // Else all would be gone through to find none.
+        if rarest.is_none_or(|(count, _)| count == FACET_COUNT_MAX) {
+            for test in asked() {
+                if let Test::NoFacet(facets) = test
+                    && self.all_have(application, facets).await?
+                {
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(match rarest {

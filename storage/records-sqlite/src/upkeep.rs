@@ -205,7 +205,8 @@ impl<H: Handle> ReadUpkeep for Session<H> {
             or exists (select 1 from git_pack where digest = d.value)
             or exists (select 1 from log_chunk where digest = d.value)
             or exists (select 1 from upload_part where digest = d.value)
-            or exists (select 1 from version_content where digest = d.value)"#,
+            or exists (select 1 from version_content where digest = d.value)
+            or exists (select 1 from definition where archive = d.value)"#,
             digests_json(digests),
         )
         .fetch_all(self.db())
@@ -469,6 +470,7 @@ impl WriteUpkeep for Writer {
             and not exists (select 1 from log_chunk where digest = d.value)
             and not exists (select 1 from upload_part where digest = d.value)
             and not exists (select 1 from version_content where digest = d.value)
+            and not exists (select 1 from definition where archive = d.value)
             on conflict (digest) do nothing",
             digests_json(digests),
             millis(at),

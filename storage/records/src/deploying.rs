@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
 use slipway_types::id::DeploymentId;
-use slipway_types::{Address, Digest, Fault, Place, Violation};
+use slipway_types::name::EnvironmentName;
+use slipway_types::{
+    Address, ApplicationName, CommitId, Digest, Fault, Place, SecretReference, SecretScope, Violation,
+};
 
 use crate::{Application, Deployment, Environment, PackageVersion};
 
@@ -40,8 +43,23 @@ pub struct DeployPlan {
     pub graph: Option<Value>,
     /// What would change in the cluster.
     pub differences: Vec<ObjectChange>,
+    /// What the environment runs and how it differs from that; `None`: it runs nothing yet.
+    pub running: Option<RunningView>,
     /// Other environments that it reaches.
     pub reaches: Vec<String>,
+}
+
+/// What an environment runs, beside a plan for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningView {
+    /// The generation that its receiver has.
+    pub generation: u64,
+    /// Its bundle's version.
+    pub version: String,
+    /// Its revision.
+    pub revision: Digest,
+    /// What would change between the two revisions, whatever the cluster holds.
+    pub differences: Vec<ObjectChange>,
 }
 
 /// What would become of one object.
@@ -49,7 +67,7 @@ pub struct DeployPlan {
 pub struct ObjectChange {
     /// Kind and name.
     pub object: String,
-    /// `create`, `update`, `same`, `remove` or `unknown`.
+    /// `create`, `update`, `same`, `remove`, `keep` (no longer wanted, and left) or `unknown`.
     pub change: &'static str,
     /// Fields that differ, `path: old → new`.
     pub fields: Vec<String>,
@@ -97,6 +115,9 @@ pub struct OriginView {
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// The commit it was taken from, if it is followed from git.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
 }
 
 /// What a cluster answered.
@@ -189,6 +210,63 @@ pub enum OrderRefused {
     Failed(Fault),
 }
 
+/// A built-in secret of a scope, or one of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretName {
+    /// The reference; which field of it is read does not matter.
+    pub reference: SecretReference,
+    /// The scope, for built-in ones.
+    pub scope: Option<SecretScope>,
+}
+
+/// What uses a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretUserKind {
+    /// A deployment that a receiver has.
+    Running,
+    /// A frozen deployment that is on its way.
+    Pending,
+    /// The newest finished run of an application.
+    Build,
+    /// Configuration of operators that names it.
+    Configuration,
+    /// The server itself.
+    Server,
+}
+
+/// Who uses a secret.
+#[derive(Debug, Clone, Serialize)]
+pub struct SecretUser {
+    /// What it is.
+    pub kind: SecretUserKind,
+    /// Its application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationName>,
+    /// Where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// Which of its components.
+    pub components: Vec<String>,
+    /// Which version it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The generation, for deployments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Its revision, for deployments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Digest>,
+    /// The word of its state, for deployments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// Why it is not known whether it uses the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The rest, in words.
+    pub detail: String,
+}
+
 /// The deploy stage, as far as it must answer at once.
 #[async_trait]
 pub trait Deploying: Send + Sync {
@@ -223,8 +301,6 @@ pub trait Deploying: Send + Sync {
     ) -> Result<ReportTaken, ReportRefused>;
     /// Tells a deployment's receiver something, and records what follows.
     async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused>;
-    /// All definitions.
-    fn definitions(&self) -> Value;
-    /// One definition with its schema.
-    fn definition(&self, kind: &str, name: &str) -> Option<Value>;
+    /// Who uses a secret: deployments, builds, configuration, the server.
+    async fn secret_users(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault>;
 }

@@ -35,10 +35,14 @@ pub enum DeploymentCause {
         /// Why.
         reason: String,
     },
-    /// The same bundle again, so that its workloads take new secrets.
+    /// What runs again, so that its workloads take new secrets.
     Restart {
         /// Why.
         reason: String,
+        /// The generation whose revision is taken with nothing moved but versions of secrets. Without it,
+        /// bundle and configuration are planned anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<u64>,
     },
     /// It is to be taken away.
     Remove {
@@ -211,6 +215,17 @@ pub struct Hold {
     pub by: String,
     /// When.
     pub at: DateTime<Utc>,
+}
+
+impl Hold {
+    /// Whether it stands against a deployment. A pin allows its version alone, and no removal; a hold keeps
+    /// out what comes by itself.
+    pub fn stands_against(&self, bundle: VersionId, cause: &DeploymentCause) -> bool {
+        match self.version_id {
+            Some(pinned) => pinned != bundle || matches!(cause, DeploymentCause::Remove { .. }),
+            None => *cause == DeploymentCause::Follow,
+        }
+    }
 }
 
 /// How a check of a bundle stands.

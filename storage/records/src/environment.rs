@@ -7,7 +7,7 @@ use slipway_types::id::{ApplicationId, ClusterId, EnvironmentId};
 use slipway_types::name::{ClusterName, EnvironmentName};
 use slipway_types::{Address, Digest};
 
-use crate::Result;
+use crate::{ConfigurationOrigin, Result};
 
 /// A registered Kubernetes cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +68,12 @@ pub struct Configuration {
     pub digest: Digest,
     /// When it was set.
     pub set_at: DateTime<Utc>,
-    /// By whom.
+    /// By whom; of one from git the commit's author.
     pub set_by: String,
     /// Why.
     pub reason: Option<String>,
+    /// The file it was taken from, if it was followed from git.
+    pub origin: Option<ConfigurationOrigin>,
 }
 
 /// A configuration to be stored.
@@ -87,6 +89,8 @@ pub struct NewConfiguration {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+    /// The file it is taken from.
+    pub origin: Option<ConfigurationOrigin>,
 }
 
 /// Looking up clusters, environments and configuration. Removed ones are not found.

@@ -75,13 +75,18 @@ pub enum JobPayload {
         /// Whose bundles.
         application: ApplicationId,
     },
+    /// Take over operators' configuration that is followed from a source.
+    Configure {
+        /// Which source.
+        source: SourceId,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 15] = [
         "deliver",
         "plan",
         "build",
@@ -95,6 +100,7 @@ impl JobPayload {
         "deploy",
         "observe",
         "follow",
+        "configure",
         "collect",
     ];
 
@@ -114,6 +120,7 @@ impl JobPayload {
             Self::Deploy { .. } => "deploy",
             Self::Observe { .. } => "observe",
             Self::Follow { .. } => "follow",
+            Self::Configure { .. } => "configure",
             Self::Collect => "collect",
         }
     }
@@ -132,6 +139,7 @@ impl JobPayload {
             Self::Deploy { deployment } => format!("deploy/{deployment}"),
             Self::Observe { deployment } => format!("observe/{deployment}"),
             Self::Follow { application } => format!("follow/{application}"),
+            Self::Configure { source } => format!("configure/{source}"),
             Self::Collect => "collect".to_owned(),
         }
     }

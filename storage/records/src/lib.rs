@@ -14,7 +14,10 @@ pub mod audit;
 pub mod build;
 pub mod change;
 pub mod composing;
+pub mod configuration_source;
 pub mod declared_check;
+pub mod defining;
+pub mod definition;
 pub mod delivery;
 pub mod deploying;
 pub mod deployment;
@@ -44,7 +47,14 @@ pub use application::{Application, NewSource, ReadApplications, Source, SourceKi
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
 pub use change::{Change, Changes};
+pub use configuration_source::{
+    ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources,
+    WriteConfigurationSources,
+};
 pub use declared_check::{CheckOrder, DeclaredCheck, ReadDeclaredChecks, Waiver, WriteDeclaredChecks};
+pub use definition::{
+    DefinitionHold, DefinitionUse, FrozenDefinition, InstalledDefinition, ReadDefinitions, WriteDefinitions,
+};
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
 pub use deployment::{
     Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
@@ -166,7 +176,9 @@ pub trait Read:
     ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadConfigurationSources
     + ReadDeclaredChecks
+    + ReadDefinitions
     + ReadDeliveries
     + ReadDeployments
     + ReadEnvironments
@@ -193,7 +205,9 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteConfigurationSources
     + WriteDeclaredChecks
+    + WriteDefinitions
     + WriteDeliveries
     + WriteDeployments
     + WriteEnvironments

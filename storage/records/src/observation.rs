@@ -43,6 +43,13 @@ pub struct Observation {
     /// When it must have ended; `None`: nothing is waited for.
     #[serde(default)]
     pub deadline: Option<DateTime<Utc>>,
+    /// Since when all has been as wanted, in one stretch; of what was superseded, until then.
+    #[serde(default)]
+    pub live_since: Option<DateTime<Utc>>,
+    /// Whether it ever failed or timed out, or was live and then not as wanted: what ran before it does not
+    /// count on with it.
+    #[serde(default)]
+    pub interrupted: bool,
     /// When the receiver last answered.
     #[serde(default)]
     pub looked_at: Option<DateTime<Utc>>,

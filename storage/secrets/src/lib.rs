@@ -5,10 +5,12 @@
 pub mod mask;
 pub mod master_key;
 pub mod provider;
+pub mod scope;
 pub mod sealing;
 pub mod tokens;
 
 pub use mask::Mask;
 pub use master_key::{KeyError, MasterKey};
 pub use provider::{Resolved, SecretError, SecretOptions, Secrets};
+pub use scope::{Asker, Scoped};
 pub use tokens::{AuthError, TOKEN_PREFIX, authenticate, hash, is_token, new_token};

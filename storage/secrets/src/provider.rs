@@ -1,4 +1,4 @@
-//! The providers: built-in, environment, file.
+//! The providers that the server itself asks: built-in, environment, file.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use slipway_records::{Records, RecordsError, SecretRow, Write};
+use slipway_records::{Records, RecordsError, SealedSecret, SecretRow, Write};
 use slipway_types::secret::SecretProvider;
-use slipway_types::{Class, Digest, Fault, SecretReference};
+use slipway_types::{Class, Digest, Fault, SecretReference, SecretScope};
 
 use crate::master_key::{KeyError, MasterKey};
 use crate::sealing;
@@ -28,6 +28,8 @@ pub struct SecretOptions {
     /// Environment variables that `secret://env/…` may read besides those with the prefix
     /// `SLIPWAY_SECRET_`.
     pub env_allowed: Vec<String>,
+    /// Built-in secrets that the server's settings name: no application gets them.
+    pub held: Vec<SecretReference>,
     /// The largest value, in bytes.
     pub max_secret_bytes: u64,
     /// The longest name, in characters.
@@ -40,6 +42,7 @@ impl Default for SecretOptions {
             key_file: PathBuf::from("secret.key"),
             file_roots: Vec::new(),
             env_allowed: Vec::new(),
+            held: Vec::new(),
             max_secret_bytes: 64 << 10,
             max_name_chars: 200,
         }
@@ -70,7 +73,7 @@ pub enum SecretError {
     NotAllowed {
         /// Which.
         reference: SecretReference,
-        /// Which setting would allow it.
+        /// Why, and which setting would allow it.
         why: String,
     },
     /// It has no such field, or no fields at all.
@@ -129,20 +132,26 @@ impl From<SecretError> for Fault {
             SecretError::Missing { reference } if reference.provider == SecretProvider::Builtin => {
                 fault.hint(format!("Set it with `slipway secret set {}`.", reference.path))
             }
+            SecretError::NotAllowed { reference, .. } if reference.provider == SecretProvider::Builtin => {
+                fault.hint(format!(
+                    "Give the application one of its own: `slipway secret set {} --app APP < FILE`.",
+                    reference.path
+                ))
+            }
             _ => fault,
         }
     }
 }
 
-type Result<T, E = SecretError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = SecretError> = std::result::Result<T, E>;
 
 /// The secrets of one server. Cheap to clone.
 #[derive(Clone)]
-pub struct Secrets(Arc<Inner>);
+pub struct Secrets(pub(crate) Arc<Inner>);
 
-struct Inner {
-    records: Arc<dyn Records>,
-    options: SecretOptions,
+pub(crate) struct Inner {
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) options: SecretOptions,
     key: MasterKey,
 }
 
@@ -153,13 +162,22 @@ impl Secrets {
         Ok(Self(Arc::new(Inner { records, options, key })))
     }
 
-    /// The value a reference names.
+    /// The value a reference of the server's own settings names: built-in ones are global.
     pub async fn resolve(&self, reference: &SecretReference) -> Result<Resolved> {
         let whole = match reference.provider {
             SecretProvider::Builtin => self.builtin(reference).await?,
             SecretProvider::Env => self.env(reference)?,
             SecretProvider::File => self.file(reference).await?,
+            SecretProvider::Kubernetes => {
+                let why = "only components of an application in an environment name Secrets of clusters";
+                return Err(SecretError::NotAllowed { reference: reference.clone(), why: why.to_owned() });
+            }
         };
+        Self::part(reference, whole)
+    }
+
+    /// The part of a value that a reference means.
+    pub(crate) fn part(reference: &SecretReference, whole: Resolved) -> Result<Resolved> {
         match &reference.key {
             None => Ok(whole),
             Some(key) => {
@@ -169,18 +187,19 @@ impl Secrets {
         }
     }
 
-    /// Keeps a value under a name; the version rises.
+    /// Keeps a value under a global name; the version rises.
     pub async fn set(&self, name: &str, value: &SecretString, by: &str) -> Result<SecretRow> {
         let mut tx = self.0.records.begin().await?;
-        let row = self.set_within(tx.as_mut(), name, value, by).await?;
+        let row = self.set_within(tx.as_mut(), &SecretScope::Global, name, value, by).await?;
         tx.commit().await?;
         Ok(row)
     }
 
-    /// The same as part of a transaction: kept if and when that is committed.
+    /// The same in any scope, as part of a transaction: kept if and when that is committed.
     pub async fn set_within(
         &self,
         tx: &mut dyn Write,
+        scope: &SecretScope,
         name: &str,
         value: &SecretString,
         by: &str,
@@ -190,24 +209,12 @@ impl Secrets {
         if size == 0 || size > max {
             return Err(SecretError::Size { name: name.to_owned(), size, max });
         }
-        let sealed = sealing::seal(&self.0.key, name, value.expose_secret());
-        Ok(tx.secret_put(name, &sealed, by).await?)
+        let key = scope.key(name);
+        let sealed = sealing::seal(&self.0.key, &key, value.expose_secret());
+        Ok(tx.secret_put(&key, &sealed, by).await?)
     }
 
-    /// All built-in secrets by name, without values.
-    pub async fn list(&self) -> Result<Vec<SecretRow>> {
-        Ok(self.0.records.read().await?.secret_list().await?)
-    }
-
-    /// Removes a built-in secret; `false` if there was none.
-    pub async fn remove(&self, name: &str) -> Result<bool> {
-        let mut tx = self.0.records.begin().await?;
-        let removed = tx.secret_remove(name).await?;
-        tx.commit().await?;
-        Ok(removed)
-    }
-
-    fn check_name(&self, name: &str) -> Result<()> {
+    pub(crate) fn check_name(&self, name: &str) -> Result<()> {
         let max_chars = self.0.options.max_name_chars;
         let is_part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
@@ -224,7 +231,16 @@ impl Secrets {
         let Some((row, sealed)) = found else {
             return Err(SecretError::Missing { reference: reference.clone() });
         };
-        let value = sealing::open(&self.0.key, &row.name, &sealed)
+        self.opened(reference, &row, &sealed)
+    }
+
+    pub(crate) fn opened(
+        &self,
+        reference: &SecretReference,
+        row: &SecretRow,
+        sealed: &SealedSecret,
+    ) -> Result<Resolved> {
+        let value = sealing::open(&self.0.key, &row.name, sealed)
             .map_err(|e| SecretError::Unusable { reference: reference.clone(), why: e.to_string() })?;
         Ok(Resolved { value, version: row.version.to_string() })
     }
@@ -308,12 +324,34 @@ impl Secrets {
             let why = format!("it is empty or has more than max_secret_bytes = {max} bytes");
             return Err(SecretError::Unusable { reference: reference.clone(), why });
         }
-        // Keyed, so that a version in a fingerprint is no oracle for guessing a weak secret.
+        let version = self.fingerprint(&value);
+        Ok(Resolved { value: SecretString::from(value), version })
+    }
+
+    /// A value that some other place keeps: the text of a Secret in a cluster, checked for its size.
+    /// `place_version` is what the place counts.
+    pub fn from_elsewhere(
+        &self,
+        reference: &SecretReference,
+        value: Vec<u8>,
+        place_version: &str,
+    ) -> Result<Resolved> {
+        let text = String::from_utf8(value).map_err(|error| {
+            error.into_bytes().zeroize();
+            not_text(reference)
+        })?;
+        let measured = self.measured(reference, text)?;
+        Ok(Resolved { version: format!("{place_version}-{}", measured.version), ..measured })
+    }
+
+    /// 12 hex digits that stand for a value: keyed, so that a version in a fingerprint is no oracle for
+    /// guessing a weak secret.
+    fn fingerprint(&self, value: &str) -> String {
         let mut keyed = self.0.key.expose().to_vec();
-        keyed.extend_from_slice(Digest::of(&value).as_bytes());
+        keyed.extend_from_slice(Digest::of(value).as_bytes());
         let version = Digest::of(&keyed).short();
         keyed.zeroize();
-        Ok(Resolved { value: SecretString::from(value), version })
+        version
     }
 }
 

@@ -67,6 +67,11 @@ impl Address {
         self.stage == DEFAULT_STAGE
     }
 
+    /// Whether a text is a level of some address: nothing, or its first parts.
+    pub fn is_level(level: &str) -> bool {
+        level.is_empty() || (level.matches('/').count() <= 3 && level.split('/').all(is_name))
+    }
+
     /// The levels that configuration is inherited along, from the widest: nothing, unit,
     /// unit/cluster, unit/cluster/namespace, the whole address.
     pub fn levels(&self) -> [String; 5] {

@@ -4,6 +4,7 @@
 //! cannot hold, so code further in never checks again.
 
 pub mod access;
+pub mod definition;
 pub mod digest;
 pub mod environment;
 pub mod fault;
@@ -21,13 +22,14 @@ pub mod version;
 pub mod violation;
 
 pub use access::{Principal, Role};
+pub use definition::DefinitionKind;
 pub use digest::{Digest, Hasher};
 pub use environment::Address;
 pub use fault::{Class, Fault};
 pub use git::{CommitId, GitRef};
 pub use image::{ImageReference, Platform, RegistryPrefix};
 pub use name::{ApplicationName, ComponentName, TeamName};
-pub use secret::SecretReference;
+pub use secret::{SecretReference, SecretScope};
 pub use selection::Selection;
 pub use version::Version;
 pub use violation::{Place, Violation};

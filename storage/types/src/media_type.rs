@@ -26,6 +26,8 @@ pub const LOCK_ARTIFACT: &str = "application/vnd.slipway.lock.v1";
 pub const LOCK_CONFIG: &str = "application/vnd.slipway.lock.config.v1+json";
 /// A multi-platform index that travels as a layer of the lock.
 pub const LOCK_INDEX_LAYER: &str = "application/vnd.slipway.lock.index.v1+json";
+/// `artifactType` of a definition.
+pub const DEFINITION_ARTIFACT: &str = "application/vnd.slipway.definition.v1";
 /// An in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 

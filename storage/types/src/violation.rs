@@ -64,6 +64,21 @@ impl fmt::Display for Violation {
         if let Some(place) = &self.at {
             write!(f, "{place}: ")?;
         }
-        write!(f, "{}: {}", self.path, self.message)
+        // What is tried by itself stands nowhere.
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_of_nothing_in_particular_is_told_without_a_path() {
+        assert_eq!(Violation::new("x", "", "fails").to_string(), "fails");
+        assert_eq!(Violation::new("x", "a", "fails").to_string(), "a: fails");
     }
 }

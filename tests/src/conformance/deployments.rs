@@ -3,8 +3,9 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 use slipway_records::{
-    Approval, AuditEntry, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter,
-    Environment, Hold, NewAuditEntry, NewConfiguration, NewDeployment, Observation, Seen, Trouble,
+    Approval, AuditEntry, BundleCheck, CheckState, ConfigurationOrigin, Deployment, DeploymentCause,
+    DeploymentFilter, Environment, Hold, NewAuditEntry, NewConfiguration, NewConfigurationSource,
+    NewDeployment, Observation, Seen, Trouble,
 };
 use slipway_types::Violation;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
@@ -69,6 +70,12 @@ async fn insert(records: &Shared, new: NewDeployment) -> Deployment {
     let made = tx.deployment_insert(new).await.unwrap();
     tx.commit().await.unwrap();
     made
+}
+
+/// A deployment of a first bundle in an environment of that name.
+pub(super) async fn deployed(records: &Shared, application: &Application, name: &str) -> Deployment {
+    let (environment, row) = (environment(records, name).await, bundle(records, application, 1).await);
+    insert(records, new_deployment(application, &environment, &row)).await
 }
 
 async fn save(records: &Shared, deployment: &mut Deployment) -> bool {
@@ -136,6 +143,7 @@ pub async fn every_version_of_a_configuration_is_kept(records: Shared) {
             document: document.into(),
             by: "ann".into(),
             reason: None,
+            origin: None,
         };
         tx.configuration_put(new).await.unwrap();
         tx.commit().await.unwrap();
@@ -146,6 +154,114 @@ pub async fn every_version_of_a_configuration_is_kept(records: Shared) {
     let history = read.configuration_history(shop.id, "", 10).await.unwrap();
     assert_eq!(history.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(read.configuration_at(shop.id, "eu/kind").await.unwrap(), None);
+}
+
+pub async fn a_level_follows_one_file_and_remembers_what_was_seen(records: Shared) {
+    let (shop, cart) = (application(&records, "shop").await, application(&records, "cart").await);
+    let follow = |level: &str, path: &str| NewConfigurationSource {
+        application_id: shop.id,
+        level: level.into(),
+        source_id: cart.source_id,
+        branch: "main".into(),
+        path: path.into(),
+        by: "ann".into(),
+        reason: Some("git".into()),
+    };
+    let mut tx = begin(&records).await;
+    tx.configuration_source_put(follow("eu", "a.yaml")).await.unwrap();
+    let mut made = tx.configuration_source_put(follow("eu", "b.yaml")).await.unwrap();
+    tx.configuration_source_put(follow("", "c.yaml")).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((made.path.as_str(), made.revision, &made.seen_commit), ("b.yaml", 2, &None));
+    let mut stale = made.clone();
+    made.seen_commit = Some(commit(7));
+    made.seen_at = Some(at(5));
+    made.faults = vec![Violation::new("x", "components[web]", "y").hint("z")];
+    let mut tx = begin(&records).await;
+    assert!(tx.configuration_source_seen(&mut made).await.unwrap());
+    assert!(!tx.configuration_source_seen(&mut stale).await.unwrap());
+    tx.commit().await.unwrap();
+    let mut reader = read(&records).await;
+    let rows = reader.configuration_sources(shop.id).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.level.as_str()).collect::<Vec<_>>(), ["", "eu"]);
+    assert_eq!(rows[1], made);
+    assert_eq!(reader.configuration_sources_of(cart.source_id).await.unwrap(), rows);
+    assert!(reader.configuration_sources_of(shop.source_id).await.unwrap().is_empty());
+    assert!(reader.configuration_sources(cart.id).await.unwrap().is_empty());
+
+    let origin = ConfigurationOrigin {
+        source: word("cart"),
+        branch: "main".into(),
+        path: "b.yaml".into(),
+        commit: commit(7),
+    };
+    let mut tx = begin(&records).await;
+    for (level, document, origin) in
+        [("eu", "a", None), ("eu", "b", Some(origin.clone())), ("", "c", None), ("eu/kind", "", None)]
+    {
+        let new = NewConfiguration {
+            application_id: shop.id,
+            level: level.into(),
+            document: document.into(),
+            by: "ann".into(),
+            reason: None,
+            origin,
+        };
+        tx.configuration_put(new).await.unwrap();
+    }
+    assert!(tx.configuration_source_remove(shop.id, "eu").await.unwrap());
+    assert!(!tx.configuration_source_remove(shop.id, "eu").await.unwrap());
+    tx.commit().await.unwrap();
+    let newest = reader.configurations_in_force(Some(shop.id)).await.unwrap();
+    let shown: Vec<_> =
+        newest.iter().map(|row| (row.level.as_str(), row.version, row.document.as_str())).collect();
+    assert_eq!(shown, [("", 1, "c"), ("eu", 2, "b")]);
+    assert_eq!(newest[1].origin, Some(origin));
+    assert_eq!(newest[0].origin, None);
+    drop(reader);
+
+    let mut tx = begin(&records).await;
+    assert_eq!(tx.configuration_sources_of(cart.source_id).await.unwrap().len(), 1);
+    tx.application_delete(shop.id).await.unwrap();
+    assert!(tx.configuration_sources_of(cart.source_id).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+}
+
+pub async fn what_is_followed_anew_is_not_taken_for_what_was(records: Shared) {
+    let shop = application(&records, "shop").await;
+    let follow = |level: String, path: &str| NewConfigurationSource {
+        application_id: shop.id,
+        level,
+        source_id: shop.source_id,
+        branch: "main".into(),
+        path: path.into(),
+        by: "ann".into(),
+        reason: None,
+    };
+    let mut tx = begin(&records).await;
+    let mut before = tx.configuration_source_put(follow("eu".into(), "a.yaml")).await.unwrap();
+    assert!(tx.configuration_source_remove(shop.id, "eu").await.unwrap());
+    let mut now = tx.configuration_source_put(follow("eu".into(), "b.yaml")).await.unwrap();
+    assert_eq!(before.revision, now.revision);
+    assert!(!tx.configuration_source_seen(&mut before).await.unwrap());
+    assert!(tx.configuration_source_seen(&mut now).await.unwrap());
+    assert!(tx.configuration_source_remove(shop.id, "eu").await.unwrap());
+    tx.commit().await.unwrap();
+
+    // Of those who see nothing followed and follow then, only one sees nothing.
+    let first_alone = |level: u32| {
+        let (records, new) = (&records, follow(format!("eu-{level}"), "a.yaml"));
+        async move {
+            let mut tx = begin(records).await;
+            tx.configuration_sources_lock(new.application_id).await.unwrap();
+            if tx.configuration_sources(new.application_id).await.unwrap().is_empty() {
+                tx.configuration_source_put(new).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        }
+    };
+    join_all((0..4).map(first_alone)).await;
+    assert_eq!(read(&records).await.configuration_sources(shop.id).await.unwrap().len(), 1);
 }
 
 pub async fn a_deployment_is_kept_whole_and_numbered_in_its_place(records: Shared) {
@@ -211,6 +327,19 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
     assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
+    drop(read);
+
+    // What was stopped is there until it is taken away.
+    for (state, left) in
+        [(DeploymentState::Terminated { by: "ann".into() }, true), (DeploymentState::Deleted, false)]
+    {
+        let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
+        (made.state, made.handed_off_at) = (state, Some(at(1)));
+        assert!(save(&records, &mut made).await);
+        let out = self::read(&records).await.deployments_out().await.unwrap();
+        assert_eq!(out.iter().any(|row| row.id == made.id), left);
+        assert_eq!(out.len(), usize::from(left), "{out:?}");
+    }
 }
 
 pub async fn what_a_receiver_says_is_saved_only_on_the_version_read(records: Shared) {

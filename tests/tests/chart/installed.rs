@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{App, Balancer, Database, GitRepository, Server, packages, run_within, running};
-use slipway_tests::services;
+use slipway_tests::{services, wait};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -123,15 +123,14 @@ impl Installed {
 
     /// Waits until `count` pods are ready and no other is there to stay.
     fn await_ready(&self, count: usize) {
-        let end = Instant::now() + READY_WITHIN;
         let ready = |pod: &Value| {
             pod["status"]["containerStatuses"][0]["ready"] == true
                 && pod["metadata"]["deletionTimestamp"].is_null()
         };
-        while self.pods().iter().filter(|pod| ready(pod)).count() != count {
-            assert!(Instant::now() < end, "{}", self.server.kubectl(&["get", "pods,events"]));
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        wait::until(&format!("{count} pods are ready"), READY_WITHIN, || {
+            let is = self.pods().iter().filter(|pod| ready(pod)).count() == count;
+            if is { Ok(()) } else { Err(self.server.kubectl(&["get", "pods,events"])) }
+        });
     }
 
     /// Waits until nothing of the release is left, its pods included.
@@ -139,16 +138,11 @@ impl Installed {
         let kinds = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,\
                      poddisruptionbudgets,persistentvolumeclaims";
         let selector = "app.kubernetes.io/instance=slipway";
-        let end = Instant::now() + READY_WITHIN;
         for namespace in [&self.server, &self.builds] {
-            loop {
+            wait::until("nothing is left", READY_WITHIN, || {
                 let left = namespace.kubectl(&["get", kinds, "--selector", selector, "--output=name"]);
-                if left.is_empty() {
-                    break;
-                }
-                assert!(Instant::now() < end, "left behind: {left}");
-                std::thread::sleep(Duration::from_millis(200));
-            }
+                if left.is_empty() { Ok(()) } else { Err(left) }
+            });
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
 
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{GitRepository, Server, running, tool_output};
+use slipway_tests::wait;
 
 use crate::helm::deploy;
 
@@ -91,13 +91,8 @@ fn value<'a>(page: &'a str, metric: &str) -> &'a str {
 
 /// The page once it has that line.
 fn await_line(served: &dyn Fn() -> String, line: &str) -> String {
-    let end = Instant::now() + JOB_WITHIN;
-    loop {
+    wait::until(&format!("served: {line}"), JOB_WITHIN, || {
         let page = served();
-        if page.lines().any(|found| found == line) {
-            return page;
-        }
-        assert!(Instant::now() < end, "not served: {line}\n{page}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        if page.lines().any(|found| found == line) { Ok(page) } else { Err(page) }
+    })
 }

@@ -1,11 +1,9 @@
 //! Checks as Jobs on a real cluster.
 
-use std::time::{Duration, Instant};
-
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::Server;
 
-use crate::{WITHIN, checked, checks, ended, log, picked, publish, script};
+use crate::{await_line, checked, ended, log, picked, publish, script};
 
 fn repository_of(all: &[serde_json::Value]) -> slipway_tests::server::GitRepository {
     let repository = checked(all);
@@ -64,11 +62,7 @@ fn a_job_of_a_check_is_gone_on_with_after_a_kill() {
     let repository =
         repository_of(&[script("unit", "for i in 1 2 3 4 5 6; do echo line $i; /bin/busybox sleep 1; done")]);
     let version = publish(&server, &app, &repository, "Slow");
-    let end = Instant::now() + WITHIN;
-    while !log(&server, &version, "unit").contains("line 2\n") {
-        assert!(Instant::now() < end, "{:#?}\n{}", checks(&server, &version), server.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    await_line(&server, &version, "unit", "line 2\n");
     server.kill9();
     server.restart();
     let unit = ended(&server, &version, "unit");

@@ -2,7 +2,7 @@
 
 use slipway_tests::server::Server;
 
-use crate::{checked, checks, declare, ended, log, options, picked, publish, script};
+use crate::{await_line, checked, checks, declare, ended, log, options, picked, publish, script};
 
 #[test]
 fn a_bundle_is_held_until_its_checks_are_green() {
@@ -93,11 +93,7 @@ fn checks_of_a_run_that_is_done_are_stopped_with_it() {
     let app = server.create_app("shop");
     let repository = checked(&[script("slow", "echo begun; /bin/busybox sleep 600")]);
     let version = publish(&server, &app, &repository, "Slow");
-    let end = std::time::Instant::now() + crate::WITHIN;
-    while !log(&server, &version, "slow").contains("begun\n") {
-        assert!(std::time::Instant::now() < end, "{:#?}", checks(&server, &version));
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    await_line(&server, &version, "slow", "begun\n");
     server.cli(&["run", "cancel", "shop#1"]).ok();
     assert_eq!(ended(&server, &version, "slow")["state"], "cancelled");
     crate::docker_kills::await_no_container(&server);
@@ -149,4 +145,44 @@ fn composing_frees_no_bundle_from_what_its_developers_check() {
         assert!(held.contains("source/lint is failed"), "{version}: {held}");
     }
     assert_eq!(picked(&server)["bundle"]["version"], first.as_str());
+}
+
+#[test]
+fn checks_of_a_composed_bundle_are_read_and_stopped_by_their_bundle() {
+    let server = Server::start(options());
+    let app = server.create_app("shop");
+    let repository = checked(&[]);
+    let first = publish(&server, &app, &repository, "No checks yet");
+    declare(&repository, &[script("slow", "echo begun; /bin/busybox sleep 600")]);
+    repository.write("web/greeting", "good day\n");
+    let second = publish(&server, &app, &repository, "A check that takes long");
+    server.cli(&["check", "cancel", "shop", &second, "slow"]).ok();
+    assert_eq!(ended(&server, &second, "slow")["state"], "cancelled");
+
+    let set = format!("web={first}");
+    let version = "6.0.0";
+    let create = ["bundle", "create", "shop", "--from", &second, "--set", &set, "--version", version];
+    server.cli(&create).ok();
+    await_line(&server, version, "slow", "begun\n");
+
+    let made = server.json(&["token", "create", "eye", "--role", "reader"]);
+    let reader = made["token"].as_str().expect("a token");
+    assert!(server.cli_as(reader, &["check", "log", "shop", version, "slow"]).ok().stdout.contains("begun"));
+    let cancel = ["check", "cancel", "shop", version, "source/slow"];
+    assert_ne!(server.cli_as(reader, &cancel).code, 0, "a reader stops nothing");
+    server.cli(&cancel).ok();
+    let stopped = ended(&server, version, "slow");
+    assert_eq!((&stopped["state"], &stopped["holds"]), (&"cancelled".into(), &true.into()), "{stopped:#}");
+    assert_ne!(server.cli(&cancel).code, 0, "it is over");
+
+    // Both ways to follow it end with it.
+    let followed = server.cli(&["check", "log", "shop", version, "slow", "--follow"]).ok().stdout;
+    assert!(followed.contains("begun"), "{followed}");
+    let path = format!("/api/v1/bundles/shop/{version}/checks/source%2Fslow/log/stream");
+    let streamed = server.get(&path).text();
+    assert!(streamed.contains("begun") && streamed.contains("event: end"), "{streamed}");
+    let subject = format!("bundle/shop/{version}");
+    let audit = server.json(&["audit", "list", "--subject", &subject]).to_string();
+    assert!(audit.contains("check.cancel"), "{audit}");
+    crate::docker_kills::await_no_container(&server);
 }

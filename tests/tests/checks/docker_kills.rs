@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use slipway_records::fault_point::CHECK_POINTS;
 use slipway_tests::server::{Server, run_within};
-use slipway_tests::services;
+use slipway_tests::{services, wait};
 
-use crate::{WITHIN, checked, ended, log, options, picked, publish, script};
+use crate::{WITHIN, await_line, checked, ended, log, options, picked, publish, script};
 
 /// Names of containers of checks whose label is this server's.
 fn containers(server: &Server) -> Vec<String> {
@@ -24,15 +23,10 @@ fn containers(server: &Server) -> Vec<String> {
 
 /// Waits until the engine has none of them.
 pub(crate) fn await_no_container(server: &Server) {
-    let end = Instant::now() + WITHIN;
-    loop {
+    wait::until("no container is left", WITHIN, || {
         let left = containers(server);
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < end, "left behind: {}", left.join(", "));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+    });
 }
 
 #[test]
@@ -53,11 +47,9 @@ fn a_check_that_was_killed_anywhere_has_one_end() {
             &[script("unit", &format!("echo killed at {point}; /bin/busybox sleep 1"))],
         );
         let version = publish(&server, &app, &repository, point);
-        let end = Instant::now() + WITHIN;
-        while fs::read_to_string(&marker).unwrap_or_default().is_empty() {
-            assert!(Instant::now() < end, "the server never came to {point}:\n{}", server.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait::holds(&format!("the server comes to {point}"), WITHIN, || {
+            fs::read_to_string(&marker).is_ok_and(|reached| !reached.is_empty())
+        });
         server.kill9();
         server.options_mut().env.remove("SLIPWAY_TEST_STOP_AT");
         server.restart();
@@ -74,11 +66,7 @@ fn a_check_whose_server_was_killed_while_it_ran_runs_again() {
     let app = server.create_app("shop");
     let repository = checked(&[script("unit", "echo begun; /bin/busybox sleep 3; echo over")]);
     let version = publish(&server, &app, &repository, "Slow");
-    let end = Instant::now() + WITHIN;
-    while !log(&server, &version, "unit").contains("begun\n") {
-        assert!(Instant::now() < end, "{}", server.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    await_line(&server, &version, "unit", "begun\n");
     server.kill9();
     assert!(!containers(&server).is_empty(), "the container outlives the server");
     server.restart();

@@ -7,11 +7,11 @@ mod docker_hostile;
 mod docker_kills;
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_tests::server::{App, GitRepository, Server, ServerOptions};
-use slipway_tests::services;
+use slipway_tests::{services, wait};
 
 /// Longer than any check may take here.
 const WITHIN: Duration = Duration::from_secs(90);
@@ -64,22 +64,28 @@ fn checks(server: &Server, version: &str) -> Vec<Value> {
 
 /// The check once it has ended.
 fn ended(server: &Server, version: &str, name: &str) -> Value {
-    let end = Instant::now() + WITHIN;
-    loop {
+    wait::until(&format!("{name} ends"), WITHIN, || {
         let all = checks(server, version);
         let check = all.iter().find(|check| check["name"] == format!("source/{name}")).cloned();
         let check = check.unwrap_or_else(|| panic!("no check {name}: {all:#?}"));
-        if check["state"] != "queued" && check["state"] != "running" {
-            return check;
-        }
-        assert!(Instant::now() < end, "{check:#}\n{}", log(server, version, name));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        if check["state"] == "queued" || check["state"] == "running" { Err(check) } else { Ok(check) }
+    })
+}
+
+/// Waits until the check has written this.
+fn await_line(server: &Server, version: &str, name: &str, line: &str) {
+    wait::until(&format!("{name} writes {line:?}"), WITHIN, || {
+        let log = log(server, version, name);
+        if log.contains(line) { Ok(()) } else { Err(log) }
+    });
 }
 
 fn log(server: &Server, version: &str, name: &str) -> String {
     let bundle = server.bundle("shop", version);
-    server.cli(&["run", "logs", bundle["run"].as_str().expect("a run"), "--check", name]).stdout
+    match bundle["run"].as_str() {
+        Some(run) => server.cli(&["run", "logs", run, "--check", name]).stdout,
+        None => server.cli(&["check", "log", "shop", version, name]).stdout,
+    }
 }
 
 /// What would be chosen by itself.

@@ -1,6 +1,9 @@
 //! Environments that deploy by themselves, and the gates that stop them.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slipway_tests::wait;
 
 use crate::world::{Field, open};
 
@@ -55,16 +58,12 @@ fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
     field.publish("three\n");
     let rejected = field.wait("dev", &["rejected"]);
     assert_eq!(rejected["cause"], "follow");
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    loop {
+    let place = wait::until("following stops", Duration::from_secs(30), || {
         let place = field.place("dev").expect("dev runs something");
-        if place["pin"]["reason"].as_str().is_some_and(|why| why.contains("following stopped")) {
-            assert_eq!(place["version"], second.as_str());
-            break;
-        }
-        assert!(std::time::Instant::now() < end, "{place:#}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+        let is = place["pin"]["reason"].as_str().is_some_and(|why| why.contains("following stopped"));
+        if is { Ok(place) } else { Err(place) }
+    });
+    assert_eq!(place["version"], second.as_str());
 }
 
 #[test]
@@ -78,15 +77,10 @@ fn a_held_bundle_goes_nowhere_until_its_check_is_waived() {
     dev["follow"] = json!({"branch": "main"});
     field.environment("dev", "default", &dev);
     let version = field.publish("one\n");
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(90);
-    while field.server.json(&["check", "list", "shop", &version])[0]["state"] != "failed" {
-        assert!(
-            std::time::Instant::now() < end,
-            "{}",
-            field.server.cli(&["check", "list", "shop", &version]).stdout
-        );
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    wait::until("the check fails", Duration::from_secs(90), || {
+        let checks = field.server.json(&["check", "list", "shop", &version]);
+        if checks[0]["state"] == "failed" { Ok(()) } else { Err(checks) }
+    });
     let plan =
         field.server.cli(&["deploy", "plan", "shop", "--env", "dev", "--bundle", &version, "-o", "json"]);
     assert!(plan.code != 0 && plan.stdout.contains("bundle_held"), "{}{}", plan.stdout, plan.stderr);
@@ -95,4 +89,47 @@ fn a_held_bundle_goes_nowhere_until_its_check_is_waived() {
     assert_eq!(deployments, json!([]));
     field.server.cli(&["check", "waive", "shop", &version, "unit", "--reason", "a demo"]).ok();
     assert_eq!(field.wait("dev", &["delivered"])["bundle"], version.as_str());
+}
+
+#[test]
+fn a_pin_stops_what_was_on_its_way_and_nothing_deployed_is_hidden() {
+    let field = Field::prepare();
+    field.environment("prod", "default", &json!({"gates": {"approvals": {"count": 1, "authorMay": true}}}));
+    let first = field.publish("one\n");
+    let second = field.publish("two\n");
+    let deploy = |version: &str| {
+        let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", version, "--no-wait"];
+        let made = field.server.json(&create);
+        field.wait_for(&made, &["awaiting"]);
+        made
+    };
+    let approve = |made: &Value| {
+        field.server.cli(&["deploy", "approve", made["id"].as_str().expect("an id")]).ok();
+    };
+    approve(&deploy(&first));
+    field.wait("prod", &["delivered"]);
+
+    let waiting = deploy(&second);
+    field.server.cli(&["pin", "shop", &first, "--env", "prod", "--reason", "the fair"]).ok();
+    approve(&waiting);
+    let id = waiting["id"].as_str().expect("an id");
+    let shut = wait::until("the pin is the only closed gate", Duration::from_secs(60), || {
+        let shown = field.server.json(&["deploy", "show", id]);
+        let closed = shown["gates"].as_array().into_iter().flatten().filter(|gate| gate["open"] == false);
+        let closed: Vec<Value> = closed.cloned().collect();
+        if matches!(&closed[..], [gate] if gate["gate"] == "pin") {
+            Ok(closed[0].clone())
+        } else {
+            Err(shown)
+        }
+    });
+    assert!(shut["detail"].as_str().is_some_and(|why| why.contains("the fair")), "{shut:#}");
+    assert_eq!(field.place("prod").expect("prod runs something")["version"], first.as_str());
+
+    // Neither is hidden while it is there.
+    let hidden = field.server.cli(&["app", "delete", "shop", "--yes"]);
+    assert!(hidden.code == 1 && hidden.stderr.contains("on its way, in `prod`"), "{}", hidden.stderr);
+
+    field.server.cli(&["release", "shop", "--env", "prod"]).ok();
+    field.wait_for_version("prod", &second);
 }

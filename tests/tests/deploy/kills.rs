@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use slipway_records::fault_point::DEPLOY_POINTS;
+use slipway_tests::wait;
 
 use crate::ledger::Ledger;
 use crate::world::{Field, open};
 
 const POINT_WITHIN: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The state in which a kill at a point finds a deployment.
 fn state_at(point: &str) -> &'static str {
@@ -24,28 +24,21 @@ fn state_at(point: &str) -> &'static str {
     }
 }
 
-fn await_marker(field: &Field, marker: &Path, point: &str) {
-    let end = Instant::now() + POINT_WITHIN;
-    while fs::read_to_string(marker).ok().is_none_or(|reached| reached != point) {
-        assert!(Instant::now() < end, "the server never came to {point}:\n{}", field.server.log());
-        std::thread::sleep(POLL_INTERVAL);
-    }
+fn await_marker(marker: &Path, point: &str) {
+    wait::holds(&format!("the server comes to {point}"), POINT_WITHIN, || {
+        fs::read_to_string(marker).is_ok_and(|reached| reached == point)
+    });
 }
 
 /// Waits until no job of a deployment is left.
 fn await_idle(ledger: &Ledger) {
-    let end = Instant::now() + POINT_WITHIN;
-    loop {
+    wait::until("no job is left", POINT_WITHIN, || {
         let left = ledger.rows(
             "select kind, state, last_error from job where kind in ('deploy', 'follow', 'observe')
             and state in ('ready', 'leased')",
         );
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < end, "jobs are left: {left:?}");
-        std::thread::sleep(POLL_INTERVAL);
-    }
+        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+    });
 }
 
 #[test]
@@ -65,7 +58,7 @@ fn faults_of_kills_at_every_point_end_as_without_them() {
         field.server.restart();
         let create = ["deploy", "create", "shop", "--env", "dev", "--bundle", &version, "--no-wait"];
         field.server.cli(&create).ok();
-        await_marker(&field, &marker, point);
+        await_marker(&marker, point);
         field.server.kill9();
         let found = ledger.rows("select state from deployment order by generation desc limit 1");
         assert_eq!(found, [state_at(point)], "killed at {point}");

@@ -1,9 +1,11 @@
 //! Hand-off to KubeVela: the Application lies in a real API server, and the test says what KubeVela would.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
 
 use crate::world::{Field, options};
 
@@ -61,14 +63,10 @@ fn an_application_of_kubevela_is_watched_from_its_status() {
     let shown = field.wait_for(&made, &["progressing"]);
     assert!(shown["reason"].as_str().is_some_and(|why| why.contains("not taken up")), "{shown:#}");
     says(&field.namespace, 1, "runningWorkflow", false, &web(false, "0/1 ready"));
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !field.server.json(&["deploy", "show", "shop@prod"])["reason"]
-        .to_string()
-        .contains("web: 0/1 ready")
-    {
-        assert!(std::time::Instant::now() < end, "{:#}", field.server.json(&["deploy", "show", "shop@prod"]));
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    wait::until("the reason is told", Duration::from_secs(30), || {
+        let shown = field.server.json(&["deploy", "show", "shop@prod"]);
+        if shown["reason"].to_string().contains("web: 0/1 ready") { Ok(()) } else { Err(shown) }
+    });
     says(&field.namespace, 1, "running", true, &web(true, ""));
     let live = field.wait_for(&made, &["live"]);
     assert_eq!(live["receiver"]["nodes"][0]["state"], "ready", "{live:#}");

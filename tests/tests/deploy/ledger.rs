@@ -1,12 +1,9 @@
 //! The server's SQLite file, looked at from outside: what was written, and how often.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use tokio::runtime::Runtime;
+use slipway_tests::database_file::DatabaseFile;
 
 /// What repeating a finished step of a deployment may not change.
 const CONTENT: [&str; 10] = [
@@ -25,34 +22,17 @@ const CONTENT: [&str; 10] = [
 const LOOKED: [&str; 1] = ["last_used_at"];
 
 /// The database of a server on SQLite.
-pub(crate) struct Ledger {
-    path: PathBuf,
-    runtime: Runtime,
-}
+pub(crate) struct Ledger(DatabaseFile);
 
 impl Ledger {
     /// The one in a data directory.
     pub(crate) fn open(data: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { path: data.join("slipway.db"), runtime }
+        Self(DatabaseFile::open(data))
     }
 
     /// The rows of a query, columns as text, from a copy: the server's own files are left for it.
     pub(crate) fn rows(&self, query: &str) -> Vec<String> {
-        let copy = tempfile::tempdir().expect("a temporary directory");
-        let path = copy.path().join("slipway.db");
-        fs::copy(&self.path, &path).expect("the database can be copied");
-        let log = self.path.with_extension("db-wal");
-        if log.exists() {
-            fs::copy(log, path.with_extension("db-wal")).expect("its log can be copied");
-        }
-        self.runtime.block_on(async {
-            let mut connection = connect(&path).await;
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await;
-            let rows = rows.unwrap_or_else(|error| panic!("{query}: {error}"));
-            connection.close().await.expect("the database can be closed");
-            rows.iter().map(text_of).collect()
-        })
+        self.0.rows_in_copy(query).into_iter().map(|columns| columns.join("|")).collect()
     }
 
     /// The content of every table that stands for what was done.
@@ -71,36 +51,11 @@ impl Ledger {
 
     /// Makes every finished job of deployments due once more; gives how many. The server must be stopped.
     pub(crate) fn enqueue_again(&self) -> u64 {
-        self.runtime.block_on(async {
-            let mut connection = connect(&self.path).await;
-            let statement = "update job set state = 'ready', run_at = 0, finished_at = null, attempt = 0,
-                losses = 0 where id in (select max(id) from job where state = 'done'
+        self.0.execute(
+            "update job set state = 'ready', run_at = 0, finished_at = null, attempt = 0, losses = 0
+            where id in (select max(id) from job where state = 'done'
                 and kind in ('deploy', 'follow', 'observe') and dedupe_key not in
-                (select dedupe_key from job where state = 'ready') group by dedupe_key)";
-            let done = sqlx::query(statement).execute(&mut connection).await.expect("jobs can be changed");
-            connection.close().await.expect("the database can be closed");
-            done.rows_affected()
-        })
+                (select dedupe_key from job where state = 'ready') group by dedupe_key)",
+        )
     }
-}
-
-async fn connect(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(30));
-    options.connect().await.expect("the database can be opened")
-}
-
-fn text_of(row: &sqlx::sqlite::SqliteRow) -> String {
-    use sqlx::{Row as _, TypeInfo as _, ValueRef as _};
-    let column = |index: usize| {
-        let value = row.try_get_raw(index).expect("a column");
-        if value.is_null() {
-            return String::new();
-        }
-        match value.type_info().name() {
-            "INTEGER" => row.get_unchecked::<i64, _>(index).to_string(),
-            "BLOB" => hex::encode(row.get_unchecked::<Vec<u8>, _>(index)),
-            _ => row.get_unchecked::<String, _>(index),
-        }
-    };
-    (0..row.len()).map(column).collect::<Vec<_>>().join("|")
 }

@@ -1,15 +1,22 @@
 //! Deployments on a real cluster, from a push to a page.
 
 mod charts;
+mod configured;
+mod definitions;
 mod following;
 mod kills;
 mod kubevela;
 mod ledger;
 mod observing;
+mod plans;
+mod rotation;
+mod secrets;
 mod service;
 mod signing;
+mod stages;
 mod tricks;
 mod violations;
+mod workflows;
 mod world;
 
 use serde_json::json;
@@ -61,34 +68,4 @@ fn a_bundle_is_deployed_promoted_pinned_and_rolled_back() {
     assert_eq!((page(staging, "web"), page(&prod, "web")), ("one\n".into(), "two\n".into()));
     let place = field.place("prod").expect("prod runs something");
     assert_eq!((place["behind"].as_bool(), place["version"].as_str()), (Some(true), Some(&*second)));
-}
-
-#[test]
-fn two_stages_share_a_namespace_and_do_not_meet() {
-    let field = Field::prepare();
-    let yaml = std::fs::read_to_string(field.repository.path().join("slipway.yaml")).expect("the file");
-    let web = yaml.split("  - name: settings").next().expect("the first component").to_owned();
-    field.repository.write("slipway.yaml", web);
-    field.environment("main", "default", &open());
-    field.environment("blue", "blue", &open());
-    let first = field.publish("one\n");
-    let second = field.publish("two\n");
-    for (environment, version) in [("main", &first), ("blue", &second)] {
-        field.server.cli(&["deploy", "create", "shop", "--env", environment, "--bundle", version]).ok();
-        let delivered = field.wait(environment, &["delivered"]);
-        field.apply(&field.namespace, delivered["reason"].as_str().expect("an artifact"));
-    }
-    let pages = (page(&field.namespace, "web"), page(&field.namespace, "web-blue"));
-    assert_eq!(pages, ("one\n".into(), "two\n".into()));
-    let selected = |service: &str| {
-        let endpoints =
-            ["get", "endpoints", service, "--output", "jsonpath={.subsets[*].addresses[*].targetRef.name}"];
-        field.namespace.kubectl(&endpoints)
-    };
-    assert!(
-        selected("web").starts_with("web-") && !selected("web").contains("web-blue"),
-        "{}",
-        selected("web")
-    );
-    assert!(selected("web-blue").starts_with("web-blue-"), "{}", selected("web-blue"));
 }

@@ -1,15 +1,20 @@
 //! What becomes of a deployment at a receiver that reports: asked for, and told by itself.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use slipway_handoff::http::Purpose;
 use slipway_handoff::{Capability, Command, Mode, NodeState};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::Server;
+use slipway_tests::wait;
 
+use crate::rotation::rotate;
+use crate::secrets::{application, set};
 use crate::service::{Fault, SECRET, Service, report, report_raw};
 use crate::world::{Field, options};
 
-use Capability::{Delete, Observe, Ownership, Resume, Retry, Suspend, Terminate};
+use Capability::{Delete, Observe, Ownership, Resume, Retry, Secrets, Suspend, Terminate};
 
 /// The field, whose environment `prod` hands off to a service.
 struct Ground {
@@ -127,6 +132,15 @@ fn a_service_takes_a_revision_and_says_what_becomes_of_it() {
         server.request("POST", &format!("/receivers/{}/report", ground.address), &[], body.as_bytes());
     assert_eq!(unsigned.status, 401);
     assert_eq!(ground.show()["state"], "live");
+
+    // Nothing tells an environment whose key cannot be read from one that is not there.
+    server.cli(&["secret", "remove", "core-key"]).ok();
+    let [here, nowhere] = [ground.address.as_str(), "local/test/none/default"].map(|address| {
+        let nobody = "00000000000000000000000000000000";
+        let answer = report_raw(server, address, nobody, Purpose::Report, body.as_bytes());
+        (answer.status, answer.json()["detail"].clone())
+    });
+    assert_eq!((here.0, &here), (401, &nowhere));
 }
 
 #[test]
@@ -166,11 +180,38 @@ fn what_fails_is_named_and_can_be_tried_again_held_and_stopped() {
     assert_eq!(ground.show()["state"], "terminating");
     says(None, NodeState::Terminated, "");
     assert_eq!(ground.show()["state"], "terminated");
+    // What stands where it was stopped is what a plan is held against.
+    let plan = server.json(&["deploy", "plan", "shop", "--env", "prod", "--bundle", &version]);
+    assert_eq!(plan["running"]["generation"], 1, "{plan:#}");
     let subject = format!("deployment/{}", made["id"].as_str().expect("an id"));
     let audit = server.json(&["audit", "list", "--subject", &subject]).to_string();
     for said in ["deployment.retry", "pushed it", "deployment.terminate", "wrong region"] {
         assert!(audit.contains(said), "{said}: {audit}");
     }
+}
+
+#[test]
+fn a_rotation_starts_nothing_that_somebody_holds() {
+    let ground = Ground::prepare(&[Observe, Suspend, Resume, Secrets], &[]);
+    let server = ground.server();
+    let version = ground.field.publish("one\n");
+    assert_eq!(set(&ground.field, server.token(), "db", "the-first-value", &["--app", "shop"]), 0);
+    let file = server.scratch().join("application.json");
+    std::fs::write(&file, application(&["secret://builtin/db"])).expect("a file");
+    let file = file.display().to_string();
+    let create =
+        ["deploy", "create", "shop", "--env", "prod", "--bundle", &version, "-f", &file, "--no-wait"];
+    let made = server.json(&create);
+    ground.field.wait_for(&made, &["handed_off"]);
+    server.cli(&["deploy", "suspend", "shop@prod"]).ok();
+    let (done, code) = rotate(&ground.field, "the-next-value");
+    assert_eq!((code, &done["secret"]["version"]), (1, &json!(2)), "{done:#}");
+    let restarts = done["restarts"].as_array().cloned().unwrap_or_default();
+    assert!(restarts.len() == 1 && restarts[0]["deployment"].is_null(), "{done:#}");
+    let says = |key: &str, words: &str| restarts[0][key].as_str().is_some_and(|text| text.contains(words));
+    assert!(says("problem", "suspended") && says("hint", "deploy resume shop@prod"), "{done:#}");
+    let shown = ground.show();
+    assert_eq!((&shown["generation"], &shown["state"]), (&json!(1), &json!("suspended")), "{shown:#}");
 }
 
 #[test]
@@ -271,11 +312,11 @@ fn a_service_that_is_away_is_waited_for_by_name_and_asked_once_in_effect() {
     ground.field.wait_for(&made, &["live"]);
     service.fail(Some(Fault::Answers(500)));
     service.await_failed(1);
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while ground.show()["receiver"]["trouble"].as_str().is_none_or(|why| !why.contains("500")) {
-        assert!(std::time::Instant::now() < end, "{:#}", ground.show());
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    wait::until("the trouble is told", Duration::from_secs(30), || {
+        let shown = ground.show();
+        let is = shown["receiver"]["trouble"].as_str().is_some_and(|why| why.contains("500"));
+        if is { Ok(()) } else { Err(shown) }
+    });
     assert_eq!(ground.show()["state"], "live");
     service.fail(None);
 
@@ -323,11 +364,7 @@ fn pair_the_other_server_takes_over_a_deployment() {
         // The other comes once the deployment is under way: then it is the victim's.
         ground.field.server.restart_of(victim, &armed);
         let made = ground.deploy(&version);
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !marker.exists() {
-            assert!(std::time::Instant::now() < end, "the server never came to {point}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        wait::holds(&format!("the server comes to {point}"), Duration::from_secs(60), || marker.exists());
         ground.field.server.restart_of(other, &[]);
         ground.field.server.kill9_of(victim);
         let handed = ground.field.wait_for(&made, &["handed_off"]);

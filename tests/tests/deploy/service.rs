@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -19,6 +19,7 @@ use slipway_handoff::{
     Answer, Capability, Command, Description, Event, Key, Known, NodeState, Order, Submission, admit,
 };
 use slipway_tests::server::{Answer as HttpAnswer, Server};
+use slipway_tests::wait;
 
 /// The key that both sides have.
 pub(crate) const SECRET: &str = "fedcba9876543210fedcba9876543210";
@@ -101,11 +102,7 @@ impl Service {
 
     /// Waits until it has failed so many requests.
     pub(crate) fn await_failed(&self, count: usize) {
-        let end = Instant::now() + ASKED_WITHIN;
-        while self.kept().refused < count {
-            assert!(Instant::now() < end, "it was not asked {count} times");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::holds(&format!("it is asked {count} times"), ASKED_WITHIN, || self.kept().refused >= count);
     }
 
     /// An event about the newest submission, with the next number.

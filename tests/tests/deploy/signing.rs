@@ -7,6 +7,7 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use slipway_oci::builtin::SIGNATURES_MAX;
 use slipway_tests::server::{Answer, layout, run_within, tool_output};
 use slipway_tests::services;
 
@@ -289,6 +290,10 @@ fn forged_signatures_open_nothing() {
     says(&gate(&field, "prod"), "no signature by `release`");
     assert_eq!(field.server.json(&["audit", "verify"])["ok"], true);
 
+    // As many as there is room for keep nobody out who holds a key.
+    let room = SIGNATURES_MAX - forged.len();
+    let filled = push(&field, &about, &[&forged[..], &many[..room]].concat());
+    assert_eq!(filled.status, 201, "{}", filled.text());
     field.server.cli(&["bundle", "sign", "shop", &first, "--key-file", &release]).ok();
     field.wait("prod", &["delivered"]);
 }

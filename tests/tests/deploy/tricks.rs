@@ -143,4 +143,10 @@ fn breaking_the_glass_needs_its_own_right_and_a_reason() {
     assert!(audit.to_string().contains("the site is down"), "{audit:#}");
     let verdict = field.server.json(&["audit", "verify"]);
     assert_eq!(verdict["ok"], json!(true), "{verdict}");
+    // What was the newest entry once is still there; what never was is missed.
+    let newest = verdict["newest"].as_str().expect("a digest");
+    field.server.cli(&["audit", "verify", "--expect", newest]).ok();
+    let other = format!("sha256:{}", "0".repeat(64));
+    let missed = field.server.cli(&["audit", "verify", "--expect", &other]);
+    assert!(missed.code == 1 && missed.stdout.contains("is not there"), "{}", missed.stdout);
 }

@@ -17,37 +17,107 @@ fn application(components: &str) -> String {
     )
 }
 
-/// Writes of ours in the namespace that were no dry run, as the API server's audit log has them.
-fn writes(field: &Field) -> Vec<String> {
-    let log = fs::read_to_string(&field.namespace.cluster.audit_log).expect("the audit log");
-    log.lines()
-        .filter(|line| line.contains(&field.namespace.name))
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|entry| entry["userAgent"].as_str().is_some_and(|agent| agent.starts_with("slipway/")))
+/// A server that knows the cluster by a user of this test alone.
+struct Watched {
+    field: Field,
+    /// Its name, as the API server's audit log has it.
+    user: String,
+}
+
+impl Watched {
+    fn prepare() -> Self {
+        let field = Field::prepare();
+        let namespace = &field.namespace;
+        namespace.kubectl(&["create", "serviceaccount", "slipway"]);
+        let account = format!("--serviceaccount={}:slipway", namespace.name);
+        let binding =
+            ["create", "clusterrolebinding", &namespace.name, "--clusterrole=cluster-admin", &account];
+        namespace.kubectl(&binding);
+        let user = format!("system:serviceaccount:{}:slipway", namespace.name);
+        let watched = Self { field, user };
+        watched.rotate();
+        watched
+    }
+
+    /// Gives the server the user's credential.
+    fn rotate(&self) {
+        let namespace = &self.field.namespace;
+        let scratch = |name: &str, content: &str| {
+            let file = self.field.server.scratch().join(name);
+            fs::write(&file, content).expect("a file");
+            file.display().to_string()
+        };
+        let wanted = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let wanted = scratch("token-request.json", &wanted.to_string());
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/slipway/token", namespace.name);
+        let made = namespace.kubectl(&["create", "--raw", &path, "--filename", &wanted]);
+        let made: Value = serde_json::from_str(&made).expect("JSON");
+        let config =
+            namespace.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "--output", "json"]);
+        let mut config: Value = serde_json::from_str(&config).expect("JSON");
+        config["users"][0]["user"] = json!({"token": made["status"]["token"]});
+        let config = scratch("own-user.json", &config.to_string());
+        self.field.server.cli(&["cluster", "rotate-credentials", "test", "--kubeconfig-file", &config]).ok();
+    }
+
+    /// What the user asked for, as the API server's audit log has it.
+    fn requests(&self) -> Vec<Value> {
+        let log = fs::read_to_string(&self.field.namespace.cluster.audit_log).expect("the audit log");
+        log.lines()
+            .filter(|line| line.contains(&self.user))
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|entry| entry["user"]["username"] == self.user.as_str())
+            .collect()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        drop(self.field.namespace.try_kubectl(&["delete", "clusterrolebinding", &self.field.namespace.name]));
+    }
+}
+
+impl std::ops::Deref for Watched {
+    type Target = Field;
+
+    fn deref(&self) -> &Field {
+        &self.field
+    }
+}
+
+/// Writes of the user anywhere in the cluster that were no dry run.
+fn writes(watched: &Watched) -> Vec<String> {
+    watched
+        .requests()
+        .iter()
         .filter(|entry| entry["verb"].as_str().is_some_and(|verb| WRITES.contains(&verb)))
         .filter_map(|entry| entry["requestURI"].as_str().map(str::to_owned))
         .filter(|uri| !uri.contains("dryRun=All"))
         .collect()
 }
 
-/// Versions of all that lies in the namespace.
+/// Versions of all that lies in the namespace, of every kind that the cluster lists. Events and leases are
+/// others' to write at any time.
 fn versions(field: &Field) -> BTreeMap<String, String> {
     let kinds =
-        "configmaps,secrets,services,serviceaccounts,deployments,statefulsets,daemonsets,jobs,pods,ingresses";
-    let list = field.namespace.kubectl(&["get", kinds, "--output", "json"]);
+        field.namespace.kubectl(&["api-resources", "--namespaced", "--verbs", "list", "--output", "name"]);
+    let passing = ["events", "events.events.k8s.io", "leases.coordination.k8s.io"];
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !passing.contains(kind)).collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    let list = field.namespace.kubectl(&["get", &kinds.join(","), "--output", "json"]);
     let list: Value = serde_json::from_str(&list).expect("JSON");
     let items = list["items"].as_array().cloned().unwrap_or_default();
     items
         .iter()
         .map(|item| {
-            let name = format!("{} {}", item["kind"], item["metadata"]["name"]);
+            let name = format!("{} {} {}", item["apiVersion"], item["kind"], item["metadata"]["name"]);
             (name, item["metadata"]["resourceVersion"].to_string())
         })
         .collect()
 }
 
 /// Deploys with a document, and gives the violations of what must be refused.
-fn refused(field: &Field, document: &str) -> Vec<Value> {
+fn refused(field: &Watched, document: &str) -> Vec<Value> {
     let before = versions(field);
     let body = json!({
         "application": "shop", "environment": "staging", "select": {"prerelease": "yes"}, "document": document,
@@ -57,13 +127,14 @@ fn refused(field: &Field, document: &str) -> Vec<Value> {
     let made = field.server.request("POST", "/api/v1/deployments", &headers, body.to_string().as_bytes());
     assert_eq!(made.status, 201, "{}", made.text());
     let rejected = field.wait_for(&made.json(), &["rejected"]);
+    assert!(!field.requests().is_empty(), "the audit log does not know the user");
     assert_eq!(writes(field), Vec::<String>::new());
     assert_eq!(versions(field), before);
     rejected["violations"].as_array().cloned().unwrap_or_default()
 }
 
-fn prepared() -> Field {
-    let field = Field::prepare();
+fn prepared() -> Watched {
+    let field = Watched::prepare();
     field.environment("staging", "default", &open());
     field.publish("one\n");
     field
@@ -188,7 +259,7 @@ fn an_object_of_another_application_is_not_taken() {
 
 #[test]
 fn an_image_for_other_machines_is_refused() {
-    let field = Field::prepare();
+    let field = Watched::prepare();
     field.environment("staging", "default", &open());
     let yaml = fs::read_to_string(field.repository.path().join("slipway.yaml")).expect("the file");
     let yaml = yaml.replace(

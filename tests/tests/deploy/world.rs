@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{App, GitRepository, Server, ServerOptions, World};
-use slipway_tests::services;
+use slipway_tests::{services, wait};
 
 /// How long a deployment may take on its way.
 const MOVES_WITHIN: Duration = Duration::from_secs(90);
@@ -67,7 +67,11 @@ impl Field {
 
     /// The same on a server with other options.
     pub(crate) fn on(namespace: Namespace, options: ServerOptions) -> Self {
-        let server = Server::start(options);
+        Self::on_server(Server::start(options), namespace)
+    }
+
+    /// The same on a server that runs already.
+    pub(crate) fn on_server(server: Server, namespace: Namespace) -> Self {
         let app = server.create_app("shop");
         let field = Self { server, namespace, app, repository: shop() };
         field.register();
@@ -107,43 +111,30 @@ impl Field {
 
     /// Waits until the newest deployment in an environment is in one of these states.
     pub(crate) fn wait(&self, environment: &str, states: &[&str]) -> Value {
-        let end = Instant::now() + MOVES_WITHIN;
-        loop {
+        wait::until(&format!("{environment} is {states:?}"), MOVES_WITHIN, || {
             let list = self.server.json(&["deploy", "list", "shop", "--env", environment]);
             let newest = list.as_array().and_then(|list| list.first()).cloned().unwrap_or_default();
-            if newest["state"].as_str().is_some_and(|state| states.contains(&state)) {
-                return newest;
-            }
-            assert!(Instant::now() < end, "{environment} is not {states:?}: {newest:#}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            let is = newest["state"].as_str().is_some_and(|state| states.contains(&state));
+            if is { Ok(newest) } else { Err(newest) }
+        })
     }
 
     /// Waits until an environment runs a version.
     pub(crate) fn wait_for_version(&self, environment: &str, version: &str) {
-        let end = Instant::now() + MOVES_WITHIN;
-        loop {
-            let place = self.place(environment);
-            if place.as_ref().is_some_and(|place| place["version"] == version) {
-                return;
-            }
-            assert!(Instant::now() < end, "{environment} does not run {version}: {place:#?}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait::until(&format!("{environment} runs {version}"), MOVES_WITHIN, || {
+            let place = self.place(environment).unwrap_or_default();
+            if place["version"] == version { Ok(()) } else { Err(place) }
+        });
     }
 
     /// Waits until a deployment is in one of these states.
     pub(crate) fn wait_for(&self, deployment: &Value, states: &[&str]) -> Value {
-        let end = Instant::now() + MOVES_WITHIN;
         let id = deployment["id"].as_str().expect("an id");
-        loop {
+        wait::until(&format!("{id} is {states:?}"), MOVES_WITHIN, || {
             let shown = self.server.json(&["deploy", "show", id]);
-            if shown["state"].as_str().is_some_and(|state| states.contains(&state)) {
-                return shown;
-            }
-            assert!(Instant::now() < end, "{id} is not {states:?}: {shown:#}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            let is = shown["state"].as_str().is_some_and(|state| states.contains(&state));
+            if is { Ok(shown) } else { Err(shown) }
+        })
     }
 
     /// Pulls an artifact with stock tools and gives the directory of its files.

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::server::{Answer, Server, layout::digest_of};
+use slipway_tests::wait;
 
 use crate::database::Database;
 
 const IDLE_WITHIN: Duration = Duration::from_mins(4);
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
 const LIVE_RUNS: &str = "('queued', 'planning', 'building', 'packaging', 'cancelling')";
 
@@ -23,14 +22,11 @@ pub(crate) fn wait_idle(database: &Database) {
         + (select count(*) from delivery where state = 'received')
         + (select count(*) from run where state in {LIVE_RUNS})"
     );
-    let end = Instant::now() + IDLE_WITHIN;
-    while database.number(&open) > 0 {
-        let jobs = database.rows(
-            "select kind, state, dedupe_key, attempt, losses, last_error from job where state in ('ready', 'leased')",
-        );
-        assert!(Instant::now() < end, "not idle within {IDLE_WITHIN:?}; open jobs: {jobs:#?}");
-        sleep(POLL_INTERVAL);
-    }
+    let jobs = "select kind, state, dedupe_key, attempt, losses, last_error from job where state in ('ready', 'leased')";
+    wait::until("nothing is left to do", IDLE_WITHIN, || match database.number(&open) {
+        0 => Ok(()),
+        _ => Err(format!("{:#?}", database.rows(jobs))),
+    });
 }
 
 /// Every head has one run, done; with one bundle, unless its tag is of a component.

@@ -1,7 +1,10 @@
 //! Applications and what tests ask of them.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use slipway_tests::server::{GitRepository, Server};
+use slipway_tests::wait;
 
 /// Files of the application `shop` with one component.
 pub(crate) fn shop(dockerfile: &str) -> GitRepository {
@@ -30,16 +33,12 @@ pub(crate) fn assert_retry_is_done(server: &Server, run: &Value) -> Value {
     let retried = server.json(&["run", "retry", id]);
     let retried = retried["id"].as_str().expect("a run has an id").to_owned();
     assert_ne!(retried, id);
-    let end = std::time::Instant::now() + std::time::Duration::from_mins(2);
-    loop {
+    let run = wait::until("the retry ends", Duration::from_mins(2), || {
         let run = server.json(&["run", "show", &retried]);
-        if run["finished_at"].is_string() {
-            assert_eq!(run["state"], "done", "{run:#}");
-            return run;
-        }
-        assert!(std::time::Instant::now() < end, "the retry does not end: {run:#}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+        if run["finished_at"].is_string() { Ok(run) } else { Err(run) }
+    });
+    assert_eq!(run["state"], "done", "{run:#}");
+    run
 }
 
 /// Noise that does not compress.

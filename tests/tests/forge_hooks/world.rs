@@ -1,11 +1,12 @@
 //! A forge, a server that builds from it, and an application.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::forge::Forge;
 use slipway_tests::server::{Answer, App, GitRepository, Server, ServerOptions};
+use slipway_tests::wait;
 
 use crate::payload::Hook;
 
@@ -49,11 +50,9 @@ impl World {
         let app = server.create_app_with("shop", &["--source", &url, "--poll", "24h"]);
         server.stop();
         server.restart();
-        let end = Instant::now() + SETTLED_WITHIN;
-        while server.json(&["source", "show", "shop"])["swept_at"].is_null() {
-            assert!(Instant::now() < end, "the source is not swept at start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::holds("the source is swept at start", SETTLED_WITHIN, || {
+            !server.json(&["source", "show", "shop"])["swept_at"].is_null()
+        });
         Self { forge, server, app, repository }
     }
 
@@ -98,16 +97,11 @@ impl World {
 
     /// A delivery once it is no longer `received`.
     pub(crate) fn settled(&self, id: &str) -> Value {
-        let end = Instant::now() + SETTLED_WITHIN;
-        loop {
+        wait::until(&format!("delivery {id} is settled"), SETTLED_WITHIN, || {
             let found = self.deliveries().into_iter().find(|delivery| delivery["id"] == id);
             let found = found.unwrap_or_else(|| panic!("delivery {id} is not listed"));
-            if found["state"] != "received" {
-                return found;
-            }
-            assert!(Instant::now() < end, "delivery {id} is not settled within {SETTLED_WITHIN:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            if found["state"] == "received" { Err(found) } else { Ok(found) }
+        })
     }
 
     /// `slipway source deliveries`, newest first.

@@ -1,10 +1,11 @@
 //! What no webhook told, or told at the wrong time, is found by the sweep.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::forge::{Behaviour, Forge};
 use slipway_tests::server::Server;
+use slipway_tests::wait;
 
 use crate::world::{change, files, neighbourly, settled, upload};
 
@@ -18,15 +19,10 @@ fn runs(server: &Server, commit: &str) -> Vec<Value> {
 
 /// The source `shop` once this holds of it.
 fn source_once(server: &Server, holds: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + FOUND_WITHIN;
-    loop {
+    wait::until("the source is as it should be", FOUND_WITHIN, || {
         let source = server.json(&["source", "show", "shop"]);
-        if holds(&source) {
-            return source;
-        }
-        assert!(Instant::now() < end, "not within {FOUND_WITHIN:?}: {source:#}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        if holds(&source) { Ok(source) } else { Err(source) }
+    })
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A forge and servers that build from it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::forge::Forge;
 use slipway_tests::server::{CliOutput, GitRepository, Server, ServerOptions};
+use slipway_tests::wait;
 
 /// No change is like another.
 static CHANGES: AtomicU64 = AtomicU64::new(1);
@@ -63,16 +65,11 @@ pub(crate) fn assert_found(server: &Server, source: &str, kind: &str, part: &str
 
 /// A delivery by its id, once it is settled.
 pub(crate) fn settled(server: &Server, source: &str, id: &str) -> Value {
-    let end = std::time::Instant::now() + std::time::Duration::from_mins(2);
-    loop {
+    wait::until(&format!("{id} is settled"), Duration::from_mins(2), || {
         let listed = server.json(&["source", "deliveries", source, "--limit", "1000"]);
         let listed = listed.as_array().expect("a list");
         let found = listed.iter().find(|delivery| delivery["id"] == id);
         let found = found.unwrap_or_else(|| panic!("{id} is not among {listed:#?}"));
-        if found["state"] != "received" {
-            return found.clone();
-        }
-        assert!(std::time::Instant::now() < end, "not settled: {found:#}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+        if found["state"] == "received" { Err(found.clone()) } else { Ok(found.clone()) }
+    })
 }

@@ -1,26 +1,22 @@
 //! What goes wrong on a cluster, and in which word the build ends.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, GitRepository, Server, running};
+use slipway_tests::wait;
 
 use crate::{push_unwatched, tokens, web_build};
 
 /// Waits for a line of the pods' states that `wanted` takes.
 fn await_pod(namespace: &Namespace, what: &str, wanted: impl Fn(&str) -> bool) {
-    let end = Instant::now() + JOB_WITHIN;
-    loop {
+    wait::until(&format!("a pod {what}"), JOB_WITHIN, || {
         let columns = "custom-columns=PHASE:.status.phase,RUNS:.status.containerStatuses[0].state.running";
         let pods = namespace.kubectl(&["get", "pods", "--no-headers", "--output", columns]);
-        if pods.lines().any(&wanted) {
-            return;
-        }
-        assert!(Instant::now() < end, "no pod {what}: {pods}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        if pods.lines().any(&wanted) { Ok(()) } else { Err(pods) }
+    });
 }
 
 pub(crate) fn await_running(namespace: &Namespace) {
@@ -91,20 +87,12 @@ fn faults_of_a_full_quota_and_a_deleted_secret_are_waited_out() {
     let mut setting = Setting::new(&[]);
     setting.namespace.kubectl(&["create", "quota", "full", "--hard", "pods=0"]);
     let commit = setting.push("true");
-    let end = Instant::now() + JOB_WITHIN;
-    let log = || {
-        let path = "/api/v1/runs/shop%231/builds/web/log";
-        setting.server.get(path).text()
-    };
-    while !log().contains("exceeded quota") {
-        assert!(Instant::now() < end, "the log does not say why it waits: {}", log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait::until("the log says why it waits", JOB_WITHIN, || {
+        let log = setting.server.get("/api/v1/runs/shop%231/builds/web/log").text();
+        if log.contains("exceeded quota") { Ok(()) } else { Err(log) }
+    });
     let shown = || setting.server.json(&["run", "show", "shop#1"])["builds"][0]["reason"].to_string();
-    while !shown().contains("waiting: ") {
-        assert!(Instant::now() < end, "`run show` does not say why it waits: {}", shown());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait::holds("`run show` says why it waits", JOB_WITHIN, || shown().contains("waiting: "));
     assert!(shown().contains("exceeded quota"), "{}", shown());
     setting.namespace.kubectl(&["delete", "secret", "--selector", "slipway.dev/owner"]);
     setting.namespace.kubectl(&["delete", "quota", "full"]);
@@ -117,13 +105,11 @@ fn faults_of_a_quota_on_jobs_are_waited_out_too() {
     let mut setting = Setting::new(&[]);
     setting.namespace.kubectl(&["create", "quota", "full", "--hard", "count/jobs.batch=0"]);
     let commit = setting.push("true");
-    let end = Instant::now() + JOB_WITHIN;
-    // Before the push has arrived there is no run.
-    let shown = || setting.server.get("/api/v1/runs/shop%231").text();
-    while !shown().contains("exceeded quota") {
-        assert!(Instant::now() < end, "`run show` does not say why it waits: {}", shown());
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait::until("`run show` says why it waits", JOB_WITHIN, || {
+        // Before the push has arrived there is no run.
+        let shown = setting.server.get("/api/v1/runs/shop%231").text();
+        if shown.contains("exceeded quota") { Ok(()) } else { Err(shown) }
+    });
     setting.namespace.kubectl(&["delete", "quota", "full"]);
     setting.assert_done(&commit);
 }

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use slipway_records::fault_point::CLUSTER_POINTS;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::random::Random;
 use slipway_tests::server::{Server, running};
+use slipway_tests::wait;
 
 use crate::faults::await_running;
 use crate::{push_unwatched, tokens, web_build};
@@ -52,11 +53,8 @@ fn faults_of_kills_at_chosen_points_lose_no_job_and_leave_none() {
             server.restart();
             repository.write("web/index.html", format!("{round} {point}\n"));
             commits.push(push_unwatched(&server, &app, &repository));
-            let end = Instant::now() + JOB_WITHIN;
-            while stopped_at(&marker).is_none() {
-                assert!(Instant::now() < end, "the server never came to {point}:\n{}", server.log());
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            let what = format!("the server comes to {point}");
+            wait::holds(&what, JOB_WITHIN, || stopped_at(&marker).is_some());
             server.kill9();
             let options = server.options_mut();
             options.env.remove("SLIPWAY_TEST_STOP_AT");
@@ -82,21 +80,19 @@ fn faults_of_kills_at_chosen_points_lose_no_job_and_leave_none() {
 
 /// Waits until the run of a commit has a build that has begun.
 fn await_attempt(server: &Server, commit: &str) {
-    let end = Instant::now() + JOB_WITHIN;
     let path = format!("/api/v1/runs?application=shop&commit={commit}");
-    loop {
+    wait::until(&format!("a build of {commit} begins"), JOB_WITHIN, || {
         let run = server.get(&path).json()["items"][0].clone();
         if let Some(id) = run["id"].as_str() {
             let run = server.get(&format!("/api/v1/runs/{id}")).json();
             let begun =
                 run["builds"].as_array().is_some_and(|builds| builds.iter().any(|b| b["state"] != "queued"));
             if begun {
-                return;
+                return Ok(());
             }
         }
-        assert!(Instant::now() < end, "no build of {commit} begins: {run:#}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        Err(run)
+    });
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use slipway_tests::namespace::{JOB_WITHIN, Namespace};
 use slipway_tests::server::{App, FickleProxy, Mood, Server, ServerOptions, running};
-use slipway_tests::services;
+use slipway_tests::{services, wait};
 use tempfile::NamedTempFile;
 
 use crate::{push_unwatched, tokens, web_build};
@@ -71,28 +71,20 @@ impl Setting {
         let repository = running("echo built");
         let commit = push_unwatched(&self.server, &self.app, &repository);
         let path = format!("/api/v1/runs?application=shop&commit={commit}");
-        let end = Instant::now() + JOB_WITHIN;
-        loop {
-            if let Some(id) = self.server.get(&path).json()["items"][0]["id"].as_str() {
-                return self.ended(id);
-            }
-            assert!(Instant::now() < end, "no run of {commit}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let id = wait::until(&format!("{commit} has a run"), JOB_WITHIN, || {
+            let listed = self.server.get(&path).json();
+            listed["items"][0]["id"].as_str().map(str::to_owned).ok_or_else(|| listed.to_string())
+        });
+        self.ended(&id)
     }
 
     /// The run once it has ended.
     fn ended(&self, id: &str) -> Value {
         let path = format!("/api/v1/runs/{id}");
-        let end = Instant::now() + RUN_WITHIN;
-        loop {
+        wait::until("the run ends", RUN_WITHIN, || {
             let run = self.server.get(&path).json();
-            if run["finished_at"].is_string() {
-                return run;
-            }
-            assert!(Instant::now() < end, "the run does not end: {run:#}\n{}", self.log(&run));
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            if run["finished_at"].is_string() { Ok(run) } else { Err(run) }
+        })
     }
 
     fn log(&self, run: &Value) -> String {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use field::{Field, read};
 
 /// How many in a hundred of the cases whose types are shipped must come out as listed.
-const SHIPPED_MIN_PERCENT: usize = 80;
+const SHIPPED_MIN_PERCENT: usize = 90;
 
 #[test]
 fn samples_of_public_documents_come_out_as_listed() {

@@ -23,11 +23,16 @@ pub(crate) enum AppCommand {
         /// The application
         name: String,
     },
-    /// Hide an application; its versions stay pullable
-    #[command(after_help = "Example: slipway app delete shop")]
+    /// Hide an application of which nothing is deployed; its versions stay pullable
+    #[command(
+        after_help = "Made again with `slipway app create`, it comes back with its versions and goes on with its numbers.\nExample: slipway app delete shop --yes"
+    )]
     Delete {
         /// The application
         name: String,
+        /// Really
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -87,9 +92,12 @@ pub(crate) async fn run(command: AppCommand, global: &Global) -> Result<Exit> {
                 show(&app);
             }
         }
-        AppCommand::Delete { name } => {
-            client.delete(&format!("/api/v1/applications/{}", in_path(&name))).await?;
+        AppCommand::Delete { name, yes } => {
+            super::confirmed(yes, &format!("the application {name} would be hidden"))?;
+            let left = client.delete(&format!("/api/v1/applications/{}", in_path(&name))).await?;
             say(format!("Application {name} is hidden; its versions stay pullable."));
+            say(format!("It comes back with all it had by: slipway app create {name}"));
+            super::secret::tell_left(&left);
         }
     }
     Ok(Exit::OK)

@@ -29,8 +29,14 @@ pub(crate) enum AuditCommand {
         limit: usize,
     },
     /// Say whether an entry was altered or taken out
-    #[command(after_help = "Exit codes: 0 the record is whole, 1 it is not.\nExample: slipway audit verify")]
-    Verify,
+    #[command(
+        after_help = "Entries cut off at the end leave a whole record: keep the digest that is printed elsewhere, and expect it\nthe next time.\nExit codes: 0 the record is whole, 1 it is not.\nExample: slipway audit verify\n         slipway audit verify --expect sha256:…"
+    )]
+    Verify {
+        /// Fail unless an entry has this digest, which an earlier look printed
+        #[arg(long, value_name = "DIGEST")]
+        expect: Option<String>,
+    },
 }
 
 pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<Exit> {
@@ -41,13 +47,19 @@ pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<Exit> 
             list(rows, global);
             Ok(Exit::OK)
         }
-        AuditCommand::Verify => {
-            let found = client.get("/api/v1/audit/verify", &[]).await?;
+        AuditCommand::Verify { expect } => {
+            let query: Vec<_> = expect.into_iter().map(|digest| ("expect", digest)).collect();
+            let found = client.get("/api/v1/audit/verify", &query).await?;
             let is_whole = found["ok"] == true;
             if global.json() {
                 print_json(&found);
             } else if is_whole {
                 data(format!("whole: {} entries, each follows the one before", text(&found["entries"])));
+                data(format!("newest: {}", text(&found["newest"])));
+            } else if found["has_expected"] == false {
+                data(
+                    "the entry that was expected is not there: it was altered, or cut off with what followed",
+                );
             } else {
                 data(format!(
                     "broken at entry {}: it or one before it was altered",

@@ -60,7 +60,8 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
                 Some(current) => body["if_current"] = current.into(),
                 None => {}
             }
-            let moved = client.put(&format!("/api/v1/channels/{}/{channel}", in_path(&app)), &body).await?;
+            let path = format!("/api/v1/channels/{}/{}", in_path(&app), in_path(&channel));
+            let moved = client.put(&path, &body).await?;
             if global.json() {
                 print_json(&moved);
             } else {
@@ -68,7 +69,7 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
             }
         }
         ChannelCommand::History { app, channel, limit } => {
-            let path = format!("/api/v1/channels/{}/{channel}/history", in_path(&app));
+            let path = format!("/api/v1/channels/{}/{}/history", in_path(&app), in_path(&channel));
             history(&moves(&client, &path, limit).await?, global);
         }
         ChannelCommand::List { app } => {

@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::run::print_log;
 use super::{Exit, Global, in_path};
-use crate::output::{ago, json as print_json, table, text};
+use crate::output::{ago, json as print_json, say, table, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
@@ -19,6 +20,20 @@ pub(crate) enum CheckCommand {
         after_help = "Until it is green, its bundle is held.\nExample: slipway check rerun shop 1.4.2 source/unit"
     )]
     Rerun(NamedArgs),
+    /// Print the log of a check that slipway.yaml declares
+    #[command(after_help = "Example: slipway check log shop 1.4.2 source/unit --follow")]
+    Log {
+        #[command(flatten)]
+        named: NamedArgs,
+        /// Go on until the check ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Stop a check that slipway.yaml declares
+    #[command(
+        after_help = "What it holds, it goes on to hold.\nExample: slipway check cancel shop 1.4.2 source/unit"
+    )]
+    Cancel(NamedArgs),
     /// Let a bundle go although this check that slipway.yaml declares is not green
     #[command(
         after_help = "An operator's word, kept in the audit record. It opens no gate.\nExample: slipway check waive shop 1.4.2 source/unit --reason 'the test server is down'"
@@ -96,6 +111,18 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             let queued = client.post(&named.path("rerun"), &json!({})).await?;
             global.tell(&queued, format!("{} {}: {} is queued.", named.app, named.version, named.name()));
         }
+        CheckCommand::Log { named, follow } => {
+            if !print_log(&client, &named.path("log"), 0, follow).await? {
+                say(format!(
+                    "No line yet: `slipway check list {} {}` tells how it stands.",
+                    named.app, named.version
+                ));
+            }
+        }
+        CheckCommand::Cancel(named) => {
+            let stopped = client.post(&named.path("cancel"), &json!({})).await?;
+            global.tell(&stopped, format!("{} {}: {} is stopped.", named.app, named.version, named.name()));
+        }
         CheckCommand::Waive { named, reason } => {
             let waived = client.post(&named.path("waive"), &json!({"reason": reason})).await?;
             let said = format!("{} {}: {} holds it no more.", named.app, named.version, named.name());
@@ -138,5 +165,5 @@ fn standing(check: &Value) -> String {
 }
 
 fn path(app: &str, version: &str) -> String {
-    format!("/api/v1/bundles/{}/{version}/checks", in_path(app))
+    format!("/api/v1/bundles/{}/{}/checks", in_path(app), in_path(version))
 }

@@ -6,13 +6,16 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use slipway_definitions::DefinitionKind;
+use slipway_types::Violation;
 use slipway_types::name::DefinitionName;
 
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
-use crate::output::{data, json as print_json, table, text};
+use crate::output::{data, json as print_json, one_line, say, table, text, violation};
 
 mod local;
+mod push;
+mod served;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DefinitionCommand {
@@ -50,6 +53,30 @@ pub(crate) enum DefinitionCommand {
     /// Show what a definition returns for some properties, on this machine
     #[command(after_help = "Example: slipway definition try ./graceful --properties mine.yaml")]
     Try(TryArgs),
+    /// Check a definition and push it to a registry, the server's own if none is named
+    #[command(
+        after_help = "Exit codes: 0 it is there, 1 it is refused.\nExample: slipway definition push ./graceful\nExample: slipway definition push ./graceful registry.example.com/sre/graceful --user robot --password-file ./password"
+    )]
+    Push(push::PushArgs),
+    /// Install a definition from a registry: it is pulled, checked, and offered to new plans
+    #[command(
+        after_help = "Traits and policies need the role operator, component types and steps admin.\nExample: slipway definition install registry.example.com/sre/graceful:1.0.0"
+    )]
+    Install(served::InstallArgs),
+    /// Offer an installed definition to new plans again
+    #[command(after_help = "Example: slipway definition enable trait graceful@1.0.0")]
+    Enable(served::WhichArgs),
+    /// Keep an installed definition from new plans; what runs stays
+    #[command(after_help = "Example: slipway definition disable trait graceful@1.0.0")]
+    Disable(served::WhichArgs),
+    /// Remove an installed definition that nothing uses
+    #[command(after_help = "Example: slipway definition uninstall trait graceful@1.0.0 --yes")]
+    Uninstall(served::UninstallArgs),
+    /// Show or change the major versions that an application keeps to
+    #[command(
+        after_help = "Example: slipway definition hold shop\nExample: slipway definition hold shop trait/graceful --major 2"
+    )]
+    Hold(served::HoldArgs),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +114,12 @@ pub(crate) async fn run(command: DefinitionCommand, global: &Global) -> Result<E
             return local::attempt(&args.dir, args.properties.as_deref(), args.context.as_deref(), global)
                 .await;
         }
+        DefinitionCommand::Push(args) => return push::run(args, global).await,
+        DefinitionCommand::Install(args) => served::install(args, global).await?,
+        DefinitionCommand::Enable(args) => served::enable(&args, true, global).await?,
+        DefinitionCommand::Disable(args) => served::enable(&args, false, global).await?,
+        DefinitionCommand::Uninstall(args) => served::uninstall(&args, global).await?,
+        DefinitionCommand::Hold(args) => served::hold(args, global).await?,
     }
     Ok(Exit::OK)
 }
@@ -108,9 +141,57 @@ async fn list(client: &Client, kind: Option<DefinitionKind>, global: &Global) ->
     }
     let cells: Vec<_> = rows
         .iter()
-        .map(|d| vec![text(&d["kind"]), text(&d["name"]), text(&d["version"]), text(&d["description"])])
+        .map(|d| {
+            vec![
+                text(&d["kind"]),
+                text(&d["name"]),
+                text(&d["version"]),
+                origin(d),
+                users(d),
+                text(&d["description"]),
+            ]
+        })
         .collect();
-    table(&["KIND", "NAME", "VERSION", "DESCRIPTION"], &cells, "The server has none of that kind.");
+    let titles = ["KIND", "NAME", "VERSION", "FROM", "USED BY", "DESCRIPTION"];
+    table(&titles, &cells, "The server has none of that kind.");
+    faults(client).await
+}
+
+/// Where a definition comes from, in a word.
+fn origin(definition: &Value) -> String {
+    let from = match definition["source"]["from"].as_str() {
+        Some("package") => "installed",
+        Some("directory") => "directory",
+        _ => "built in",
+    };
+    match (&definition["enabled"], &definition["usable"]) {
+        (Value::Bool(false), _) => format!("{from}, disabled"),
+        (_, Value::Bool(false)) => format!("{from}, unusable"),
+        _ => from.to_owned(),
+    }
+}
+
+/// Who uses a definition, the first few by name.
+fn users(definition: &Value) -> String {
+    let users: Vec<String> = definition["used_by"].as_array().into_iter().flatten().map(text).collect();
+    match &users[..] {
+        [] => "-".to_owned(),
+        [first] => first.clone(),
+        [first, second] => format!("{first}, {second}"),
+        [first, .., _] => format!("{first} and {} more", users.len() - 1),
+    }
+}
+
+/// Says what the server found or was given and cannot use.
+async fn faults(client: &Client) -> Result<()> {
+    // One who may see only an application is not told of the server's machine.
+    let Ok(faults) = client.list("/api/v1/definitions/faults", &[], 1000).await else { return Ok(()) };
+    for fault in &faults {
+        say(format!("{} cannot be used:", one_line(&text(&fault["place"]))));
+        let violations: Vec<Violation> =
+            serde_json::from_value(fault["violations"].clone()).unwrap_or_default();
+        violations.iter().flat_map(violation).for_each(say);
+    }
     Ok(())
 }
 
@@ -143,10 +224,15 @@ impl ShowArgs {
     }
 }
 
+/// Whether `name` is the name of a definition or one of its aliases.
+fn answers_to(row: &Value, name: &str) -> bool {
+    row["name"] == name || row["aliases"].as_array().into_iter().flatten().any(|alias| alias == name)
+}
+
 /// The kind that has the name, if only one has.
 async fn kind_of(client: &Client, name: &str) -> Result<DefinitionKind> {
     let rows = all(client).await?;
-    let named = |kind: &DefinitionKind| rows.iter().any(|row| row["name"] == name && is_of(row, *kind));
+    let named = |kind: &DefinitionKind| rows.iter().any(|row| answers_to(row, name) && is_of(row, *kind));
     let kinds: Vec<DefinitionKind> = DefinitionKind::ALL.into_iter().filter(named).collect();
     match kinds[..] {
         [kind] => Ok(kind),
@@ -171,7 +257,24 @@ async fn show(client: &Client, args: &ShowArgs, global: &Global) -> Result<()> {
         return Ok(());
     }
     for key in ["kind", "name", "version", "digest", "description"] {
-        data(format!("{key:<13}{}", text(&definition[key])));
+        data(format!("{key:<13}{}", one_line(&text(&definition[key]))));
+    }
+    data(format!("{:<13}{}", "from", from_where(&definition)));
+    for (key, title) in [
+        ("aliases", "aliases"),
+        ("installed_by", "installed by"),
+        ("used_by", "used by"),
+        ("held_by", "held by"),
+    ] {
+        let shown = match &definition[key] {
+            Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+            Value::Null => String::new(),
+            other => text(other),
+        };
+        let shown = one_line(&shown);
+        if !shown.is_empty() {
+            data(format!("{title:<13}{shown}"));
+        }
     }
     let mut rows = Vec::new();
     properties("", &definition["schema"], &mut rows);
@@ -182,6 +285,15 @@ async fn show(client: &Client, args: &ShowArgs, global: &Global) -> Result<()> {
         data(text(file).trim_end());
     }
     Ok(())
+}
+
+/// Where a definition comes from, with the place.
+fn from_where(definition: &Value) -> String {
+    let place = match &definition["source"]["reference"] {
+        Value::Null => &definition["source"]["path"],
+        reference => reference,
+    };
+    if place.is_null() { origin(definition) } else { format!("{}: {}", origin(definition), text(place)) }
 }
 
 /// The properties of a JSON Schema with those inside, by path; required ones have a `*`.
@@ -232,6 +344,12 @@ mod tests {
         assert!(args(&["addon", "hpa"]).shown().is_err());
         let given = ShowArgs { kind: Some(DefinitionKind::Policy), ..args(&["trait", "hpa"]) };
         assert!(given.shown().is_err());
+    }
+
+    #[test]
+    fn a_definition_is_found_by_its_aliases() {
+        let row = json!({"kind": "trait", "name": "hpa", "aliases": ["cpuscaler"]});
+        assert!(answers_to(&row, "hpa") && answers_to(&row, "cpuscaler") && !answers_to(&row, "scaler"));
     }
 
     #[test]

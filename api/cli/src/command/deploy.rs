@@ -28,11 +28,15 @@ use watch::Watch;
 pub(crate) enum DeployCommand {
     /// Say what a deployment would be and change: bundle, differences, violations, gates
     #[command(
-        after_help = "Exit codes: 0 it can be deployed, 1 something stands against it, 2 wrong usage.\nExample: slipway deploy plan shop --env staging --branch main"
+        after_help = "Exit codes: 0 it can be deployed, 1 something stands against it, 2 wrong usage.\nExample: slipway deploy plan shop --env staging --branch main
+         slipway deploy plan shop --env staging --objects -o json | jq .objects"
     )]
     Plan {
         #[command(flatten)]
         wanted: Wanted,
+        /// With the objects as they would be applied, one JSON document each; Secrets are references
+        #[arg(long)]
+        objects: bool,
     },
     /// Deploy a bundle into an environment, and watch until it arrived or waits at a gate
     #[command(
@@ -138,7 +142,7 @@ pub(crate) enum DeployCommand {
         #[command(flatten)]
         follow: Follow,
     },
-    /// Deploy the same bundle again, with the configuration and the newest secrets of now
+    /// Deploy what runs again, with the configuration and the newest secrets of now
     #[command(
         after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway deploy restart shop --env prod --reason 'the database password was rotated'"
     )]
@@ -151,6 +155,9 @@ pub(crate) enum DeployCommand {
         /// Why; kept with the deployment
         #[arg(long)]
         reason: String,
+        /// Take the revision that runs as it is, with nothing moved but versions of secrets
+        #[arg(long)]
+        secrets_only: bool,
         #[command(flatten)]
         follow: Follow,
     },
@@ -252,7 +259,7 @@ pub(crate) struct Follow {
 pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        DeployCommand::Plan { wanted } => return plan::run(&client, &wanted, global).await,
+        DeployCommand::Plan { wanted, objects } => return plan::run(&client, &wanted, objects, global).await,
         DeployCommand::Create { wanted, reason, follow } => {
             let mut body = wanted.body()?;
             put_reason(&mut body, reason);
@@ -289,8 +296,12 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
             let body = json!({"application": app, "environment": env, "rollback_to": to, "reason": reason});
             return create(&client, &body, &follow, global).await;
         }
-        DeployCommand::Restart { app, env, reason, follow } => {
-            let body = json!({"application": app, "environment": env, "restart": true, "reason": reason});
+        DeployCommand::Restart { app, env, reason, secrets_only, follow } => {
+            let mut body = json!({"application": app, "environment": env, "restart": true, "reason": reason});
+            // An older server does not know the word.
+            if secrets_only {
+                body["secrets_only"] = true.into();
+            }
             return create(&client, &body, &follow, global).await;
         }
         DeployCommand::Remove { app, env, reason, yes, follow } => {

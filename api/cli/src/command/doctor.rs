@@ -51,6 +51,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     findings.push(server(global).await);
     findings.extend(image_target(global).await);
     findings.extend(backends(global).await);
+    findings.extend(definitions(global).await);
     let sound = findings.iter().all(|finding| finding.ok || !finding.needed);
     if global.json() {
         let rows: Vec<_> = findings
@@ -132,6 +133,20 @@ async fn backends(global: &Global) -> Vec<Finding> {
         detail: format!("{} ({}): {}", text(&place["backend"]), text(&place["name"]), text(&place["detail"])),
     };
     found["items"].as_array().into_iter().flatten().map(finding).collect()
+}
+
+/// Definitions that the server found or was given and cannot use.
+async fn definitions(global: &Global) -> Vec<Finding> {
+    let asked = async { global.client()?.list("/api/v1/definitions/faults", &[], 100).await };
+    let Ok(found) = asked.await else { return Vec::new() };
+    let finding = |fault: &Value| Finding {
+        what: "definitions",
+        ok: false,
+        // The others are used all the same.
+        needed: false,
+        detail: format!("{}: {}", text(&fault["place"]), text(&fault["violations"][0]["message"])),
+    };
+    found.iter().map(finding).collect()
 }
 
 #[cfg(test)]

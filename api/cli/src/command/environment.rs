@@ -13,6 +13,7 @@ use crate::output::{ago, data, json as print_json, say, table, text};
 mod configuration;
 mod settings;
 
+pub(super) use configuration::tell_faults;
 use configuration::{ConfigArgs, ExplainArgs};
 use settings::{SettingFlags, Written};
 
@@ -93,8 +94,10 @@ pub(crate) async fn run(command: EnvironmentCommand, global: &Global) -> Result<
         }
         EnvironmentCommand::Remove { name, yes } => {
             super::confirmed(yes, &format!("the environment {name} would be forgotten"))?;
-            client.delete(&path(&name)).await?;
-            global.tell(&json!({"name": name, "removed": true}), format!("Environment {name} is forgotten."));
+            let left = client.delete(&path(&name)).await?;
+            let told = json!({"name": name, "removed": true, "secrets_left": left["secrets_left"]});
+            global.tell(&told, format!("Environment {name} is forgotten."));
+            super::secret::tell_left(&left);
         }
         EnvironmentCommand::Config(args) => return configuration::run(&client, args, global).await,
         EnvironmentCommand::Explain(args) => configuration::explain(&client, args, global).await?,

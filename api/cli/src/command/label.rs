@@ -54,9 +54,11 @@ impl On {
     }
 
     fn path(&self, key: &str) -> String {
-        let (app, version, key) = (in_path(&self.app), &self.version, in_path(key));
+        let (app, version, key) = (in_path(&self.app), in_path(&self.version), in_path(key));
         match &self.component {
-            Some(component) => format!("/api/v1/packages/{app}/{component}/{version}/labels/{key}"),
+            Some(component) => {
+                format!("/api/v1/packages/{app}/{}/{version}/labels/{key}", in_path(component))
+            }
             None => format!("/api/v1/bundles/{app}/{version}/labels/{key}"),
         }
     }

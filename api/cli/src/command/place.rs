@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::environment::tell_faults;
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{age, json as print_json, table, text};
@@ -69,6 +70,9 @@ pub(crate) async fn show(args: WhereArgs, global: &Global) -> Result<Exit> {
     let cells: Vec<_> = rows.iter().map(cells).collect();
     let head = ["APPLICATION", "ENVIRONMENT", "VERSION", "FROM", "AGE", "STATE", "PIN", "BEHIND", "NEXT"];
     table(&head, &cells, "Nothing is deployed yet. Begin with: slipway deploy plan APP --env ENVIRONMENT");
+    for row in &rows {
+        row["broken_configuration"].as_array().into_iter().flatten().for_each(tell_faults);
+    }
     Ok(Exit::OK)
 }
 
@@ -146,7 +150,7 @@ pub(crate) async fn release(args: ReleaseArgs, global: &Global) -> Result<Exit> 
     let (app, env) = (&args.app, &args.env);
     global.client()?.delete(&hold_path(app, env)).await?;
     let released = json!({"application": app, "environment": env, "released": true});
-    global.tell(&released, format!("{app} in {env} is neither pinned nor held."));
+    global.tell(&released, format!("{app} in {env} is neither pinned nor held any more."));
     Ok(Exit::OK)
 }
 

@@ -140,26 +140,21 @@ pub(crate) async fn run(command: RunCommand, global: &Global) -> Result<Exit> {
         RunCommand::Start(args) => start(&client, args, global).await?,
         RunCommand::List(args) => list(&client, args, global).await?,
         RunCommand::Show { run } => {
-            let run = client.get(&format!("/api/v1/runs/{}", run_path(&run)), &[]).await?;
+            let run = client.get(&format!("/api/v1/runs/{}", in_path(&run)), &[]).await?;
             if global.json() { print_json(&run) } else { show(&run) }
         }
         RunCommand::Logs(args) => logs(&client, args).await?,
         RunCommand::Wait(args) => return wait(&client, args, global).await,
         RunCommand::Retry { run } => {
-            let made = client.post(&format!("/api/v1/runs/{}/retry", run_path(&run)), &json!({})).await?;
+            let made = client.post(&format!("/api/v1/runs/{}/retry", in_path(&run)), &json!({})).await?;
             announce(&made, global);
         }
         RunCommand::Cancel { run } => {
-            let stopped = client.post(&format!("/api/v1/runs/{}/cancel", run_path(&run)), &json!({})).await?;
+            let stopped = client.post(&format!("/api/v1/runs/{}/cancel", in_path(&run)), &json!({})).await?;
             announce(&stopped, global);
         }
     }
     Ok(Exit::OK)
-}
-
-/// A run's name in a path.
-fn run_path(name: &str) -> String {
-    name.replace('#', "%23").replace('/', "%2F")
 }
 
 async fn start(client: &Client, args: StartArgs, global: &Global) -> Result<()> {
@@ -292,22 +287,35 @@ fn stages(stages: &Value) -> String {
 }
 
 async fn logs(client: &Client, args: LogArgs) -> Result<()> {
-    let run = run_path(&args.run);
+    let run = in_path(&args.run);
     let (path, what) = match (args.check, args.component) {
         (Some(check), _) => {
             let name = check.strip_prefix("source/").unwrap_or(&check).to_owned();
             (format!("/api/v1/runs/{run}/checks/{}/log", in_path(&name)), name)
         }
-        (None, Some(component)) => (format!("/api/v1/runs/{run}/builds/{component}/log"), component),
+        (None, Some(component)) => {
+            (format!("/api/v1/runs/{run}/builds/{}/log", in_path(&component)), component)
+        }
         (None, None) => {
             let only = only_component(client, &args.run).await?;
-            (format!("/api/v1/runs/{run}/builds/{only}/log"), only)
+            (format!("/api/v1/runs/{run}/builds/{}/log", in_path(&only)), only)
         }
     };
-    let mut offset = args.offset;
+    if !print_log(client, &path, args.offset, args.follow).await? {
+        say(format!(
+            "No line from byte {} on: `slipway run show {}` tells what became of {what}.",
+            args.offset, args.run
+        ));
+    }
+    Ok(())
+}
+
+/// Prints the log from byte `from` on, with `follow` until nothing more comes. Whether there was any of it.
+pub(super) async fn print_log(client: &Client, path: &str, from: u64, follow: bool) -> Result<bool> {
+    let mut offset = from;
     loop {
         let query = [("offset", offset.to_string())];
-        let headers = client.stream(&path, &query, "text/plain", |piece| {
+        let headers = client.stream(path, &query, "text/plain", |piece| {
             bytes(piece);
             Ok(())
         });
@@ -317,14 +325,8 @@ async fn logs(client: &Client, args: LogArgs) -> Result<()> {
         let complete = header("slipway-log-complete") == Some("true");
         let more = next > offset;
         offset = next;
-        if complete || (!args.follow && !more) {
-            if offset == args.offset {
-                say(format!(
-                    "No line from byte {offset} on: `slipway run show {}` tells what became of {what}.",
-                    args.run
-                ));
-            }
-            return Ok(());
+        if complete || (!follow && !more) {
+            return Ok(offset > from);
         }
         if !more {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -333,7 +335,7 @@ async fn logs(client: &Client, args: LogArgs) -> Result<()> {
 }
 
 async fn only_component(client: &Client, run: &str) -> Result<String> {
-    let run = client.get(&format!("/api/v1/runs/{}", run_path(run)), &[]).await?;
+    let run = client.get(&format!("/api/v1/runs/{}", in_path(run)), &[]).await?;
     let names: Vec<String> =
         run["builds"].as_array().into_iter().flatten().map(|build| text(&build["component"])).collect();
     match names.as_slice() {

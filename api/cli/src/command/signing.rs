@@ -38,7 +38,7 @@ impl Subject {
 }
 
 fn path(app: &str, version: &str) -> String {
-    format!("/api/v1/bundles/{}/{version}", in_path(app))
+    format!("/api/v1/bundles/{}/{}", in_path(app), in_path(version))
 }
 
 /// Signs a bundle.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Exit, Global};
+use super::{Exit, Global, in_path};
 use crate::output::{ago, data, json as print_json, say, table, text};
 
 #[derive(Debug, Subcommand)]
@@ -55,23 +55,25 @@ pub(crate) async fn run(command: SourceCommand, global: &Global) -> Result<Exit>
             list(rows, global);
         }
         SourceCommand::Show { name } => {
-            let source = client.get(&format!("/api/v1/sources/{name}"), &[]).await?;
+            let source = client.get(&format!("/api/v1/sources/{}", in_path(&name)), &[]).await?;
             show(&source, global);
         }
         SourceCommand::Check { name } => {
-            let found = client.post(&format!("/api/v1/sources/{name}/check"), &json!({})).await?;
+            let found = client.post(&format!("/api/v1/sources/{}/check", in_path(&name)), &json!({})).await?;
             return Ok(check(&found, global));
         }
         SourceCommand::Deliveries { name, limit } => {
-            let rows = client.list(&format!("/api/v1/sources/{name}/deliveries"), &[], limit).await?;
+            let path = format!("/api/v1/sources/{}/deliveries", in_path(&name));
+            let rows = client.list(&path, &[], limit).await?;
             deliveries(rows, global);
         }
         SourceCommand::Refusals { name } => {
-            let refusals = client.get(&format!("/api/v1/sources/{name}/refusals"), &[]).await?;
+            let refusals = client.get(&format!("/api/v1/sources/{}/refusals", in_path(&name)), &[]).await?;
             show_refusals(&refusals, global);
         }
         SourceCommand::RotateSecret { name } => {
-            let made = client.post(&format!("/api/v1/sources/{name}/webhook-secret"), &json!({})).await?;
+            let path = format!("/api/v1/sources/{}/webhook-secret", in_path(&name));
+            let made = client.post(&path, &json!({})).await?;
             if global.json() {
                 print_json(&made);
             } else {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::choice::{self, Choice};
+use super::choice::{self, OrderedChoice};
 use super::{Exit, Global, compose, in_path, pull, signing};
 use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, size, table, text};
@@ -18,6 +18,12 @@ pub(crate) enum PackageCommand {
     List {
         #[command(flatten)]
         which: Which,
+        /// Published from this branch
+        #[arg(long)]
+        branch: Option<String>,
+        /// Published from this commit
+        #[arg(long)]
+        commit: Option<String>,
         /// Of this component
         #[arg(long)]
         component: Option<String>,
@@ -59,7 +65,7 @@ pub(crate) enum BundleCommand {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        choice: Choice,
+        choice: OrderedChoice,
         /// Say why these: how many there are, and what each condition leaves out
         #[arg(long)]
         explain: bool,
@@ -70,14 +76,8 @@ pub(crate) enum BundleCommand {
         /// The application
         #[arg(value_name = "APP")]
         application: String,
-        /// Published from this branch
-        #[arg(long)]
-        branch: Option<String>,
-        /// Published from a commit that begins so
-        #[arg(long)]
-        commit: Option<String>,
         #[command(flatten)]
-        choice: Choice,
+        choice: OrderedChoice,
     },
     /// Show one bundle with its packages
     #[command(after_help = "Example: slipway bundle show shop 1.4.2")]
@@ -139,12 +139,6 @@ pub(crate) struct Which {
     /// Of this application
     #[arg(long)]
     app: Option<String>,
-    /// Published from this branch
-    #[arg(long)]
-    branch: Option<String>,
-    /// Published from this commit
-    #[arg(long)]
-    commit: Option<String>,
     /// Having this label; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
@@ -156,12 +150,7 @@ pub(crate) struct Which {
 impl Which {
     fn query(&self) -> Vec<(&'static str, String)> {
         let labels = (!self.label.is_empty()).then(|| self.label.join(","));
-        let given = [
-            ("application", self.app.clone()),
-            ("branch", self.branch.clone()),
-            ("commit", self.commit.clone()),
-            ("label", labels),
-        ];
+        let given = [("application", self.app.clone()), ("label", labels)];
         given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
@@ -169,19 +158,21 @@ impl Which {
 pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        PackageCommand::List { which, component } => {
+        PackageCommand::List { which, branch, commit, component } => {
             let mut query = which.query();
+            query.extend(branch.map(|branch| ("branch", branch)));
+            query.extend(commit.map(|commit| ("commit", commit)));
             query.extend(component.map(|component| ("component", component)));
             let rows = client.list("/api/v1/packages", &query, which.limit).await?;
             list(rows, NOTHING_PUBLISHED, global);
         }
         PackageCommand::Show { app, component, version } => {
-            let path = format!("/api/v1/packages/{}/{component}/{version}", in_path(&app));
+            let path = package_path(&app, &component, &version);
             let package = client.get(&path, &[]).await?;
             if global.json() { print_json(&package) } else { show_package(&package) }
         }
         PackageCommand::Pull { app, component, version, to } => {
-            let path = format!("/api/v1/packages/{}/{component}/{version}", in_path(&app));
+            let path = package_path(&app, &component, &version);
             pull_version(&client, &path, &version, &to).await?;
         }
     }
@@ -201,15 +192,14 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
             let rows = client.list("/api/v1/bundles", &query, which.limit).await?;
             list(rows, if choice.is_given() { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
         }
-        BundleCommand::Pick { application, branch, commit, choice } => {
+        BundleCommand::Pick { application, choice } => {
             let mut query = vec![("application", application)];
-            query.extend(branch.map(|branch| ("branch", branch)));
-            query.extend(commit.map(|commit| ("commit", commit)));
             query.extend(choice.query());
             return choice::pick(&client, &query, global).await;
         }
         BundleCommand::Show { app, version } => {
-            let bundle = client.get(&format!("/api/v1/bundles/{}/{version}", in_path(&app)), &[]).await?;
+            let path = format!("/api/v1/bundles/{}/{}", in_path(&app), in_path(&version));
+            let bundle = client.get(&path, &[]).await?;
             if global.json() { print_json(&bundle) } else { show_bundle(&bundle) }
         }
         BundleCommand::Create(args) => return compose::create(args, global).await,
@@ -220,7 +210,7 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
             return signing::verify(&app, &version, &key, global).await;
         }
         BundleCommand::Pull { app, version, to } => {
-            let path = format!("/api/v1/bundles/{}/{version}", in_path(&app));
+            let path = format!("/api/v1/bundles/{}/{}", in_path(&app), in_path(&version));
             pull_version(&client, &path, &version, &to).await?;
         }
     }
@@ -245,6 +235,10 @@ async fn list_explained(
     say("");
     list(page["items"].as_array().cloned().unwrap_or_default(), "No such bundle.", global);
     Ok(Exit::OK)
+}
+
+fn package_path(app: &str, component: &str, version: &str) -> String {
+    format!("/api/v1/packages/{}/{}/{}", in_path(app), in_path(component), in_path(version))
 }
 
 async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path::Path) -> Result<()> {

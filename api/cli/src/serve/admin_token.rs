@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
-use slipway_records::{NewToken, Records, RecordsError, Write};
+use serde_json::json;
+use slipway_records::{NewAuditEntry, NewToken, Records, RecordsError, Write};
 use slipway_secrets::Secrets;
 use slipway_types::secret::{SecretProvider, SecretReference};
 use slipway_types::{Digest, Role};
@@ -18,6 +19,8 @@ use super::instance::private;
 pub(crate) const FILE: &str = "admin.token";
 /// Name of the token.
 const NAME: &str = "admin";
+/// Who the audit record says made it.
+const SLIPWAY: &str = "slipway";
 
 /// The token that `server.admin_token` gives; `None` where it gives none.
 pub(super) async fn given(reference: &str, secrets: &Secrets) -> Result<Option<SecretString>> {
@@ -76,6 +79,8 @@ async fn try_install(records: &dyn Records, hash: &Digest) -> Result<()> {
     for row in tx.token_list().await? {
         if row.name == NAME && row.revoked_at.is_none() {
             tx.token_revoke(row.id, Utc::now()).await?;
+            let detail = json!({"id": row.id, "because": "server.admin_token names another"});
+            tx.audit(NewAuditEntry { detail, ..entry("token.revoke") }).await?;
         }
     }
     insert(tx.as_mut(), *hash).await?;
@@ -123,5 +128,16 @@ async fn insert(tx: &mut dyn Write, hash: Digest) -> Result<()> {
         expires_at: None,
     };
     tx.token_insert(token).await?;
+    tx.audit(entry("token.create")).await?;
     Ok(())
+}
+
+/// What the audit record keeps of the administrator's token.
+fn entry(action: &'static str) -> NewAuditEntry {
+    NewAuditEntry {
+        actor: SLIPWAY.to_owned(),
+        action,
+        subject: format!("token/{NAME}"),
+        detail: json!({"role": Role::Admin}),
+    }
 }

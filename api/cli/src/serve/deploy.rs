@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use slipway_charts::{ChartOptions, Renderer};
-use slipway_definitions::{Catalogue, RenderOptions};
+use slipway_definitions::RenderOptions;
 use slipway_deployer::clusters::Clusters;
+use slipway_deployer::configuration_source::ConfigureHandler;
+use slipway_deployer::definitions::Definitions;
 use slipway_deployer::follow::FollowHandler;
 use slipway_deployer::handler::DeployHandler;
 use slipway_deployer::observe::ObserveHandler;
 use slipway_deployer::packages::PackageLimits;
 use slipway_deployer::{Stage, StageOptions};
+use slipway_git::GitStore;
 use slipway_kubernetes::ClusterOptions;
 use slipway_network::Network;
 use slipway_oam::OamOptions;
@@ -48,6 +51,7 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
         timeout_ms: deploy.render_timeout_ms,
         ..ChartOptions::default()
     };
+    let directory = Some(deploy.definitions_dir.clone()).filter(|path| !path.as_os_str().is_empty());
     // This very program, wherever it lies and whatever took its place on disk.
     let host = vec![PathBuf::from("/proc/self/exe").into_os_string(), crate::PLUGIN_HOST.into()];
     Ok(Stage {
@@ -58,7 +62,7 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
         secrets: ground.secrets.clone(),
         network: ground.network.clone(),
         clusters: Clusters::new(ground.secrets.clone(), ground.network.clone(), ClusterOptions::default()),
-        catalogue: Arc::new(Catalogue::builtin()),
+        definitions: Definitions::new(Arc::clone(ground.records), ground.blobs.clone(), directory),
         plugins: Host::new(host, PluginOptions::default()),
         charts: Renderer::new(charts),
         core: None,
@@ -67,6 +71,7 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
             packages: PackageLimits::default(),
             files: OamOptions::default(),
             rendering: RenderOptions::default(),
+            secret_namespaces: ground.config.secrets.kubernetes_namespaces.clone(),
             deadline_minutes: deploy.deadline_minutes,
             allow_http: deploy.allow_http_receivers,
         },
@@ -90,7 +95,7 @@ fn default_port(url: &str) -> u16 {
 }
 
 /// What works deployments off.
-pub(super) fn lanes(stage: &Arc<Stage>, slots: usize) -> Vec<Lane> {
+pub(super) fn lanes(stage: &Arc<Stage>, git: &GitStore, slots: usize) -> Vec<Lane> {
     vec![
         Lane {
             name: "deployments",
@@ -106,6 +111,14 @@ pub(super) fn lanes(stage: &Arc<Stage>, slots: usize) -> Vec<Lane> {
             name: "following",
             handlers: vec![("follow", Arc::new(FollowHandler { stage: Arc::clone(stage) }))],
             slots: 2,
+        },
+        Lane {
+            name: "configuration",
+            handlers: vec![(
+                "configure",
+                Arc::new(ConfigureHandler { stage: Arc::clone(stage), git: git.clone() }),
+            )],
+            slots: 1,
         },
     ]
 }

@@ -37,6 +37,7 @@ use slipway_network::Network;
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::source::Images;
 use slipway_packager::{Composer, PackageHandler, PackageOptions};
+use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
@@ -126,6 +127,7 @@ impl Parts {
                 options: base_options(config),
             },
             backends: backends.clone(),
+            secrets: secrets.clone(),
             max_context_bytes: config.build.max_context_bytes,
         };
         let checker =
@@ -155,6 +157,7 @@ impl Parts {
             places: Arc::new(shown_places(config, &backends)),
             deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
             composing: Arc::new(composer(&records, &blobs, &images, &target)),
+            defining: Arc::clone(&stage) as Arc<dyn Defining>,
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
@@ -234,7 +237,7 @@ impl Parts {
             lanes.extend(self.pipeline(config, directory));
         }
         if config.has(Role::Deployer) {
-            lanes.extend(deploy::lanes(&self.stage, config.deploy.max_deploys));
+            lanes.extend(deploy::lanes(&self.stage, &self.git, config.deploy.max_deploys));
         }
         if config.has(Role::Gc) {
             lanes.push(Lane {
@@ -469,8 +472,12 @@ async fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -
             key_file.display()
         );
     }
-    let options =
-        SecretOptions { key_file, file_roots: config.secrets.file_roots.clone(), ..SecretOptions::default() };
+    let options = SecretOptions {
+        key_file,
+        file_roots: config.secrets.file_roots.clone(),
+        held: config.secrets_held(),
+        ..SecretOptions::default()
+    };
     Ok(Secrets::new(records, options)?)
 }
 

@@ -5,13 +5,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use slipway_git::GitOptions;
-use slipway_records::{Application, NewSource, Read, RecordsError, Source, SourceKind, Write};
+use slipway_records::{Application, NewAuditEntry, NewSource, Read, RecordsError, Source, SourceKind, Write};
+use slipway_types::id::ApplicationId;
 use slipway_types::name::{DEFAULT_TEAM, SourceName};
-use slipway_types::{ApplicationName, Role, SecretReference};
+use slipway_types::{ApplicationName, Role, SecretReference, SecretScope};
 use utoipa::ToSchema;
 
 use super::list::List;
+use super::secrets::{LeftView, left};
 use super::sources::new_webhook_secret;
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
@@ -108,6 +111,11 @@ fn view(state: &ServerState, application: &Application, source: &Source) -> Appl
     }
 }
 
+/// What the audit record keeps of a change.
+fn entry(by: &str, action: &'static str, subject: String, detail: Value) -> NewAuditEntry {
+    NewAuditEntry { actor: by.to_owned(), action, subject, detail }
+}
+
 async fn source_of(read: &mut dyn Read, application: &Application) -> Result<Source, ApiError> {
     let source = read.source_get(application.source_id).await?;
     source.ok_or_else(|| ApiError::not_found("source of application", &application.name))
@@ -147,22 +155,46 @@ pub(crate) async fn show(
 }
 
 /// Removes an application from sight. Its published versions stay pullable, and making it again
-/// continues its numbers.
+/// continues its numbers. Tells which secrets are left of it.
 #[utoipa::path(delete, path = "/api/v1/applications/{application}", tag = "applications",
-    params(("application" = String, Path)), responses((status = 204)))]
+    params(("application" = String, Path)), responses((status = 200, body = LeftView)))]
 pub(crate) async fn delete(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<ApplicationName>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Json<LeftView>, ApiError> {
     let mut tx = state.records.begin().await?;
     let found = tx.application_by_name(&name).await?;
     let found = found.filter(|application| caller.may(Role::Reader, Some(application.id)));
     let application = found.ok_or_else(|| ApiError::not_found("application", &name))?;
     caller.on_server(Role::Admin)?;
+    let places = deployed_in(tx.as_mut(), application.id).await?;
+    if !places.is_empty() {
+        let detail = format!("`{name}` is deployed, or on its way, in {}", places.join(", "));
+        return Err(ApiError::conflict("application_in_use", detail)
+            .hint("take it away there first: slipway deploy remove APP --env ENV; withdraw what waits"));
+    }
     tx.application_delete(application.id).await?;
+    let is_gone = |scope: &SecretScope| scope.application() == Some(&application.name);
+    let left = left(tx.as_mut(), is_gone).await?;
+    let subject = format!("application/{name}");
+    tx.audit(entry(caller.name(), "application.remove", subject, json!({}))).await?;
     tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(left))
+}
+
+/// Names of the environments where something of an application is, or may come yet.
+async fn deployed_in(tx: &mut dyn Write, application: ApplicationId) -> Result<Vec<String>, ApiError> {
+    let out = tx.deployments_out().await?;
+    let mut places = Vec::new();
+    for environment in tx.environment_list().await? {
+        let is_out =
+            out.iter().any(|one| (one.application_id, one.environment_id) == (application, environment.id));
+        if is_out || !tx.deployments_open(environment.id, application).await?.is_empty() {
+            places.push(format!("`{}`", environment.name));
+        }
+    }
+    Ok(places)
 }
 
 /// Makes an application and, unless it names an existing one, its source.
@@ -185,12 +217,15 @@ pub(crate) async fn create(
             let source = tx.source_by_name(name).await?;
             source.ok_or_else(|| ApiError::not_found("source", name))?
         }
-        None => make_source(&state, tx.as_mut(), &wanted).await?,
+        None => make_source(&state, tx.as_mut(), &wanted, caller.name()).await?,
     };
     let application = match tx.application_insert(&wanted.name, source.id, &path).await {
         Err(RecordsError::Conflict { .. }) => return Err(exists(&wanted.name)),
         application => application?,
     };
+    let detail = json!({"source": source.name.to_string(), "path": path});
+    let subject = format!("application/{}", wanted.name);
+    tx.audit(entry(caller.name(), "application.create", subject, detail)).await?;
     // One effect: an application without its secret could neither be made again nor be told it.
     let webhook_secret = if own_source {
         Some(new_webhook_secret(&state, tx.as_mut(), &source.name, caller.name()).await?)
@@ -215,12 +250,21 @@ async fn make_source(
     state: &ServerState,
     tx: &mut dyn Write,
     wanted: &NewApplication,
+    by: &str,
 ) -> Result<Source, ApiError> {
     let new = new_source(wanted, state.git.options())?;
-    match tx.source_by_name(&new.name).await? {
-        Some(source) => adopt(tx, source, &new).await,
-        None => Ok(tx.source_insert(new).await?),
+    if let Some(source) = tx.source_by_name(&new.name).await? {
+        return adopt(tx, source, &new).await;
     }
+    let source = tx.source_insert(new).await?;
+    let url = match &source.kind {
+        SourceKind::Builtin => None,
+        SourceKind::Https { url } => Some(url),
+    };
+    let credential = source.credential.as_ref().map(ToString::to_string);
+    let detail = json!({"url": url, "credential": credential, "poll_interval_s": source.poll_interval_s});
+    tx.audit(entry(by, "source.create", format!("source/{}", source.name), detail)).await?;
+    Ok(source)
 }
 
 /// A source left behind by a deleted application, if it is of the wanted kind.

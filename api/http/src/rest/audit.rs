@@ -48,6 +48,20 @@ pub(crate) struct AuditVerdict {
     entries: u64,
     /// The first entry that does not follow the one before it.
     broken_at: Option<i64>,
+    /// Digest of the newest entry. Kept elsewhere and expected later, it shows that none was cut off since.
+    newest: Option<String>,
+    /// Whether the digest that was expected is an entry's; unset if none was.
+    has_expected: Option<bool>,
+}
+
+/// What must be there.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyQuery {
+    /// Digest of an entry, as an earlier answer told it.
+    #[param(value_type = Option<String>)]
+    expect: Option<Digest>,
 }
 
 fn view(entry: AuditEntry) -> AuditView {
@@ -82,15 +96,17 @@ pub(crate) async fn list(
 }
 
 /// Whether every entry follows the one before it, unaltered.
-#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit",
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", params(VerifyQuery),
     responses((status = 200, body = AuditVerdict)))]
 pub(crate) async fn verify(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<VerifyQuery>,
 ) -> Result<Json<AuditVerdict>, ApiError> {
     caller.on_server(Role::Operator)?;
     let mut read = state.records.read().await?;
     let (mut entries, mut broken_at, mut before) = (0, None, None);
+    let (mut newest, mut has_expected) = (None, query.expect.map(|_| false));
     // From the newest back: each needs the digest of the one before it.
     let mut newer: Option<AuditEntry> = None;
     loop {
@@ -99,6 +115,10 @@ pub(crate) async fn verify(
         for entry in page {
             entries += 1;
             before = Some(entry.seq);
+            newest.get_or_insert_with(|| entry.digest.to_string());
+            if query.expect == Some(entry.digest) {
+                has_expected = Some(true);
+            }
             let previous: Option<Digest> = Some(entry.digest);
             if newer.as_ref().is_some_and(|newer| !newer.follows(previous.as_ref())) {
                 broken_at = newer.as_ref().map(|newer| newer.seq);
@@ -112,5 +132,6 @@ pub(crate) async fn verify(
     if newer.as_ref().is_some_and(|first| !first.follows(None)) {
         broken_at = newer.as_ref().map(|first| first.seq);
     }
-    Ok(Json(AuditVerdict { ok: broken_at.is_none(), entries, broken_at }))
+    let ok = broken_at.is_none() && has_expected != Some(false);
+    Ok(Json(AuditVerdict { ok, entries, broken_at, newest, has_expected }))
 }

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use slipway_records::{BundleCheck, CheckState, DeclaredCheck, NewAuditEntry, Waiver, Write};
+use serde_json::{Value, json};
+use slipway_records::{BundleCheck, CheckState, DeclaredCheck, NewAuditEntry, Read, Waiver, Write};
 use slipway_types::name::CheckName;
 use slipway_types::state::{CheckEvent, DeclaredCheckState};
 use slipway_types::{ApplicationName, Role, Version};
@@ -192,17 +192,17 @@ pub(crate) async fn put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The check that developers declare of a bundle, as the caller may change it.
-async fn declared(
-    tx: &mut dyn Write,
+/// The check that developers declare of a bundle, if the caller holds `role` on it.
+pub(crate) async fn declared(
+    read: &mut dyn Read,
     caller: &Caller,
     (application, version, name): (&ApplicationName, &Version, &CheckName),
     role: Role,
 ) -> Result<DeclaredCheck, ApiError> {
-    let application = caller.application(tx, application, role).await?;
-    let row = tx.version_find(application.id, None, version).await?;
+    let application = caller.application(read, application, role).await?;
+    let row = read.version_find(application.id, None, version).await?;
     let row = row.ok_or_else(|| ApiError::not_found("bundle version", version))?;
-    let checks = tx.declared_checks_of(row.id).await?;
+    let checks = read.declared_checks_of(row.id).await?;
     checks.into_iter().find(|check| check.name == *name).ok_or_else(|| {
         ApiError::not_found("declared check", name)
             .hint("`slipway check list APP VERSION` lists them; they are named source/NAME")
@@ -244,6 +244,62 @@ pub(crate) async fn rerun(
     .await?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(CheckView::from(check))))
+}
+
+/// What came of stopping checks.
+pub(crate) enum Stopped {
+    /// None of them went on.
+    Nothing,
+    /// These were stopped.
+    Some,
+    /// One moved meanwhile: look again.
+    Outrun,
+}
+
+/// Stops the check if it goes on. Who runs it sees that.
+pub(crate) async fn stop(
+    tx: &mut dyn Write,
+    mut check: DeclaredCheck,
+    caller: &Caller,
+    (subject, detail): (String, Value),
+) -> Result<(Stopped, DeclaredCheck), ApiError> {
+    let Ok(state) = check.state.clone().apply(CheckEvent::Cancel(caller.name().to_owned())) else {
+        return Ok((Stopped::Nothing, check));
+    };
+    (check.state, check.finished_at) = (state, Some(Utc::now()));
+    if !tx.declared_check_save(&mut check).await? {
+        return Ok((Stopped::Outrun, check));
+    }
+    let actor = caller.name().to_owned();
+    tx.audit(NewAuditEntry { actor, action: "check.cancel", subject, detail }).await?;
+    Ok((Stopped::Some, check))
+}
+
+/// Stops a check that developers declare. What it holds, it goes on to hold.
+#[utoipa::path(post, path = "/api/v1/bundles/{application}/{version}/checks/{name}/cancel", tag = "bundles",
+    params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path)),
+    responses((status = 202, body = CheckView)))]
+pub(crate) async fn cancel(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, version, name)): Path<(ApplicationName, Version, CheckName)>,
+) -> Result<(StatusCode, Json<CheckView>), ApiError> {
+    let mut tx = state.records.begin().await?;
+    let named = (&application, &version, &name);
+    let check = declared(tx.as_mut(), &caller, named, Role::Developer).await?;
+    let detail = json!({"check": name, "was": check.state.word()});
+    let entry = (format!("bundle/{application}/{version}"), detail);
+    match stop(tx.as_mut(), check, &caller, entry).await? {
+        (Stopped::Nothing, check) => {
+            let detail = format!("check `{name}` is {} already", check.state.word());
+            Err(ApiError::conflict("check_ended", detail))
+        }
+        (Stopped::Outrun, _) => Err(outrun(&name)),
+        (Stopped::Some, check) => {
+            tx.commit().await?;
+            Ok((StatusCode::ACCEPTED, Json(CheckView::from(check))))
+        }
+    }
 }
 
 /// Lets a bundle go although this check of its developers is not green. An operator's word, kept with the

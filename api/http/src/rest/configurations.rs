@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slipway_records::deploying::{DeployRequest, OriginView};
-use slipway_records::{Configuration, NewAuditEntry, NewConfiguration, Read};
+use slipway_records::{Configuration, ConfigurationOrigin, NewAuditEntry, NewConfiguration, Read};
 use slipway_types::id::ApplicationId;
 use slipway_types::name::EnvironmentName;
 use slipway_types::selection::{Selection, SelectionOrder};
-use slipway_types::{ApplicationName, Role};
+use slipway_types::{Address, ApplicationName, Role};
 use utoipa::{IntoParams, ToSchema};
 
+use super::configuration_sources::{FollowedView, broken_at, followed_view, refuse_followed};
 use super::environments;
 use super::labels::checked_reason;
 use super::list::List;
@@ -40,6 +41,11 @@ pub(crate) struct ConfigurationView {
     set_at: Option<DateTime<Utc>>,
     set_by: Option<String>,
     reason: Option<String>,
+    /// The file of a commit that it was taken from, if it is followed from git; `set_by` is the author then.
+    #[schema(value_type = Option<Object>)]
+    origin: Option<ConfigurationOrigin>,
+    /// From where it is followed, and what was last seen there.
+    follows: Option<FollowedView>,
 }
 
 /// What shall stand at one level.
@@ -84,6 +90,8 @@ pub(crate) struct ExplainView {
     /// What each level says, the widest first.
     #[schema(value_type = Vec<Object>)]
     origins: Vec<OriginView>,
+    /// Levels that are followed from git where the newest commit could not be taken: they hold as before.
+    broken: Vec<FollowedView>,
 }
 
 fn view(row: Configuration, application: &ApplicationName) -> ConfigurationView {
@@ -96,15 +104,14 @@ fn view(row: Configuration, application: &ApplicationName) -> ConfigurationView 
         set_at: Some(row.set_at),
         set_by: Some(row.set_by),
         reason: row.reason,
+        origin: row.origin,
+        follows: None,
     }
 }
 
 /// Whether this can be a level of an address.
-fn checked_level(level: &str) -> Result<(), ApiError> {
-    let filled = format!("{}{}", level, "/x".repeat(3usize.saturating_sub(level.matches('/').count())));
-    let sound = level.is_empty()
-        || (level.matches('/').count() <= 3 && filled.parse::<slipway_types::Address>().is_ok());
-    if sound {
+pub(super) fn checked_level(level: &str) -> Result<(), ApiError> {
+    if Address::is_level(level) {
         return Ok(());
     }
     let level: String = level.chars().take(120).collect();
@@ -118,8 +125,9 @@ async fn current(
     name: &ApplicationName,
     level: &str,
 ) -> Result<ConfigurationView, ApiError> {
+    let follows = followed_view(read, application, level).await?;
     Ok(match read.configuration_at(application, level).await? {
-        Some(row) => view(row, name),
+        Some(row) => ConfigurationView { follows, ..view(row, name) },
         None => ConfigurationView {
             application: name.to_string(),
             level: level.to_owned(),
@@ -129,6 +137,8 @@ async fn current(
             set_at: None,
             set_by: None,
             reason: None,
+            origin: None,
+            follows,
         },
     })
 }
@@ -188,6 +198,7 @@ pub(crate) async fn put(
     }
     let mut tx = state.records.begin().await?;
     let application = caller.application(tx.as_mut(), &name, Role::Operator).await?;
+    refuse_followed(tx.as_mut(), &application, &body.level).await?;
     let now = tx.configuration_at(application.id, &body.level).await?.map_or(0, |row| row.version);
     if body.if_version.is_some_and(|wanted| wanted != now) {
         let detail = format!("this level has version {now} now");
@@ -200,6 +211,7 @@ pub(crate) async fn put(
             document: body.document,
             by: caller.0.person().to_owned(),
             reason,
+            origin: None,
         })
         .await?;
     tx.audit(NewAuditEntry {
@@ -238,11 +250,12 @@ pub(crate) async fn explain(
             read.pick(application.id, &any, SelectionOrder::Newest).await?.version
         }
     };
+    let broken = broken_at(read.as_mut(), application.id, &environment.address).await?;
     drop(read);
     let bundle = bundle
         .ok_or_else(|| ApiError::not_found("bundle of", &application.name).hint("push something first"))?;
     let request = DeployRequest { application, environment, bundle, document: None };
     let explained = state.deploying.explain(&request, &query.key).await.map_err(ApiError::of_fault)?;
     let explained = explained.map_err(ApiError::violations)?;
-    Ok(Json(ExplainView { key: query.key, value: explained.value, origins: explained.origins }))
+    Ok(Json(ExplainView { key: query.key, value: explained.value, origins: explained.origins, broken }))
 }

@@ -30,9 +30,7 @@ impl What<'_> {
         let Some(hold) = tx.hold_get(self.environment.id, self.application.id).await? else {
             return self.hold_back(tx, caller).await;
         };
-        // A pin allows its version alone, and no removal.
-        let removes = matches!(self.cause, DeploymentCause::Remove { .. });
-        if !hold.version_id.is_some_and(|pinned| removes || pinned != bundle) {
+        if !hold.stands_against(bundle, self.cause) {
             return Ok(());
         }
         let (application, environment) = (&self.application.name, &self.environment.name);

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
 use slipway_records::Change;
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
@@ -68,9 +67,7 @@ fn refused(refused: OrderRefused) -> ApiError {
     match refused {
         OrderRefused::WrongState(detail) => ApiError::conflict("wrong_state", detail),
         OrderRefused::Unsupported { reason, .. } => ApiError::conflict("receiver_cannot", reason),
-        OrderRefused::Refused(detail) => {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "receiver_refused", detail)
-        }
+        OrderRefused::Refused(detail) => ApiError::conflict("receiver_refused", detail),
         OrderRefused::Failed(fault) => ApiError::of_fault(fault),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct DeploymentView {
     application: String,
     environment: String,
     /// Rises for each application and environment.
-    generation: u64,
+    pub(super) generation: u64,
     /// The bundle's version.
     bundle: String,
     bundle_digest: String,

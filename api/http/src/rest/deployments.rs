@@ -10,11 +10,11 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use slipway_records::deploying::{DeployRequest, GateView, ObjectChange};
+use slipway_records::deploying::{DeployRequest, GateView, ObjectChange, RunningView};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{
     Application, Change, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, NewDeployment,
-    PackageVersion, Page, Read,
+    PackageVersion, Page, Read, Write,
 };
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
@@ -61,13 +61,16 @@ pub(crate) struct DeployBody {
     promote_from: Option<EnvironmentName>,
     /// The revision of this generation.
     rollback_to: Option<u64>,
-    /// What runs already, with the secrets of now.
+    /// What runs already, with the configuration and the secrets of now.
     #[serde(default)]
     restart: bool,
     /// Nothing any more: what runs is taken away.
     #[serde(default)]
     remove: bool,
-    /// Configuration for this deployment alone: an OAM Application.
+    /// A restart takes the revision that runs with nothing moved but versions of secrets.
+    #[serde(default)]
+    secrets_only: bool,
+    /// Configuration for this deployment alone: an OAM Application. Operators alone plan with one.
     document: Option<String>,
     /// Whether a plan shows the objects themselves.
     #[serde(default)]
@@ -119,6 +122,9 @@ pub(crate) struct PlanView {
     /// What would change in the cluster.
     #[schema(value_type = Vec<Object>)]
     differences: Vec<ObjectChange>,
+    /// What the environment runs now, and how the two revisions differ.
+    #[schema(value_type = Option<Object>)]
+    running: Option<RunningView>,
     /// The objects in the order they would be applied, if that was asked. Secrets are references.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -160,6 +166,10 @@ impl DeployBody {
                 "give one of `bundle`, `select`, `promote_from`, `rollback_to`, `restart` and `remove`";
             return Err(ApiError::bad_request("bad_body", detail));
         }
+        if self.secrets_only && (!self.restart || self.document.is_some()) {
+            let detail = "secrets_only: goes with `restart`, and without `document`";
+            return Err(ApiError::bad_request("bad_body", detail));
+        }
         let needs_reason = self.rollback_to.is_some() || self.restart || self.remove;
         if needs_reason && self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(ApiError::bad_request("bad_body", "reason: say why"));
@@ -189,7 +199,7 @@ async fn choose(
         let row = row.ok_or_else(|| ApiError::not_found("bundle version", version))?;
         (row, DeploymentCause::Deploy, json!({"asked": format!("bundle {version}")}))
     } else if let Some(from) = &body.promote_from {
-        let running = running(read, &application, from).await?;
+        let running = still_wanted(running(read, &application, from).await?, from)?;
         let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
         let asked = format!("what {from} runs: generation {}", running.generation);
         (row, DeploymentCause::Promote { from: from.to_string() }, json!({"asked": asked}))
@@ -207,11 +217,16 @@ async fn choose(
         (row, DeploymentCause::Rollback { to, reason }, json!({"asked": format!("generation {to} again")}))
     } else if body.restart {
         let running = running(read, &application, &environment.name).await?;
+        let running = still_wanted(running, &environment.name)?;
         let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
         // What was given with the deployment belongs to what runs.
         document = document.or(running.document);
-        let asked = "what runs, with the configuration and the secrets of now";
-        (row, DeploymentCause::Restart { reason }, json!({"asked": asked}))
+        let of = body.secrets_only.then_some(running.generation);
+        let asked = match of {
+            Some(generation) => format!("generation {generation} again, with the secrets of now"),
+            None => "what runs, with the configuration and the secrets of now".to_owned(),
+        };
+        (row, DeploymentCause::Restart { reason, of }, json!({"asked": asked}))
     } else if body.remove {
         let running = running(read, &application, &environment.name).await?;
         let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
@@ -246,6 +261,21 @@ async fn running(
         })
 }
 
+/// What is being taken away is neither started again nor taken further.
+fn still_wanted(
+    running: slipway_records::Deployment,
+    environment: &EnvironmentName,
+) -> Result<slipway_records::Deployment, ApiError> {
+    if matches!(running.cause, DeploymentCause::Remove { .. }) {
+        let detail =
+            format!("it is being taken away from `{environment}`, by generation {}", running.generation);
+        return Err(
+            ApiError::conflict("being_removed", detail).hint("deploy a bundle: slipway deploy create")
+        );
+    }
+    Ok(running)
+}
+
 fn request(chosen: &Chosen) -> DeployRequest {
     DeployRequest {
         application: chosen.application.clone(),
@@ -255,7 +285,7 @@ fn request(chosen: &Chosen) -> DeployRequest {
     }
 }
 
-/// What a bundle would become in an environment; writes nothing.
+/// What a bundle would become in an environment; writes nothing. With a `document` it is for operators.
 #[utoipa::path(post, path = "/api/v1/deployments/plan", tag = "deployments", request_body = DeployBody,
     responses((status = 200, body = PlanView)))]
 pub(crate) async fn plan(
@@ -263,8 +293,14 @@ pub(crate) async fn plan(
     caller: Caller,
     Body(body): Body<DeployBody>,
 ) -> Result<Json<PlanView>, ApiError> {
+    if body.secrets_only {
+        let detail = "secrets_only: nothing is planned there, the revision that runs is taken as it is";
+        return Err(ApiError::bad_request("bad_body", detail));
+    }
+    // A document names what it likes: its plan would tell which Secrets a namespace has, and their keys.
+    let role = if body.document.is_some() { Role::Operator } else { Role::Reader };
     let mut read = state.records.read().await?;
-    let chosen = choose(&caller, read.as_mut(), &body, Role::Reader).await?;
+    let chosen = choose(&caller, read.as_mut(), &body, role).await?;
     drop(read);
     if body.remove {
         let detail = "there is nothing to plan where everything goes";
@@ -291,6 +327,7 @@ pub(crate) async fn plan(
         violations: planned.violations,
         notes: planned.notes,
         differences: planned.differences,
+        running: planned.running,
         objects: body.objects.then_some(planned.objects),
         graph: planned.graph.filter(|_| body.objects),
         gates: gates.map_err(ApiError::of_fault)?,
@@ -321,13 +358,53 @@ pub(crate) async fn create(
     caller: Caller,
     Body(body): Body<DeployBody>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
-    let reason = checked_reason(body.reason.clone())?;
+    Ok((StatusCode::CREATED, Json(make(&state, &caller, &body).await?)))
+}
+
+impl DeployBody {
+    /// The revision that runs, once more, with nothing moved but versions of secrets.
+    pub(super) fn rotation(
+        application: ApplicationName,
+        environment: EnvironmentName,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            application,
+            environment,
+            bundle: None,
+            select: None,
+            promote_from: None,
+            rollback_to: None,
+            restart: true,
+            remove: false,
+            secrets_only: true,
+            document: None,
+            objects: false,
+            reason,
+        }
+    }
+}
+
+/// Makes a deployment.
+async fn make(state: &ServerState, caller: &Caller, body: &DeployBody) -> Result<DeploymentView, ApiError> {
     let mut tx = state.records.begin().await?;
-    let chosen = choose(&caller, tx.as_mut(), &body, Role::Operator).await?;
+    let made = make_within(tx.as_mut(), caller, body).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// The same as part of a transaction.
+pub(super) async fn make_within(
+    tx: &mut dyn Write,
+    caller: &Caller,
+    body: &DeployBody,
+) -> Result<DeploymentView, ApiError> {
+    let reason = checked_reason(body.reason.clone())?;
+    let chosen = choose(caller, tx, body, Role::Operator).await?;
     let what =
         What { application: &chosen.application, environment: &chosen.environment, cause: &chosen.cause };
-    what.keep_to_holds(tx.as_mut(), &caller, chosen.bundle.id).await?;
-    let deployment = tx.deployment_insert(new_deployment(&chosen, &caller)).await?;
+    what.keep_to_holds(tx, caller, chosen.bundle.id).await?;
+    let deployment = tx.deployment_insert(new_deployment(&chosen, caller)).await?;
     tx.audit(NewAuditEntry {
         actor: caller.name().to_owned(),
         action: "deployment.create",
@@ -344,10 +421,9 @@ pub(crate) async fn create(
     .await?;
     let job = JobPayload::Deploy { deployment: deployment.id };
     tx.job_enqueue(NewJob::new(job, Some(chosen.application.id))).await?;
-    tx.commit().await?;
     let (application, environment) =
         (chosen.application.name.to_string(), chosen.environment.name.to_string());
-    Ok((StatusCode::CREATED, Json(view(&deployment, &application, &environment))))
+    Ok(view(&deployment, &application, &environment))
 }
 
 /// Deployments, newest first.

@@ -10,11 +10,12 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Environment, Hold, NewAuditEntry, Read, Write};
 use slipway_types::environment::EnvironmentSettings;
 use slipway_types::name::EnvironmentName;
-use slipway_types::{Address, ApplicationName, Role, Version, Violation};
+use slipway_types::{Address, ApplicationName, Role, SecretScope, Version, Violation};
 use utoipa::ToSchema;
 
 use super::labels::checked_reason;
 use super::list::List;
+use super::secrets::{LeftView, left};
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
 use crate::problem::ApiError;
@@ -211,14 +212,14 @@ fn moved(name: &EnvironmentName, revision: i64) -> ApiError {
     ApiError::conflict("changed_meanwhile", detail).hint("look at it again and decide anew")
 }
 
-/// Forgets an environment in which nothing is deployed.
+/// Forgets an environment in which nothing is deployed, and tells which secrets are left of it.
 #[utoipa::path(delete, path = "/api/v1/environments/{environment}", tag = "environments",
-    params(("environment" = String, Path)), responses((status = 204)))]
+    params(("environment" = String, Path)), responses((status = 200, body = LeftView)))]
 pub(crate) async fn remove(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<EnvironmentName>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Json<LeftView>, ApiError> {
     caller.on_server(Role::Admin)?;
     let mut tx = state.records.begin().await?;
     let environment = found(tx.as_mut(), &name).await?;
@@ -230,8 +231,10 @@ pub(crate) async fn remove(
     }
     tx.environment_remove(environment.id).await?;
     tx.audit(entry(&caller, "environment.remove", &name, json!({}))).await?;
+    let is_gone = |scope: &SecretScope| matches!(scope, SecretScope::Environment(_, of) if *of == name);
+    let left = left(tx.as_mut(), is_gone).await?;
     tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(left))
 }
 
 /// Pins an application in an environment to a version, or holds it as it is.
@@ -290,6 +293,12 @@ pub(crate) async fn release(
     tx.audit(entry(&caller, "environment.release", &name, detail)).await?;
     let follow = JobPayload::Follow { application: application.id };
     tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+    for waiting in tx.deployments_open(environment.id, application.id).await? {
+        if waiting.state.is_pending() {
+            let look = JobPayload::Deploy { deployment: waiting.id };
+            tx.job_enqueue(NewJob::new(look, Some(application.id))).await?;
+        }
+    }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,15 +11,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use slipway_records::{Change, Read, Run};
+use slipway_records::{Change, DeclaredCheck, Read, Run};
 use slipway_types::id::{BuildId, CheckId, RunId};
+use slipway_types::name::CheckName;
 use slipway_types::state::{DeclaredCheckState, RunState};
-use slipway_types::{ComponentName, Role};
+use slipway_types::{ApplicationName, ComponentName, Role, Version};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::checks;
 use super::run_views::{RunName, find_run};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
@@ -74,6 +76,14 @@ enum Owner {
     Check(CheckId),
 }
 
+/// Where a log is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Run(&'a RunName, Part<'a>),
+    /// What people composed has checks, but no run.
+    Bundle(&'a ApplicationName, &'a Version, &'a CheckName),
+}
+
 /// What of a run.
 #[derive(Debug, Clone, Copy)]
 enum Part<'a> {
@@ -104,17 +114,19 @@ impl Owner {
     }
 }
 
-async fn owner_of(
-    caller: &Caller,
-    read: &mut dyn Read,
-    run: &RunName,
-    part: Part<'_>,
-) -> Result<Owner, ApiError> {
+async fn owner_of(caller: &Caller, read: &mut dyn Read, place: Place<'_>) -> Result<Owner, ApiError> {
+    let (run, part) = match place {
+        Place::Run(run, part) => (run, part),
+        Place::Bundle(application, version, name) => {
+            let named = (application, version, name);
+            return Ok(log_of(&checks::declared(read, caller, named, Role::Reader).await?));
+        }
+    };
     let (run, _) = find_run(caller, read, run, Role::Reader).await?;
     let component = match part {
         Part::Whole => return Ok(Owner::Run(run.id)),
         Part::Build(component) => component,
-        Part::Check(name) => return check_of(read, &run, name).await.map(Owner::Check),
+        Part::Check(name) => return check_of(read, &run, name).await,
     };
     let builds = read.builds_of(run.id).await?;
     let build = builds.into_iter().find(|build| build.component == *component);
@@ -123,8 +135,8 @@ async fn owner_of(
         .ok_or_else(|| ApiError::not_found("build of component", component))
 }
 
-/// The check of what the run published, or the one that stands in for it.
-async fn check_of(read: &mut dyn Read, run: &Run, name: &ComponentName) -> Result<CheckId, ApiError> {
+/// The check of what the run published.
+async fn check_of(read: &mut dyn Read, run: &Run, name: &ComponentName) -> Result<Owner, ApiError> {
     let bundle = match run.state {
         RunState::Done { bundle, .. } => bundle,
         _ => None,
@@ -137,9 +149,14 @@ async fn check_of(read: &mut dyn Read, run: &Run, name: &ComponentName) -> Resul
     let found = found.ok_or_else(|| {
         ApiError::not_found("check", name).hint("checks begin once their run is done: `slipway check list`")
     })?;
-    Ok(match found.state {
+    Ok(log_of(&found))
+}
+
+/// The check whose log it is: its own, or that of the one that stands in for it.
+fn log_of(check: &DeclaredCheck) -> Owner {
+    Owner::Check(match &check.state {
         DeclaredCheckState::Passed { from: Some(earlier) } => earlier.check,
-        _ => found.id,
+        _ => check.id,
     })
 }
 
@@ -174,8 +191,7 @@ async fn read_piece(
 async fn piece(
     state: &ServerState,
     caller: &Caller,
-    run: &RunName,
-    part: Part<'_>,
+    place: Place<'_>,
     query: &PieceQuery,
 ) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
@@ -184,7 +200,7 @@ async fn piece(
         return Err(ApiError::bad_request("bad_query", format!("limit: expected 1 to {max} bytes")));
     }
     let mut read = state.records.read().await?;
-    let owner = owner_of(caller, read.as_mut(), run, part).await?;
+    let owner = owner_of(caller, read.as_mut(), place).await?;
     // Asked before reading: what ended then has written all it will.
     let ended = owner.ended(read.as_mut()).await?;
     let bytes = read_piece(state, read.as_mut(), owner.log(), query.offset, limit).await?;
@@ -287,13 +303,12 @@ type EventStream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Resul
 async fn stream(
     state: ServerState,
     caller: &Caller,
-    run: &RunName,
-    part: Part<'_>,
+    place: Place<'_>,
     query: &StreamQuery,
     headers: &HeaderMap,
 ) -> Result<EventStream, ApiError> {
     let mut read = state.records.read().await?;
-    let owner = owner_of(caller, read.as_mut(), run, part).await?;
+    let owner = owner_of(caller, read.as_mut(), place).await?;
     drop(read);
     let offset = match headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
         Some(id) => id.parse().map_err(|_| {
@@ -328,7 +343,7 @@ pub(crate) async fn of_run(
     Path(run): Path<RunName>,
     Query(query): Query<PieceQuery>,
 ) -> Result<Response, ApiError> {
-    piece(&state, &caller, &run, Part::Whole, &query).await
+    piece(&state, &caller, Place::Run(&run, Part::Whole), &query).await
 }
 
 /// A piece of a build's log. `Slipway-Next-Offset` says where it goes on, `Slipway-Log-Complete`
@@ -342,7 +357,7 @@ pub(crate) async fn of_build(
     Path((run, component)): Path<(RunName, ComponentName)>,
     Query(query): Query<PieceQuery>,
 ) -> Result<Response, ApiError> {
-    piece(&state, &caller, &run, Part::Build(&component), &query).await
+    piece(&state, &caller, Place::Run(&run, Part::Build(&component)), &query).await
 }
 
 /// A run's log as it grows: events `log`, each with the next offset as its id, then `end`.
@@ -355,7 +370,7 @@ pub(crate) async fn stream_of_run(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<EventStream, ApiError> {
-    stream(state, &caller, &run, Part::Whole, &query, &headers).await
+    stream(state, &caller, Place::Run(&run, Part::Whole), &query, &headers).await
 }
 
 /// A build's log as it grows: events `log`, each with the next offset as its id, then `end`.
@@ -369,7 +384,7 @@ pub(crate) async fn stream_of_build(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<EventStream, ApiError> {
-    stream(state, &caller, &run, Part::Build(&component), &query, &headers).await
+    stream(state, &caller, Place::Run(&run, Part::Build(&component)), &query, &headers).await
 }
 
 /// A piece of the log of a check that developers declare. `Slipway-Next-Offset` says where it goes on,
@@ -383,7 +398,7 @@ pub(crate) async fn of_check(
     Path((run, name)): Path<(RunName, ComponentName)>,
     Query(query): Query<PieceQuery>,
 ) -> Result<Response, ApiError> {
-    piece(&state, &caller, &run, Part::Check(&name), &query).await
+    piece(&state, &caller, Place::Run(&run, Part::Check(&name)), &query).await
 }
 
 /// The log of a check as it grows: events `log`, each with the next offset as its id, then `end`.
@@ -397,7 +412,35 @@ pub(crate) async fn stream_of_check(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<EventStream, ApiError> {
-    stream(state, &caller, &run, Part::Check(&name), &query, &headers).await
+    stream(state, &caller, Place::Run(&run, Part::Check(&name)), &query, &headers).await
+}
+
+/// A piece of the log of a bundle's check that developers declare, also where people composed the bundle.
+/// `Slipway-Next-Offset` says where it goes on, `Slipway-Log-Complete` whether anything more may come.
+#[utoipa::path(get, path = "/api/v1/bundles/{application}/{version}/checks/{name}/log", tag = "bundles",
+    params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path), PieceQuery),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn of_bundle_check(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, version, name)): Path<(ApplicationName, Version, CheckName)>,
+    Query(query): Query<PieceQuery>,
+) -> Result<Response, ApiError> {
+    piece(&state, &caller, Place::Bundle(&application, &version, &name), &query).await
+}
+
+/// The log of a bundle's check as it grows: events `log`, each with the next offset as its id, then `end`.
+#[utoipa::path(get, path = "/api/v1/bundles/{application}/{version}/checks/{name}/log/stream", tag = "bundles",
+    params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path), StreamQuery),
+    responses((status = 200, body = LogEvent, content_type = "text/event-stream")))]
+pub(crate) async fn stream_of_bundle_check(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((application, version, name)): Path<(ApplicationName, Version, CheckName)>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<EventStream, ApiError> {
+    stream(state, &caller, Place::Bundle(&application, &version, &name), &query, &headers).await
 }
 
 #[cfg(test)]

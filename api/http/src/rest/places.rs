@@ -12,6 +12,7 @@ use slipway_types::name::EnvironmentName;
 use slipway_types::{ApplicationName, GitRef, Role};
 use utoipa::{IntoParams, ToSchema};
 
+use super::configuration_sources::{FollowedView, broken_at};
 use super::list::List;
 use crate::auth::Caller;
 use crate::extract::Query;
@@ -78,6 +79,8 @@ pub(crate) struct PlaceView {
     /// Whether upstream runs other components.
     behind: bool,
     pending: Option<PendingView>,
+    /// What is followed from git for it where the newest commit could not be taken: it holds as before.
+    broken_configuration: Vec<FollowedView>,
 }
 
 type Place = (ApplicationId, EnvironmentId);
@@ -177,6 +180,7 @@ pub(crate) async fn list(
                     .as_ref()
                     .is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
                 upstream,
+                broken_configuration: broken_at(read.as_mut(), application.id, &environment.address).await?,
                 pending: pending.map(|row| PendingView {
                     id: row.id.to_string(),
                     version: row.bundle_version.to_string(),

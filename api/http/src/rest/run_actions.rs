@@ -6,16 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{
-    Application, Delivery, JobPayload, NewDelivery, NewJob, NewRun, Origin, Page, Read, Run, RunFilter, Write,
+    Application, Delivery, JobPayload, NewAuditEntry, NewDelivery, NewJob, NewRun, Origin, Page, Read, Run,
+    RunFilter, Write,
 };
 use slipway_types::id::{ApplicationId, DeliveryId};
-use slipway_types::state::{CheckEvent, DeliveryState, RunEvent, RunState};
+use slipway_types::state::{DeliveryState, RunEvent, RunState};
 use slipway_types::{ApplicationName, CommitId, GitRef, Role};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use super::checks::{Stopped, stop};
 use super::run_views::{RunName, RunView, find_run, run_view};
 use super::sources::DeliveryView;
 use crate::auth::Caller;
@@ -101,6 +104,13 @@ async fn deliver(
     application: &Application,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let mut tx = state.records.begin().await?;
+    tx.audit(NewAuditEntry {
+        actor: delivery.actor.clone(),
+        action: "run.start",
+        subject: format!("application/{}", application.name),
+        detail: json!({"ref": delivery.git_ref, "commit": delivery.commit, "fresh": delivery.fresh}),
+    })
+    .await?;
     let delivery = tx.delivery_insert(delivery).await?.into_inner();
     let job = NewJob::new(JobPayload::Deliver { delivery: delivery.id }, Some(application.id));
     tx.job_enqueue(job).await?;
@@ -195,6 +205,13 @@ async fn repeat(state: &ServerState, run: &Run, by: &str, fresh: bool) -> Result
         return Ok(live);
     }
     let again = insert_again(tx.as_mut(), run, by, fresh).await?;
+    tx.audit(NewAuditEntry {
+        actor: by.to_owned(),
+        action: "run.retry",
+        subject: format!("run/{}", again.id),
+        detail: json!({"of": run.id, "fresh": fresh}),
+    })
+    .await?;
     tx.commit().await?;
     Ok(again)
 }
@@ -241,18 +258,19 @@ pub(crate) async fn retry(
     Ok((StatusCode::CREATED, Json(run_view(&again, application.name.to_string()))))
 }
 
-/// Stops the checks that still go on over what the run published; `false` if there are none. Who runs them
-/// sees it.
-async fn cancel_checks(tx: &mut dyn Write, run: &Run, by: &str) -> Result<bool, ApiError> {
-    let RunState::Done { bundle: Some(bundle), .. } = run.state else { return Ok(false) };
-    let mut any = false;
-    for mut check in tx.declared_checks_of(bundle).await? {
-        let Ok(state) = check.state.clone().apply(CheckEvent::Cancel(by.to_owned())) else { continue };
-        check.state = state;
-        check.finished_at = Some(chrono::Utc::now());
-        any |= tx.declared_check_save(&mut check).await?;
+/// Stops the checks that still go on over what the run published. Who runs them sees it.
+async fn cancel_checks(tx: &mut dyn Write, run: &Run, caller: &Caller) -> Result<Stopped, ApiError> {
+    let RunState::Done { bundle: Some(bundle), .. } = run.state else { return Ok(Stopped::Nothing) };
+    let mut stopped = Stopped::Nothing;
+    for check in tx.declared_checks_of(bundle).await? {
+        let entry = (format!("check/{}", check.id), json!({"check": check.name, "run": run.id}));
+        match stop(tx, check, caller, entry).await?.0 {
+            Stopped::Nothing => {}
+            Stopped::Outrun => return Ok(Stopped::Outrun),
+            Stopped::Some => stopped = Stopped::Some,
+        }
     }
-    Ok(any)
+    Ok(stopped)
 }
 
 /// Stops a live run; of one that is done, the checks that still go on.
@@ -267,9 +285,13 @@ pub(crate) async fn cancel(
         let mut tx = state.records.begin().await?;
         let (mut run, application) = find_run(&caller, tx.as_mut(), &name, Role::Developer).await?;
         if run.state.is_terminal() {
-            if cancel_checks(tx.as_mut(), &run, caller.name()).await? {
-                tx.commit().await?;
-                return Ok((StatusCode::ACCEPTED, Json(run_view(&run, application.name.to_string()))));
+            match cancel_checks(tx.as_mut(), &run, &caller).await? {
+                Stopped::Nothing => {}
+                Stopped::Outrun => continue,
+                Stopped::Some => {
+                    tx.commit().await?;
+                    return Ok((StatusCode::ACCEPTED, Json(run_view(&run, application.name.to_string()))));
+                }
             }
             let detail = format!("run {}#{} is {} already", application.name, run.number, run.state.word());
             return Err(ApiError::conflict("run_ended", detail));
@@ -277,7 +299,15 @@ pub(crate) async fn cancel(
         if !matches!(run.state, RunState::Cancelling { .. }) {
             let event = RunEvent::Cancel(caller.name().to_owned());
             match run_move(tx.as_mut(), &mut run, event).await? {
-                Moved::Stored => {}
+                Moved::Stored => {
+                    tx.audit(NewAuditEntry {
+                        actor: caller.name().to_owned(),
+                        action: "run.cancel",
+                        subject: format!("run/{}", run.id),
+                        detail: json!({"application": application.name, "number": run.number}),
+                    })
+                    .await?;
+                }
                 Moved::Refused | Moved::Outrun => continue,
             }
         }

@@ -1,4 +1,4 @@
-//! Built-in secrets: names and versions, never values.
+//! Built-in secrets: names, scopes and versions, never values.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,13 +6,16 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use slipway_records::SecretRow;
-use slipway_types::Role;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use slipway_records::{NewAuditEntry, Read, SecretRow};
+use slipway_types::name::EnvironmentName;
+use slipway_types::{ApplicationName, Role, SecretScope, TeamName};
+use utoipa::{IntoParams, ToSchema};
 
+use super::environments;
 use super::list::List;
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -23,7 +26,10 @@ const NAME_CHARS_MAX: usize = 120;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SecretView {
     name: String,
-    /// How `slipway.yaml` and sources name it.
+    /// For whom: `global`, `team/TEAM`, `application/TEAM/NAME` or `environment/TEAM/NAME/ENVIRONMENT`.
+    #[schema(value_type = String)]
+    scope: SecretScope,
+    /// How components and settings name it; the narrowest scope that has the name gives it.
     reference: String,
     /// Counts from 1 with every new value.
     version: u64,
@@ -38,11 +44,48 @@ pub(crate) struct NewSecret {
     value: String,
 }
 
+/// For whom a secret is; nothing at all: global.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopeQuery {
+    /// For the applications of this team.
+    #[param(value_type = Option<String>)]
+    team: Option<TeamName>,
+    /// For this application.
+    #[param(value_type = Option<String>)]
+    application: Option<ApplicationName>,
+    /// For the application in this environment alone.
+    #[param(value_type = Option<String>)]
+    environment: Option<EnvironmentName>,
+}
+
+/// Which secrets to list; nothing at all: every one.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretQuery {
+    /// Of this team and its applications.
+    #[param(value_type = Option<String>)]
+    team: Option<TeamName>,
+    /// Of this application.
+    #[param(value_type = Option<String>)]
+    application: Option<ApplicationName>,
+    /// Of the application in this environment alone.
+    #[param(value_type = Option<String>)]
+    environment: Option<EnvironmentName>,
+    /// As for other lists; this one comes whole.
+    #[serde(rename = "limit")]
+    _limit: Option<u32>,
+}
+
 impl From<SecretRow> for SecretView {
     fn from(row: SecretRow) -> Self {
+        let (scope, name) = SecretScope::split(&row.name);
         Self {
-            reference: format!("secret://builtin/{}", row.name),
-            name: row.name,
+            reference: format!("secret://builtin/{name}"),
+            name: name.to_owned(),
+            scope,
             version: row.version,
             set_by: row.set_by,
             set_at: row.set_at,
@@ -50,45 +93,172 @@ impl From<SecretRow> for SecretView {
     }
 }
 
-/// All secrets, without their values.
-#[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", responses((status = 200, body = List<SecretView>)))]
+/// What stays of something that was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LeftView {
+    /// Its secrets: values cannot be brought back, so they stay until somebody removes them, and whatever
+    /// gets its name gets them.
+    secrets_left: Vec<SecretView>,
+}
+
+/// The secrets of the scopes that are gone.
+pub(super) async fn left(
+    read: &mut dyn Read,
+    is_gone: impl Fn(&SecretScope) -> bool + Send,
+) -> Result<LeftView, ApiError> {
+    let rows = read.secret_list().await?.into_iter().map(SecretView::from);
+    Ok(LeftView { secrets_left: rows.filter(|row| is_gone(&row.scope)).collect() })
+}
+
+/// Refuses what can be the name of no secret: a `:` would make another scope of it, and databases take no
+/// NUL.
+pub(super) fn checked_name(name: &str) -> Result<(), ApiError> {
+    if name.chars().any(|c| c == ':' || c.is_control()) { Err(unknown(name)) } else { Ok(()) }
+}
+
+impl ScopeQuery {
+    /// The scope as it is named, whether its application and environment are there or not.
+    fn as_named(&self) -> Option<SecretScope> {
+        let application = self.application.clone()?;
+        Some(match self.environment.clone() {
+            None => SecretScope::Application(application),
+            Some(environment) => SecretScope::Environment(application, environment),
+        })
+    }
+
+    /// The same as [`Self::scope`], but administrators may name an application or environment that is gone,
+    /// whose secrets may be left: then with what to answer if none are.
+    async fn scope_or_left(
+        &self,
+        caller: &Caller,
+        read: &mut dyn Read,
+    ) -> Result<(SecretScope, Option<ApiError>), ApiError> {
+        let gone = match self.scope(caller, read).await {
+            Ok(scope) => return Ok((scope, None)),
+            Err(error) => error,
+        };
+        match self.as_named() {
+            Some(scope)
+                if gone.status() == StatusCode::NOT_FOUND && caller.on_server(Role::Admin).is_ok() =>
+            {
+                Ok((scope, Some(gone)))
+            }
+            _ => Err(gone),
+        }
+    }
+
+    /// The scope, if the caller may change its secrets: those of an application are its operators', wider
+    /// ones the administrators'.
+    pub(super) async fn scope(&self, caller: &Caller, read: &mut dyn Read) -> Result<SecretScope, ApiError> {
+        if self.team.is_some() && self.application.is_some() {
+            let detail = "team: an application has its team already; give one of the two";
+            return Err(ApiError::bad_request("bad_query", detail));
+        }
+        match (&self.team, &self.application, &self.environment) {
+            (_, None, Some(_)) => Err(ApiError::bad_request(
+                "bad_query",
+                "environment: a secret of an environment is for one application: give `application` too",
+            )),
+            (Some(team), ..) => caller.on_server(Role::Admin).map(|()| SecretScope::Team(team.clone())),
+            (None, None, None) => caller.on_server(Role::Admin).map(|()| SecretScope::Global),
+            (None, Some(name), environment) => {
+                let application = caller.application(read, name, Role::Operator).await?;
+                Ok(match environment {
+                    None => SecretScope::Application(application.name),
+                    Some(environment) => {
+                        let environment = environments::found(read, environment).await?;
+                        SecretScope::Environment(application.name, environment.name)
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// What the audit record keeps of a secret: never its value.
+pub(super) fn entry(
+    caller: &Caller,
+    action: &'static str,
+    scope: &SecretScope,
+    name: &str,
+    detail: Value,
+) -> NewAuditEntry {
+    let subject = format!("secret/{}", scope.key(name));
+    NewAuditEntry { actor: caller.name().to_owned(), action, subject, detail }
+}
+
+/// Secrets without their values: all, or those of an application or team and of what is narrower.
+#[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", params(SecretQuery),
+    responses((status = 200, body = List<SecretView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<SecretQuery>,
 ) -> Result<Json<List<SecretView>>, ApiError> {
-    caller.on_server(Role::Admin)?;
-    let rows = state.secrets.list().await?;
-    Ok(Json(List::whole(rows.into_iter().map(SecretView::from).collect())))
+    let mut read = state.records.read().await?;
+    let SecretQuery { team, application, environment, .. } = query;
+    let query = ScopeQuery { team, application, environment };
+    let (wanted, gone) = query.scope_or_left(&caller, read.as_mut()).await?;
+    let is_wanted = |found: &SecretScope| match &wanted {
+        SecretScope::Global => true,
+        SecretScope::Team(team) => {
+            found == &wanted || found.application().is_some_and(|found| found.team() == team)
+        }
+        SecretScope::Application(application) => found.application() == Some(application),
+        SecretScope::Environment(..) => found == &wanted,
+    };
+    let rows = read.secret_list().await?.into_iter().map(SecretView::from);
+    let rows: Vec<SecretView> = rows.filter(|row| is_wanted(&row.scope)).collect();
+    match gone.filter(|_| rows.is_empty()) {
+        Some(gone) => Err(gone),
+        None => Ok(Json(List::whole(rows))),
+    }
 }
 
 /// Sets a secret.
-#[utoipa::path(put, path = "/api/v1/secrets/{secret}", tag = "secrets", params(("secret" = String, Path)),
-    request_body = NewSecret, responses((status = 200, body = SecretView)))]
+#[utoipa::path(put, path = "/api/v1/secrets/{secret}", tag = "secrets",
+    params(("secret" = String, Path), ScopeQuery), request_body = NewSecret,
+    responses((status = 200, body = SecretView)))]
 pub(crate) async fn put(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(query): Query<ScopeQuery>,
     Body(secret): Body<NewSecret>,
 ) -> Result<Json<SecretView>, ApiError> {
-    caller.on_server(Role::Admin)?;
     let value = SecretString::from(secret.value);
-    let row = state.secrets.set(&name, &value, caller.name()).await?;
+    let mut tx = state.records.begin().await?;
+    let scope = query.scope(&caller, tx.as_mut()).await?;
+    let row = state.secrets.set_within(tx.as_mut(), &scope, &name, &value, caller.name()).await?;
+    let detail = json!({"scope": scope, "version": row.version});
+    tx.audit(entry(&caller, "secret.set", &scope, &name, detail)).await?;
+    tx.commit().await?;
     state.webhook_secrets.forget_all();
     Ok(Json(row.into()))
 }
 
 /// Removes a secret.
-#[utoipa::path(delete, path = "/api/v1/secrets/{secret}", tag = "secrets", params(("secret" = String, Path)),
-    responses((status = 204)))]
+#[utoipa::path(delete, path = "/api/v1/secrets/{secret}", tag = "secrets",
+    params(("secret" = String, Path), ScopeQuery), responses((status = 204)))]
 pub(crate) async fn remove(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(query): Query<ScopeQuery>,
 ) -> Result<StatusCode, ApiError> {
-    caller.on_server(Role::Admin)?;
-    if !state.secrets.remove(&name).await? {
-        return Err(ApiError::not_found("secret", name.chars().take(NAME_CHARS_MAX).collect::<String>()));
+    let mut tx = state.records.begin().await?;
+    let (scope, gone) = query.scope_or_left(&caller, tx.as_mut()).await?;
+    checked_name(&name)?;
+    if !tx.secret_remove(&scope.key(&name)).await? {
+        return Err(gone.unwrap_or_else(|| unknown(&name)));
     }
+    tx.audit(entry(&caller, "secret.remove", &scope, &name, json!({"scope": scope}))).await?;
+    tx.commit().await?;
     state.webhook_secrets.forget_all();
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) fn unknown(name: &str) -> ApiError {
+    ApiError::not_found("secret", name.chars().take(NAME_CHARS_MAX).collect::<String>())
+        .hint("`slipway secret list` shows those there are, each with its scope")
 }

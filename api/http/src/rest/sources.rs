@@ -5,10 +5,11 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use slipway_records::{Delivery, Read, Source, SourceKind, Write};
-use slipway_types::Role;
+use serde_json::json;
+use slipway_records::{Delivery, NewAuditEntry, Read, Source, SourceKind, Write};
 use slipway_types::name::SourceName;
 use slipway_types::state::DeliveryState;
+use slipway_types::{Role, SecretScope};
 use utoipa::ToSchema;
 
 use super::applications::WebhookUrls;
@@ -135,7 +136,7 @@ async fn view(state: &ServerState, read: &mut dyn Read, source: &Source) -> Resu
 }
 
 /// The source, if the caller holds `role` on the server or on every application it feeds.
-async fn reach(
+pub(super) async fn reach(
     caller: &Caller,
     read: &mut dyn Read,
     name: &SourceName,
@@ -167,7 +168,15 @@ pub(crate) async fn new_webhook_secret(
     by: &str,
 ) -> Result<String, ApiError> {
     let secret = SecretString::from(hex::encode(rand::random::<[u8; 32]>()));
-    state.secrets.set_within(tx, &webhook_secret_name(source), &secret, by).await?;
+    let name = webhook_secret_name(source);
+    let row = state.secrets.set_within(tx, &SecretScope::Global, &name, &secret, by).await?;
+    tx.audit(NewAuditEntry {
+        actor: by.to_owned(),
+        action: "source.webhook_secret",
+        subject: format!("source/{source}"),
+        detail: json!({"version": row.version}),
+    })
+    .await?;
     Ok(secret.expose_secret().to_owned())
 }
 

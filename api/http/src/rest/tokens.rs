@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use slipway_records::{NewToken, TokenRow};
+use serde_json::json;
+use slipway_records::{NewAuditEntry, NewToken, TokenRow};
 use slipway_types::{ApplicationName, Role};
 use utoipa::ToSchema;
 
@@ -88,6 +89,23 @@ fn view(row: TokenRow, application: Option<String>) -> TokenView {
     }
 }
 
+/// What the audit record keeps of a token: never the token, nor its hash.
+fn entry(caller: &Caller, action: &'static str, row: &TokenRow, application: Option<&str>) -> NewAuditEntry {
+    NewAuditEntry {
+        actor: caller.name().to_owned(),
+        action,
+        subject: format!("token/{}", row.name),
+        detail: json!({
+            "id": row.id,
+            "role": row.role,
+            "person": row.person,
+            "application": application,
+            "break_glass": row.break_glass,
+            "expires_at": row.expires_at,
+        }),
+    }
+}
+
 /// All tokens that people made.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses((status = 200, body = List<TokenView>)))]
 pub(crate) async fn list(
@@ -152,9 +170,11 @@ pub(crate) async fn create(
     };
     let mut tx = state.records.begin().await?;
     let row = tx.token_insert(new).await?;
+    let name = application.map(|application| application.name.to_string());
+    let entry = entry(&caller, "token.create", &row, name.as_deref());
+    tx.audit(entry).await?;
     tx.commit().await?;
     let token = plain.expose_secret().to_owned();
-    let name = application.map(|application| application.name.to_string());
     Ok((StatusCode::CREATED, Json(CreatedToken { row: view(row, name), token })))
 }
 
@@ -173,8 +193,12 @@ pub(crate) async fn revoke(
         |row: &&TokenRow| row.id.to_string() == name || (row.name == name && row.revoked_at.is_none());
     let row = rows.iter().find(named);
     let not_found = || ApiError::not_found("token", name.chars().take(NAME_CHARS_MAX).collect::<String>());
-    let id = row.ok_or_else(not_found)?.id;
-    tx.token_revoke(id, Utc::now()).await?;
+    let row = row.ok_or_else(not_found)?;
+    if tx.token_revoke(row.id, Utc::now()).await? {
+        let names = names_of(tx.as_mut(), row.application_id.into_iter()).await?;
+        let application = row.application_id.and_then(|id| names.get(&id).cloned());
+        tx.audit(entry(&caller, "token.revoke", row, application.as_deref())).await?;
+    }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -245,3 +245,28 @@ async fn a_new_webhook_secret_ends_the_one_before_at_once() {
     hooks.server.post("/api/v1/sources/shop/webhook-secret", json!({})).await.is(200);
     hooks.github("push", "2", &body).await.problem(401, "signature_invalid");
 }
+
+#[tokio::test]
+async fn a_report_that_claims_nothing_is_refused_before_its_body_is_read() {
+    let server = Server::start().await;
+    let address = "/receivers/local/test/shop/default/report";
+    let send = async |headers: &[(&str, &str)]| {
+        let mut request = Request::post(address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        // Larger than any report may be.
+        server.send(request.body(Body::from(vec![b' '; (4 << 20) + 1])).unwrap()).await
+    };
+    let claim = [("slipway-key", "k1"), ("slipway-time", "1"), ("slipway-signature", "v1=00")];
+    for missing in 0..claim.len() {
+        let mut rest = claim.to_vec();
+        let (name, _) = rest.remove(missing);
+        let problem = send(&rest).await.problem(401, "signature_invalid");
+        assert!(problem["detail"].as_str().unwrap().ends_with(name), "{problem}");
+    }
+    send(&claim).await.problem(413, "body_too_large");
+    let described = server.get("/openapi.json").await.is(200).json();
+    let path = "/receivers/{unit}/{cluster}/{namespace}/{stage}/report";
+    assert!(described["paths"][path]["post"].is_object(), "{}", described["paths"]);
+}

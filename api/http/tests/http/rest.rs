@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use slipway_records::{NewRun, NewVersion, PackageVersion, Run};
 use slipway_types::label::Labels;
 use slipway_types::state::RunEvent;
-use slipway_types::{CommitId, Digest};
+use slipway_types::{CommitId, Digest, Role};
 
 use crate::server::Server;
 
@@ -111,8 +111,38 @@ async fn an_application_is_made_once_and_its_secret_shown_once() {
     let shared = json!({"name": "till", "source": "shop", "path": "/deploy/till/"});
     let shared = server.post("/api/v1/applications", shared).await.is(201).json();
     assert_eq!((&shared["path"], &shared["webhook_secret"]), (&json!("deploy/till"), &Value::Null));
-    server.call(&server.admin, Method::DELETE, "/api/v1/applications/shop", None).await.is(204);
+    server.call(&server.admin, Method::DELETE, "/api/v1/applications/shop", None).await.is(200);
     server.get("/api/v1/applications/shop").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn secrets_that_are_left_of_an_application_are_told_and_can_be_removed() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let of_shop = "/api/v1/secrets?application=shop";
+    let db = "/api/v1/secrets/db?application=shop";
+    server.call(&server.admin, Method::PUT, db, Some(json!({"value": "x"}))).await.is(200);
+    let delete = async |path: &str| server.call(&server.admin, Method::DELETE, path, None).await;
+    let left = delete("/api/v1/applications/shop").await.is(200).json();
+    assert_eq!(left["secrets_left"][0]["name"], "db", "{left:#}");
+    assert_eq!(left["secrets_left"][0]["scope"], "application/default/shop", "{left:#}");
+    let listed = server.get(of_shop).await.is(200).json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed:#}");
+    delete(db).await.is(204);
+    delete(db).await.problem(404, "not_found");
+    server.get(of_shop).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_no_name_can_be_is_refused_before_it_is_looked_up() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let delete = async |path: &str| server.call(&server.admin, Method::DELETE, path, None).await;
+    delete("/api/v1/configurations/shop/source?level=%00").await.problem(400, "bad_level");
+    delete("/api/v1/configurations/shop/source?level=*").await.problem(404, "not_found");
+    delete("/api/v1/secrets/a%00b").await.problem(404, "not_found");
+    server.get("/api/v1/secrets/a%00b/users").await.problem(404, "not_found");
+    server.post("/api/v1/secrets/a%00b/rotate", json!({"value": "x"})).await.problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -317,4 +347,23 @@ async fn health_metrics_and_the_description_answer_without_a_token() {
     server.stopping.cancel();
     get("/readyz").await.problem(503, "not_ready");
     get("/livez").await.is(200);
+}
+
+#[tokio::test]
+async fn a_plan_with_a_document_is_for_operators() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let operator = server.token_for("shop", Role::Operator).await;
+    let developer = server.token_for("shop", Role::Developer).await;
+    let path = "/api/v1/deployments/plan";
+    let plain = json!({"application": "shop", "environment": "prod"});
+    let mut own = plain.clone();
+    own["document"] = "kind: Application".into();
+    let plan = async |token: &str, body: &Value| {
+        server.call(token, Method::POST, path, Some(body.clone())).await.status.as_u16()
+    };
+    // There is no such environment: whoever may plan is told so.
+    assert_eq!(plan(&developer, &plain).await, 404);
+    assert_eq!(plan(&developer, &own).await, 403);
+    assert_eq!(plan(&operator, &own).await, 404);
 }

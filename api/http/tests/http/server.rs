@@ -15,9 +15,10 @@ use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_records::composing::{Composed, Composing, Composition};
+use slipway_records::defining::{CheckedDefinition, Defining, KnownDefinitions};
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
-    ReportRefused, ReportTaken,
+    ReportRefused, ReportTaken, SecretName, SecretUser,
 };
 use slipway_records::port::{BuildPlace, BuildPlaces, PlanView, Planning, SourceCheck, SourceFinding};
 use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
@@ -26,7 +27,8 @@ use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
-use slipway_types::{Address, CommitId, Fault, Role, Violation};
+use slipway_types::name::DefinitionName;
+use slipway_types::{Address, CommitId, DefinitionKind, Fault, ImageReference, Role, Version, Violation};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -160,12 +162,36 @@ impl Deploying for NoPlanning {
         Err(OrderRefused::WrongState("there is no deployment".to_owned()))
     }
 
-    fn definitions(&self) -> Value {
-        Value::Array(Vec::new())
+    async fn secret_users(&self, _: &SecretName) -> Result<Vec<SecretUser>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Defining for NoPlanning {
+    async fn known(&self) -> Result<KnownDefinitions, Fault> {
+        Ok(KnownDefinitions::default())
     }
 
-    fn definition(&self, _: &str, _: &str) -> Option<Value> {
-        None
+    async fn details(&self, _: DefinitionKind, _: &str, _: Option<&Version>) -> Result<Option<Value>, Fault> {
+        Ok(None)
+    }
+
+    async fn fetch(&self, _: &ImageReference) -> Result<Result<CheckedDefinition, Vec<Violation>>, Fault> {
+        Ok(Err(Vec::new()))
+    }
+
+    async fn objection(
+        &self,
+        _: DefinitionKind,
+        _: &DefinitionName,
+        _: &Version,
+    ) -> Result<Option<Violation>, Fault> {
+        Ok(None)
+    }
+
+    fn named_by(&self, _: &str) -> Vec<(DefinitionKind, String)> {
+        Vec::new()
     }
 }
 
@@ -198,6 +224,7 @@ impl Server {
             places: Arc::new(NoPlanning),
             deploying: Arc::new(NoPlanning),
             composing: Arc::new(NoPlanning),
+            defining: Arc::new(NoPlanning),
             metrics: Arc::new(Metrics::default()),
             stopping: stopping.clone(),
             options,

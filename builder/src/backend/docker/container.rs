@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
     StartContainerOptions,
@@ -51,7 +51,7 @@ impl Inner {
     /// Runs the command to its end; nothing of it is left then.
     pub(super) async fn run_container(&self, job: &ContainerRun<'_>) -> Result<RunEnd, BuildError> {
         let _used = self.used.read().await;
-        let name = name(job);
+        let mut name = name(job);
         let waiting = job.clock.pause();
         let prepared = tokio::select! {
             prepared = self.prepare_container(job, &name) => prepared,
@@ -60,10 +60,14 @@ impl Inner {
         drop(waiting);
         let reached = self.engine.reach().await?;
         let outcome = match prepared {
-            Ok(Created::Ready) => tokio::select! {
-                outcome = follow(&reached, &name, job) => outcome,
-                () = job.cancelled.cancelled() => Err(BuildError::Cancelled),
-            },
+            Ok(Created::Ready(id)) => {
+                // By its id: under the name there may be another's by now.
+                name = id;
+                tokio::select! {
+                    outcome = follow(&reached, &name, job) => outcome,
+                    () = job.cancelled.cancelled() => Err(BuildError::Cancelled),
+                }
+            }
             Ok(Created::Refused(why)) => Ok(RunEnd::NotStarted { why }),
             Err(error) => Err(error),
         };
@@ -83,7 +87,7 @@ impl Inner {
         let body = self.container(job, loaded, &image);
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
         match reached.docker.create_container(Some(options), body).await {
-            Ok(_) => Ok(Created::Ready),
+            Ok(created) => Ok(Created::Ready(created.id)),
             Err(Error::DockerResponseServerError { status_code: 400, message }) => {
                 Ok(Created::Refused(message))
             }
@@ -133,7 +137,8 @@ impl Inner {
 }
 
 enum Created {
-    Ready,
+    /// Under this id.
+    Ready(String),
     /// The engine will not make it of this image and command.
     Refused(String),
 }
@@ -201,6 +206,9 @@ async fn ended(reached: &Reached, name: &str) -> Result<RunEnd, BuildError> {
             Err(error) => return Err(reached.fault("look at a container", &error).into()),
         };
         if !state.running.unwrap_or_default() {
+            if matches!(state.status, Some(ContainerStateStatusEnum::CREATED)) {
+                return Err(Fault::transient("container_lost", "the container never began").into());
+            }
             let code = state.exit_code.unwrap_or(-1);
             // Stopped together with the engine: nothing is known of the command.
             if state.error.as_ref().is_some_and(|error| !error.is_empty()) && code == 0 {

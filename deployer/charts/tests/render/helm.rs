@@ -201,6 +201,6 @@ async fn the_program_tells_its_version() {
     assert!(matches!(error, RenderError::ProgramMissing { .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "`no-such-program` was not found: install it, or name its path by `charts.helm_program`"
+        "`no-such-program` was not found: install it, or name its path by `deploy.helm`"
     );
 }

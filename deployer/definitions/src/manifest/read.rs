@@ -88,9 +88,15 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(fields: &mut Fields<'_, '_>, key: 
 
 fn read_metadata(fields: &mut Fields<'_, '_>) -> Metadata {
     let description = fields.required("description").and_then(|node| {
-        let text = fields.mistakes.text(node, "metadata.description")?;
+        // A folded text ends with a line's end.
+        let text = fields.mistakes.text(node, "metadata.description")?.trim_end();
         if text.chars().count() > DESCRIPTION_CHARS_MAX {
             let message = format!("is longer than {DESCRIPTION_CHARS_MAX} characters");
+            fields.mistakes.add(node.at, "metadata.description", message);
+        }
+        // It is shown in lists, one line each.
+        if text.chars().any(char::is_control) {
+            let message = "must be one line of text without control characters";
             fields.mistakes.add(node.at, "metadata.description", message);
         }
         Some(text.to_owned())
@@ -98,9 +104,19 @@ fn read_metadata(fields: &mut Fields<'_, '_>) -> Metadata {
     Metadata {
         name: parsed(fields, "name"),
         aliases: fields.items("aliases", ITEMS_MAX, Mistakes::parsed),
-        version: parsed(fields, "version"),
+        version: read_version(fields),
         description,
     }
+}
+
+fn read_version(fields: &mut Fields<'_, '_>) -> Option<slipway_types::Version> {
+    let node = fields.required("version")?;
+    if let Value::Number(number) = &node.value {
+        let message = format!("must be SemVer text such as \"1.0.0\", is the number {number}");
+        fields.mistakes.add(node.at, "metadata.version", message);
+        return None;
+    }
+    fields.mistakes.parsed(node, "metadata.version")
 }
 
 type Spec = (Vec<Requirement>, BTreeSet<String>, BTreeSet<String>, Option<Body>);
@@ -314,6 +330,28 @@ spec:
         );
         let first = Manifest::read(text.as_bytes()).unwrap_err().remove(1);
         assert_eq!(first.code, "unsupported_api_level");
+    }
+
+    #[test]
+    fn a_version_is_text_and_known_words_are_told_once() {
+        let found = mistakes(&TRAIT.replace("version: 1.2.0", "version: 1.0"));
+        assert_eq!(
+            found,
+            [
+                "definition.yaml:3:32: metadata.version: must be SemVer text such as \"1.0.0\", is the number 1.0"
+            ]
+        );
+        let text = TRAIT.replace("  phase: post", "  zzzzzz: post");
+        let hint = Manifest::read(text.as_bytes()).unwrap_err().remove(0).hint.unwrap();
+        assert_eq!(hint.matches("`appliesTo`").count(), 1, "{hint}");
+    }
+
+    #[test]
+    fn a_description_is_one_line() {
+        for bad in ["\"\\e[31mred\"", "\"fine\\nKIND NAME\""] {
+            let found = mistakes(&TRAIT.replace("Scales.", bad));
+            assert!(found.len() == 1 && found[0].contains("must be one line of text"), "{found:?}");
+        }
     }
 
     #[test]

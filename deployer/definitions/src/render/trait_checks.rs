@@ -113,7 +113,7 @@ fn conflict(
 }
 
 /// What `definition` requires of the cluster and does not find.
-fn unmet(request: &RenderRequest, definition: &Definition, path: &str) -> Vec<Violation> {
+pub(crate) fn unmet(request: &RenderRequest, definition: &Definition, path: &str) -> Vec<Violation> {
     let requirements = definition.manifest().requires.iter();
     requirements
         .filter(|requirement| !request.cluster.serves(&requirement.api_version, &requirement.kind))

@@ -45,3 +45,14 @@ pub(super) fn fill(root: &Value, schema: &Value, value: &mut Value) {
 fn default_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     schema.get("default").or_else(|| default_of(root, walk::referenced(root, schema)?))
 }
+
+/// Every schema inside `schema` that has a default, with its JSON pointer.
+pub(super) fn gather<'a>(schema: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>) {
+    for (place, part) in walk::parts(schema) {
+        let path = format!("{path}{place}");
+        if part.get("default").is_some() {
+            found.push((path.clone(), part));
+        }
+        gather(part, &path, found);
+    }
+}

@@ -9,6 +9,8 @@ use super::{InvalidSchema, walk};
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const DEPTH_MAX: usize = 32;
 const SCHEMAS_MAX: u64 = 20_000;
+/// A compiled pattern takes as much as so many schemas.
+const PATTERN_WEIGHT: u64 = 100;
 /// They name schemas in ways that are not followed here.
 const REFUSED: [&str; 7] =
     ["$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary"];
@@ -29,6 +31,12 @@ pub(super) fn check(root: &Value) -> Result<(), InvalidSchema> {
     reading.size(root, "", 0).map(drop)
 }
 
+/// How many patterns stand in a schema itself.
+fn patterns(schema: &Value) -> u64 {
+    let named = schema.get("patternProperties").and_then(Value::as_object);
+    u64::from(schema.get("pattern").is_some()) + named.map_or(0, |named| named.len() as u64)
+}
+
 struct Reading<'a> {
     root: &'a Value,
     /// How many schemas each definition comes to; `None` while it is being counted.
@@ -45,7 +53,7 @@ impl<'a> Reading<'a> {
         if let Some(keyword) = REFUSED.iter().find(|keyword| schema.get(**keyword).is_some()) {
             return wrong(format!("`{keyword}` is not allowed"));
         }
-        let (mut size, mut deepest) = (1, 0);
+        let (mut size, mut deepest) = (1 + PATTERN_WEIGHT * patterns(schema), 0);
         if let Some(reference) = schema.get("$ref") {
             let (more, below) = self.definition(reference.as_str().unwrap_or_default(), path, depth)?;
             (size, deepest) = (size + more, below + 1);
@@ -63,7 +71,8 @@ impl<'a> Reading<'a> {
         }
         if size > SCHEMAS_MAX {
             return wrong(format!(
-                "with its references written out it holds more than {SCHEMAS_MAX} schemas"
+                "with its references written out it holds more than {SCHEMAS_MAX} schemas, a pattern counting \
+                 for {PATTERN_WEIGHT}"
             ));
         }
         Ok((size, deepest))

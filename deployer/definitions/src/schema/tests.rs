@@ -51,7 +51,7 @@ fn mistakes_are_told_in_peoples_words() {
         [
             ".flag: must be true or false, is 1",
             ".image: `image` is missing",
-            ".list: must be a list with at least 2 items, is a list",
+            ".list: must be a list with at least 2 items, is a list of 1",
             ".list[0]: must be text that is not empty, is \"\"",
             ".mode: must be one of \"a\", \"b\", is \"c\"",
             ".name: must be text of the form `^[a-z]+$`, is \"A\"",
@@ -171,4 +171,65 @@ fn a_default_that_has_a_property_of_that_name_is_no_reference() {
     let mut properties = json!({});
     schema(source).fill_defaults(&mut properties);
     assert_eq!(properties, json!({"a": {"$ref": "x", "$id": 1}}));
+}
+
+#[test]
+fn keys_that_stand_twice_are_refused() {
+    let text = r#"{"type": "object", "additionalProperties": false, "properties": {"a": {}, "a": {}}}"#;
+    let told = Schema::compile(text.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("`/properties/a` stands twice"), "{told}");
+}
+
+#[test]
+fn keywords_are_known_and_mean_something() {
+    let with = |property: Value| refused(object(json!({"a": property})));
+    assert_eq!(
+        with(json!({"type": "object", "properites": {}})),
+        "/properties/a/properites: unknown keyword `properites`: did you mean `properties`?"
+    );
+    assert_eq!(
+        with(json!({"items": {"minLength": -1}})),
+        "/properties/a/items/minLength: must be a whole number from 0"
+    );
+    assert_eq!(
+        with(json!({"type": "integer", "minimum": 5, "maximum": 1})),
+        "/properties/a: nothing fits: `minimum` 5 is above `maximum` 1"
+    );
+    assert!(
+        with(json!({"type": "text"})).starts_with("/properties/a/type: \"text\" is no type: known are array")
+    );
+    assert_eq!(with(json!({"required": [1]})), "/properties/a/required: must be a list of names");
+    assert_eq!(with(json!(5)), "/properties/a: must be a mapping, true or false");
+    assert!(with(json!({"type": "string", "pattern": "(("})).contains("no pattern that can be used"));
+}
+
+#[test]
+fn a_default_fits_its_own_schema() {
+    let with = |property: Value| object(json!({"a": property}));
+    assert_eq!(
+        refused(with(json!({"type": "integer", "default": "x"}))),
+        "/properties/a/default: the default does not fit its own schema: must be a whole number, is \"x\""
+    );
+    let inner =
+        json!({"type": "object", "required": ["b"], "default": {}, "properties": {"b": {"type": "integer"}}});
+    assert!(refused(with(inner.clone())).contains(".b `b` is missing"));
+    let mut filled = inner;
+    filled["properties"]["b"]["default"] = json!(1);
+    schema(with(filled));
+    let mut referring = with(json!({"$ref": "#/$defs/port", "default": 0}));
+    referring["$defs"] = json!({"port": {"type": "integer", "minimum": 1}});
+    assert!(refused(referring).starts_with("/properties/a/default: "));
+}
+
+#[test]
+fn lists_of_another_length_are_counted() {
+    let source =
+        object(json!({"a": {"type": "array", "minItems": 1}, "b": {"type": "object", "maxProperties": 1}}));
+    assert_eq!(
+        told(source, json!({"a": [], "b": {"x": 1, "y": 2}})),
+        [
+            ".a: must be a list with at least 1 item, is an empty list",
+            ".b: must be a mapping with at most 1 entry, is a mapping of 2",
+        ]
+    );
 }

@@ -55,7 +55,7 @@ impl Words<'_> {
         let hint = schema.and_then(|schema| self.description(schema));
         let quotable = wanted.starts_with("text") && (found.is_number() || found.is_boolean());
         let hint = if quotable { Some("put it in quotes".to_owned()) } else { hint };
-        problem(place, format!("must be {wanted}, is {}", shown(found)), hint)
+        problem(place, format!("must be {wanted}, is {}", counted(found, &wanted)), hint)
     }
 
     /// What is wrong where one of several forms was wanted: if the value has the shape of one form
@@ -226,6 +226,29 @@ fn of_bounds(schema: &Value) -> String {
     kind.map_or_else(|| "another value".to_owned(), |(_, kind)| of_type(kind, schema))
 }
 
+/// `value` beside what was wanted: a list where a list was wanted has too many items or too few.
+fn counted(value: &Value, wanted: &str) -> String {
+    let (kind, count) = match value {
+        Value::Array(items) => ("list", items.len()),
+        Value::Object(fields) => ("mapping", fields.len()),
+        _ => return shown(value),
+    };
+    match count {
+        _ if !wanted.starts_with(&format!("a {kind}")) => shown(value),
+        0 => format!("an empty {kind}"),
+        count => format!("a {kind} of {count}"),
+    }
+}
+
+/// `unit` for one of it, if that is what there is: ` items`, ` item`.
+fn of_number(number: &Value, unit: &str) -> String {
+    match (number.as_u64(), unit) {
+        (Some(1), " entries") => " entry".to_owned(),
+        (Some(1), unit) => unit.trim_end_matches('s').to_owned(),
+        (_, unit) => unit.to_owned(),
+    }
+}
+
 fn range(schema: &Value, low: &str, high: &str, unit: &str) -> String {
     let (low_bound, high_bound) = (schema.get(low), schema.get(high));
     let with = if unit.is_empty() { "" } else { "with " };
@@ -233,8 +256,12 @@ fn range(schema: &Value, low: &str, high: &str, unit: &str) -> String {
     let below = schema.get("exclusiveMaximum").filter(|_| unit.is_empty());
     match (low_bound, high_bound) {
         (Some(low), Some(high)) => format!(" {with}from {low} to {high}{unit}"),
-        (Some(low), None) => format!(" {with}of at least {low}{unit}").replace("with of ", "with "),
-        (None, Some(high)) => format!(" {with}of at most {high}{unit}").replace("with of ", "with "),
+        (Some(low), None) => {
+            format!(" {with}of at least {low}{}", of_number(low, unit)).replace("with of ", "with ")
+        }
+        (None, Some(high)) => {
+            format!(" {with}of at most {high}{}", of_number(high, unit)).replace("with of ", "with ")
+        }
         (None, None) => match (above, below) {
             (Some(low), _) => format!(" above {low}"),
             (None, Some(high)) => format!(" below {high}"),

@@ -100,8 +100,9 @@ async fn nonsense_results_name_the_definition_and_the_index() {
     };
     for (value, part) in [
         ("5", "must return a list of verbs"),
+        ("[7]", "[0]: is no verb"),
         ("[1]", "[0]: "),
-        ("[{'verb': 'object.delete'}]", "[0]: unknown variant `object.delete`"),
+        ("[{'verb': 'object.delete'}]", "[0]: there is no verb `object.delete`"),
         (
             "[output.set('a', value = 1), output.set('b', value = 1)]",
             "[1]: the output `b` is not listed in spec.outputs",

@@ -70,6 +70,20 @@ async fn every_directive_of_a_policy_is_understood() {
 }
 
 #[tokio::test]
+async fn what_a_policy_requires_the_cluster_must_serve() {
+    let request = request(vec![component(&web_type(), json!({}), &[])]);
+    let requires = "requires: [{apiVersion: example.com/v1, kind: Region, install: the region operator}]";
+    let main = "def render(ctx):\n    return {'shared': [{'selector': {}}]}\n";
+    let policy = definition("PolicyDefinition", "where", requires, OPEN_SCHEMA, main);
+    let said = evaluate_policy(&mut session().await, &request, &policy, &json!({}), "policies[where]").await;
+    let violations = said.unwrap().unwrap_err();
+    assert_eq!(codes(&violations), ["requirement_missing"]);
+    assert_eq!(violations[0].path, "policies[where]");
+    assert!(violations[0].message.contains("example.com/v1 Region"), "{:?}", violations[0]);
+    assert_eq!(violations[0].hint.as_deref(), Some("install it there: the region operator"));
+}
+
+#[tokio::test]
 async fn what_is_no_directive_is_told() {
     for said in [
         "[]",

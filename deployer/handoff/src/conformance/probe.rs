@@ -45,6 +45,7 @@ pub(super) fn with_secret(key: &Key, generation: u64) -> (Submission, ManifestSe
     let place = SecretPlace { object: secret.object.clone(), key: "word".to_owned() };
     submission.document.secrets = vec![SecretUse {
         reference: slipway_types::SecretReference::builtin(OBJECT_NAME),
+        scope: None,
         version: "1".to_owned(),
         used_in: vec![place],
     }];

@@ -142,6 +142,14 @@ impl Claim {
         Self { key: get(HEADER_KEY), time: get(HEADER_TIME), signature: get(HEADER_SIGNATURE) }
     }
 
+    /// Key, time and signature, if all are there.
+    pub fn parts(&self) -> Result<(&str, &str, &str), Unproven> {
+        let key = self.key.as_deref().ok_or(Unproven::Missing(HEADER_KEY))?;
+        let time = self.time.as_deref().ok_or(Unproven::Missing(HEADER_TIME))?;
+        let signature = self.signature.as_deref().ok_or(Unproven::Missing(HEADER_SIGNATURE))?;
+        Ok((key, time, signature))
+    }
+
     /// The headers of it.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
@@ -189,9 +197,7 @@ impl Keys {
         now: DateTime<Utc>,
         window_ms: u64,
     ) -> Result<&SigningKey, Unproven> {
-        let key = claim.key.as_deref().ok_or(Unproven::Missing(HEADER_KEY))?;
-        let time = claim.time.as_deref().ok_or(Unproven::Missing(HEADER_TIME))?;
-        let signature = claim.signature.as_deref().ok_or(Unproven::Missing(HEADER_SIGNATURE))?;
+        let (key, time, signature) = claim.parts()?;
         let known = self.0.get(key);
         let secret = known.map_or(NOBODYS_KEY, |key| key.secret.expose_secret());
         let claimed =

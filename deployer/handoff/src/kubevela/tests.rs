@@ -199,8 +199,12 @@ async fn what_kubevela_cannot_do_is_refused_and_policies_are_told_in_its_words()
     let used_in = vec![SecretPlace { object: secret.object.clone(), key: "a".into() }];
     let node = Node { objects: vec![secret, map], ..Node::default() };
     let mut revision = sample::revision(BTreeMap::from([("a".to_owned(), node.clone())]));
-    revision.secrets =
-        vec![SecretUse { reference: "secret://builtin/a".parse().unwrap(), version: "1".into(), used_in }];
+    revision.secrets = vec![SecretUse {
+        reference: "secret://builtin/a".parse().unwrap(),
+        scope: None,
+        version: "1".into(),
+        used_in,
+    }];
     receiver.submit(&sample::submission(1, revision.clone()), &manifests).await.unwrap();
     let application = cluster.application();
     assert!(!application.to_string().contains("$secret"));

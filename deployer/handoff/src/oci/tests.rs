@@ -139,8 +139,12 @@ fn with_secret() -> (Revision, ManifestSet) {
     let objects = vec![secret, object(&mut manifests, &empty), object(&mut manifests, &config_map("a"))];
     let mut revision =
         sample::revision(BTreeMap::from([("a".to_owned(), Node { objects, ..Node::default() })]));
-    revision.secrets =
-        vec![SecretUse { reference: "secret://builtin/db".parse().unwrap(), version: "1".into(), used_in }];
+    revision.secrets = vec![SecretUse {
+        reference: "secret://builtin/db".parse().unwrap(),
+        scope: None,
+        version: "1".into(),
+        used_in,
+    }];
     (revision, manifests)
 }
 

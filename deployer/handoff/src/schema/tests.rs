@@ -60,6 +60,7 @@ fn full() -> Submission {
         sample::revision(BTreeMap::from([("a".to_owned(), node), ("b".to_owned(), Node::default())]));
     document.secrets = vec![SecretUse {
         reference: "secret://builtin/a#b".parse().unwrap(),
+        scope: Some("application/default/shop".parse().unwrap()),
         version: "1".into(),
         used_in: vec![SecretPlace { object: reference, key: "k".into() }],
     }];

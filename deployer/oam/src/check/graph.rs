@@ -151,8 +151,8 @@ fn inputs<'a>(node: &mut Node<'a>, inputs: &'a [Input], providers: &Providers<'_
     }
 }
 
-/// Steps wait for what they name, in StepByStep for the step before, in a group for what the group
-/// waits for; a group waits for its steps.
+/// Steps wait for what they name and what their conditions ask to have succeeded, in StepByStep for the
+/// step before, in a group for what the group waits for; a group waits for its steps.
 fn waits_of_steps<'a>(application: &'a Application, nodes: &mut [Node<'a>], providers: &Providers<'_>) {
     let Some(workflow) = &application.workflow else { return };
     let mut index = application.components.len();
@@ -180,6 +180,10 @@ fn waits_of_steps<'a>(application: &'a Application, nodes: &mut [Node<'a>], prov
 fn own_waits<'a>(node: &mut Node<'a>, step: &'a Step, providers: &Providers<'_>) {
     for name in &step.depends_on {
         wait(node, providers.steps.get(name.value.as_str()).copied(), name.at.as_ref(), false);
+    }
+    for name in step.must_succeed() {
+        let said = step.condition.as_ref().and_then(|text| text.at.as_ref());
+        wait(node, providers.steps.get(name.as_str()).copied(), said, false);
     }
     inputs(node, &step.inputs, providers);
 }

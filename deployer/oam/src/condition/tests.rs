@@ -53,3 +53,26 @@ fn operands_come_in_the_order_of_the_text() {
     let shown: Vec<String> = condition.operands().iter().map(ToString::to_string).collect();
     assert_eq!(shown, [r#"inputs["a"]"#, r#"inputs["b"]"#, r#"inputs["c"]"#, r#"inputs["d"]"#, "1"]);
 }
+
+#[test]
+fn what_must_have_succeeded_is_what_every_way_asks() {
+    for (text, steps) in [
+        ("status.a.succeeded", "a"),
+        ("\"succeeded\" == status.a.phase && status.b.succeeded && context.name == 'x'", "a b"),
+        ("status.a.succeeded || context.name == 'x'", ""),
+        ("status.a.succeeded && status.b.succeeded || status.a.succeeded", "a"),
+        ("!(status.a.failed || status.b.skipped)", "a b"),
+        ("!(status.a.failed && status.b.skipped)", ""),
+        ("status.a.phase != 'timeout'", "a"),
+        ("status.a.failed", ""),
+        ("status.a.skipped", ""),
+        ("!status.a.succeeded", ""),
+        ("status.a.message == 'succeeded'", ""),
+        ("inputs.x == 'succeeded'", ""),
+        ("always", ""),
+    ] {
+        let condition: Condition = text.parse().unwrap();
+        let found: Vec<String> = condition.must_succeed().into_iter().collect();
+        assert_eq!(found.join(" "), steps, "{text}");
+    }
+}

@@ -17,8 +17,10 @@ use crate::signature::{
     Unfit, signature_tag,
 };
 
-/// The most signatures that one manifest may have here, and that are looked at.
+/// The most signatures that one manifest may have here.
 pub const SIGNATURES_MAX: usize = 256;
+/// The most layers that are looked at, for what cannot be a signature takes no other's place.
+const LAYERS_MAX: usize = 1024;
 /// The most manifests of signatures that are looked at.
 const MANIFESTS_MAX: usize = 32;
 
@@ -43,7 +45,7 @@ pub struct PreparedSignature {
 
 impl BuiltinRegistry {
     /// Everything that is offered as a signature of `subject`: what lies under its tag first, then what
-    /// refers to it; at most [`SIGNATURES_MAX`].
+    /// refers to it; at most [`SIGNATURES_MAX`] that can be one.
     pub async fn signatures(&self, repository: &str, subject: &Digest) -> Result<Vec<Offered>> {
         let mut read = self.records.read().await?;
         let mut manifests: Vec<Digest> = Vec::new();
@@ -57,16 +59,19 @@ impl BuiltinRegistry {
             }
         }
         let mut seen: Vec<(Digest, String)> = Vec::new();
-        let mut found = Vec::new();
+        let mut found: Vec<Offered> = Vec::new();
+        let mut fit = 0;
         for digest in manifests.into_iter().take(MANIFESTS_MAX) {
             for layer in self.signature_layers(&digest).await? {
                 let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION).cloned() else { continue };
-                if found.len() == SIGNATURES_MAX {
+                if fit == SIGNATURES_MAX || found.len() == LAYERS_MAX {
                     return Ok(found);
                 }
                 let known = (layer.digest, text);
                 if !seen.contains(&known) {
-                    found.push(self.offered(repository, subject, &layer, &known.1).await?);
+                    let offered = self.offered(repository, subject, &layer, &known.1).await?;
+                    fit += usize::from(offered.signature.is_ok());
+                    found.push(offered);
                     seen.push(known);
                 }
             }
@@ -81,6 +86,23 @@ impl BuiltinRegistry {
             return Ok(Vec::new());
         };
         Ok(manifest.layers.into_iter().filter(|layer| layer.media_type == SIMPLE_SIGNING).collect())
+    }
+
+    /// Those of `layers` that can be signatures of `subject`.
+    async fn fit(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        layers: Vec<Descriptor>,
+    ) -> Result<Vec<Descriptor>> {
+        let mut fit = Vec::new();
+        for layer in layers {
+            let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION).cloned() else { continue };
+            if self.offered(repository, subject, &layer, &text).await?.signature.is_ok() {
+                fit.push(layer);
+            }
+        }
+        Ok(fit)
     }
 
     async fn offered(
@@ -126,6 +148,10 @@ impl BuiltinRegistry {
             Some(before) => self.signature_layers(before).await?,
             None => Vec::new(),
         };
+        if layers.len() >= SIGNATURES_MAX {
+            // Whoever may push could else keep out those who hold a key.
+            layers = self.fit(repository, subject, layers).await?;
+        }
         let layer = Descriptor::of(SIMPLE_SIGNING, signature.payload())
             .annotated(SIGNATURE_ANNOTATION, signature.text())
             .annotated(KEY_ANNOTATION, STANDARD.encode(key.der()));

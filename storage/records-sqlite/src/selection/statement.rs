@@ -22,16 +22,16 @@ pub(super) enum Test {
     Spans(Vec<Span>),
     /// No pre-release.
     Release,
-    /// Having a facet.
-    Facet(i64),
+    /// Having one of these facets.
+    AnyFacet(Vec<i64>),
+    /// Having none of these facets.
+    NoFacet(Vec<i64>),
     /// Having one of these pairs of a key.
     Labelled { key: String, among: Vec<i64> },
     /// Having the key, and none of these pairs.
     Present { key: String, except: Vec<i64> },
     /// Having none of these pairs of a key.
     NotLabelled { key: String, among: Vec<i64> },
-    /// Not having the key.
-    Absent { key: String },
     /// Held by a check.
     Held(ApplicationId),
     /// Held by none.
@@ -73,6 +73,9 @@ pub(super) struct Statement {
 /// Above every digit that continues a commit.
 const ABOVE_DIGITS: char = 'g';
 
+/// The most facets whose lists are merged; a statement may have some hundred parts.
+const MERGED_MAX: usize = 100;
+
 /// Bundles that a check holds; the words are those of its indexes.
 const HELD: &str =
     "select h.version_id from declared_check h where h.state <> 'passed' and h.waived_at is null";
@@ -87,10 +90,15 @@ impl Statement {
         limit: i64,
     ) -> Self {
         let id = source.id();
+        if let (SelectionOrder::Precedence, Source::Facets(facets)) = (order, source)
+            && (2..=MERGED_MAX).contains(&facets.len())
+        {
+            return Self::merge(facets, groups, after, limit);
+        }
         let mut statement = Self { text: QueryBuilder::new("select "), id };
         statement.text.push(id).push(" from ");
         statement.source(source, order, after);
-        statement.groups(groups);
+        statement.groups(groups, source.facets());
         if let Some(after) = after {
             statement.after(order, after);
         }
@@ -104,12 +112,31 @@ impl Statement {
         statement
     }
 
+    /// The first of each facet, which lie in order, and of those the first: sorts few rows however many
+    /// there are.
+    fn merge(facets: &[i64], groups: &[Group], after: Option<&SelectionCursor>, limit: i64) -> Self {
+        let text = QueryBuilder::new("select version_id from (");
+        let mut statement = Self { text, id: "d.version_id" };
+        for (n, facet) in facets.iter().enumerate() {
+            let union = if n == 0 { "" } else { " union all " };
+            statement.text.push(union).push("select * from (select d.version_id, d.sort_key from ");
+            statement.text.push("bundle_facet d where d.facet_id = ").push_bind(*facet);
+            statement.groups(groups, facets);
+            if let Some(after) = after {
+                statement.after(SelectionOrder::Precedence, after);
+            }
+            statement.text.push(" order by d.sort_key desc limit ").push_bind(limit).push(")");
+        }
+        statement.text.push(") order by sort_key desc limit ").push_bind(limit);
+        statement
+    }
+
     /// How many bundles pass, counted up to a limit.
     pub(super) fn count(source: &Source, groups: &[Group], at_most: i64) -> Self {
         let text = QueryBuilder::new("select count(*) from (select 1 from ");
         let mut statement = Self { text, id: source.id() };
         statement.source(source, SelectionOrder::Precedence, None);
-        statement.groups(groups);
+        statement.groups(groups, source.facets());
         statement.text.push(" limit ").push_bind(at_most).push(")");
         statement
     }
@@ -182,12 +209,14 @@ impl Statement {
         }
     }
 
-    fn groups(&mut self, groups: &[Group]) {
+    /// The tests, but for the one that the source answers by what it goes through.
+    fn groups(&mut self, groups: &[Group], source: &[i64]) {
         for Group { failing, tests } in groups {
             if *failing {
                 self.text.push(" and not (true");
             }
-            for test in tests {
+            let is_met = |test: &&Test| matches!(test, Test::AnyFacet(any) if !failing && any == source && !any.is_empty());
+            for test in tests.iter().filter(|test| !is_met(test)) {
                 self.text.push(" and ");
                 self.test(test);
             }
@@ -232,14 +261,25 @@ impl Statement {
             Test::Release => {
                 text.push("substr(d.sort_key, -1) = '~'");
             }
-            Test::Facet(facet) => {
-                text.push("exists (select 1 from bundle_facet f where f.facet_id = ").push_bind(*facet);
-                text.push(" and f.sort_key = d.sort_key and f.version_id = ").push(self.id).push(")");
+            Test::AnyFacet(facets) => {
+                text.push("(false");
+                for facet in facets {
+                    self.text.push(" or ");
+                    self.facet(*facet);
+                }
+                self.text.push(")");
+            }
+            Test::NoFacet(facets) => {
+                text.push("(true");
+                for facet in facets {
+                    self.text.push(" and not ");
+                    self.facet(*facet);
+                }
+                self.text.push(")");
             }
             Test::Labelled { key, among } => self.label("exists", key, "in", among),
             Test::Present { key, except } => self.label("exists", key, "not in", except),
             Test::NotLabelled { key, among } => self.label("not exists", key, "in", among),
-            Test::Absent { key } => self.label("not exists", key, "not in", &[]),
             // All that this source has are.
             Test::Held(application) => {
                 text.push(self.id).push(" in (").push(HELD);
@@ -267,6 +307,13 @@ impl Statement {
         self.text.push(")");
     }
 
+    /// Facets lie in order of precedence, as what is gone through mostly does: the next one is close by.
+    fn facet(&mut self, facet: i64) {
+        let text = &mut self.text;
+        text.push("exists (select 1 from bundle_facet f where f.facet_id = ").push_bind(facet);
+        text.push(" and f.sort_key = d.sort_key and f.version_id = ").push(self.id).push(")");
+    }
+
     fn label(&mut self, exists: &'static str, key: &str, is_in: &'static str, pairs: &[i64]) {
         let text = &mut self.text;
         text.push(exists).push(" (select 1 from version_label l indexed by version_label_key");
@@ -285,6 +332,11 @@ impl Statement {
 }
 
 impl Source {
+    /// The facets that it goes through; none of other sources.
+    fn facets(&self) -> &[i64] {
+        if let Self::Facets(facets) = self { facets } else { &[] }
+    }
+
     fn id(&self) -> &'static str {
         match self {
             Self::Facets(_) => "d.version_id",

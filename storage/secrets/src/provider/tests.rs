@@ -12,7 +12,7 @@ pub(crate) async fn database() -> (tempfile::TempDir, Arc<dyn Records>) {
     (directory, Arc::new(records))
 }
 
-async fn secrets(configure: impl FnOnce(&mut SecretOptions)) -> (tempfile::TempDir, Secrets) {
+pub(crate) async fn secrets(configure: impl FnOnce(&mut SecretOptions)) -> (tempfile::TempDir, Secrets) {
     let (directory, records) = database().await;
     let mut options =
         SecretOptions { key_file: directory.path().join("secret.key"), ..SecretOptions::default() };
@@ -35,9 +35,11 @@ async fn a_built_in_secret_is_set_read_listed_and_removed() {
     secrets.set("npm-token", &"two".into(), "bob").await.unwrap();
     let found = secrets.resolve(&reference("secret://builtin/npm-token")).await.unwrap();
     assert_eq!((found.value.expose_secret(), found.version.as_str()), ("two", "2"));
-    let rows = secrets.list().await.unwrap();
+    let mut tx = secrets.0.records.begin().await.unwrap();
+    let rows = tx.secret_list().await.unwrap();
     assert_eq!((rows.len(), rows[0].set_by.as_str()), (1, "bob"));
-    assert!(secrets.remove("npm-token").await.unwrap() && !secrets.remove("npm-token").await.unwrap());
+    assert!(tx.secret_remove("npm-token").await.unwrap() && !tx.secret_remove("npm-token").await.unwrap());
+    tx.commit().await.unwrap();
     let error = value(&secrets, "secret://builtin/npm-token").await.unwrap_err();
     assert!(matches!(error, SecretError::Missing { .. }));
     assert!(Fault::from(error).hint.unwrap().contains("slipway secret set npm-token"));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use slipway_definitions::{
-    Definition, DefinitionKind, Folder, FolderError, FolderOptions, scaffold, test_definition, try_definition,
+    Definition, DefinitionKind, Folder, FolderError, FolderOptions, context_faults, scaffold,
+    test_definition, try_definition,
 };
 use slipway_plugins::{Host, PluginOptions, Session};
 use slipway_types::Violation;
@@ -16,7 +17,7 @@ use slipway_types::name::DefinitionName;
 use crate::client::Usage;
 use crate::command::document::Document;
 use crate::command::{Exit, Global};
-use crate::output::{data, json as print_json, say, violation};
+use crate::output::{data, json as print_json, one_line, say, violation};
 
 /// Writes the files of a new definition.
 pub(super) fn new(
@@ -47,7 +48,7 @@ pub(super) fn new(
 }
 
 /// A definition, or what is wrong with its files.
-fn load(directory: &Path) -> Result<Result<Arc<Definition>, Vec<Violation>>> {
+pub(super) fn load(directory: &Path) -> Result<Result<Arc<Definition>, Vec<Violation>>> {
     let folder = match Folder::read(directory, &FolderOptions::default()) {
         Ok(folder) => folder,
         Err(FolderError::Violations(found)) => return Ok(Err(found)),
@@ -57,12 +58,16 @@ fn load(directory: &Path) -> Result<Result<Arc<Definition>, Vec<Violation>>> {
 }
 
 /// This program is its own plug-in host.
-async fn session() -> Result<Session> {
+pub(super) fn host() -> Host {
     let command = vec!["/proc/self/exe".into(), crate::PLUGIN_HOST.into()];
-    Host::new(command, PluginOptions::default()).session().await.context("cannot start the plug-in host")
+    Host::new(command, PluginOptions::default())
 }
 
-fn refused(found: &[Violation], global: &Global) -> Exit {
+async fn session() -> Result<Session> {
+    host().session().await.context("cannot start the plug-in host")
+}
+
+pub(super) fn refused(found: &[Violation], global: &Global) -> Exit {
     if global.json() {
         print_json(&json!({"violations": found}));
     } else {
@@ -93,7 +98,7 @@ pub(super) async fn test(directory: &Path, global: &Global) -> Result<Exit> {
                 example.name
             ));
             example.differences.iter().for_each(|line| data(format!("    {line}")));
-            example.talk.iter().for_each(|line| data(format!("    printed: {line}")));
+            example.talk.iter().for_each(|line| data(format!("    printed: {}", one_line(line))));
         }
         let failed = report.examples.iter().filter(|example| !example.differences.is_empty()).count();
         match report.examples.len() {
@@ -119,13 +124,18 @@ pub(super) async fn attempt(
         Ok(definition) => definition,
         Err(found) => return Ok(refused(&found, global)),
     };
+    // Whoever calls gave it, not the definition's author.
+    if let Some(fault) = context_faults(&definition, &context).first() {
+        let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        bail!(Usage(format!("--context: {fault}{hint}")));
+    }
     let trial = try_definition(&mut session().await?, &definition, &properties, &context).await?;
     let is_refused = !trial.violations.is_empty();
     if global.json() {
         print_json(&json!({"returned": trial.returned, "talk": trial.talk, "violations": trial.violations}));
     } else {
         for line in &trial.talk {
-            say(format!("printed: {line}"));
+            say(format!("printed: {}", one_line(line)));
         }
         if let Some(returned) = &trial.returned {
             data(serde_json::to_string_pretty(returned)?);

@@ -10,13 +10,20 @@ use crate::client::Client;
 use crate::command::{Exit, Global};
 use crate::output::{data, json as print_json, say, text, violations};
 
-pub(super) async fn run(client: &Client, wanted: &Wanted, global: &Global) -> Result<Exit> {
-    let plan = client.post("/api/v1/deployments/plan", &wanted.body()?).await?;
+pub(super) async fn run(client: &Client, wanted: &Wanted, objects: bool, global: &Global) -> Result<Exit> {
+    let mut body = wanted.body()?;
+    if objects {
+        body["objects"] = true.into();
+    }
+    let plan = client.post("/api/v1/deployments/plan", &body).await?;
     let stands_against = plan["violations"].as_array().is_some_and(|found| !found.is_empty());
     if global.json() {
         print_json(&plan);
     } else {
         show(&plan);
+        for object in plan["objects"].as_array().into_iter().flatten() {
+            data(format!("---\n{object:#}"));
+        }
         if stands_against {
             say("It cannot be deployed as it stands.");
         } else {
@@ -46,12 +53,35 @@ fn show(plan: &Value) {
         data(format!("note        {note}"));
     }
     differences(&plan["differences"]);
+    running(&plan["running"]);
     if plan["violations"].as_array().is_some_and(|found| !found.is_empty()) {
         data("");
         data(format!("{}", style("what stands against it").red()));
         violations(&plan["violations"]);
     }
     view::gates(&plan["gates"]);
+}
+
+/// What differs from what runs, in few words: the fields are told where they meet the cluster.
+fn running(running: &Value) {
+    if running.is_null() {
+        return;
+    }
+    let count = |change: &str| {
+        let found = running["differences"].as_array().into_iter().flatten();
+        found.filter(|one| one["change"] == change).count()
+    };
+    let words = [("create", "new"), ("update", "changed"), ("remove", "removed"), ("keep", "left behind")];
+    let told: Vec<String> = words
+        .iter()
+        .map(|(change, word)| (count(change), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let told = if told.is_empty() { "no object differs".to_owned() } else { told.join(", ") };
+    let (version, generation) = (text(&running["version"]), text(&running["generation"]));
+    data("");
+    data(format!("runs now    {version}, generation {generation}: {told}"));
 }
 
 fn lines(list: &Value) -> impl Iterator<Item = String> {
@@ -80,6 +110,7 @@ fn difference(one: &Value) -> Vec<String> {
     let head = match one["change"].as_str() {
         Some("create") => style(format!("+ {object}")).green(),
         Some("remove") => style(format!("- {object}")).red(),
+        Some("keep") => style(format!("= {object} (no longer wanted)")).yellow(),
         Some("update") => style(format!("~ {object}")).yellow(),
         _ => style(format!("? {object} (the cluster could not say)")).yellow(),
     };
@@ -112,10 +143,10 @@ mod tests {
             difference(&one),
             ["~ apps/v1 Deployment web", "    spec.replicas: 2 → 3", "    spec.paused"]
         );
-        let marks = ["create", "remove", "unknown"].map(|change| {
+        let marks = ["create", "remove", "keep", "unknown"].map(|change| {
             let one = json!({"object": "v1 Service web", "change": change, "fields": []});
             difference(&one).remove(0).chars().next().unwrap()
         });
-        assert_eq!(marks, ['+', '-', '?']);
+        assert_eq!(marks, ['+', '-', '=', '?']);
     }
 }

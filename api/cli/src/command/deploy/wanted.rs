@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::command::choice::Choice;
 use crate::command::document;
 
 /// An application, an environment and a choice of a bundle.
@@ -16,6 +17,9 @@ pub(crate) struct Wanted {
     /// The environment
     #[arg(long, value_name = "NAME")]
     env: String,
+    /// Exactly this version
+    #[arg(long, value_name = "VERSION", conflicts_with = "Choice")]
+    bundle: Option<String>,
     #[command(flatten)]
     choice: Choice,
     /// Configuration for this deployment alone: an OAM Application (YAML); `-`: standard input
@@ -23,72 +27,17 @@ pub(crate) struct Wanted {
     file: Option<PathBuf>,
 }
 
-/// Which bundle; all that is given must hold.
-#[derive(Debug, Default, Args)]
-struct Choice {
-    /// Exactly this version
-    #[arg(
-        long,
-        value_name = "VERSION",
-        conflicts_with_all = ["range", "selector", "branch", "channel", "commit", "author", "deployed_in", "prerelease"]
-    )]
-    bundle: Option<String>,
-    /// The highest of a version in this range, e.g. ^1.4, ~1.4.2, ">=1.0.0 <2" or 1.x
-    #[arg(long)]
-    range: Option<String>,
-    /// With such labels, e.g. "tier in (gold,silver),tested,!broken"
-    #[arg(long)]
-    selector: Option<String>,
-    /// Published from this branch
-    #[arg(long)]
-    branch: Option<String>,
-    /// Named by this channel
-    #[arg(long)]
-    channel: Option<String>,
-    /// Published from a commit that begins so
-    #[arg(long)]
-    commit: Option<String>,
-    /// Written or pushed by this person: name, mail address or login
-    #[arg(long)]
-    author: Option<String>,
-    /// Run by this environment now
-    #[arg(long, value_name = "ENVIRONMENT")]
-    deployed_in: Option<String>,
-    /// Whether pre-releases take part, which builds of branches are too; auto: if a branch, commit or
-    /// channel is given, or the range names one
-    #[arg(long, value_parser = ["auto", "yes", "no"])]
-    prerelease: Option<String>,
-}
-
-impl Choice {
-    /// The selection; `None` if nothing of it is given.
-    fn selection(&self) -> Option<Value> {
-        let given = [
-            ("range", &self.range),
-            ("selector", &self.selector),
-            ("branch", &self.branch),
-            ("channel", &self.channel),
-            ("commit", &self.commit),
-            ("author", &self.author),
-            ("deployed_in", &self.deployed_in),
-            ("prerelease", &self.prerelease),
-        ];
-        let given =
-            given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into())));
-        let selection: serde_json::Map<String, Value> = given.collect();
-        (!selection.is_empty()).then_some(Value::Object(selection))
-    }
-}
-
 impl Wanted {
     /// The body of a request for it.
     pub(super) fn body(&self) -> Result<Value> {
         let mut body = json!({"application": self.app, "environment": self.env});
-        if let Some(bundle) = &self.choice.bundle {
+        if let Some(bundle) = &self.bundle {
             body["bundle"] = bundle.as_str().into();
         }
-        if let Some(selection) = self.choice.selection() {
-            body["select"] = selection;
+        let given = self.choice.given();
+        if !given.is_empty() {
+            let given = given.into_iter().map(|(option, value)| (field(option).to_owned(), value.into()));
+            body["select"] = Value::Object(given.collect());
         }
         if let Some(file) = &self.file {
             body["document"] = document::read(file)?.into();
@@ -99,12 +48,21 @@ impl Wanted {
     /// The options that say the same to `slipway deploy create`.
     pub(super) fn again(&self) -> String {
         let mut words = vec![self.app.clone(), format!("--env {}", self.env)];
-        words.extend(self.choice.bundle.iter().map(|bundle| format!("--bundle {bundle}")));
-        for (key, value) in self.choice.selection().iter().filter_map(Value::as_object).flatten() {
-            words.push(format!("--{} {}", key.replace('_', "-"), quoted(value.as_str().unwrap_or_default())));
+        words.extend(self.bundle.iter().map(|bundle| format!("--bundle {bundle}")));
+        for (option, value) in self.choice.given() {
+            words.push(format!("--{} {}", option.replace('_', "-"), quoted(&value)));
         }
         words.extend(self.file.iter().map(|file| format!("-f {}", quoted(&file.display().to_string()))));
         words.join(" ")
+    }
+}
+
+/// What a selection calls what an option says.
+fn field(option: &'static str) -> &'static str {
+    match option {
+        "since" => "published_after",
+        "until" => "published_before",
+        same => same,
     }
 }
 
@@ -123,7 +81,7 @@ mod tests {
     use super::*;
 
     fn wanted(choice: Choice) -> Wanted {
-        Wanted { app: "shop".into(), env: "prod".into(), choice, file: None }
+        Wanted { app: "shop".into(), env: "prod".into(), bundle: None, choice, file: None }
     }
 
     #[test]
@@ -137,14 +95,16 @@ mod tests {
         let choice = Choice {
             range: Some(">=1.0.0 <2".into()),
             deployed_in: Some("staging".into()),
+            until: Some("2026-01-31T00:00:00Z".into()),
             ..Choice::default()
         };
         let wanted = wanted(choice);
         assert_eq!(
             wanted.body().unwrap()["select"],
-            json!({"range": ">=1.0.0 <2", "deployed_in": "staging"})
+            json!({"range": ">=1.0.0 <2", "published_before": "2026-01-31T00:00:00Z", "deployed_in": "staging"})
         );
-        assert_eq!(wanted.again(), "shop --env prod --deployed-in staging --range '>=1.0.0 <2'");
+        let again = "shop --env prod --range '>=1.0.0 <2' --until 2026-01-31T00:00:00Z --deployed-in staging";
+        assert_eq!(wanted.again(), again);
     }
 
     #[test]

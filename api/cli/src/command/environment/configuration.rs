@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -9,7 +10,12 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Usage};
 use crate::command::{Exit, Global, document, in_path};
-use crate::output::{ago, bytes, data, json as print_json, say, table, text};
+use crate::output::{ago, bytes, data, json as print_json, say, say_violations, table, text};
+
+/// How long the first look at what is followed is waited for.
+const FIRST_LOOK_WITHIN: Duration = Duration::from_secs(15);
+/// Between two questions whether it was looked at.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 /// What an editor is given where nothing is configured yet.
 const EMPTY: &str = "\
@@ -42,6 +48,21 @@ pub(crate) struct ConfigArgs {
     /// List all versions, newest first
     #[arg(long)]
     history: bool,
+    /// Follow this source: what is pushed there becomes the next version of the level
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["set", "edit", "remove", "history", "if_version"])]
+    follow: Option<String>,
+    /// The branch that is followed; main if absent
+    #[arg(long, requires = "follow")]
+    branch: Option<String>,
+    /// The file that is followed; with --every-level the directory
+    #[arg(long, requires = "follow")]
+    path: Option<String>,
+    /// Follow every level, from files LEVEL/APP.yaml below the path
+    #[arg(long, conflicts_with_all = ["level", "set", "edit", "remove", "history"])]
+    every_level: bool,
+    /// Follow no more; what holds now stays
+    #[arg(long, conflicts_with_all = ["follow", "set", "edit", "remove", "history", "if_version"])]
+    unfollow: bool,
     /// Only if this is the newest version now (0: only if there is none)
     #[arg(long, value_name = "VERSION", conflicts_with = "history")]
     if_version: Option<u64>,
@@ -64,8 +85,22 @@ pub(crate) struct ExplainArgs {
 pub(super) async fn run(client: &Client, args: ConfigArgs, global: &Global) -> Result<Exit> {
     let path = format!("/api/v1/configurations/{}", in_path(&args.app));
     let level = [("level", args.level.clone())];
+    if let Some(source) = &args.follow {
+        return follow(client, &path, &args, source, global).await;
+    }
+    if args.unfollow {
+        let mut address = format!("{path}/source?level={}", in_path(followed_level(&args)));
+        if let Some(reason) = &args.reason {
+            address.push_str(&format!("&reason={}", in_path(reason)));
+        }
+        client.delete(&address).await?;
+        let done = format!("{} is followed no more. What holds now stays.", args.app);
+        global.tell(&json!({"application": args.app, "followed": false}), done);
+        return Ok(Exit::OK);
+    }
     if args.history {
-        history(client.list(&format!("{path}/history"), &level, 200).await?, global);
+        let versions = client.get(&format!("{path}/history"), &level).await?;
+        history(versions["items"].as_array().cloned().unwrap_or_default(), global);
         return Ok(Exit::OK);
     }
     if let Some(file) = &args.set {
@@ -116,6 +151,68 @@ async fn put(
     Ok(())
 }
 
+/// How the server knows the level that is followed.
+fn followed_level(args: &ConfigArgs) -> &str {
+    if args.every_level { "*" } else { &args.level }
+}
+
+/// Follows, and tells what the first look came to: 1 if not all could be taken.
+async fn follow(
+    client: &Client,
+    path: &str,
+    args: &ConfigArgs,
+    source: &str,
+    global: &Global,
+) -> Result<Exit> {
+    let level = followed_level(args);
+    let Some(file) = args.path.as_deref().or_else(|| args.every_level.then_some("")) else {
+        bail!(Usage("say which file: --path FILE, or --every-level --path DIRECTORY".into()));
+    };
+    let mut body = json!({"level": level, "source": source, "path": file});
+    for (key, value) in [("branch", &args.branch), ("reason", &args.reason)] {
+        if let Some(value) = value {
+            body[key] = value.as_str().into();
+        }
+    }
+    let mut followed = client.put(&format!("{path}/source"), &body).await?;
+    let end = Instant::now() + FIRST_LOOK_WITHIN;
+    while followed["seen_at"].is_null() && Instant::now() < end {
+        tokio::time::sleep(LOOK_PAUSE).await;
+        let now = client.get(path, &[("level", args.level.clone())]).await?;
+        followed = now["follows"].clone();
+    }
+    global.tell(&followed, followed_line(&args.app, source, &followed));
+    if !global.json() {
+        tell_faults(&followed);
+    }
+    Ok(Exit(u8::from(has_faults(&followed))))
+}
+
+/// What the first look came to, in one line: nothing holds that was not taken.
+fn followed_line(app: &str, source: &str, followed: &Value) -> String {
+    if followed["seen_at"].is_null() {
+        return format!("{app} follows {source}. It was not looked at yet: slipway env config {app} -o json");
+    }
+    if has_faults(followed) {
+        return format!("{app} follows {source}, and not all that is there could be taken.");
+    }
+    let commit = text(&followed["seen_commit"]);
+    format!("{app} follows {source}, commit {commit}. It holds from the next deployment on.")
+}
+
+fn has_faults(followed: &Value) -> bool {
+    followed["faults"].as_array().is_some_and(|faults| !faults.is_empty())
+}
+
+/// Says what a commit could not be taken for.
+pub(in crate::command) fn tell_faults(followed: &Value) {
+    let Some(faults) = followed["faults"].as_array().filter(|faults| !faults.is_empty()) else { return };
+    let (source, branch) = (text(&followed["source"]), text(&followed["branch"]));
+    let commit: String = text(&followed["seen_commit"]).chars().take(12).collect();
+    say(format!("Not taken from {source}, {branch} at {commit}; what was there before holds:"));
+    say_violations(&Value::Array(faults.clone()));
+}
+
 async fn edit(client: &Client, path: &str, args: &ConfigArgs, now: &Value, global: &Global) -> Result<()> {
     let version = now["version"].as_u64().unwrap_or(0);
     let before = match now["document"].as_str() {
@@ -155,17 +252,34 @@ fn show(now: &Value, args: &ConfigArgs, global: &Global) -> Exit {
         print_json(now);
         return Exit::OK;
     }
+    let follows = &now["follows"];
+    if !follows.is_null() {
+        let (source, branch, path) =
+            (text(&follows["source"]), text(&follows["branch"]), text(&follows["path"]));
+        say(format!("Followed from `{path}` on {branch} of {source}."));
+        tell_faults(follows);
+    }
     let (app, place) = (&args.app, where_it_holds(&args.level));
     match now["document"].as_str() {
         Some(document) if !document.is_empty() => {
             let (by, at) = (text(&now["set_by"]), ago(&now["set_at"]));
-            say(format!("{app} {place}: version {}, {by}, {at}", text(&now["version"])));
+            let from = match now["origin"]["commit"].as_str() {
+                Some(commit) => format!(", {}@{commit}", text(&now["origin"]["path"])),
+                None => String::new(),
+            };
+            say(format!("{app} {place}: version {}, {by}, {at}{from}", text(&now["version"])));
             bytes(document.as_bytes());
             if !document.ends_with('\n') {
                 data("");
             }
         }
-        _ => say(format!("Nothing is configured for {app} {place}. Set it: slipway env config {app} --edit")),
+        _ => {
+            let level =
+                if args.level.is_empty() { String::new() } else { format!(" --level {}", args.level) };
+            say(format!(
+                "Nothing is configured for {app} {place}. Set it: slipway env config {app}{level} --edit"
+            ));
+        }
     }
     Exit::OK
 }
@@ -219,6 +333,7 @@ pub(super) async fn explain(client: &Client, args: ExplainArgs, global: &Global)
         })
         .collect();
     table(&["LEVEL", "VALUE", "BY", "SET", "VERSION", "PLACE"], &cells, "No level sets it.");
+    found["broken"].as_array().into_iter().flatten().for_each(tell_faults);
     Ok(())
 }
 
@@ -238,6 +353,18 @@ mod tests {
     fn places_are_written_as_compilers_write_them() {
         assert_eq!(place(&json!({"file": "eu.yaml", "line": 3, "column": 7})), "eu.yaml:3:7");
         assert_eq!(place(&Value::Null), "-");
+    }
+
+    #[test]
+    fn only_what_was_taken_is_said_to_hold() {
+        let taken = json!({"seen_at": "2026-01-01T00:00:00Z", "seen_commit": "abc", "faults": []});
+        assert!(followed_line("shop", "ops", &taken).contains("It holds"));
+        let mut broken = taken.clone();
+        broken["faults"] = json!([{"code": "branch_missing"}]);
+        let unseen = json!({"seen_at": null, "faults": []});
+        for other in [broken, unseen] {
+            assert!(!followed_line("shop", "ops", &other).contains("It holds"), "{other}");
+        }
     }
 
     #[test]

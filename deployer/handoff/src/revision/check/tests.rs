@@ -198,6 +198,7 @@ async fn every_secret_is_declared_with_its_version_and_none_stands_in_the_clear(
     let place = SecretPlace { object: secret.object.clone(), key: "password".into() };
     let declared = SecretUse {
         reference: "secret://builtin/db".parse().unwrap(),
+        scope: None,
         version: "7".into(),
         used_in: vec![place.clone()],
     };

@@ -1,0 +1,23 @@
+//! The gate `pin`: what people keep in an environment, against what is on its way there already. What is
+//! asked for later is refused at once.
+
+use slipway_records::{Deployment, Environment, Read, RecordsError};
+
+use crate::gates::Gate;
+
+/// The closed gate, if a pin or hold stands against the deployment.
+pub(crate) async fn gate(
+    read: &mut dyn Read,
+    deployment: &Deployment,
+    environment: &Environment,
+) -> Result<Option<Gate>, RecordsError> {
+    let hold = read.hold_get(environment.id, deployment.application_id).await?;
+    let Some(hold) = hold.filter(|hold| hold.stands_against(deployment.bundle_id, &deployment.cause)) else {
+        return Ok(None);
+    };
+    let what = if hold.version_id.is_some() { "pinned to another version" } else { "held" };
+    let (name, by, reason) = (&environment.name, &hold.by, &hold.reason);
+    let detail =
+        format!("`{name}` is {what} by {by}: {reason}; it waits for `slipway release APP --env {name}`");
+    Ok(Some(Gate { gate: "pin", open: false, detail, opens_in_s: None }))
+}

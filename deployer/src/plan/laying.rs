@@ -1,0 +1,190 @@
+//! In which order the steps of a workflow are laid: each after all that it waits for, whatever group that
+//! is in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slipway_oam::{Mode, StepMode};
+
+use super::ChosenStep;
+
+/// One turn of laying, by the number of its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A step, or where a group begins.
+    Begin(usize),
+    /// Where a group ends.
+    End(usize),
+}
+
+/// The turns of all steps; as they stand in the file where nothing else decides. Where steps wait for each
+/// other in a circle, one of them has its turn before what it waits for.
+pub(super) fn turns(steps: &[ChosenStep], mode: Mode) -> Vec<Turn> {
+    let turns = as_they_stand(steps);
+    let waits = waits(steps, mode, &turns);
+    let mut open: Vec<usize> = waits.iter().map(BTreeSet::len).collect();
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); turns.len()];
+    for (turn, waits) in waits.iter().enumerate() {
+        for before in waits {
+            followers[*before].push(turn);
+        }
+    }
+    let mut left: BTreeSet<usize> = (0..turns.len()).collect();
+    let mut ready: BTreeSet<usize> = left.iter().copied().filter(|turn| open[*turn] == 0).collect();
+    let mut ordered = Vec::with_capacity(turns.len());
+    while !left.is_empty() {
+        let next = ready.pop_first().unwrap_or_else(|| of_a_circle(&left, &waits));
+        // One of a circle becomes ready once more, when what it waits for had its turn.
+        if !left.remove(&next) {
+            continue;
+        }
+        ordered.push(turns[next]);
+        for follower in &followers[next] {
+            open[*follower] -= 1;
+            if open[*follower] == 0 {
+                ready.insert(*follower);
+            }
+        }
+    }
+    ordered
+}
+
+/// For each step the one beside it that it follows by the mode.
+pub(super) fn previous(steps: &[ChosenStep], mode: Mode) -> Vec<Option<usize>> {
+    let mut last: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut found = Vec::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let group = step.group.as_deref();
+        let before = last.insert(group, index);
+        found.push(before.filter(|_| mode_of(steps, group, mode) == StepMode::StepByStep));
+    }
+    found
+}
+
+/// How the steps of a group follow one another, or those of no group.
+pub(super) fn mode_of(steps: &[ChosenStep], group: Option<&str>, mode: Mode) -> StepMode {
+    let Some(group) = group else { return mode.steps };
+    let own = steps.iter().find(|step| step.step.name == group).and_then(|step| step.step.mode);
+    own.unwrap_or(mode.sub_steps)
+}
+
+/// The steps of a group.
+pub(super) fn within<'s>(
+    steps: &'s [ChosenStep],
+    group: &'s ChosenStep,
+) -> impl Iterator<Item = &'s ChosenStep> {
+    let name = group.step.name.as_str();
+    steps.iter().filter(move |step| step.group.as_deref() == Some(name))
+}
+
+fn as_they_stand(steps: &[ChosenStep]) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    let mut group: Option<usize> = None;
+    for (index, step) in steps.iter().enumerate() {
+        if step.group.is_none() {
+            turns.extend(group.take().map(Turn::End));
+        }
+        if !step.step.sub_steps.is_empty() {
+            group = Some(index);
+        }
+        turns.push(Turn::Begin(index));
+    }
+    turns.extend(group.map(Turn::End));
+    turns
+}
+
+/// For each turn those that come before it.
+fn waits(steps: &[ChosenStep], mode: Mode, turns: &[Turn]) -> Vec<BTreeSet<usize>> {
+    let mut begins: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut done: BTreeMap<&str, usize> = BTreeMap::new();
+    for (turn, which) in turns.iter().enumerate() {
+        let (Turn::Begin(index) | Turn::End(index)) = which;
+        let name = steps[*index].step.name.as_str();
+        begins.entry(name).or_insert(turn);
+        // A group is done where it ends, which stands behind where it begins.
+        done.insert(name, turn);
+    }
+    let previous = previous(steps, mode);
+    let of = |turn: &Turn| -> BTreeSet<usize> {
+        match turn {
+            Turn::Begin(index) => {
+                let step = &steps[*index];
+                let before = previous[*index].map(|before| steps[before].step.name.as_str());
+                let named = step.needs().chain(before).filter_map(|name| done.get(name));
+                let group = step.group.as_deref().and_then(|group| begins.get(group));
+                named.chain(group).copied().collect()
+            }
+            Turn::End(index) => {
+                let within = within(steps, &steps[*index]);
+                within.filter_map(|step| done.get(step.step.name.as_str())).copied().collect()
+            }
+        }
+    };
+    turns.iter().map(of).collect()
+}
+
+/// The first turn of a circle. Everything left waits for something left: walking on must come back.
+fn of_a_circle(left: &BTreeSet<usize>, waits: &[BTreeSet<usize>]) -> usize {
+    let mut walked: Vec<usize> = Vec::new();
+    let mut turn = *left.first().expect("invariant: something is left");
+    while !walked.contains(&turn) {
+        walked.push(turn);
+        let mut on = waits[turn].intersection(left);
+        turn = *on.next().expect("invariant: what is left waits for what is left");
+    }
+    walked.into_iter().skip_while(|walked| *walked != turn).min().unwrap_or(turn)
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_oam::Step;
+
+    use super::*;
+
+    /// `GROUP/NAME` is a step of a group, `NAME/` a group.
+    fn step(name: &str, after: &[&str]) -> ChosenStep {
+        let (group, name, sub_steps) = match name.split_once('/') {
+            Some((group, "")) => (None, group, vec![Step::default()]),
+            Some((group, name)) => (Some(group.to_owned()), name, Vec::new()),
+            None => (None, name, Vec::new()),
+        };
+        ChosenStep {
+            step: Step { name: name.to_owned(), sub_steps, ..Step::default() },
+            group,
+            says: None,
+            here: true,
+            after: after.iter().map(|&name| name.to_owned()).collect(),
+            deploys: BTreeSet::new(),
+        }
+    }
+
+    fn laid(mode: StepMode, steps: &[(&str, &[&str])]) -> String {
+        let steps: Vec<ChosenStep> = steps.iter().map(|(name, after)| step(name, after)).collect();
+        let mode = Mode { steps: mode, sub_steps: StepMode::Dag };
+        let shown = |turn: Turn| match turn {
+            Turn::Begin(index) => steps[index].step.name.clone(),
+            Turn::End(index) => format!("/{}", steps[index].step.name),
+        };
+        turns(&steps, mode).into_iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_step_is_laid_after_what_it_asks_for_in_whatever_group() {
+        let dag = |steps: &[(&str, &[&str])]| laid(StepMode::Dag, steps);
+        assert_eq!(dag(&[("b", &["a"]), ("a", &[]), ("c", &[])]), "a b c");
+        assert_eq!(dag(&[("roll", &["smoke"]), ("g/", &[]), ("g/smoke", &[])]), "g smoke roll /g");
+        assert_eq!(dag(&[("roll", &["g"]), ("g/", &[]), ("g/smoke", &[])]), "g smoke /g roll");
+        let crossed: [(&str, &[&str]); 5] =
+            [("g/", &[]), ("g/a", &[]), ("g/b", &["c"]), ("h/", &[]), ("h/c", &["a"])];
+        assert_eq!(dag(&crossed), "g a h c b /g /h");
+        let steps: [(&str, &[&str]); 4] = [("g/", &[]), ("g/a", &[]), ("g/b", &[]), ("c", &[])];
+        assert_eq!(laid(StepMode::StepByStep, &steps), "g a b /g c");
+    }
+
+    #[test]
+    fn a_circle_is_broken_at_a_step_of_it() {
+        let dag = |steps: &[(&str, &[&str])]| laid(StepMode::Dag, steps);
+        assert_eq!(dag(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])]), "a x b");
+        assert_eq!(dag(&[("self", &["self"])]), "self");
+        assert_eq!(laid(StepMode::StepByStep, &[("b", &["a"]), ("a", &[])]), "b a");
+    }
+}

@@ -1,0 +1,158 @@
+//! From where configuration is followed.
+
+use async_trait::async_trait;
+use slipway_records::{
+    ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, Result, WriteConfigurationSources,
+};
+use slipway_types::id::{ApplicationId, SourceId};
+use slipway_types::{CommitId, Violation};
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Json, Millis, Text, json, millis, now};
+
+struct Row {
+    application_id: Text<ApplicationId>,
+    level: String,
+    source_id: Text<SourceId>,
+    branch: String,
+    path: String,
+    set_at: Millis,
+    set_by: String,
+    reason: Option<String>,
+    revision: i64,
+    seen_commit: Option<Text<CommitId>>,
+    seen_at: Option<Millis>,
+    faults: Json<Vec<Violation>>,
+}
+
+impl From<Row> for ConfigurationSource {
+    fn from(row: Row) -> Self {
+        Self {
+            application_id: row.application_id.0,
+            level: row.level,
+            source_id: row.source_id.0,
+            branch: row.branch,
+            path: row.path,
+            set_at: row.set_at.0,
+            set_by: row.set_by,
+            reason: row.reason,
+            revision: row.revision,
+            seen_commit: row.seen_commit.map(|commit| commit.0),
+            seen_at: row.seen_at.map(|at| at.0),
+            faults: row.faults.0,
+        }
+    }
+}
+
+macro_rules! sources {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select application_id as "application_id!: _", level as "level!", source_id as "source_id!: _",
+            branch as "branch!", path as "path!", set_at as "set_at!: _", set_by as "set_by!", reason,
+            revision as "revision!", seen_commit as "seen_commit?: _", seen_at as "seen_at?: _",
+            faults as "faults!: _" from configuration_source "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+#[async_trait]
+impl<H: Handle> ReadConfigurationSources for Session<H> {
+    async fn configuration_sources(
+        &mut self,
+        application: ApplicationId,
+    ) -> Result<Vec<ConfigurationSource>> {
+        let rows = sources!("where application_id = ?1 order by level", application.to_string())
+            .fetch_all(self.db())
+            .await;
+        Ok(rows.map_err(failed)?.into_iter().map(ConfigurationSource::from).collect())
+    }
+
+    async fn configuration_sources_of(&mut self, source: SourceId) -> Result<Vec<ConfigurationSource>> {
+        let rows = sources!(
+            "where source_id = ?1 and exists (select 1 from application a
+                where a.id = configuration_source.application_id and a.deleted_at is null)
+            order by application_id, level",
+            source.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(ConfigurationSource::from).collect())
+    }
+}
+
+#[async_trait]
+impl WriteConfigurationSources for Writer {
+    async fn configuration_sources_lock(&mut self, _application: ApplicationId) -> Result<()> {
+        // There is one writer at a time.
+        Ok(())
+    }
+
+    async fn configuration_source_put(&mut self, new: NewConfigurationSource) -> Result<ConfigurationSource> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"insert into configuration_source (application_id, level, source_id, branch, path, set_at, set_by,
+            reason, revision, faults) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, '[]')
+            on conflict (application_id, level) do update set source_id = excluded.source_id,
+            branch = excluded.branch, path = excluded.path, set_at = excluded.set_at, set_by = excluded.set_by,
+            reason = excluded.reason, revision = revision + 1, seen_commit = null, seen_at = null, faults = '[]'
+            returning application_id as "application_id!: _", level as "level!", source_id as "source_id!: _",
+            branch as "branch!", path as "path!", set_at as "set_at!: _", set_by as "set_by!", reason,
+            revision as "revision!", seen_commit as "seen_commit?: _", seen_at as "seen_at?: _",
+            faults as "faults!: _""#,
+            new.application_id.to_string(),
+            new.level,
+            new.source_id.to_string(),
+            new.branch,
+            new.path,
+            millis(now()),
+            new.by,
+            new.reason,
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(row.into())
+    }
+
+    async fn configuration_source_remove(&mut self, application: ApplicationId, level: &str) -> Result<bool> {
+        let removed = sqlx::query!(
+            "delete from configuration_source where application_id = ?1 and level = ?2",
+            application.to_string(),
+            level,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected() == 1)
+    }
+
+    async fn configuration_source_seen(&mut self, source: &mut ConfigurationSource) -> Result<bool> {
+        let saved = sqlx::query!(
+            "update configuration_source set seen_commit = ?4, seen_at = ?5, faults = ?6, revision = revision + 1
+            where application_id = ?1 and level = ?2 and revision = ?3 and source_id = ?7 and branch = ?8
+            and path = ?9 and set_at = ?10",
+            source.application_id.to_string(),
+            source.level,
+            source.revision,
+            source.seen_commit.as_ref().map(ToString::to_string),
+            source.seen_at.map(millis),
+            json(&source.faults),
+            source.source_id.to_string(),
+            source.branch,
+            source.path,
+            millis(source.set_at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?
+        .rows_affected()
+            == 1;
+        if saved {
+            source.revision += 1;
+        }
+        Ok(saved)
+    }
+}
