@@ -256,7 +256,7 @@ impl Cluster {
         let job = link.jobs.get(&ObjectRef::new(&attempt.name()).within(&self.options.namespace));
         let mut pods =
             link.pods.state_filter(|pod| Attempt::of(Some(pod.labels())).as_ref() == Some(attempt));
-        pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.name_any()));
+        oldest_first(&mut pods);
         Ok((job, pods))
     }
 
@@ -374,11 +374,13 @@ impl Cluster {
         gone(self.ask(api.delete(name, &DeleteParams::default())).await)
     }
 
-    /// Whether a pod of the attempt is still there.
-    pub(super) async fn has_pods(&self, attempt: &Attempt) -> Result<bool, CallError> {
+    /// The attempt's pods as the API server has them now, the oldest first.
+    pub(super) async fn pods_of(&self, attempt: &Attempt) -> Result<Vec<Arc<Pod>>, CallError> {
         let api = self.api::<Pod>().await?;
         let of_job = ListParams::default().labels(&format!("job-name={}", attempt.name()));
-        Ok(!self.ask(api.list(&of_job)).await?.items.is_empty())
+        let mut pods: Vec<_> = self.ask(api.list(&of_job)).await?.items.into_iter().map(Arc::new).collect();
+        oldest_first(&mut pods);
+        Ok(pods)
     }
 
     /// The last warning about an object, if there is one.
@@ -416,6 +418,10 @@ impl Cluster {
             }
         }
     }
+}
+
+fn oldest_first(pods: &mut [Arc<Pod>]) {
+    pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.name_any()));
 }
 
 fn gone<T>(deleted: Result<T, CallError>) -> Result<(), CallError> {

@@ -252,7 +252,14 @@ impl Following<'_> {
             }
             return Ok(Phase::Waiting { pod: None, why: None, hopeless: false });
         };
-        Ok(phase::read(&job, &pods))
+        match phase::read(&job, &pods) {
+            // Jobs and pods are watched apart: the end of a Job may be known before that of its pod.
+            Phase::Lost(_) => {
+                let pods = self.insist(|| self.cluster.cluster.pods_of(self.attempt)).await?;
+                Ok(phase::read(&job, &pods))
+            }
+            phase => Ok(phase),
+        }
     }
 
     /// Reads the log of a running executor; gives the end, or nothing if the pod went.
@@ -370,7 +377,7 @@ impl Following<'_> {
                     Err(fault) => return Err(fault.into()),
                 }
             }
-            while self.insist(|| self.cluster.cluster.has_pods(self.attempt)).await? {
+            while !self.insist(|| self.cluster.cluster.pods_of(self.attempt)).await?.is_empty() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             Ok(())
