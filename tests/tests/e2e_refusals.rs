@@ -1,7 +1,7 @@
 //! What is not built, and what the pusher is told.
 
 use serde_json::Value;
-use slipway_tests::server::{App, GitRepository, SHOP_YAML, Server, shop};
+use slipway_tests::server::{App, GitRepository, SHOP_YAML, Server, ServerOptions, shop};
 
 /// Commits, pushes to main, gives what the pusher saw and the run.
 fn push(server: &Server, app: &App, repository: &GitRepository, message: &str) -> (String, Value) {
@@ -152,4 +152,18 @@ fn a_failed_run_names_the_last_good_one() {
     let shown = server.cli(&["run", "show", "shop#2"]).ok().stdout;
     assert!(shown.contains("#1 0.1.0-main.1"), "{shown}");
     assert_eq!(server.bundles("shop").len(), 1);
+}
+
+#[test]
+fn what_a_server_lacks_is_told_by_doctor() {
+    // More than any disk has.
+    let options = ServerOptions::default().env("SLIPWAY__STORAGE__MIN_FREE_BYTES", "1152921504606846976");
+    let server = Server::start(options.env("SLIPWAY__DEPLOY__HELM", "no-such-helm"));
+    let doctor = server.cli(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{}", doctor.stdout);
+    let line = |begin: &str| doctor.stdout.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
+    assert!(line("FAIL disk").contains("storage.min_free_bytes"), "{}", doctor.stdout);
+    assert!(line("none helm").contains("charts cannot be rendered"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains(" kustomize "), "{}", doctor.stdout);
+    assert_eq!(server.get("/readyz").status, 200, "what is there is served all the same");
 }

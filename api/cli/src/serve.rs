@@ -18,6 +18,7 @@ mod deploy;
 mod instance;
 mod kaniko;
 mod listen;
+pub(crate) mod machine;
 mod network;
 mod observe;
 mod parts;

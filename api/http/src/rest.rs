@@ -152,6 +152,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(server::show))
         .routes(routes!(server::image_target))
         .routes(routes!(server::backends))
+        .routes(routes!(server::machine))
 }
 
 fn endless() -> OpenApiRouter<ServerState> {

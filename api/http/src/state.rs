@@ -17,7 +17,7 @@ use slipway_records::Records;
 use slipway_records::composing::Composing;
 use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
-use slipway_records::port::{BuildPlaces, Planning, SourceCheck};
+use slipway_records::port::{BuildPlaces, MachineCheck, Planning, SourceCheck};
 use slipway_secrets::Secrets;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -132,6 +132,8 @@ pub struct ServerParts {
     pub source_check: Arc<dyn SourceCheck>,
     /// Looking at where images are built.
     pub places: Arc<dyn BuildPlaces>,
+    /// Looking at the machine that the server runs on.
+    pub machine: Arc<dyn MachineCheck>,
     /// The deploy stage.
     pub deploying: Arc<dyn Deploying>,
     /// Composing bundles.

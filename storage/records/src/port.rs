@@ -90,6 +90,26 @@ pub trait BuildPlaces: Send + Sync {
     async fn look(&self) -> Vec<BuildPlace>;
 }
 
+/// One finding about the machine that a server runs on.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct MachineFinding {
+    /// What was looked at, e.g. `disk`, `helm`.
+    pub check: &'static str,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// Whether the server cannot do its work if it is not.
+    pub needed: bool,
+    /// What is there, or what is wrong and what to do.
+    pub detail: String,
+}
+
+/// Looking at the machine that a server runs on.
+#[async_trait]
+pub trait MachineCheck: Send + Sync {
+    /// Looks at disk and programs, now.
+    async fn look(&self) -> Vec<MachineFinding>;
+}
+
 /// Looking at a source.
 #[async_trait]
 pub trait SourceCheck: Send + Sync {

@@ -5,16 +5,19 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
+use slipway_charts::{ChartOptions, Renderer};
+use slipway_records::port::MachineFinding;
 
 use super::{Exit, Global};
 use crate::client::login_file;
 use crate::output::{data, json as print_json, text};
+use crate::serve::machine::{is_older, programs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {}
 
 struct Finding {
-    what: &'static str,
+    what: String,
     ok: bool,
     needed: bool,
     detail: String,
@@ -26,11 +29,8 @@ const GIT_MIN: (u32, u32) = (2, 32);
 impl Finding {
     /// `git version 2.47.3 (…)`.
     fn refuse_old_git(&mut self) {
-        let words = self.detail.split_whitespace().nth(2).unwrap_or_default();
-        let mut numbers = words.split('.').map_while(|number| number.parse::<u32>().ok());
-        if let (true, Some(major), Some(minor)) = (self.ok, numbers.next(), numbers.next())
-            && (major, minor) < GIT_MIN
-        {
+        let version = self.detail.split_whitespace().nth(2).unwrap_or_default();
+        if self.ok && is_older(version, GIT_MIN) {
             self.ok = false;
             self.detail = format!("{}: update it to {}.{} or later", self.detail, GIT_MIN.0, GIT_MIN.1);
         }
@@ -48,7 +48,10 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
         ),
     ];
     findings[0].refuse_old_git();
-    findings.push(server(global).await);
+    let server = server(global).await;
+    let answers = server.ok;
+    findings.push(server);
+    findings.extend(if answers { machine(global).await } else { renderers().await });
     findings.extend(image_target(global).await);
     findings.extend(backends(global).await);
     findings.extend(definitions(global).await);
@@ -72,7 +75,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     Ok(Exit(u8::from(!sound)))
 }
 
-fn program(name: &'static str, args: &[&str], needed: bool, advice: &str) -> Finding {
+fn program(name: &str, args: &[&str], needed: bool, advice: &str) -> Finding {
     let output = Command::new(name).args(args).output();
     let (ok, detail) = match output {
         Ok(output) if output.status.success() => {
@@ -84,7 +87,7 @@ fn program(name: &'static str, args: &[&str], needed: bool, advice: &str) -> Fin
         }
         Err(_) => (false, format!("not installed: {advice}")),
     };
-    Finding { what: name, ok, needed, detail }
+    Finding { what: name.to_owned(), ok, needed, detail }
 }
 
 async fn server(global: &Global) -> Finding {
@@ -104,7 +107,33 @@ async fn server(global: &Global) -> Finding {
     };
     // Nobody need have a server; one that was named is meant.
     let needed = global.server.server.is_some() || login_file().is_ok_and(|path| path.exists());
-    Finding { what: "server", ok, needed, detail }
+    Finding { what: "server".to_owned(), ok, needed, detail }
+}
+
+/// The machine that the server runs on: its disk, and what renders charts there.
+async fn machine(global: &Global) -> Vec<Finding> {
+    let asked = async { global.client()?.get("/api/v1/server/machine", &[]).await };
+    // A server of an earlier release says nothing, and who may not ask it has no use for it.
+    let Ok(found) = asked.await else { return Vec::new() };
+    let finding = |one: &Value| Finding {
+        what: text(&one["check"]),
+        ok: one["ok"] == true,
+        needed: one["needed"] == true,
+        detail: text(&one["detail"]),
+    };
+    found["items"].as_array().into_iter().flatten().map(finding).collect()
+}
+
+/// What would render charts if a server ran here.
+async fn renderers() -> Vec<Finding> {
+    let found = programs(&Renderer::new(ChartOptions::default())).await;
+    let finding = |one: MachineFinding| Finding {
+        what: one.check.to_owned(),
+        ok: one.ok,
+        needed: one.needed,
+        detail: one.detail,
+    };
+    found.into_iter().map(finding).collect()
 }
 
 /// The registry that the server keeps images in, if that is not its own.
@@ -117,7 +146,7 @@ async fn image_target(global: &Global) -> Option<Finding> {
         Ok(target) => (false, format!("{address}: {}", text(&target["error"]))),
         Err(error) => (false, format!("{address}: {error}")),
     };
-    Some(Finding { what: "images", ok, needed: true, detail })
+    Some(Finding { what: "images".to_owned(), ok, needed: true, detail })
 }
 
 /// Where the server builds images.
@@ -126,7 +155,7 @@ async fn backends(global: &Global) -> Vec<Finding> {
     // Without a server, or the right to ask it, that has been said already.
     let Ok(found) = asked.await else { return Vec::new() };
     let finding = |place: &Value| Finding {
-        what: "builds",
+        what: "builds".to_owned(),
         ok: place["ok"] == true,
         // An engine is used if there is one; a cluster was named.
         needed: place["backend"] == "kaniko",
@@ -140,7 +169,7 @@ async fn definitions(global: &Global) -> Vec<Finding> {
     let asked = async { global.client()?.list("/api/v1/definitions/faults", &[], 100).await };
     let Ok(found) = asked.await else { return Vec::new() };
     let finding = |fault: &Value| Finding {
-        what: "definitions",
+        what: "definitions".to_owned(),
         ok: false,
         // The others are used all the same.
         needed: false,
@@ -156,7 +185,8 @@ mod tests {
     #[test]
     fn a_git_that_is_too_old_is_refused() {
         let judged = |detail: &str| {
-            let mut finding = Finding { what: "git", ok: true, needed: true, detail: detail.to_owned() };
+            let mut finding =
+                Finding { what: "git".to_owned(), ok: true, needed: true, detail: detail.to_owned() };
             finding.refuse_old_git();
             finding.ok
         };

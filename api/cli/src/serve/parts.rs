@@ -48,6 +48,7 @@ use slipway_types::secret::{SecretProvider, SecretReference};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::machine::Machine;
 use super::registry::Registry;
 use super::{DataDirectory, deploy, kaniko, network, observe, or_below, timers};
 use crate::config::{Config, Role};
@@ -155,6 +156,7 @@ impl Parts {
             }),
             source_check: Arc::new(checker),
             places: Arc::new(shown_places(config, &backends)),
+            machine: Arc::new(Machine::new(config, data, &stage.charts)),
             deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
             composing: Arc::new(composer(&records, &blobs, &images, &target)),
             defining: Arc::clone(&stage) as Arc<dyn Defining>,

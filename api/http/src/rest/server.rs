@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use slipway_records::port::BuildPlace;
+use slipway_records::port::{BuildPlace, MachineFinding};
 use slipway_types::Role;
 use utoipa::ToSchema;
 
@@ -63,6 +63,18 @@ pub(crate) struct BuildPlaceView {
     name: String,
     ok: bool,
     /// What answers there, or what is wrong.
+    detail: String,
+}
+
+/// Something about the machine that the server runs on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MachineFindingView {
+    /// `disk`, `helm`, `kustomize`.
+    check: &'static str,
+    ok: bool,
+    /// Whether the server cannot do its work if it is not `ok`.
+    needed: bool,
+    /// What is there, or what is wrong and what to do.
     detail: String,
 }
 
@@ -155,6 +167,23 @@ pub(crate) async fn backends(
         detail: place.detail,
     };
     Ok(Json(List::whole(state.places.look().await.into_iter().map(view).collect())))
+}
+
+/// The machine that the server runs on: room on its disk, programs beside it.
+#[utoipa::path(get, path = "/api/v1/server/machine", tag = "server",
+    responses((status = 200, body = List<MachineFindingView>)))]
+pub(crate) async fn machine(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<List<MachineFindingView>>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let view = |found: MachineFinding| MachineFindingView {
+        check: found.check,
+        ok: found.ok,
+        needed: found.needed,
+        detail: found.detail,
+    };
+    Ok(Json(List::whole(state.machine.look().await.into_iter().map(view).collect())))
 }
 
 /// How many jobs wait, run or were given up, by kind.

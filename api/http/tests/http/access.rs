@@ -56,13 +56,24 @@ async fn a_limited_token_sees_its_application_and_no_other() {
     get("/api/v1/applications/nothing").await.problem(404, "not_found");
     get("/api/v1/runs?application=commerce/till").await.problem(404, "not_found");
     get("/api/v1/bundles").await.is(200);
-    for closed in ["/api/v1/sources", "/api/v1/secrets", "/api/v1/tokens", "/api/v1/queue"] {
+    let closed =
+        ["/api/v1/sources", "/api/v1/secrets", "/api/v1/tokens", "/api/v1/queue", "/api/v1/server/machine"];
+    for closed in closed {
         get(closed).await.problem(403, "forbidden");
     }
     get("/api/v1/sources/shop").await.is(200);
     get("/api/v1/sources/commerce-till").await.problem(404, "not_found");
     let make = server.call(&token, Method::POST, "/api/v1/applications", Some(json!({"name": "x"}))).await;
     make.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_reader_of_the_server_is_told_of_its_machine() {
+    let server = Server::start().await;
+    let reader = server.token("looks", Some(Role::Reader), None, vec![]).await;
+    let found = server.call(&reader, Method::GET, "/api/v1/server/machine", None).await.is(200).json();
+    let disk = json!({"check": "disk", "ok": false, "needed": true, "detail": "nothing is free"});
+    assert_eq!(found["items"], json!([disk]), "{found:#}");
 }
 
 #[tokio::test]

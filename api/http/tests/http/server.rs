@@ -20,7 +20,9 @@ use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
     ReportRefused, ReportTaken, SecretName, SecretUser,
 };
-use slipway_records::port::{BuildPlace, BuildPlaces, PlanView, Planning, SourceCheck, SourceFinding};
+use slipway_records::port::{
+    BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
+};
 use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -103,6 +105,13 @@ impl SourceCheck for NoPlanning {
 impl BuildPlaces for NoPlanning {
     async fn look(&self) -> Vec<BuildPlace> {
         Vec::new()
+    }
+}
+
+#[async_trait]
+impl MachineCheck for NoPlanning {
+    async fn look(&self) -> Vec<MachineFinding> {
+        vec![MachineFinding { check: "disk", ok: false, needed: true, detail: "nothing is free".to_owned() }]
     }
 }
 
@@ -222,6 +231,7 @@ impl Server {
             planning: Arc::new(NoPlanning),
             source_check: Arc::new(NoPlanning),
             places: Arc::new(NoPlanning),
+            machine: Arc::new(NoPlanning),
             deploying: Arc::new(NoPlanning),
             composing: Arc::new(NoPlanning),
             defining: Arc::new(NoPlanning),
