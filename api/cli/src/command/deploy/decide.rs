@@ -98,7 +98,7 @@ pub(super) async fn order(
 async fn told(client: &Client, before: &Value, global: &Global) -> Result<()> {
     let now = target::view(client, &text(&before["id"])).await?;
     let name = name_of(&now);
-    global.tell(&now, format!("{name} is {}", state_of(&now)));
+    global.tell(&now, stands(&now));
     if matches!(
         now["state"].as_str(),
         Some("awaiting" | "approved" | "handed_off" | "progressing" | "terminating")
@@ -106,4 +106,48 @@ async fn told(client: &Client, before: &Value, global: &Global) -> Result<()> {
         say(format!("Watch it: slipway deploy watch {name}"));
     }
     Ok(())
+}
+
+/// Where it stands. Of gates the state tells what was closed when they were last asked, which was before the
+/// word; beside it the server shows how they stand now.
+fn stands(deployment: &Value) -> String {
+    let name = name_of(deployment);
+    let gates = deployment["gates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if deployment["state"] != "awaiting" || gates.is_empty() {
+        return format!("{name} is {}", state_of(deployment));
+    }
+    let closed: Vec<String> =
+        gates.iter().filter(|gate| gate["open"] != true).map(|gate| text(&gate["detail"])).collect();
+    if closed.is_empty() {
+        return format!("{name}: every gate is open, so it goes on");
+    }
+    format!("{name} is awaiting: {}", closed.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(state: &str, gates: &Value) -> Value {
+        json!({
+            "application": "shop", "environment": "prod", "generation": 7, "state": state,
+            "reason": "0 of 1 approvals; outside of mon", "gates": gates,
+        })
+    }
+
+    #[test]
+    fn gates_are_told_as_they_are_after_the_word() {
+        let approved = json!({"gate": "approvals", "open": true, "detail": "1 of 1 approvals (ann)"});
+        let shut = json!({"gate": "window", "open": false, "detail": "outside of mon"});
+        let waits = deployment("awaiting", &json!([approved, shut]));
+        assert_eq!(stands(&waits), "shop@prod#7 is awaiting: outside of mon");
+        let open = deployment("awaiting", &json!([approved]));
+        assert_eq!(stands(&open), "shop@prod#7: every gate is open, so it goes on");
+    }
+
+    #[test]
+    fn other_states_tell_their_own_reason() {
+        let wanted = "shop@prod#7 is declined: 0 of 1 approvals; outside of mon";
+        assert_eq!(stands(&deployment("declined", &json!([]))), wanted);
+    }
 }
