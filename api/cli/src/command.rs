@@ -1,8 +1,9 @@
 //! The command line: one module for each noun.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Client, ServerArgs, Usage};
@@ -237,9 +238,22 @@ pub(crate) fn in_path(name: &str) -> String {
     escaped.replace('+', "%20")
 }
 
-/// Refuses what cannot be undone unless it was said that it is meant.
+/// Refuses what cannot be undone unless it was said that it is meant: by `--yes`, or on a terminal when asked.
 fn confirmed(yes: bool, what: &str) -> Result<()> {
-    if yes { Ok(()) } else { bail!(Usage(format!("{what}: say --yes if you mean it"))) }
+    if yes {
+        return Ok(());
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        bail!(Usage(format!("{what}: say --yes if you mean it")));
+    }
+    say(format!("{what}. Type yes to go on:"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read from the terminal")?;
+    if means_yes(&answer) { Ok(()) } else { bail!("nothing was changed: the answer was not yes") }
+}
+
+fn means_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// Reads `KEY=VALUE`.
@@ -254,7 +268,13 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Cli, in_path, key_value};
+    use super::{Cli, in_path, key_value, means_yes};
+
+    #[test]
+    fn only_a_yes_is_one() {
+        assert!(["yes\n", "y\r\n", " YES "].into_iter().all(means_yes));
+        assert!(!["", "\n", "no\n", "yesterday\n", "yes no\n"].into_iter().any(means_yes));
+    }
 
     #[test]
     fn a_label_has_a_key() {

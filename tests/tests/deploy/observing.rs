@@ -134,7 +134,7 @@ fn a_service_takes_a_revision_and_says_what_becomes_of_it() {
     assert_eq!(ground.show()["state"], "live");
 
     // Nothing tells an environment whose key cannot be read from one that is not there.
-    server.cli(&["secret", "remove", "core-key"]).ok();
+    server.cli(&["secret", "remove", "core-key", "--yes"]).ok();
     let [here, nowhere] = [ground.address.as_str(), "local/test/none/default"].map(|address| {
         let nobody = "00000000000000000000000000000000";
         let answer = report_raw(server, address, nobody, Purpose::Report, body.as_bytes());

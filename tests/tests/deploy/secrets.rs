@@ -162,8 +162,12 @@ fn operators_keep_the_secrets_of_their_application_and_administrators_the_others
     let all = field.server.json(&["secret", "list"]);
     assert!(all.as_array().is_some_and(|all| all.len() > 3) && !all.to_string().contains(VALUE));
 
-    field.server.cli_as(&of_shop, &["secret", "remove", "db", "--app", "shop"]).ok();
-    assert_ne!(field.server.cli_as(&of_shop, &["secret", "remove", "db", "--app", "shop"]).code, 0);
+    let remove = ["secret", "remove", "db", "--app", "shop"];
+    let unsure = field.server.cli_as(&of_shop, &remove);
+    assert!(unsure.code == 2 && unsure.stderr.contains("--yes"), "{}", unsure.stderr);
+    let meant = [&remove[..], &["--yes"]].concat();
+    field.server.cli_as(&of_shop, &meant).ok();
+    assert_ne!(field.server.cli_as(&of_shop, &meant).code, 0);
     field.server.cli(&["token", "revoke", "dev"]).ok();
     let entries = field.server.json(&["audit", "list", "--limit", "100"]);
     let has = |action: &str, subject: &str| {

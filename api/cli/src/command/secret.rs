@@ -86,12 +86,17 @@ pub(crate) enum SecretCommand {
         reason: Option<String>,
     },
     /// Remove a secret
-    #[command(after_help = "Example: slipway secret remove npm-token")]
+    #[command(
+        after_help = "Who uses it is told by `slipway secret used-by`.\nExample: slipway secret remove npm-token --yes"
+    )]
     Remove {
         /// Its name
         name: String,
         #[command(flatten)]
         scope: ScopeArgs,
+        /// Really
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -136,7 +141,8 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
             let done = client.post(&address, &body).await?;
             return Ok(rotated(&name, &done, restart, global));
         }
-        SecretCommand::Remove { name, scope } => {
+        SecretCommand::Remove { name, scope, yes } => {
+            super::confirmed(yes, &format!("the secret {name} would be gone for all who name it"))?;
             client.delete(&scope.address(&format!("/api/v1/secrets/{}", in_path(&name)))).await?;
             global.tell(&json!({"name": name, "removed": true}), format!("Secret {name} is removed."));
         }
@@ -197,7 +203,7 @@ pub(super) fn tell_left(removed: &Value) {
     if !left.is_empty() {
         say(format!(
             "Its secrets stay, and whatever gets its name gets them: {}. An administrator takes them away: \
-             slipway secret remove NAME --app APP [--env ENV]",
+             slipway secret remove NAME --app APP [--env ENV] --yes",
             left.join(", ")
         ));
     }
