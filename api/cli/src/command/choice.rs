@@ -94,6 +94,9 @@ pub(crate) fn explain(explanation: &Value) {
     }
 }
 
+/// As where a deployment finds none by the same options: other ones are needed.
+const NOTHING_SELECTED: Exit = Exit(2);
+
 /// Prints the bundle that a selection leads to; nothing selected is a failure.
 pub(crate) async fn pick(client: &Client, query: &[(&str, String)], global: &Global) -> Result<Exit> {
     let picked = client.get("/api/v1/bundles/pick", query).await?;
@@ -106,5 +109,5 @@ pub(crate) async fn pick(client: &Client, query: &[(&str, String)], global: &Glo
             data(text(&picked["bundle"]["version"]));
         }
     }
-    Ok(if found { Exit::OK } else { Exit(1) })
+    Ok(if found { Exit::OK } else { NOTHING_SELECTED })
 }
