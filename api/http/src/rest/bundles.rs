@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use slipway_records::{PackageVersion, Read};
+use slipway_types::id::ApplicationId;
+use slipway_types::selection::Selection;
 use slipway_types::{ApplicationName, Role, Version};
 
 use super::bundle_query::{BundleList, BundleQuery, PickView};
@@ -10,6 +12,7 @@ use super::list::List;
 use super::run_views::names_of;
 use super::signatures;
 use super::version_views::{BundleView, bundle_view};
+use super::{channels, environments};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
@@ -63,6 +66,22 @@ fn selected_application(query: &BundleQuery) -> Result<&ApplicationName, ApiErro
     })
 }
 
+/// Refuses a selection by a channel or an environment that is not there: nothing is ever found by it, which
+/// looks as if nothing were published.
+pub(super) async fn check_named(
+    read: &mut dyn Read,
+    application: ApplicationId,
+    selection: &Selection,
+) -> Result<(), ApiError> {
+    if let Some(channel) = &selection.channel {
+        channels::found(read, application, channel).await?;
+    }
+    if let Some(environment) = &selection.deployed_in {
+        environments::found(read, environment).await?;
+    }
+    Ok(())
+}
+
 async fn select(
     state: &ServerState,
     caller: &Caller,
@@ -72,6 +91,7 @@ async fn select(
     let application = selected_application(query)?;
     let (selection, page) = (query.selection(true)?, query.selection_page()?);
     let application = caller.application(read, application, Role::Reader).await?;
+    check_named(read, application.id, &selection).await?;
     let selected = read.select(application.id, &selection, &page, query.explains()).await?;
     let items = views(state, read, &selected.versions).await?;
     let next = selected.next.map(|next| next.to_string());
@@ -93,6 +113,7 @@ pub(crate) async fn pick(
     let selection = query.selection(false)?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), application, Role::Reader).await?;
+    check_named(read.as_mut(), application.id, &selection).await?;
     let picked = read.pick(application.id, &selection, query.order()).await?;
     let found = picked.version.as_slice();
     let bundle = views(&state, read.as_mut(), found).await?.pop();

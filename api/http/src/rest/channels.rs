@@ -100,12 +100,16 @@ fn move_view(moved: ChannelMoved) -> ChannelMoveView {
     }
 }
 
-async fn found(
+/// The channel of that name.
+pub(super) async fn found(
     read: &mut dyn Read,
     application: ApplicationId,
     name: &ChannelName,
 ) -> Result<Channel, ApiError> {
-    read.channel_get(application, name).await?.ok_or_else(|| ApiError::not_found("channel", name))
+    read.channel_get(application, name).await?.ok_or_else(|| {
+        ApiError::not_found("channel", name)
+            .hint("`slipway channel list APP` shows those there are, `slipway channel set` makes one")
+    })
 }
 
 /// An application's channels.

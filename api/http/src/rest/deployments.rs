@@ -29,10 +29,10 @@ use super::deployment_holds::What;
 use super::deployment_views::{
     DeploymentDetail, DeploymentName, DeploymentView, detail, find, in_words, names, view,
 };
-use super::environments;
 use super::labels::checked_reason;
 use super::list::{List, PageQuery};
 use super::logs::{sse, wait_for};
+use super::{bundles, environments};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::problem::{ApiError, chain};
@@ -234,6 +234,7 @@ async fn choose(
         (row, DeploymentCause::Remove { reason }, json!({"asked": asked}))
     } else {
         let selection = body.select.clone().unwrap_or_default();
+        bundles::check_named(read, application.id, &selection).await?;
         let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
         let explanation =
             serde_json::to_value(&pick.explanation).map_err(|error| ApiError::internal(&error))?;

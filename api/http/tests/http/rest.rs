@@ -221,6 +221,26 @@ async fn bundles_are_selected_with_the_reasons() {
 }
 
 #[tokio::test]
+async fn a_selection_by_what_is_not_there_is_refused_by_its_name() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = run(&server, "shop").await;
+    bundle(&server, &run, "1.0.0").await;
+    let stable = Some(json!({"version": "1.0.0"}));
+    server.call(&server.admin, Method::PUT, "/api/v1/channels/shop/stable", stable).await.is(200);
+    server.get("/api/v1/bundles/pick?application=shop&channel=stable").await.is(200);
+    for (by, step) in [("channel=stabel", "slipway channel list"), ("deployed_in=prod", "slipway env list")] {
+        let name = by.split('=').next_back().unwrap();
+        for path in ["bundles/pick", "bundles"] {
+            let asked = server.get(&format!("/api/v1/{path}?application=shop&{by}")).await;
+            let problem = asked.problem(404, "not_found");
+            assert!(problem["detail"].as_str().unwrap().contains(&format!("`{name}`")), "{problem}");
+            assert!(problem["hint"].as_str().unwrap().contains(step), "{problem}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn people_set_labels_but_not_the_servers_or_the_sources() {
     let server = Server::start().await;
     server.application("shop").await;
