@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use slipway_oam::overlay::Level;
 use slipway_oam::{OamOptions, Workflow, read};
-use slipway_records::{Read, RecordsError};
+use slipway_records::{Configuration, Read, RecordsError};
 use slipway_types::id::ApplicationId;
 use slipway_types::{Address, CommitId, DefinitionKind, Violation};
 
@@ -44,6 +44,14 @@ pub fn shown(level: &str) -> &str {
     if level.is_empty() { EVERYWHERE } else { level }
 }
 
+/// What the file of a stored level is called in places.
+pub(crate) fn file_of(stored: &Configuration) -> String {
+    match &stored.origin {
+        Some(origin) => format!("{}@{}", origin.path, origin.commit.short()),
+        None => format!("{} (version {})", shown(&stored.level), stored.version),
+    }
+}
+
 /// Reads what is stored along `address`, and `document` on top.
 ///
 /// # Errors
@@ -65,10 +73,7 @@ pub async fn load(
             continue;
         }
         let name = shown(&level);
-        let file = match &stored.origin {
-            Some(origin) => format!("{}@{}", origin.path, origin.commit.short()),
-            None => format!("{name} (version {})", stored.version),
-        };
+        let file = file_of(&stored);
         match read(stored.document.as_bytes(), &file, options) {
             Ok(document) => found.levels.push(Level::new(name, document)),
             Err(wrong) => violations.extend(wrong),

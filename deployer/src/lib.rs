@@ -8,6 +8,7 @@
 pub mod cluster_secrets;
 pub mod clusters;
 pub mod configuration;
+mod configuration_notes;
 pub mod configuration_source;
 pub mod definitions;
 pub mod follow;

@@ -9,7 +9,7 @@ use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
     OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
-use slipway_records::{Deployment, Environment, PackageVersion};
+use slipway_records::{Application, Deployment, Environment, PackageVersion};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::{Address, Fault, Violation};
 
@@ -124,9 +124,12 @@ impl Deploying for Stage {
         key: &str,
     ) -> Result<Result<ExplainedKey, Vec<Violation>>, Fault> {
         let explained = self.explain(&request(wanted)).await?;
-        Ok(explained.map(|(merged, authors)| {
+        Ok(explained.and_then(|(merged, authors)| {
+            if let Some(violation) = merged.unknown_key(key) {
+                return Err(vec![violation]);
+            }
             let origins = merged.origin_of(key);
-            ExplainedKey {
+            Ok(ExplainedKey {
                 value: origins.last().map_or(Value::Null, |origin| origin.value.clone()),
                 origins: origins
                     .into_iter()
@@ -143,12 +146,16 @@ impl Deploying for Stage {
                         }
                     })
                     .collect(),
-            }
+            })
         }))
     }
 
     fn check_document(&self, document: &str) -> Vec<Violation> {
         slipway_oam::read(document.as_bytes(), "document", &self.options.files).err().unwrap_or_default()
+    }
+
+    async fn level_notes(&self, application: &Application, level: &str) -> Result<Vec<String>, Fault> {
+        Stage::level_notes(self, application, level).await
     }
 
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation> {

@@ -287,6 +287,9 @@ pub trait Deploying: Send + Sync {
     ) -> Result<Result<ExplainedKey, Vec<Violation>>, Fault>;
     /// What is wrong with an operator's document by itself.
     fn check_document(&self, document: &str) -> Vec<Violation>;
+    /// What the stored level of an application's configuration says that does not fit the bundles it holds for,
+    /// for people; empty if all fits.
+    async fn level_notes(&self, application: &Application, level: &str) -> Result<Vec<String>, Fault>;
     /// What is wrong with an environment's settings on this server.
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation>;
     /// What a cluster is and says of itself.

@@ -78,6 +78,33 @@ fn actions(field: &Field, subject: &str) -> Vec<String> {
 }
 
 #[test]
+fn configuration_of_what_is_not_there_is_kept_and_noted() {
+    let field = Field::prepare();
+    field.environment("staging", "default", &open());
+    field.publish("one\n");
+    let set = |level: &str, content: &str| {
+        let file = file(&field, content);
+        field.server.cli(&["env", "config", "shop", "--level", level, "--set", &file]).ok().stderr
+    };
+    let told = set("local", &document("2").replace("name: web", "name: wbe"));
+    assert!(told.contains("note: ") && told.contains("did you mean `web`?"), "{told}");
+    assert!(told.contains("the newest bundle"), "{told}");
+    assert_eq!(versions(&field, "local"), 1);
+    let told = set("elsewhere", &document("2"));
+    assert!(told.contains("no environment lies in elsewhere"), "{told}");
+    let told = set("local", &document("2"));
+    assert!(!told.contains("note: "), "{told}");
+    let unknown = field.server.cli(&["env", "explain", "shop", "wbe.replicas", "--env", "staging"]);
+    assert!(
+        unknown.code == 1 && unknown.stderr.contains("there is no component `wbe`"),
+        "{}",
+        unknown.stderr
+    );
+    let pair = field.server.cli(&["env", "config", "shop", "--set", "web.replicas=3"]);
+    assert!(pair.code == 2 && pair.stderr.contains("is no file"), "{}", pair.stderr);
+}
+
+#[test]
 fn a_level_follows_a_file_and_keeps_the_last_good_version() {
     let field = Field::prepare();
     field.environment("staging", "default", &open());

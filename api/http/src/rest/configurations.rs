@@ -46,6 +46,9 @@ pub(crate) struct ConfigurationView {
     origin: Option<ConfigurationOrigin>,
     /// From where it is followed, and what was last seen there.
     follows: Option<FollowedView>,
+    /// Of what was just written: what does not fit the bundles that it holds for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// What shall stand at one level.
@@ -106,6 +109,7 @@ fn view(row: Configuration, application: &ApplicationName) -> ConfigurationView 
         reason: row.reason,
         origin: row.origin,
         follows: None,
+        notes: Vec::new(),
     }
 }
 
@@ -139,6 +143,7 @@ async fn current(
             reason: None,
             origin: None,
             follows,
+            notes: Vec::new(),
         },
     })
 }
@@ -222,7 +227,10 @@ pub(crate) async fn put(
     })
     .await?;
     tx.commit().await?;
-    Ok(Json(view(row, &application.name)))
+    let notes = state.deploying.level_notes(&application, &row.level).await;
+    let notes =
+        notes.unwrap_or_else(|fault| vec![format!("not compared with what is deployed: {}", fault.message)]);
+    Ok(Json(ConfigurationView { notes, ..view(row, &application.name) }))
 }
 
 /// Where a value comes from in an environment: each level, its author and time.

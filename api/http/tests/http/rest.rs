@@ -370,6 +370,18 @@ async fn health_metrics_and_the_description_answer_without_a_token() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_is_noted_beside_a_configuration_that_is_kept() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let path = "/api/v1/configurations/shop";
+    let body = json!({"level": "eu", "document": "kind: Application"});
+    let kept = server.call(&server.admin, Method::PUT, path, Some(body)).await.is(200).json();
+    assert_eq!((&kept["version"], &kept["notes"]), (&json!(1), &json!(["no environment lies there"])));
+    let shown = server.get(&format!("{path}?level=eu")).await.is(200).json();
+    assert_eq!((&shown["version"], &shown["notes"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_plan_with_a_document_is_for_operators() {
     let server = Server::start().await;
     server.application("shop").await;

@@ -150,6 +150,10 @@ impl Deploying for NoPlanning {
         Vec::new()
     }
 
+    async fn level_notes(&self, _: &Application, _: &str) -> Result<Vec<String>, Fault> {
+        Ok(vec!["no environment lies there".to_owned()])
+    }
+
     fn check_settings(&self, _: &EnvironmentSettings) -> Vec<Violation> {
         Vec::new()
     }

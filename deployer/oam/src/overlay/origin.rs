@@ -1,12 +1,13 @@
 //! Who set a value: each level's own, in the order they were laid.
 
 use serde_json::Value;
-use slipway_types::Place;
+use slipway_types::{Place, Violation};
 
 use super::merge::{by_name, is_keyed};
 use super::{Layer, Merged};
 use crate::check::is_trait;
-use crate::{Component, Path, Properties, Segment, Trait};
+use crate::decode::{did_you_mean, shown};
+use crate::{Component, Path, Properties, Segment, Trait, code};
 
 /// What one level says about a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,40 @@ impl Merged {
             }
         }
         origins
+    }
+
+    /// Why no level can say anything about `key`: it is no path, or what it names is not there.
+    pub fn unknown_key(&self, key: &str) -> Option<Violation> {
+        let wrong = |message: String| Violation::new(code::INVALID_VALUE, "key", message);
+        let example = "write COMPONENT.PROPERTY, e.g. web.replicas";
+        let path = match key.parse::<Path>() {
+            Ok(path) => path,
+            Err(error) => return Some(wrong(error.to_string()).hint(example)),
+        };
+        let application = &self.application;
+        let (what, name, known): (_, _, Vec<&str>) = match self.subject(&path) {
+            None => {
+                let message = format!("`{}` names no component, policy or workflow", shown(key));
+                return Some(wrong(message).hint(example));
+            }
+            Some(Subject::Workflow { .. }) => return None,
+            Some(Subject::Policy { name, .. }) => {
+                ("policy", name, application.policies.iter().map(|policy| policy.name.as_str()).collect())
+            }
+            Some(
+                Subject::Kind { component }
+                | Subject::Property { component, .. }
+                | Subject::Trait { component, .. },
+            ) => {
+                let components = application.components.iter();
+                ("component", component, components.map(|component| component.name.as_str()).collect())
+            }
+        };
+        if known.contains(&name.as_str()) {
+            return None;
+        }
+        let violation = wrong(format!("there is no {what} `{}`", shown(&name)));
+        Some(if known.is_empty() { violation } else { violation.hint(did_you_mean(&name, &known)) })
     }
 
     /// Where `path` of a violation stands: with the level whose value is in force, or the nearest

@@ -368,3 +368,28 @@ fn what_is_wrong_does_not_hide_what_follows() {
         merged.application().components.iter().map(|component| component.name.as_str()).collect();
     assert_eq!(names, ["web", "db", "lost"]);
 }
+
+#[test]
+fn a_key_that_nothing_can_have_is_told_from_one_that_nobody_set() {
+    let level =
+        level("eu", "  components: []\n  policies:\n  - {name: where, type: topology, properties: {}}\n");
+    let merged = merged(&[level]);
+    for known in [
+        "web.replicas",
+        "web.properties.env[MODE].value",
+        "web.type",
+        "web.traits.hpa.max",
+        "policies.where.x",
+    ] {
+        assert_eq!(merged.unknown_key(known), None, "{known}");
+    }
+    let told = |key: &str| {
+        let violation = merged.unknown_key(key).unwrap();
+        format!("{}; {}", violation.message, violation.hint.unwrap_or_default())
+    };
+    assert_eq!(told("wbe.replicas"), "there is no component `wbe`; did you mean `web`?");
+    assert!(told("policies.were.x").starts_with("there is no policy `were`; did you mean `where`?"));
+    for no_path in ["", "a b=c", "[0]", "web..replicas"] {
+        assert!(told(no_path).ends_with("write COMPONENT.PROPERTY, e.g. web.replicas"), "{no_path}");
+    }
+}

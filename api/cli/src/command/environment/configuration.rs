@@ -1,6 +1,6 @@
 //! `slipway env config` and `slipway env explain`: what operators configure, and where it comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,7 @@ pub(super) async fn run(client: &Client, args: ConfigArgs, global: &Global) -> R
         return Ok(Exit::OK);
     }
     if let Some(file) = &args.set {
+        refuse_key_value(file)?;
         let document = document::read(file)?;
         if document.trim().is_empty() {
             bail!(Usage(format!("{} is empty: take the level away with --remove", file.display())));
@@ -120,6 +121,18 @@ pub(super) async fn run(client: &Client, args: ConfigArgs, global: &Global) -> R
         }
     }
     Ok(Exit::OK)
+}
+
+/// `--set` takes a file, where others take `KEY=VALUE`.
+fn refuse_key_value(file: &Path) -> Result<()> {
+    let name = file.display().to_string();
+    if name.contains('=') && !file.exists() {
+        bail!(Usage(format!(
+            "`{name}` is no file: --set takes an OAM Application (YAML), which says all of the level; change \
+             one value with --edit"
+        )));
+    }
+    Ok(())
 }
 
 fn where_it_holds(level: &str) -> String {
@@ -148,6 +161,9 @@ async fn put(
         &kept,
         format!("{app} {place}: {done}, version {version}. It holds from the next deployment on."),
     );
+    for note in kept["notes"].as_array().into_iter().flatten().filter(|_| !global.json()) {
+        say(format!("note: {}", text(note)));
+    }
     Ok(())
 }
 
@@ -353,6 +369,13 @@ mod tests {
     fn places_are_written_as_compilers_write_them() {
         assert_eq!(place(&json!({"file": "eu.yaml", "line": 3, "column": 7})), "eu.yaml:3:7");
         assert_eq!(place(&Value::Null), "-");
+    }
+
+    #[test]
+    fn a_key_with_a_value_is_no_file() {
+        let refused = refuse_key_value(Path::new("web.replicas=3")).unwrap_err().to_string();
+        assert!(refused.contains("`web.replicas=3` is no file") && refused.contains("--edit"), "{refused}");
+        assert!(refuse_key_value(Path::new("no-such-file.yaml")).is_ok());
     }
 
     #[test]
