@@ -1,10 +1,12 @@
 //! Path, query and body of a request, whose faults are problems that name the field.
 
+use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use slipway_types::json_words;
 
 use crate::problem::ApiError;
 
@@ -24,7 +26,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                Err(ApiError::bad_request("bad_path", error.body_text()))
+                Err(ApiError::bad_request("bad_path", path_problem(error.kind())))
             }
             Err(error) => Err(ApiError::internal(&error)),
         }
@@ -38,7 +40,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::<T>::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|error: QueryRejection| ApiError::bad_request("bad_query", error.body_text()))
+            .map_err(|error: QueryRejection| {
+                ApiError::bad_request("bad_query", json_words::data(&cause_of(&error)))
+            })
     }
 }
 
@@ -53,14 +57,41 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// What is wrong with an address, by the name of its part.
+fn path_problem(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::Message(message) => message.clone(),
+        ErrorKind::DeserializeError { key, message, .. } => format!("{key}: {message}"),
+        other => other.to_string(),
+    }
+}
+
 fn body_problem(error: &JsonRejection) -> ApiError {
     let status = error.status();
-    let code = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
-        _ => "bad_body",
-    };
-    ApiError::new(status, code, error.body_text())
+    match error {
+        JsonRejection::JsonDataError(_) => {
+            ApiError::new(status, "bad_body", json_words::data(&cause_of(error)))
+        }
+        JsonRejection::JsonSyntaxError(_) => {
+            let why = json_words::syntax(&cause_of(error));
+            ApiError::new(status, "bad_body", format!("the body is no JSON: {why}"))
+                .hint("GET /openapi.json tells what the body holds")
+        }
+        JsonRejection::MissingJsonContentType(_) => {
+            let detail = "the body must be JSON, and say so by `Content-Type: application/json`";
+            ApiError::new(status, "unsupported_media_type", detail)
+        }
+        _ if status == StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(status, "body_too_large", "the body is longer than is taken here")
+                .hint("GET /api/v1/server names the limits")
+        }
+        _ => ApiError::new(status, "bad_body", "the body broke off"),
+    }
+}
+
+/// The cause alone: what stands before it names no field.
+fn cause_of(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Whether a body was refused for its length.

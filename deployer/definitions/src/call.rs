@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use slipway_plugins::{PluginError, Session};
-use slipway_types::Violation;
+use slipway_types::{Violation, json_words};
 
 use crate::code;
 use crate::definition::Definition;
@@ -123,7 +123,7 @@ fn verb(definition: &Definition, item: Value) -> Result<Verb, String> {
         if why.starts_with("unknown variant") {
             format!("there is no verb `{name}`")
         } else {
-            format!("{why} in `{name}`")
+            format!("{} in `{name}`", json_words::data(&why))
         }
     })?;
     if !verb.is_allowed_for(definition.kind()) {

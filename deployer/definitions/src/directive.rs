@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use slipway_plugins::Session;
-use slipway_types::Violation;
+use slipway_types::{Violation, json_words};
 
 use crate::call::{self, RenderError};
 use crate::context;
@@ -348,7 +348,8 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(
     if said.as_object().is_none_or(|said| said.len() != 1) {
         return Err(call::bad_result(definition, path, "`render` must return a dict with one key"));
     }
-    serde_json::from_value(said).map_err(|error| call::bad_result(definition, path, &error.to_string()))
+    serde_json::from_value(said)
+        .map_err(|error| call::bad_result(definition, path, &json_words::data(&error.to_string())))
 }
 
 /// Removes fields without a value, but not from properties: there `null` may be meant.

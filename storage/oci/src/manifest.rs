@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
-use slipway_types::{Digest, Platform, media_type};
+use slipway_types::{Digest, Platform, json_words, media_type};
 
 pub mod config;
 
@@ -469,7 +469,11 @@ impl Outline {
 }
 
 fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidManifest> {
-    serde_json::from_slice(bytes).map_err(|e| InvalidManifest::Json(e.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = error.to_string();
+        let why = if error.is_data() { json_words::data(&message) } else { json_words::syntax(&message) };
+        InvalidManifest::Json(why)
+    })
 }
 
 /// Go writes empty lists and maps as `null`.

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod git;
 pub mod id;
 pub mod image;
+pub mod json_words;
 pub mod label;
 pub mod media_type;
 pub mod name;

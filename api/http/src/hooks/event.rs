@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use slipway_records::Origin;
-use slipway_types::{CommitId, GitRef};
+use slipway_types::{CommitId, GitRef, json_words};
 use url::form_urlencoded;
 
 use super::forge::{Endpoint, first};
@@ -93,7 +93,11 @@ pub(super) fn read(
 
 /// JSON, also where the forge was told to send it as a form.
 fn json<T: for<'de> Deserialize<'de>>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiError> {
-    let bad = |error: serde_json::Error| ApiError::bad_request("bad_payload", format!("the body: {error}"));
+    let bad = |error: serde_json::Error| {
+        let message = error.to_string();
+        let why = if error.is_data() { json_words::data(&message) } else { json_words::syntax(&message) };
+        ApiError::bad_request("bad_payload", format!("the body: {why}"))
+    };
     let form = first(headers, &[CONTENT_TYPE.as_str()])
         .is_some_and(|content| content.starts_with("application/x-www-form-urlencoded"));
     if !form {

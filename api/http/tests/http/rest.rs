@@ -74,6 +74,18 @@ async fn mistakes_are_answered_by_problems_that_name_the_field() {
     assert!(detail(problem).contains("limit"));
     let problem = server.get("/api/v1/runs?state=happy").await.problem(400, "bad_query");
     assert!(detail(problem).contains("superseded"));
+    // No type of Rust is named, and every field is.
+    let problem = server.post("/api/v1/applications", json!({})).await.problem(422, "bad_body");
+    assert_eq!(detail(problem), "`name` is missing");
+    let number = json!({"name": "shop", "path": 7});
+    let problem = server.post("/api/v1/applications", number).await.problem(422, "bad_body");
+    assert!(detail(problem).starts_with("path: expected a text, found "));
+    let problem = server.get("/api/v1/runs?limit=many").await.problem(400, "bad_query");
+    assert_eq!(detail(problem), "limit: expected a whole number");
+    let request = Request::post("/api/v1/applications").header("content-type", "application/json");
+    let request = request.header("authorization", format!("Bearer {}", server.admin));
+    let problem = server.send(request.body(Body::from("name: shop")).unwrap()).await.problem(400, "bad_body");
+    assert_eq!(detail(problem), "the body is no JSON: expected value (line 1, column 1)");
     server.get("/api/v1/runs/x").await.problem(400, "bad_path");
     server.get("/nowhere").await.problem(404, "no_such_address");
     let answer = server.call(&server.admin, Method::PATCH, "/api/v1/runs", None).await;

@@ -108,7 +108,7 @@ async fn nonsense_results_name_the_definition_and_the_index() {
             "[1]: the output `b` is not listed in spec.outputs",
         ),
         ("[{'verb': 'output.set', 'name': 'a'}]", "[0]: `output.set` takes either"),
-        ("[{'verb': 'wait', 'object': {'kind': 'A'}, 'until': 'x'}]", "[0]: missing field"),
+        ("[{'verb': 'wait', 'object': {'kind': 'A'}, 'until': 'x'}]", "is missing in `wait`"),
         ("[{'verb': 'files.objects', 'paths': [], 'more': 1}]", "[0]: unknown field `more`"),
         ("lambda: 1", "no JSON"),
     ] {

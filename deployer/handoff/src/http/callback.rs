@@ -1,6 +1,7 @@
 //! Reports that a receiver sends by itself.
 
 use chrono::{DateTime, Utc};
+use slipway_types::json_words;
 
 use super::signature::{Claim, Keys, Purpose, Unproven};
 use super::wire::Report;
@@ -48,7 +49,10 @@ pub fn reported<'a>(
         return Err(Refused::Large);
     }
     let key = keys.verify(Purpose::Report, claim, body, now, window_ms)?;
-    let report: Report = serde_json::from_slice(body).map_err(|error| Refused::Form(error.to_string()))?;
+    let report: Report = serde_json::from_slice(body).map_err(|error| {
+        let message = error.to_string();
+        Refused::Form(if error.is_data() { json_words::data(&message) } else { json_words::syntax(&message) })
+    })?;
     if report.events.len() > EVENTS_MAX {
         return Err(Refused::Large);
     }
