@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -154,12 +154,13 @@ impl Client {
         &self.base
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        refuse_empty_names(path)?;
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
+        Ok(match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
-        }
+        })
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
@@ -187,8 +188,9 @@ impl Client {
 
     /// GET, as JSON.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
-        let response = self.send(self.request(Method::GET, &with_query(path, query))).await?;
-        response.json().await.context("the server's answer is not JSON")
+        let response = self.send(self.request(Method::GET, &with_query(path, query))?).await?;
+        let bytes = response.bytes().await.context("the server's answer broke off")?;
+        self.read(&bytes)
     }
 
     /// Every row of a paged list, up to `limit`.
@@ -216,7 +218,7 @@ impl Client {
 
     /// A request with a JSON body; `Null` for an answer without one.
     pub(crate) async fn send_json(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
-        let response = self.send(self.request(method, path).json(body)).await?;
+        let response = self.send(self.request(method, path)?.json(body)).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
@@ -224,7 +226,14 @@ impl Client {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes).context("the server's answer is not JSON")
+        self.read(&bytes)
+    }
+
+    /// An answer as JSON. Where it is none, it is no Slipway that answers; how far it came helps nobody.
+    fn read(&self, answer: &[u8]) -> Result<Value> {
+        serde_json::from_slice(answer).map_err(|_| {
+            anyhow!("what answers at {} is not JSON: is that the address of a Slipway server?", self.base)
+        })
     }
 
     /// POST with a JSON body.
@@ -259,7 +268,7 @@ impl Client {
         accept: &str,
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<reqwest::header::HeaderMap> {
-        let request = self.request(Method::GET, &with_query(path, query)).header("accept", accept);
+        let request = self.request(Method::GET, &with_query(path, query))?.header("accept", accept);
         let response = self.send(request).await?;
         let headers = response.headers().clone();
         let mut body = response.bytes_stream();
@@ -268,6 +277,15 @@ impl Client {
         }
         Ok(headers)
     }
+}
+
+/// A name that is empty would lead to another address than the one that is meant.
+fn refuse_empty_names(path: &str) -> Result<()> {
+    let names = path.split_once('?').map_or(path, |(names, _)| names);
+    if names.ends_with('/') || names.contains("//") {
+        bail!(Usage("a name or version that was given is empty: is a variable of a script not set?".into()));
+    }
+    Ok(())
 }
 
 /// `path` with a query, its values escaped.
@@ -308,6 +326,17 @@ mod tests {
     fn code(problem: &str) -> u8 {
         let problem: Problem = serde_json::from_str(problem).unwrap();
         exit_code(&problem.into())
+    }
+
+    #[test]
+    fn an_empty_name_leads_nowhere_else() {
+        for empty in ["/api/v1/applications/", "/api/v1/bundles//1.0.0", "/api/v1/secrets/?team=a"] {
+            assert!(refuse_empty_names(empty).is_err(), "{empty}");
+        }
+        for named in ["/api/v1/applications", "/api/v1/applications/shop", "/api/v1/where?environment=a//b/"]
+        {
+            assert!(refuse_empty_names(named).is_ok(), "{named}");
+        }
     }
 
     #[test]

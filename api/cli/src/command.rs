@@ -264,11 +264,25 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads how many rows a list may have.
+fn rows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a whole number, 1 or more".to_owned()),
+        Ok(rows) => Ok(rows),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Cli, in_path, key_value, means_yes};
+    use super::{Cli, in_path, key_value, means_yes, rows};
+
+    #[test]
+    fn a_list_of_no_rows_is_refused() {
+        assert_eq!((rows("1"), rows("500")), (Ok(1), Ok(500)));
+        assert!(["0", "-1", "", "many"].into_iter().all(|text| rows(text).is_err()));
+    }
 
     #[test]
     fn only_a_yes_is_one() {

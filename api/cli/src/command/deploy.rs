@@ -103,7 +103,7 @@ pub(crate) enum DeployCommand {
         #[arg(long)]
         state: Option<String>,
         /// How many at most
-        #[arg(long, default_value_t = 30)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows)]
         limit: usize,
     },
     /// Show one deployment: its gates, approvals and what stands against it

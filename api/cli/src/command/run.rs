@@ -83,7 +83,7 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     state: Option<String>,
     /// How many at most
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = super::rows)]
     limit: usize,
 }
 

@@ -30,7 +30,7 @@ pub(crate) enum SourceCommand {
         /// The source
         name: String,
         /// How many at most
-        #[arg(long, default_value_t = 30)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows)]
         limit: usize,
     },
     /// List webhook requests that proved nothing

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use slipway_types::environment::EnvironmentSettings;
+use slipway_types::json_words;
 use slipway_types::name::EnvironmentName;
 use slipway_yaml::{Node, Value as Yaml};
 
@@ -203,12 +204,13 @@ fn settings(document: &Document, node: &Node, besides: &[&str], mistakes: &mut V
             for part in entries {
                 let alone = json!({entry.key.as_str(): {part.key.as_str(): part.value.to_json()}});
                 if let Err(why) = taken(alone) {
-                    mistakes.push(document.mistake(part.key_at, &why));
+                    let path = format!("{}.{}", entry.key, part.key);
+                    mistakes.push(document.mistake(part.key_at, &at(&path, &why)));
                 }
             }
         }
         if mistakes.len() == inside {
-            mistakes.push(document.mistake(entry.key_at, &why));
+            mistakes.push(document.mistake(entry.key_at, &at(&entry.key, &why)));
         }
     }
     if mistakes.len() == before {
@@ -218,7 +220,13 @@ fn settings(document: &Document, node: &Node, besides: &[&str], mistakes: &mut V
 }
 
 fn taken(settings: Value) -> Result<EnvironmentSettings, String> {
-    serde_json::from_value(settings).map_err(|error| error.to_string())
+    serde_json::from_value(settings).map_err(|error| json_words::data(&error.to_string()))
+}
+
+/// What is wrong below `path`; an unknown field says its own name.
+fn at(path: &str, why: &str) -> String {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    if why.contains(&format!("`{name}`")) { why.to_owned() } else { format!("{path}: {why}") }
 }
 
 /// What is wrong between settings that are each right.
@@ -298,6 +306,15 @@ mod tests {
         assert!(found[0].contains("unknown field `upstrem`"), "{found:?}");
         assert!(found[1].contains("`monday` is no window"), "{found:?}");
         assert!(mistakes("- a\n")[0].contains("expected settings, found a list"));
+    }
+
+    #[test]
+    fn a_mistake_names_its_field_and_no_type_of_rust() {
+        let found = mistakes("upstream: [a]\ngates:\n  approvals: {count: two}\n  soak: {}\nreceiver: {}\n");
+        assert!(found[0].starts_with("e.yaml:1:1: upstream: expected a text, found "), "{found:?}");
+        assert_eq!(found[1], "e.yaml:3:3: gates.approvals: expected a whole number, found \"two\"");
+        assert!(found[2].starts_with("e.yaml:4:3: gates.soak: `minutes` is missing"), "{found:?}");
+        assert!(found[3].starts_with("e.yaml:5:1: receiver: `type` is missing"), "{found:?}");
     }
 
     #[test]
