@@ -11,7 +11,7 @@ use slipway_records::deploying::{
 };
 use slipway_records::{Application, Deployment, Environment, PackageVersion};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
-use slipway_types::{Address, Fault, Violation};
+use slipway_types::{Address, Fault, RegistryPrefix, Violation};
 
 use crate::configuration::LevelAuthor;
 use crate::gates::Gate;
@@ -171,6 +171,14 @@ impl Deploying for Stage {
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault> {
         let (uid, facts) = self.clusters.look(name, settings).await?;
         Ok(ClusterLook { uid, facts })
+    }
+
+    async fn pull_objection(
+        &self,
+        cluster: &ClusterSettings,
+        own: Option<&RegistryPrefix>,
+    ) -> Option<String> {
+        Stage::pull_objection(self, cluster, own).await
     }
 
     async fn report(

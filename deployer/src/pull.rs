@@ -10,9 +10,9 @@ use slipway_kubernetes::ObjectKey;
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{INTERNAL_HOST, ImageSource as _};
 use slipway_records::{Application, Environment, NewAuditEntry, NewToken, PackageVersion};
-use slipway_types::environment::PullRegistry;
+use slipway_types::environment::{ClusterSettings, PullRegistry};
 use slipway_types::state::BuiltImage;
-use slipway_types::{Fault, ImageReference, Role, SecretReference, SecretScope};
+use slipway_types::{Fault, ImageReference, RegistryPrefix, Role, SecretReference, SecretScope};
 
 use crate::clusters::fault_of;
 use crate::packages;
@@ -174,6 +174,29 @@ impl Stage {
             self.images.push_manifest(&to(digest), fetched.bytes, &fetched.media_type).await?;
         }
         Ok(())
+    }
+
+    /// Why nodes of a cluster cannot pull from `own`, the registry of an environment, or else from where this
+    /// server has clusters pull, as far as addresses tell.
+    pub(crate) async fn pull_objection(
+        &self,
+        cluster: &ClusterSettings,
+        own: Option<&RegistryPrefix>,
+    ) -> Option<String> {
+        let prefix = own.unwrap_or(&self.options.pull_registry);
+        if !prefix.is_loopback() || self.clusters.is_here(cluster).await? {
+            return None;
+        }
+        let set = match own {
+            Some(_) => "name another `pullRegistry`",
+            None => {
+                "set `deploy.pull_registry`, or `server.public_url`, to an address of this server that they \
+                 reach, or `pullRegistry` of each environment"
+            }
+        };
+        Some(format!(
+            "nodes of this cluster cannot pull images from {prefix}, which is their own loopback: {set}"
+        ))
     }
 
     /// A reference of the built-in registry as others reach it.

@@ -1,5 +1,7 @@
 //! What is not built, and what the pusher is told.
 
+use std::fs;
+
 use serde_json::Value;
 use slipway_tests::server::{App, GitRepository, SHOP_YAML, Server, ServerOptions, shop};
 
@@ -166,4 +168,41 @@ fn what_a_server_lacks_is_told_by_doctor() {
     assert!(line("none helm").contains("charts cannot be rendered"), "{}", doctor.stdout);
     assert!(doctor.stdout.contains(" kustomize "), "{}", doctor.stdout);
     assert_eq!(server.get("/readyz").status, 200, "what is there is served all the same");
+}
+
+/// A kubeconfig whose API server is not there.
+fn kubeconfig(user: &str) -> String {
+    format!(
+        "current-context: kind
+contexts: [{{name: kind, context: {{cluster: kind, user: me}}}}]
+clusters: [{{name: kind, cluster: {{server: 'https://127.0.0.1:1'}}}}]
+users: [{{name: me, user: {{{user}}}}}]
+"
+    )
+}
+
+#[test]
+fn a_cluster_that_cannot_be_registered_is_told_with_the_next_step() {
+    let server = Server::fresh();
+    let add = |content: &str, more: &[&str]| {
+        fs::write(server.scratch().join("kubeconfig"), content).unwrap();
+        let command = ["cluster", "add", "kind", "--kubeconfig-file", "kubeconfig"];
+        let refused = server.cli(&[&command[..], more].concat());
+        assert_ne!(refused.code, 0, "{}", refused.stdout);
+        refused.stderr
+    };
+    for (user, more, said, step) in [
+        ("token: x", &[][..], "cannot be asked just now", "network.no_proxy"),
+        ("token: x", &["--context", "eu"], "eu", "--context: kind"),
+        ("exec: {command: aws}", &[], "a program for credentials", "kubectl create token"),
+        ("client-key: /etc/key", &[], "certificate files", "--flatten"),
+    ] {
+        let told = add(&kubeconfig(user), more);
+        assert!(told.contains(said) && told.contains(step), "{user} {more:?}: {told}");
+    }
+    let told = add("- a\n", &[]);
+    assert!(told.contains("is no kubeconfig") && told.contains("--flatten"), "{told}");
+    let absent = server.cli(&["cluster", "add", "kind", "--kubeconfig-file", "absent"]);
+    assert!(absent.code == 1 && absent.stderr.contains("--kubeconfig-file"), "{}", absent.stderr);
+    assert_eq!(server.json(&["secret", "list"]), serde_json::json!([]), "no kubeconfig is left");
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Client, ServerArgs, Usage};
-use crate::output::{Format, json as print_json, say};
+use crate::output::{Format, json as print_json, say, text};
 
 mod admin;
 mod app;
@@ -236,6 +236,13 @@ pub(crate) fn in_path(name: &str) -> String {
     // Forms write a space as `+`, which is a plus in paths.
     let escaped: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     escaped.replace('+', "%20")
+}
+
+/// Says what the server notes of what it has just taken.
+fn tell_notes(taken: &serde_json::Value, global: &Global) {
+    for note in taken["notes"].as_array().into_iter().flatten().filter(|_| !global.json()) {
+        say(format!("note: {}", text(note)));
+    }
 }
 
 /// Refuses what cannot be undone unless it was said that it is meant: by `--yes`, or on a terminal when asked.

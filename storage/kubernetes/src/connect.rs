@@ -83,10 +83,50 @@ fn route(mut config: Config, own_proxy: Option<String>, network: &Network) -> Re
     Ok(config)
 }
 
-/// The proxy of a kubeconfig's context.
-fn proxy_of(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
+/// The cluster of a kubeconfig's context.
+fn cluster_of<'f>(file: &'f Kubeconfig, context: Option<&str>) -> Option<&'f kube::config::Cluster> {
     let context = context.or(file.current_context.as_deref())?;
     let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
     let cluster = file.clusters.iter().find(|named| named.name == context.cluster)?;
-    cluster.cluster.as_ref()?.proxy_url.clone()
+    cluster.cluster.as_ref()
+}
+
+/// The proxy of a kubeconfig's context.
+fn proxy_of(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    cluster_of(file, context)?.proxy_url.clone()
+}
+
+/// The host of the API server of a kubeconfig's context, without its port.
+pub fn server_host<'f>(file: &'f Kubeconfig, context: Option<&str>) -> Option<&'f str> {
+    let server = cluster_of(file, context)?.server.as_deref()?;
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[') {
+        Some(inside) => inside.split(']').next(),
+        None => host.split(':').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_api_server_is_read_from_its_context() {
+        for (server, host) in [
+            ("https://127.0.0.1:6443", "127.0.0.1"),
+            ("https://[::1]:6443/k8s", "::1"),
+            ("https://api.eu.example.com", "api.eu.example.com"),
+            ("10.0.0.7:6443", "10.0.0.7"),
+        ] {
+            let text = format!(
+                "contexts:\n- name: a\n  context: {{cluster: c}}\nclusters:\n- name: c\n  cluster: {{server: '{server}'}}\n"
+            );
+            let file = parse_kubeconfig(&text).unwrap();
+            assert_eq!(server_host(&file, Some("a")), Some(host));
+            assert_eq!(server_host(&file, None), None, "no context is current");
+            assert_eq!(server_host(&file, Some("b")), None);
+        }
+    }
 }

@@ -5,5 +5,5 @@ mod connect;
 mod objects;
 
 pub use call::CallError;
-pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig};
+pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
 pub use objects::{Cluster, ClusterOptions, Listed, ObjectKey};

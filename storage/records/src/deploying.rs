@@ -10,7 +10,8 @@ use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSetti
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{
-    Address, ApplicationName, CommitId, Digest, Fault, Place, SecretReference, SecretScope, Violation,
+    Address, ApplicationName, CommitId, Digest, Fault, Place, RegistryPrefix, SecretReference, SecretScope,
+    Violation,
 };
 
 use crate::{Application, Deployment, Environment, PackageVersion};
@@ -294,6 +295,10 @@ pub trait Deploying: Send + Sync {
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation>;
     /// What a cluster is and says of itself.
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault>;
+    /// Why nodes of a cluster cannot pull from `own`, the registry of an environment, or else from where this
+    /// server has clusters pull; `None` also where nothing tells.
+    async fn pull_objection(&self, cluster: &ClusterSettings, own: Option<&RegistryPrefix>)
+    -> Option<String>;
     /// Takes a receiver's own report about an environment: `headers` by lower-case name, and the body as it
     /// came.
     async fn report(

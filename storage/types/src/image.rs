@@ -1,6 +1,7 @@
 //! Image references and platforms.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -77,6 +78,11 @@ impl RegistryPrefix {
     /// Leaves room for `team/app/i/component` below it.
     const MAX_PREFIX_CHARS: usize = 120;
 
+    /// Whether the host stands for whichever machine asks, so that nobody else reaches this registry by it.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.host.split_once(':').map_or(self.host.as_str(), |(host, _)| host))
+    }
+
     /// The reference of the repository that the built-in registry calls `path`.
     pub fn reference(&self, path: &str, digest: Option<Digest>) -> ImageReference {
         let repository =
@@ -115,6 +121,11 @@ impl fmt::Display for RegistryPrefix {
         f.write_str(&self.host)?;
         if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
     }
+}
+
+/// Whether a host, without its port, is the loopback of whoever asks.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether `path` is an OCI repository name (distribution specification, "Pulling manifests").
@@ -292,6 +303,17 @@ mod tests {
         assert_eq!(read("ghcr.io/a/b"), "ghcr.io/a/b");
         let digest = Digest::of("x");
         assert_eq!(read(&format!("ghcr.io/a/b:1@{digest}")), format!("ghcr.io/a/b:1@{digest}"));
+    }
+
+    #[test]
+    fn a_loopback_is_everybody_s_own() {
+        let is_loopback = |text: &str| text.parse::<RegistryPrefix>().unwrap().is_loopback();
+        assert!(["127.0.0.1:7300", "localhost:5000/team", "127.8.0.1"].into_iter().all(is_loopback));
+        assert!(
+            !["10.0.0.7:7300", "registry.example.com/team", "localhost.example.com"]
+                .into_iter()
+                .any(is_loopback)
+        );
     }
 
     #[test]

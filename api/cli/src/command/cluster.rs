@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -10,6 +10,10 @@ use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, data, json as print_json, say, table, text};
 use crate::secret_input;
+
+/// What to do about a file that holds no kubeconfig.
+const UNREADABLE: &str = "no kubeconfig: give a file that you may read with --kubeconfig-file, such as one that \
+                          `kubectl config view --raw --minify --flatten` writes";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
@@ -133,6 +137,7 @@ pub(crate) async fn run(command: ClusterCommand, global: &Global) -> Result<Exit
             let known = known(&client, &name).await?;
             let cluster = put(&client, &name, &access, settings(&known, &access), false).await?;
             global.tell(&cluster, format!("{name} is reached by {}.", text(&cluster["kubeconfig"])));
+            super::tell_notes(&cluster, global);
         }
         ClusterCommand::Replace { name, access, yes } => {
             access.needed()?;
@@ -147,6 +152,7 @@ pub(crate) async fn run(command: ClusterCommand, global: &Global) -> Result<Exit
                 &cluster,
                 format!("{name} is the cluster {uid} now: deploy into it what belongs there."),
             );
+            super::tell_notes(&cluster, global);
         }
         ClusterCommand::Remove { name, yes } => {
             super::confirmed(yes, &format!("the cluster {name} would be forgotten"))?;
@@ -179,6 +185,7 @@ async fn add(client: &Client, args: AddArgs, global: &Global) -> Result<()> {
         return Ok(());
     }
     show(&cluster);
+    super::tell_notes(&cluster, global);
     if is_new {
         say(format!(
             "Next: slipway cluster check {name}, then slipway env create NAME --address UNIT/{name}/NAMESPACE",
@@ -224,7 +231,7 @@ async fn put(
         settings["kubeconfig"] = reference.as_str().into();
     } else if let Some(file) = &access.kubeconfig_file {
         let secret = free_secret(name, before.as_deref());
-        let value = secret_input::read("kubeconfig", Some(file))?;
+        let value = secret_input::read("kubeconfig", Some(file)).context(UNREADABLE)?;
         let row = client.put(&secret_path(&secret), &json!({"value": value})).await?;
         settings["kubeconfig"] = row["reference"].clone();
         stored = Some(secret);

@@ -142,6 +142,7 @@ async fn create(client: &Client, args: CreateArgs, global: &Global) -> Result<()
         print_json(&made);
     } else {
         show(&made);
+        super::tell_notes(&made, global);
         say(format!("Next: slipway deploy plan APP --env {name}"));
     }
     Ok(())
@@ -172,6 +173,7 @@ async fn set(client: &Client, args: SetArgs, global: &Global) -> Result<()> {
         print_json(&changed);
     } else {
         show(&changed);
+        super::tell_notes(&changed, global);
     }
     Ok(())
 }

@@ -42,6 +42,9 @@ pub(crate) struct ClusterView {
     apis: usize,
     created_at: DateTime<Utc>,
     created_by: String,
+    /// Of what was just registered: what will not work there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// How a cluster is reached.
@@ -99,6 +102,7 @@ impl From<Cluster> for ClusterView {
             apis: facts.as_ref().map_or(0, |facts| facts.apis.len()),
             created_at: cluster.created_at,
             created_by: cluster.created_by,
+            notes: Vec::new(),
         }
     }
 }
@@ -166,6 +170,7 @@ pub(crate) async fn put(
     };
     let look = state.deploying.look_at_cluster(name.as_str(), &settings).await;
     let ClusterLook { uid, facts } = look.map_err(ApiError::of_fault)?;
+    let notes = state.deploying.pull_objection(&settings, None).await.into_iter().collect();
     let mut tx = state.records.begin().await?;
     if let Some(other) = tx.cluster_by_uid(&uid).await?.filter(|other| other.name != name) {
         let detail = format!("this cluster is registered as `{}` already", other.name);
@@ -196,7 +201,7 @@ pub(crate) async fn put(
     let detail = json!({"uid": cluster.uid, "settings": cluster.settings, "replace": body.replace});
     tx.audit(entry(&caller, "cluster.put", &name, detail)).await?;
     tx.commit().await?;
-    Ok((status, Json(cluster.into())))
+    Ok((status, Json(ClusterView { notes, ..cluster.into() })))
 }
 
 /// Looks at a cluster again.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Environment, Hold, NewAuditEntry, Read, Write};
+use slipway_records::{Cluster, Environment, Hold, NewAuditEntry, Read, Write};
 use slipway_types::environment::EnvironmentSettings;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{Address, ApplicationName, Role, SecretScope, Version, Violation};
@@ -36,6 +36,9 @@ pub(crate) struct EnvironmentView {
     created_by: String,
     changed_at: DateTime<Utc>,
     changed_by: String,
+    /// Of what was just set: what will not work there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// An environment as it shall be.
@@ -75,6 +78,7 @@ impl From<Environment> for EnvironmentView {
             created_by: environment.created_by,
             changed_at: environment.changed_at,
             changed_by: environment.changed_by,
+            notes: Vec::new(),
         }
     }
 }
@@ -203,8 +207,20 @@ pub(crate) async fn put(
     let detail = json!({"address": environment.address, "settings": environment.settings});
     tx.audit(entry(&caller, "environment.put", &name, detail)).await?;
     wake_all(tx.as_mut()).await?;
+    let clusters = tx.cluster_list().await?;
     tx.commit().await?;
-    Ok((status, Json(environment.into())))
+    let notes = notes(&state, &environment, &clusters).await;
+    Ok((status, Json(EnvironmentView { notes, ..environment.into() })))
+}
+
+/// What will not work in an environment, as far as that is seen before anything is deployed there.
+async fn notes(state: &ServerState, environment: &Environment, clusters: &[Cluster]) -> Vec<String> {
+    let name = environment.address.cluster();
+    let Some(cluster) = clusters.iter().find(|cluster| cluster.name.as_str() == name) else {
+        return Vec::new();
+    };
+    let own = environment.settings.pull_registry.as_ref().map(|pull| &pull.prefix);
+    state.deploying.pull_objection(&cluster.settings, own).await.into_iter().collect()
 }
 
 fn moved(name: &EnvironmentName, revision: i64) -> ApiError {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use slipway_records::{NewRun, NewVersion, PackageVersion, Run};
+use slipway_types::environment::ClusterSettings;
 use slipway_types::label::Labels;
 use slipway_types::state::RunEvent;
 use slipway_types::{CommitId, Digest, Role};
@@ -391,6 +392,20 @@ async fn what_does_not_fit_is_noted_beside_a_configuration_that_is_kept() {
     assert_eq!((&kept["version"], &kept["notes"]), (&json!(1), &json!(["no environment lies there"])));
     let shown = server.get(&format!("{path}?level=eu")).await.is(200).json();
     assert_eq!((&shown["version"], &shown["notes"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_environment_whose_nodes_cannot_pull_is_kept_and_noted() {
+    let server = Server::start().await;
+    let mut tx = server.records.begin().await.unwrap();
+    let settings = ClusterSettings::default();
+    tx.cluster_insert(&"kind".parse().unwrap(), "a uid", &settings, None, "root").await.unwrap();
+    tx.commit().await.unwrap();
+    let path = "/api/v1/environments/prod";
+    let body = json!({"address": "eu/kind/shop"});
+    let made = server.call(&server.admin, Method::PUT, path, Some(body)).await.is(201).json();
+    assert_eq!(made["notes"], json!(["nodes of this cluster cannot pull"]), "{made:#}");
+    assert_eq!(server.get(path).await.is(200).json()["notes"], Value::Null);
 }
 
 #[tokio::test]

@@ -30,7 +30,9 @@ use slipway_types::access::RepositoryGrant;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
 use slipway_types::name::DefinitionName;
-use slipway_types::{Address, CommitId, DefinitionKind, Fault, ImageReference, Role, Version, Violation};
+use slipway_types::{
+    Address, CommitId, DefinitionKind, Fault, ImageReference, RegistryPrefix, Role, Version, Violation,
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -160,6 +162,10 @@ impl Deploying for NoPlanning {
 
     async fn look_at_cluster(&self, _: &str, _: &ClusterSettings) -> Result<ClusterLook, Fault> {
         Err(Fault::transient("cluster_unavailable", "there is no cluster"))
+    }
+
+    async fn pull_objection(&self, _: &ClusterSettings, _: Option<&RegistryPrefix>) -> Option<String> {
+        Some("nodes of this cluster cannot pull".to_owned())
     }
 
     async fn report(

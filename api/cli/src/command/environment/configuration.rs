@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Usage};
-use crate::command::{Exit, Global, document, in_path};
+use crate::command::{Exit, Global, document, in_path, tell_notes};
 use crate::output::{ago, bytes, data, json as print_json, say, say_violations, table, text};
 
 /// How long the first look at what is followed is waited for.
@@ -161,9 +161,7 @@ async fn put(
         &kept,
         format!("{app} {place}: {done}, version {version}. It holds from the next deployment on."),
     );
-    for note in kept["notes"].as_array().into_iter().flatten().filter(|_| !global.json()) {
-        say(format!("note: {}", text(note)));
-    }
+    tell_notes(&kept, global);
     Ok(())
 }
 
