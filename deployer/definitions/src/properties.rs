@@ -84,4 +84,22 @@ mod tests {
         assert_eq!(filled, wanted);
         assert!(filled["seconds"].is_i64() && filled["share"].is_f64());
     }
+
+    #[test]
+    fn whole_numbers_are_integers_wherever_the_schema_types_them() {
+        let source = json!({"type": "object", "additionalProperties": true, "properties": {
+            "pair": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "number"}],
+                "items": {"type": "integer"}},
+        }, "patternProperties": {"^n_": {"type": "integer"}, "^s_": {"type": "number"}},
+            "if": {"required": ["mode"]}, "then": {"properties": {"of_then": {"type": "integer"}}},
+            "dependentSchemas": {"mode": {"properties": {"of_mode": {"type": "integer"}}}}});
+        let schema = Schema::compile(source.to_string().as_bytes()).unwrap();
+        let given = json!({"pair": [1.0, 2.0, 3.0], "n_a": 4.0, "s_a": 5.0, "mode": "x", "of_then": 6.0,
+            "of_mode": 7.0});
+        let (filled, violations) = check(&schema, &given, "x");
+        assert!(violations.is_empty(), "{violations:?}");
+        let wanted =
+            json!({"pair": [1, 2.0, 3], "n_a": 4, "s_a": 5.0, "mode": "x", "of_then": 6, "of_mode": 7});
+        assert_eq!(filled, wanted);
+    }
 }

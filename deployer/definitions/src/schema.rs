@@ -1,6 +1,7 @@
 //! The JSON Schema of a definition's properties.
 
 mod defaults;
+mod entries;
 mod keywords;
 mod safety;
 mod text;
@@ -15,6 +16,9 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
 use crate::suggestion::shortened;
+use defaults::Defaults;
+use entries::Patterns;
+use whole::Whole;
 
 /// The name of the file.
 pub const SCHEMA_FILE: &str = "schema.json";
@@ -26,6 +30,7 @@ const PROBLEMS_MAX: usize = 100;
 pub struct Schema {
     source: Value,
     validator: Validator,
+    patterns: Patterns,
 }
 
 /// One mistake in properties.
@@ -70,8 +75,9 @@ impl Schema {
         safety::check(&source)?;
         keywords::check(&source, "")?;
         let validator = validator(&source)?;
-        check_defaults(&source)?;
-        Ok(Self { source, validator })
+        let patterns = Patterns::compile(&source)?;
+        check_defaults(&source, &patterns)?;
+        Ok(Self { source, validator, patterns })
     }
 
     /// The schema itself.
@@ -81,12 +87,12 @@ impl Schema {
 
     /// Fills in the defaults of properties that are not given, nested ones too.
     pub fn fill_defaults(&self, properties: &mut Value) {
-        defaults::fill(&self.source, &self.source, properties);
+        Defaults { root: &self.source, patterns: &self.patterns }.fill(&self.source, properties);
     }
 
     /// Makes integers of numbers such as `30.0` where the schema wants integers.
     pub fn make_whole(&self, properties: &mut Value) {
-        whole::make(&self.source, &self.source, properties);
+        Whole { root: &self.source, patterns: &self.patterns }.make(&self.source, properties);
     }
 
     /// Every mistake of `properties`, sorted by place.
@@ -125,7 +131,7 @@ fn unusable(error: &ValidationError<'_>) -> String {
 
 /// Checks every default against the schema that it stands in, with the defaults inside filled in: it is an
 /// operator who would be told of it later, and could do nothing.
-fn check_defaults(source: &Value) -> Result<(), InvalidSchema> {
+fn check_defaults(source: &Value, patterns: &Patterns) -> Result<(), InvalidSchema> {
     let mut with_default = Vec::new();
     defaults::gather(source, "", &mut with_default);
     if with_default.is_empty() {
@@ -134,7 +140,7 @@ fn check_defaults(source: &Value) -> Result<(), InvalidSchema> {
     let (mut schemas, mut values) = (Map::new(), Map::new());
     for (index, (_, schema)) in with_default.iter().enumerate() {
         let mut default = schema.get("default").cloned().unwrap_or_default();
-        defaults::fill(source, schema, &mut default);
+        Defaults { root: source, patterns }.fill(schema, &mut default);
         schemas.insert(index.to_string(), (*schema).clone());
         values.insert(index.to_string(), default);
     }

@@ -2,48 +2,52 @@
 
 use serde_json::Value;
 
+use super::entries::{self, Patterns};
 use super::walk;
 
-/// Fills into `value` what `schema` has defaults for. Alternatives (`anyOf`, `oneOf`, `if`) are not
-/// entered: which of them holds is not known before.
-pub(super) fn fill(root: &Value, schema: &Value, value: &mut Value) {
-    if let Some(target) = walk::referenced(root, schema) {
-        fill(root, target, value);
-    }
-    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        fill(root, part, value);
-    }
-    match value {
-        Value::Object(fields) => {
-            let known = schema.get("properties").and_then(Value::as_object);
-            for (name, part) in known.into_iter().flatten() {
-                if let Some(default) = default_of(root, part).filter(|_| !fields.contains_key(name)) {
-                    fields.insert(name.clone(), default.clone());
-                }
-                if let Some(value) = fields.get_mut(name) {
-                    fill(root, part, value);
-                }
-            }
-            if let Some(part) = schema.get("additionalProperties").filter(|part| part.is_object()) {
-                let others = fields
-                    .iter_mut()
-                    .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)));
-                others.for_each(|(_, value)| fill(root, part, value));
-            }
-        }
-        Value::Array(items) => {
-            if let Some(part) = schema.get("items") {
-                for item in items {
-                    fill(root, part, item);
-                }
-            }
-        }
-        _ => {}
-    }
+/// Fills defaults into properties.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults<'a> {
+    pub(super) root: &'a Value,
+    pub(super) patterns: &'a Patterns,
 }
 
-fn default_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
-    schema.get("default").or_else(|| default_of(root, walk::referenced(root, schema)?))
+impl<'a> Defaults<'a> {
+    /// Fills into `value` what `schema` has defaults for. Alternatives (`anyOf`, `oneOf`, `if`) are not
+    /// entered: which of them holds is not known before.
+    pub(super) fn fill(self, schema: &'a Value, value: &mut Value) {
+        if let Some(target) = walk::referenced(self.root, schema) {
+            self.fill(target, value);
+        }
+        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            self.fill(part, value);
+        }
+        match value {
+            Value::Object(fields) => {
+                let known = schema.get("properties").and_then(Value::as_object);
+                for (name, part) in known.into_iter().flatten() {
+                    if let Some(default) = self.default_of(part).filter(|_| !fields.contains_key(name)) {
+                        fields.insert(name.clone(), default.clone());
+                    }
+                }
+                for (name, value) in fields {
+                    self.patterns.field(schema, name).into_iter().for_each(|part| self.fill(part, value));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    if let Some(part) = entries::item(schema, index) {
+                        self.fill(part, item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn default_of(self, schema: &'a Value) -> Option<&'a Value> {
+        schema.get("default").or_else(|| self.default_of(walk::referenced(self.root, schema)?))
+    }
 }
 
 /// Every schema inside `schema` that has a default, with its JSON pointer.

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::{InvalidSchema, walk};
+use super::{InvalidSchema, walk, whole};
 use crate::suggestion::{did_you_mean, shortened};
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 /// What a keyword's value may be.
-const FORMS: [(Form, &[&str]); 9] = [
+const FORMS: [(Form, &[&str]); 11] = [
     (
         Form::Text,
         &[
@@ -37,27 +37,16 @@ const FORMS: [(Form, &[&str]); 9] = [
     ),
     (Form::Number, &["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"]),
     (Form::Flag, &["deprecated", "readOnly", "uniqueItems", "writeOnly"]),
-    (
-        Form::Schema,
-        &[
-            "additionalProperties",
-            "contains",
-            "contentSchema",
-            "else",
-            "if",
-            "items",
-            "not",
-            "propertyNames",
-            "then",
-            "unevaluatedItems",
-            "unevaluatedProperties",
-        ],
-    ),
-    (Form::List, &["allOf", "anyOf", "enum", "examples", "oneOf", "prefixItems"]),
-    (Form::Mapping, &["$defs", "dependentRequired", "dependentSchemas", "patternProperties", "properties"]),
+    (Form::Schema, &walk::ONE),
+    (Form::List, &walk::LISTS),
+    (Form::List, &["enum", "examples"]),
+    (Form::Mapping, &walk::MAPS),
+    (Form::Mapping, &["dependentRequired"]),
     (Form::Names, &["required"]),
     (Form::Any, &["const", "default", "type"]),
 ];
+/// What other tools note in a schema; it says nothing about values.
+const ANNOTATION_PREFIX: &str = "x-";
 /// Bounds of which the first may not be above the second.
 const BOUNDS: [(&str, &str); 5] = [
     ("minimum", "maximum"),
@@ -91,7 +80,7 @@ impl Form {
             |value: &Value| value.as_array().is_some_and(|names| names.iter().all(Value::is_string));
         let (fits, wanted) = match self {
             Self::Text => (value.is_string(), "text"),
-            Self::Count => (value.is_u64(), "a whole number from 0"),
+            Self::Count => (is_count(value), "a whole number from 0"),
             Self::Number => (value.is_number(), "a number"),
             Self::Flag => (value.is_boolean(), "true or false"),
             Self::Schema => (value.is_object() || value.is_boolean(), "a schema: a mapping, true or false"),
@@ -117,7 +106,7 @@ pub(super) fn check(schema: &Value, path: &str) -> Result<(), InvalidSchema> {
             wrong("", "must be a mapping, true or false".to_owned())
         };
     };
-    for (keyword, value) in keywords {
+    for (keyword, value) in keywords.iter().filter(|(keyword, _)| !keyword.starts_with(ANNOTATION_PREFIX)) {
         let inside = format!("/{keyword}");
         let Some(form) = Form::of(keyword) else {
             let known: Vec<&str> = FORMS.iter().flat_map(|(_, known)| known.iter().copied()).collect();
@@ -143,6 +132,11 @@ pub(super) fn check(schema: &Value, path: &str) -> Result<(), InvalidSchema> {
         }
     }
     walk::parts(schema).into_iter().try_for_each(|(place, part)| check(part, &format!("{path}{place}")))
+}
+
+/// Whether `value` counts something: to JSON Schema `1.0` does.
+fn is_count(value: &Value) -> bool {
+    value.is_u64() || whole::integer(value).is_some_and(|count| count >= 0)
 }
 
 fn is_type(value: &Value) -> bool {

@@ -204,6 +204,40 @@ fn keywords_are_known_and_mean_something() {
 }
 
 #[test]
+fn annotations_of_others_and_counts_such_as_1_0_are_allowed() {
+    let text =
+        json!({"type": "string", "minLength": 1.0, "x-order": {"$id": 1, "properties": 2}, "x-group": null});
+    let list = json!({"type": "array", "maxItems": 1.0});
+    let source = object(json!({"a": text, "b": list}));
+    assert_eq!(
+        told(source, json!({"a": "", "b": [1, 2]})),
+        [
+            ".a: must be text that is not empty, is \"\"",
+            ".b: must be a list with at most 1 item, is a list of 2"
+        ]
+    );
+    let with = |property: Value| refused(object(json!({"a": property})));
+    assert_eq!(with(json!({"minLength": 1.5})), "/properties/a/minLength: must be a whole number from 0");
+    assert_eq!(with(json!({"minLength": -1.0})), "/properties/a/minLength: must be a whole number from 0");
+    assert!(with(json!({"additionalItems": false})).contains("unknown keyword `additionalItems`"));
+}
+
+#[test]
+fn defaults_are_filled_in_by_pattern_and_by_position() {
+    let with = |default: i64| json!({"type": "object", "properties": {"x": {"default": default}}});
+    let source = object(json!({
+        "named": {"type": "object", "properties": {"a1": {}}, "patternProperties": {"^a": with(1)},
+            "additionalProperties": with(2)},
+        "list": {"type": "array", "prefixItems": [with(3)], "items": with(4)},
+    }));
+    let mut properties = json!({"named": {"a1": {}, "a2": {}, "b": {}}, "list": [{}, {}]});
+    schema(source).fill_defaults(&mut properties);
+    let filled =
+        json!({"named": {"a1": {"x": 1}, "a2": {"x": 1}, "b": {"x": 2}}, "list": [{"x": 3}, {"x": 4}]});
+    assert_eq!(properties, filled);
+}
+
+#[test]
 fn a_default_fits_its_own_schema() {
     let with = |property: Value| object(json!({"a": property}));
     assert_eq!(

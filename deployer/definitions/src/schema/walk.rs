@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Keywords whose value is one schema.
-const ONE: [&str; 12] = [
+pub(super) const ONE: [&str; 11] = [
     "additionalProperties",
     "contains",
     "contentSchema",
@@ -15,12 +15,11 @@ const ONE: [&str; 12] = [
     "then",
     "unevaluatedItems",
     "unevaluatedProperties",
-    "additionalItems",
 ];
 /// Keywords whose value is a list of schemas.
-const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+pub(super) const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 /// Keywords whose value is a mapping of schemas.
-const MAPS: [&str; 4] = ["$defs", "dependentSchemas", "patternProperties", "properties"];
+pub(super) const MAPS: [&str; 4] = ["$defs", "dependentSchemas", "patternProperties", "properties"];
 
 /// Every schema directly inside `schema`, with its place.
 pub(super) fn parts(schema: &Value) -> Vec<(String, &Value)> {

@@ -4,7 +4,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value;
 
-use super::{Place, Problem, walk};
+use super::{Place, Problem, walk, whole};
 use crate::suggestion::{did_you_mean, shortened};
 
 pub(super) struct Words<'a> {
@@ -194,7 +194,7 @@ fn of_type(kind: &str, schema: &Value) -> String {
     let bounds = match kind {
         "string" => match schema.get("pattern").and_then(Value::as_str) {
             Some(pattern) => format!(" of the form `{pattern}`"),
-            None if schema.get("minLength").is_some_and(|limit| limit == 1)
+            None if schema.get("minLength").is_some_and(|limit| whole::integer(limit) == Some(1))
                 && schema.get("maxLength").is_none() =>
             {
                 " that is not empty".to_owned()
@@ -242,7 +242,7 @@ fn counted(value: &Value, wanted: &str) -> String {
 
 /// `unit` for one of it, if that is what there is: ` items`, ` item`.
 fn of_number(number: &Value, unit: &str) -> String {
-    match (number.as_u64(), unit) {
+    match (whole::integer(number), unit) {
         (Some(1), " entries") => " entry".to_owned(),
         (Some(1), unit) => unit.trim_end_matches('s').to_owned(),
         (_, unit) => unit.to_owned(),
@@ -250,17 +250,21 @@ fn of_number(number: &Value, unit: &str) -> String {
 }
 
 fn range(schema: &Value, low: &str, high: &str, unit: &str) -> String {
-    let (low_bound, high_bound) = (schema.get(low), schema.get(high));
+    let bound = |keyword: &str| {
+        let bound = schema.get(keyword)?;
+        Some(whole::integer(bound).map_or_else(|| bound.clone(), Value::from))
+    };
+    let (low_bound, high_bound) = (bound(low), bound(high));
     let with = if unit.is_empty() { "" } else { "with " };
     let above = schema.get("exclusiveMinimum").filter(|_| unit.is_empty());
     let below = schema.get("exclusiveMaximum").filter(|_| unit.is_empty());
     match (low_bound, high_bound) {
         (Some(low), Some(high)) => format!(" {with}from {low} to {high}{unit}"),
         (Some(low), None) => {
-            format!(" {with}of at least {low}{}", of_number(low, unit)).replace("with of ", "with ")
+            format!(" {with}of at least {low}{}", of_number(&low, unit)).replace("with of ", "with ")
         }
         (None, Some(high)) => {
-            format!(" {with}of at most {high}{}", of_number(high, unit)).replace("with of ", "with ")
+            format!(" {with}of at most {high}{}", of_number(&high, unit)).replace("with of ", "with ")
         }
         (None, None) => match (above, below) {
             (Some(low), _) => format!(" above {low}"),
