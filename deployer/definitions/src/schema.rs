@@ -146,6 +146,11 @@ fn check_defaults(source: &Value, patterns: &Patterns) -> Result<(), InvalidSche
     }
     let definitions = source.get("$defs").cloned().unwrap_or_else(|| json!({}));
     let root = json!({"$defs": definitions, "properties": schemas});
+    // A default inside a default has its schema compiled once for each of them.
+    safety::measure(&root).map_err(|error| InvalidSchema {
+        path: "/".to_owned(),
+        message: format!("the schemas that have a `default`, those inside them again: {}", error.message),
+    })?;
     let validator = validator(&root)?;
     let instance = Value::Object(values);
     let words = words::Words { root: &root, instance: &instance };

@@ -256,6 +256,21 @@ fn a_default_fits_its_own_schema() {
 }
 
 #[test]
+fn defaults_inside_defaults_have_one_budget() {
+    let fields: Value = (0..1000).map(|index| (format!("f{index}"), json!({}))).collect();
+    let nested = |levels: usize| {
+        let mut part = json!({"type": "object", "properties": fields, "default": {}});
+        for _ in 0..levels {
+            part = json!({"type": "object", "properties": {"x": part}, "default": {}});
+        }
+        object(json!({"a": part}))
+    };
+    schema(nested(10));
+    let told = refused(nested(25));
+    assert!(told.starts_with("/: the schemas that have a `default`") && told.contains("20000"), "{told}");
+}
+
+#[test]
 fn lists_of_another_length_are_counted() {
     let source =
         object(json!({"a": {"type": "array", "minItems": 1}, "b": {"type": "object", "maxProperties": 1}}));
