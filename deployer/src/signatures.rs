@@ -6,6 +6,7 @@ use slipway_oci::builtin::Offered;
 use slipway_records::PackageVersion;
 use slipway_types::environment::Signer;
 use slipway_types::name::KeyName;
+use slipway_types::signing::PublicKey;
 use slipway_types::{ApplicationName, Digest, Fault};
 
 use crate::stage::Stage;
@@ -71,7 +72,8 @@ impl Stage {
         if wanted.is_empty() {
             return Ok(Signatures::default());
         }
-        let offered = self.registry.signatures(&application.path(), &bundle.digest).await?;
+        let keys: Vec<PublicKey> = wanted.iter().flat_map(|signer| signer.key.keys()).copied().collect();
+        let offered = self.registry.signatures(&application.path(), &bundle.digest, &keys).await?;
         let command = format!("slipway bundle sign {application} {} --key-file KEY", bundle.version);
         Ok(Signatures::judge(&offered, wanted, command))
     }

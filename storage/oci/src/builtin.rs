@@ -235,8 +235,9 @@ impl BuiltinRegistry {
         };
         let blobs = parsed.blobs().map(|blob| (blob.digest, blob.size)).collect();
         let children = parsed.children().iter().map(|child| child.digest).collect();
-        let extends = match tag.as_deref().filter(|tag| signed_by_tag(tag).is_some()) {
-            Some(tag) => self.extended_by(&row.repository, tag, &parsed).await?,
+        let signed = tag.as_deref().and_then(|tag| Some((tag, signed_by_tag(tag)?)));
+        let extends = match signed {
+            Some((tag, subject)) => self.extended_by(&row.repository, tag, &subject, &parsed).await?,
             None => None,
         };
         Ok(PreparedManifest { row, tag, blobs, rule, children, extends })

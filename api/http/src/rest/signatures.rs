@@ -86,10 +86,8 @@ fn view(offered: &Offered, signers: &[(Signer, PublicKey)]) -> SignatureView {
             return shown;
         }
     };
-    for (signer, key) in signers.iter().filter(|(_, key)| signature.is_by(key)) {
-        shown.names.insert(signer.name.to_string());
-        shown.key = Some(key.id().to_string());
-    }
+    let is_theirs = |(_, key): &&(Signer, PublicKey)| offered.key.as_ref() == Some(key);
+    shown.names.extend(signers.iter().filter(is_theirs).map(|(signer, _)| signer.name.to_string()));
     shown.digest = Some(signature.digest().to_string());
     shown.payload = Some(STANDARD.encode(signature.payload()));
     shown.signature = Some(signature.text());
@@ -118,11 +116,10 @@ pub(super) async fn of_bundle(
     application: &ApplicationName,
     bundle: &PackageVersion,
 ) -> Result<Vec<SignatureView>, ApiError> {
-    let offered = state.registry.signatures(&application.path(), &bundle.digest).await.map_err(refused)?;
-    if offered.is_empty() {
-        return Ok(Vec::new());
-    }
     let signers = signers(state.records.read().await?.as_mut()).await?;
+    let wanted: Vec<PublicKey> = signers.iter().map(|(_, key)| *key).collect();
+    let offered = state.registry.signatures(&application.path(), &bundle.digest, &wanted).await;
+    let offered = offered.map_err(refused)?;
     Ok(offered.iter().map(|one| view(one, &signers)).collect())
 }
 
@@ -161,8 +158,9 @@ pub(crate) async fn add(
     let repository = application.name.path();
     let (signature, key) = checked(&body, &repository, &bundle)?;
     for _ in 0..ATTEMPTS {
-        let offered = state.registry.signatures(&repository, &bundle.digest).await.map_err(refused)?;
-        let known = |one: &&Offered| one.signature.as_ref().is_ok_and(|known| known.is_by(&key));
+        let offered =
+            state.registry.signatures(&repository, &bundle.digest, &[key]).await.map_err(refused)?;
+        let known = |one: &&Offered| one.key == Some(key);
         if let Some(known) = offered.iter().find(known) {
             return Ok((StatusCode::OK, Json(view(known, &[]))));
         }

@@ -1,4 +1,9 @@
 //! Signatures that lie in a repository: reading them, and adding one to those that are there.
+//!
+//! Anybody who may push can make as many well-formed signatures as they like, with keys of their own. So
+//! those by keys that environments ask for have room of their own, and are never kept out by others.
+
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,20 +22,52 @@ use crate::signature::{
     Unfit, signature_tag,
 };
 
-/// The most signatures that one manifest may have here.
+/// The most signatures that one manifest may have here by keys that environments ask for, and the most that
+/// it may have by others.
 pub const SIGNATURES_MAX: usize = 256;
-/// The most layers that are looked at, for what cannot be a signature takes no other's place.
-const LAYERS_MAX: usize = 1024;
-/// The most manifests of signatures that are looked at.
-const MANIFESTS_MAX: usize = 32;
+/// The most layers that are looked at of the manifest under the tag, and of all those together that refer to
+/// the subject.
+const LAYERS_MAX: usize = 2 * SIGNATURES_MAX;
+/// The most manifests that are looked at of those that refer to the subject. They share [`LAYERS_MAX`] evenly.
+const REFERRERS_MAX: usize = 32;
 
 /// Something that is offered as a signature of a manifest.
 #[derive(Debug, Clone)]
 pub struct Offered {
     /// The signature, or why it cannot be one of that manifest.
     pub signature: std::result::Result<Signature, Unfit>,
-    /// The key that made it, where it is named with it and did.
+    /// The key that made it, where it is one of the wanted, or is named with it and did.
     pub key: Option<PublicKey>,
+}
+
+impl Offered {
+    fn is_by_one_of(&self, keys: &[PublicKey]) -> bool {
+        self.key.is_some_and(|key| keys.contains(&key))
+    }
+}
+
+/// What was found, each kind within its bounds.
+#[derive(Default)]
+struct Found {
+    wanted: Vec<Offered>,
+    others: Vec<Offered>,
+    /// How many of the others can be a signature.
+    fit: usize,
+}
+
+impl Found {
+    fn push(&mut self, one: Offered, wanted: &[PublicKey]) {
+        if one.is_by_one_of(wanted) {
+            if self.wanted.len() < SIGNATURES_MAX {
+                self.wanted.push(one);
+            }
+        } else if one.signature.is_err() {
+            self.others.push(one);
+        } else if self.fit < SIGNATURES_MAX {
+            self.fit += 1;
+            self.others.push(one);
+        }
+    }
 }
 
 /// A signature on its way into a repository.
@@ -44,39 +81,50 @@ pub struct PreparedSignature {
 }
 
 impl BuiltinRegistry {
-    /// Everything that is offered as a signature of `subject`: what lies under its tag first, then what
-    /// refers to it; at most [`SIGNATURES_MAX`] that can be one.
-    pub async fn signatures(&self, repository: &str, subject: &Digest) -> Result<Vec<Offered>> {
+    /// Everything that is offered as a signature of `subject`: first what one of the keys in `wanted` made,
+    /// then all other; of both, what lies under its tag before what refers to it, and at most
+    /// [`SIGNATURES_MAX`] that can be one.
+    pub async fn signatures(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        wanted: &[PublicKey],
+    ) -> Result<Vec<Offered>> {
+        let mut seen: BTreeSet<(Digest, String)> = BTreeSet::new();
+        let mut found = Found::default();
+        for (manifest, most) in self.signature_manifests(repository, subject).await? {
+            let mut looked_at = 0;
+            for layer in self.signature_layers(&manifest).await? {
+                let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION).cloned() else { continue };
+                if looked_at == most {
+                    break;
+                }
+                if seen.insert((layer.digest, text.clone())) {
+                    looked_at += 1;
+                    found.push(self.offered(repository, subject, &layer, &text, wanted).await?, wanted);
+                }
+            }
+        }
+        let Found { mut wanted, others, .. } = found;
+        wanted.extend(others);
+        Ok(wanted)
+    }
+
+    /// The manifests of signatures of `subject`, the one under its tag first, and how many layers of each are
+    /// looked at.
+    async fn signature_manifests(&self, repository: &str, subject: &Digest) -> Result<Vec<(Digest, usize)>> {
         let mut read = self.records.read().await?;
-        let mut manifests: Vec<Digest> = Vec::new();
-        manifests.extend(read.tag_get(repository, &signature_tag(subject)).await?);
+        let tagged = read.tag_get(repository, &signature_tag(subject)).await?;
         let referrers = read.referrers(repository, subject).await?;
         drop(read);
-        let is_signature = |row: &&ManifestRow| row.artifact_type.as_deref() == Some(SIGNATURE_ARTIFACT);
-        for row in referrers.iter().filter(is_signature) {
-            if !manifests.contains(&row.digest) {
-                manifests.push(row.digest);
-            }
-        }
-        let mut seen: Vec<(Digest, String)> = Vec::new();
-        let mut found: Vec<Offered> = Vec::new();
-        let mut fit = 0;
-        for digest in manifests.into_iter().take(MANIFESTS_MAX) {
-            for layer in self.signature_layers(&digest).await? {
-                let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION).cloned() else { continue };
-                if fit == SIGNATURES_MAX || found.len() == LAYERS_MAX {
-                    return Ok(found);
-                }
-                let known = (layer.digest, text);
-                if !seen.contains(&known) {
-                    let offered = self.offered(repository, subject, &layer, &known.1).await?;
-                    fit += usize::from(offered.signature.is_ok());
-                    found.push(offered);
-                    seen.push(known);
-                }
-            }
-        }
-        Ok(found)
+        let is_other = |row: &&ManifestRow| {
+            row.artifact_type.as_deref() == Some(SIGNATURE_ARTIFACT) && Some(row.digest) != tagged
+        };
+        let others: Vec<Digest> =
+            referrers.iter().filter(is_other).map(|row| row.digest).take(REFERRERS_MAX).collect();
+        let share = LAYERS_MAX / others.len().max(1);
+        let tagged = tagged.into_iter().map(|digest| (digest, LAYERS_MAX));
+        Ok(tagged.chain(others.into_iter().map(|digest| (digest, share))).collect())
     }
 
     /// Layers with payloads; none of what is no manifest of any.
@@ -88,21 +136,58 @@ impl BuiltinRegistry {
         Ok(manifest.layers.into_iter().filter(|layer| layer.media_type == SIMPLE_SIGNING).collect())
     }
 
-    /// Those of `layers` that can be signatures of `subject`.
-    async fn fit(
+    /// The keys that gates of environments ask for, each once.
+    async fn wanted_keys(&self) -> Result<Vec<PublicKey>> {
+        let environments = self.records.read().await?.environment_list().await?;
+        let signers = environments.iter().flat_map(|environment| &environment.settings.gates.signatures);
+        let keys: BTreeSet<PublicKey> = signers.flat_map(|signer| signer.key.keys()).copied().collect();
+        Ok(keys.into_iter().collect())
+    }
+
+    /// `layers` without what keeps out a signature of `subject` by `key`: what cannot be a signature, and
+    /// what there is too much of by keys that nobody asks for.
+    async fn with_room(
         &self,
         repository: &str,
         subject: &Digest,
         layers: Vec<Descriptor>,
+        key: &PublicKey,
     ) -> Result<Vec<Descriptor>> {
-        let mut fit = Vec::new();
+        let keys = self.wanted_keys().await?;
+        let (mut kept, mut wanted, mut others) = (Vec::new(), 0, 0);
         for layer in layers {
             let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION).cloned() else { continue };
-            if self.offered(repository, subject, &layer, &text).await?.signature.is_ok() {
-                fit.push(layer);
+            let offered = self.offered(repository, subject, &layer, &text, &keys).await?;
+            let count = if offered.is_by_one_of(&keys) { &mut wanted } else { &mut others };
+            if offered.signature.is_ok() && *count < SIGNATURES_MAX {
+                *count += 1;
+                kept.push(layer);
             }
         }
-        Ok(fit)
+        let count = if keys.contains(key) { &mut wanted } else { &mut others };
+        *count += 1;
+        check_counts(wanted, others)?;
+        Ok(kept)
+    }
+
+    /// Refuses more `layers` of a manifest of signatures of `subject` than are ever looked at.
+    async fn check_room(&self, repository: &str, subject: &Digest, layers: &[Descriptor]) -> Result<()> {
+        if layers.len() <= SIGNATURES_MAX {
+            return Ok(());
+        }
+        // More than both may be is refused unread.
+        if layers.len() > LAYERS_MAX {
+            return check_counts(0, layers.len());
+        }
+        let keys = self.wanted_keys().await?;
+        let mut wanted = 0;
+        for layer in layers.iter().filter(|layer| layer.media_type == SIMPLE_SIGNING) {
+            if let Some(text) = layer.annotations.get(SIGNATURE_ANNOTATION) {
+                let offered = self.offered(repository, subject, layer, text, &keys).await?;
+                wanted += usize::from(offered.is_by_one_of(&keys));
+            }
+        }
+        check_counts(wanted, layers.len() - wanted)
     }
 
     async fn offered(
@@ -111,11 +196,10 @@ impl BuiltinRegistry {
         subject: &Digest,
         layer: &Descriptor,
         text: &str,
+        wanted: &[PublicKey],
     ) -> Result<Offered> {
         let unfit = |why| Offered { signature: Err(why), key: None };
-        if layer.size > PAYLOAD_BYTES_MAX {
-            return Ok(unfit(Unfit::TooLarge));
-        }
+        // The size that the layer claims is not asked: a copy that claims another would hide the signature.
         let payload = match self.blobs.get(&layer.digest, PAYLOAD_BYTES_MAX).await {
             Ok(payload) => payload,
             Err(BlobError::Missing { .. }) => return Ok(unfit(Unfit::Missing)),
@@ -128,7 +212,11 @@ impl BuiltinRegistry {
         };
         let named = layer.annotations.get(KEY_ANNOTATION).and_then(|key| STANDARD.decode(key).ok());
         let named = named.and_then(|der| PublicKey::from_der(&der).ok());
-        let key = named.filter(|key| signature.is_by(key));
+        // Of one signature several keys can be made that fit it, so that a wanted key is not named is no proof
+        // that it did not make it.
+        let first = named.filter(|key| wanted.contains(key));
+        let mut keys = first.iter().chain(wanted).chain(&named);
+        let key = keys.find(|key| signature.is_by(key)).copied();
         Ok(Offered { signature: Ok(signature), key })
     }
 
@@ -150,13 +238,12 @@ impl BuiltinRegistry {
         };
         if layers.len() >= SIGNATURES_MAX {
             // Whoever may push could else keep out those who hold a key.
-            layers = self.fit(repository, subject, layers).await?;
+            layers = self.with_room(repository, subject, layers, key).await?;
         }
         let layer = Descriptor::of(SIMPLE_SIGNING, signature.payload())
             .annotated(SIGNATURE_ANNOTATION, signature.text())
             .annotated(KEY_ANNOTATION, STANDARD.encode(key.der()));
         layers.push(layer);
-        check_count(&layers)?;
         let config = config_of(&layers);
         let manifest = ImageManifest::artifact(
             SIGNATURE_ARTIFACT,
@@ -196,16 +283,18 @@ impl BuiltinRegistry {
         &self,
         repository: &str,
         tag: &str,
+        subject: &Digest,
         manifest: &Manifest,
     ) -> Result<Option<Digest>> {
+        let Manifest::Image(manifest) = manifest else { return Ok(None) };
+        self.check_room(repository, subject, &manifest.layers).await?;
         let Some(before) = self.records.read().await?.tag_get(repository, tag).await? else {
             return Ok(None);
         };
-        let Manifest::Image(manifest) = manifest else { return Ok(None) };
-        check_count(&manifest.layers)?;
         let identity =
             |layer: &Descriptor| (layer.digest, layer.annotations.get(SIGNATURE_ANNOTATION).cloned());
-        let has: Vec<_> = manifest.layers.iter().map(identity).collect();
+        let payloads = manifest.layers.iter().filter(|layer| layer.media_type == SIMPLE_SIGNING);
+        let has: Vec<_> = payloads.map(identity).collect();
         let had = self.signature_layers(&before).await?;
         Ok(had.iter().map(identity).all(|layer| has.contains(&layer)).then_some(before))
     }
@@ -216,12 +305,14 @@ fn is_own(old: &ManifestRow, new: &ManifestRow) -> bool {
     old.digest != new.digest && old.subject == new.subject && old.artifact_type == new.artifact_type
 }
 
-/// Refuses more signatures than are ever looked at.
-pub(super) fn check_count(layers: &[Descriptor]) -> Result<()> {
-    if layers.len() <= SIGNATURES_MAX {
-        return Ok(());
-    }
-    let why = format!("{} signatures, more than {SIGNATURES_MAX} of one manifest", layers.len());
+/// Refuses more signatures than are ever looked at, by keys that environments ask for and by others.
+fn check_counts(wanted: usize, others: usize) -> Result<()> {
+    let (count, whose) = match (wanted, others) {
+        (_, others) if others > SIGNATURES_MAX => (others, "by keys that no environment asks for"),
+        (wanted, _) if wanted > SIGNATURES_MAX => (wanted, "by keys that environments ask for"),
+        _ => return Ok(()),
+    };
+    let why = format!("{count} signatures {whose}, more than {SIGNATURES_MAX} of one manifest");
     Err(InvalidManifest::Field { field: "layers".into(), why }.into())
 }
 

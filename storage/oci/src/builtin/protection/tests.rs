@@ -1,12 +1,14 @@
 use bytes::Bytes;
 use chrono::Utc;
 use slipway_records::{Inserted, NewRun, NewSource, NewVersion, SourceKind};
+use slipway_types::environment::{EnvironmentSettings, Signer};
 use slipway_types::label::Labels;
+use slipway_types::signing::PublicKey;
 use slipway_types::{CommitId, GitRef};
 
 use super::*;
 use crate::builtin::tests::{image, registry};
-use crate::builtin::{BuiltinRegistry, NewManifest, PreparedSignature};
+use crate::builtin::{BuiltinRegistry, NewManifest, PreparedSignature, SIGNATURES_MAX};
 use crate::signature::{SIGNATURE_ANNOTATION, Signature, SigningKey, payload, signature_tag};
 
 const REPOSITORY: &str = "default/shop/c/api";
@@ -146,9 +148,12 @@ async fn signatures_of_a_published_version_are_added_to_and_not_pushed_out() {
     assert!(store(&first).await && !store(&second).await);
     let (bob, third) = sign().await;
     assert!(store(&third).await);
-    let offered = registry.signatures(REPOSITORY, &subject).await.unwrap();
-    let keys: Vec<_> = offered.iter().filter_map(|one| one.key).collect();
-    assert_eq!(keys, [ann, bob]);
+    let by = async |wanted: &[PublicKey]| {
+        let offered = registry.signatures(REPOSITORY, &subject, wanted).await.unwrap();
+        offered.iter().filter_map(|one| one.key).collect::<Vec<_>>()
+    };
+    assert_eq!(by(&[]).await, [ann, bob]);
+    assert_eq!(by(&[bob]).await, [bob, ann], "who is wanted comes first");
     let referrers = registry.referrers(REPOSITORY, &subject, None).await.unwrap();
     assert_eq!(referrers.manifests.len(), 1, "what was replaced is gone");
 
@@ -165,7 +170,12 @@ async fn signatures_of_a_published_version_are_added_to_and_not_pushed_out() {
     another["annotations"][SIGNATURE_ANNOTATION] = "AAAA".into();
     more["layers"].as_array_mut().unwrap().push(another.clone());
     put(&more).await.unwrap();
-    assert_eq!(registry.signatures(REPOSITORY, &subject).await.unwrap().len(), 3);
+    assert_eq!(registry.signatures(REPOSITORY, &subject, &[]).await.unwrap().len(), 3);
+    // In another form it would not be looked at any more.
+    let mut hidden = more.clone();
+    hidden["layers"][0]["mediaType"] = "application/x".into();
+    let error = put(&hidden).await.unwrap_err();
+    assert!(matches!(error, RegistryError::SignaturesProtected { .. }), "{error}");
     for n in 0..1000 {
         another["annotations"][SIGNATURE_ANNOTATION] = n.to_string().into();
         more["layers"].as_array_mut().unwrap().push(another.clone());
@@ -178,4 +188,70 @@ async fn signatures_of_a_published_version_are_added_to_and_not_pushed_out() {
     for bytes in [whole.clone(), less.to_string().into()] {
         registry.put_manifest(NewManifest::new(REPOSITORY, bytes).tagged(free.clone())).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn signatures_of_others_keep_none_out_that_an_environment_asks_for() {
+    let (_directory, registry) = registry().await;
+    let package = image(&registry, REPOSITORY, b"layer").await;
+    let subject = publish(&registry, package, None).await;
+    let payload = payload("host.example.com/default/shop/c/api", &subject);
+    let sign = async |key: &SigningKey| {
+        let signature = Signature::read(payload.clone(), &key.sign(&payload), REPOSITORY, &subject).unwrap();
+        let prepared = registry.prepare_signature(REPOSITORY, &subject, &signature, &key.public()).await?;
+        let mut tx = registry.records.begin().await?;
+        assert!(registry.put_signature_tx(tx.as_mut(), &prepared).await?);
+        tx.commit().await?;
+        Ok::<_, RegistryError>(())
+    };
+    let [early, late, stranger] = [(); 3].map(|()| SigningKey::new().unwrap());
+    sign(&early).await.unwrap();
+    // Whoever may push fills what room there is with what looks like signatures.
+    let tag = signature_tag(&subject);
+    let (_, bytes) = registry.get_manifest(REPOSITORY, &tag).await.unwrap();
+    let mut full: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let mut another = full["layers"][0].clone();
+    for n in 1..SIGNATURES_MAX {
+        another["annotations"][SIGNATURE_ANNOTATION] = format!("{n:04}").into();
+        full["layers"].as_array_mut().unwrap().insert(0, another.clone());
+    }
+    let put = async |value: &serde_json::Value| {
+        registry.put_manifest(NewManifest::new(REPOSITORY, value.to_string()).tagged(tag.clone())).await
+    };
+    put(&full).await.unwrap();
+    let error = sign(&late).await.unwrap_err();
+    assert!(error.to_string().contains("that no environment asks for"), "{error}");
+
+    let signer =
+        |name: &str, key: &SigningKey| Signer { name: name.parse().unwrap(), key: key.public().into() };
+    let mut settings = EnvironmentSettings::default();
+    settings.gates.signatures = vec![signer("early", &early), signer("late", &late)];
+    let mut tx = registry.records.begin().await.unwrap();
+    let address = "unit/cluster/prod".parse().unwrap();
+    tx.environment_insert(&"prod".parse().unwrap(), &address, &settings, "ann").await.unwrap();
+    tx.commit().await.unwrap();
+    sign(&late).await.unwrap();
+    // Those of the environment have room of their own, so one more of the others is let in, and no second.
+    sign(&stranger).await.unwrap();
+    assert!(sign(&SigningKey::new().unwrap()).await.is_err());
+    let wanted = [early.public(), late.public()];
+    let offered = registry.signatures(REPOSITORY, &subject, &wanted).await.unwrap();
+    let keys: Vec<_> = offered.iter().take(2).map(|one| one.key).collect();
+    assert_eq!(keys, wanted.map(Some));
+    assert_eq!(offered.len(), SIGNATURES_MAX + 2);
+    assert_eq!(registry.signatures(REPOSITORY, &subject, &[]).await.unwrap().len(), SIGNATURES_MAX);
+
+    // With a client such as cosign, which pushes a manifest of all, the same holds.
+    let (_, bytes) = registry.get_manifest(REPOSITORY, &tag).await.unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let with = |text: String| {
+        let mut more = whole.clone();
+        let mut layer = another.clone();
+        layer["annotations"][SIGNATURE_ANNOTATION] = text.into();
+        more["layers"].as_array_mut().unwrap().push(layer);
+        more
+    };
+    put(&with(late.sign(&payload))).await.unwrap();
+    let error = put(&with("AAAA".to_owned())).await.unwrap_err();
+    assert!(matches!(error, RegistryError::ManifestInvalid(_)), "{error}");
 }
