@@ -8,8 +8,10 @@ use slipway_handoff::http::signature::WINDOW_MS_DEFAULT;
 use slipway_handoff::http::{Claim, Keys, Refused, SigningKey, reported};
 use slipway_records::deploying::{ReportRefused, ReportTaken};
 use slipway_records::{Deployment, Environment};
+use slipway_secrets::SecretError;
 use slipway_types::environment::ReceiverSettings;
-use slipway_types::{Address, ApplicationName, Fault};
+use slipway_types::secret::SecretProvider;
+use slipway_types::{Address, ApplicationName, Fault, SecretReference};
 
 use super::{Look, is_watched};
 use crate::stage::Stage;
@@ -30,11 +32,7 @@ impl Stage {
         let mut read = self.records.read().await.map_err(fault)?;
         let environment = read.environment_by_address(address).await.map_err(fault)?;
         drop(read);
-        let key = match &environment {
-            Some(environment) => self.report_key(environment).await,
-            None => None,
-        };
-        let keys = Keys::new(key);
+        let keys = Keys::new(self.report_key(environment.as_ref()).await.map_err(away)?);
         let (_, events) = reported(&keys, &claim, body, Utc::now(), WINDOW_MS_DEFAULT).map_err(refused)?;
         let Some(environment) = environment else {
             return Err(ReportRefused::Unproven("the signature fits no known key".to_owned()));
@@ -46,17 +44,36 @@ impl Stage {
         self.take_events(&environment, events).await.map_err(away)
     }
 
-    /// The key by which an environment's receiver signs; `None` if it is none that reports. One that cannot
-    /// be read proves nothing either: any other answer would tell that the environment is there.
-    async fn report_key(&self, environment: &Environment) -> Option<SigningKey> {
-        let ReceiverSettings::Http { key_id, key, .. } = &environment.settings.receiver else { return None };
+    /// The key by which an environment's receiver signs; `None` if there is none that reports. One that is
+    /// missing or cannot be used proves nothing either: any other answer would tell a stranger that the
+    /// environment is there. Where the records of secrets are away, they are so for all.
+    async fn report_key(&self, environment: Option<&Environment>) -> Result<Option<SigningKey>, Fault> {
+        let receiver = environment.map(|environment| &environment.settings.receiver);
+        let (Some(environment), Some(ReceiverSettings::Http { key_id, key, .. })) = (environment, receiver)
+        else {
+            self.ask_for_no_secret().await?;
+            return Ok(None);
+        };
+        if key.provider != SecretProvider::Builtin {
+            self.ask_for_no_secret().await?;
+        }
         match self.secrets.resolve(key).await {
-            // One that cannot be used proves nothing; deployments say so when they are planned.
-            Ok(secret) => SigningKey::new(key_id.clone(), &secret.value).ok(),
+            // One that cannot be used: deployments say so when they are planned.
+            Ok(secret) => Ok(SigningKey::new(key_id.clone(), &secret.value).ok()),
+            Err(error @ SecretError::Records(_)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(environment = %environment.name, %error, "the key of a report cannot be read");
-                None
+                Ok(None)
             }
+        }
+    }
+
+    /// Asks the records for a secret as is done for a key that they hold, so that they are away for all
+    /// environments alike.
+    async fn ask_for_no_secret(&self) -> Result<(), Fault> {
+        match self.secrets.resolve(&SecretReference::builtin("receivers/none")).await {
+            Err(error @ SecretError::Records(_)) => Err(error.into()),
+            _ => Ok(()),
         }
     }
 

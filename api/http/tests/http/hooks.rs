@@ -270,3 +270,23 @@ async fn a_report_that_claims_nothing_is_refused_before_its_body_is_read() {
     let path = "/receivers/{unit}/{cluster}/{namespace}/{stage}/report";
     assert!(described["paths"][path]["post"].is_object(), "{}", described["paths"]);
 }
+
+#[tokio::test]
+async fn a_report_that_cannot_be_judged_now_counts_as_no_refusal() {
+    let server = Server::with(|options| options.max_hook_refusals_per_minute = 1).await;
+    let send = async |unit: &str| {
+        let request = Request::post(format!("/receivers/{unit}/test/shop/default/report"))
+            .header("slipway-key", "k1")
+            .header("slipway-time", "1")
+            .header("slipway-signature", "v1=00");
+        server.send(request.body(Body::from("{}")).unwrap()).await
+    };
+    for _ in 0..3 {
+        let answer = send("away").await;
+        assert_eq!(answer.problem(503, "fault")["fault"], "records_unavailable");
+        assert_eq!(answer.header("retry-after"), "5");
+    }
+    send("local").await.problem(401, "signature_invalid");
+    send("local").await.problem(429, "too_many_requests");
+    send("away").await.problem(503, "fault");
+}

@@ -170,10 +170,14 @@ impl Deploying for NoPlanning {
 
     async fn report(
         &self,
-        _: &Address,
+        address: &Address,
         _: &BTreeMap<String, String>,
         _: &[u8],
     ) -> Result<ReportTaken, ReportRefused> {
+        if address.unit() == "away" {
+            let fault = Fault::transient("records_unavailable", "the records cannot be used");
+            return Err(ReportRefused::Unavailable(fault));
+        }
         Err(ReportRefused::Unproven("nobody hands anything off".to_owned()))
     }
 
