@@ -3,10 +3,11 @@
 //! Each commit is looked at once. What can be read there becomes the level's next version, by the commit's
 //! author; what cannot leaves the level as it is, and says so. Nothing is deployed by it: configuration holds
 //! from the next deployment on. All that one commit changes is one transaction, so that a process may be
-//! killed anywhere.
+//! killed anywhere. What is away is asked again and again, ever more seldom, and each row says so.
+
+mod away;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
@@ -32,8 +33,6 @@ const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 const FAULTS_MAX: usize = 50;
 /// Levels that one commit may have.
 const LEVELS_MAX: usize = 500;
-/// Until what is away is asked again.
-const AWAY_PAUSE: Duration = Duration::from_secs(20);
 
 /// Does `configure` jobs.
 pub struct ConfigureHandler {
@@ -61,7 +60,13 @@ struct Found {
 impl Handler for ConfigureHandler {
     async fn run(&self, job: &Job, _context: &JobContext) -> Result<(), JobError> {
         let JobPayload::Configure { source } = job.payload else { return Ok(()) };
-        wait_out(self.take_over(source).await)
+        match self.take_over(source).await {
+            // Not even that it is away can be stored; for a source of Slipway's own nothing else looks again.
+            Err(JobError::Failed(fault)) if fault.class == Class::Transient => {
+                Err(JobError::Wait { why: fault.message, delay: away::PAUSE_MIN })
+            }
+            ended => ended,
+        }
     }
 
     /// What nobody has looked at says so where it is followed.
@@ -75,17 +80,6 @@ impl Handler for ConfigureHandler {
             }
         }
         Ok(())
-    }
-}
-
-/// What another look may cure is waited for, however long that takes: for a source of Slipway's own nothing
-/// else looks again.
-fn wait_out(ended: Result<(), JobError>) -> Result<(), JobError> {
-    match ended {
-        Err(JobError::Failed(fault)) if fault.class == Class::Transient => {
-            Err(JobError::Wait { why: fault.message, delay: AWAY_PAUSE })
-        }
-        ended => ended,
     }
 }
 
@@ -115,22 +109,57 @@ impl ConfigureHandler {
         let Some((source, followed)) = self.followed(source).await? else { return Ok(()) };
         if let Err(fault) = self.mirror(&source, &followed).await {
             if fault.class == Class::Transient {
-                return Err(fault.into());
+                return self.wait_for(&source, followed, fault).await;
             }
             for row in followed {
                 self.refuse(&source, row, violation(&fault)).await?;
             }
             return Ok(());
         }
-        let mut away = None;
+        let (mut away, mut why) = (Vec::new(), None);
         for row in followed {
             match self.look(&source, row.clone()).await {
-                Err(JobError::Failed(fault)) if fault.class == Class::Transient => away = Some(fault),
+                Err(JobError::Failed(fault)) if fault.class == Class::Transient => {
+                    away.push(row);
+                    why = Some(fault);
+                }
                 Err(JobError::Failed(fault)) => self.refuse(&source, row, violation(&fault)).await?,
                 looked => looked?,
             }
         }
-        away.map_or(Ok(()), |fault| Err(fault.into()))
+        match why {
+            Some(fault) => self.wait_for(&source, away, fault).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says with each of `rows` that its source does not answer, and has it asked again.
+    async fn wait_for(
+        &self,
+        source: &Source,
+        rows: Vec<ConfigurationSource>,
+        fault: Fault,
+    ) -> Result<(), JobError> {
+        let now = Utc::now();
+        let mut delay = away::PAUSE_MAX;
+        for mut row in rows {
+            let away = away::noted(row.away.take(), &fault.message, now);
+            delay = delay.min(away::pause(&away, now));
+            let overdue = away::overdue(&source.name, &away, now).filter(|why| row.faults != [why.clone()]);
+            row.away = Some(away);
+            match overdue {
+                Some(why) => self.tell(source, row, why).await?,
+                None => self.note(row).await?,
+            }
+        }
+        Err(JobError::Wait { why: fault.message, delay })
+    }
+
+    /// Stores whether the source answers; what was seen there stays.
+    async fn note(&self, mut row: ConfigurationSource) -> Result<(), JobError> {
+        let mut tx = self.stage.records.begin().await?;
+        tx.configuration_source_seen(&mut row).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Brings the branches here that lie on a forge.
@@ -160,10 +189,10 @@ impl ConfigureHandler {
             return self.refuse(source, row, missing).await;
         };
         if row.seen_commit.as_ref() == Some(&head) {
-            return Ok(());
+            return if row.away.take().is_some() { self.note(row).await } else { Ok(()) };
         }
         let found = self.read(source, &application, &row, &head).await?;
-        row.seen_commit = Some(head);
+        (row.seen_commit, row.away) = (Some(head), None);
         self.store(source, &application, row, Some(found), Vec::new()).await
     }
 
@@ -174,17 +203,29 @@ impl ConfigureHandler {
         Ok(heads.into_iter().find(|head| head.name == branch).map(|head| head.commit))
     }
 
-    /// Stores what stands against looking at all. No commit counts as seen, so that the next look is whole.
+    /// Stores what stands against looking at all, which is no silence of the source.
     async fn refuse(
         &self,
         source: &Source,
         mut row: ConfigurationSource,
         why: Violation,
     ) -> Result<(), JobError> {
+        let was_away = row.away.take().is_some();
         // Said once, not with every sweep.
-        if row.seen_at.is_some() && row.faults == [why.clone()] {
-            return Ok(());
+        match row.seen_at.is_some() && row.faults == [why.clone()] {
+            true if was_away => self.note(row).await,
+            true => Ok(()),
+            false => self.tell(source, row, why).await,
         }
+    }
+
+    /// Stores and audits what stands against a row. No commit counts as seen, so that the next look is whole.
+    async fn tell(
+        &self,
+        source: &Source,
+        mut row: ConfigurationSource,
+        why: Violation,
+    ) -> Result<(), JobError> {
         let application = self.stage.records.read().await?.application_get(row.application_id).await?;
         let Some(application) = application else { return Ok(()) };
         row.seen_commit = None;

@@ -8,13 +8,24 @@ use slipway_types::id::ApplicationId;
 use super::*;
 
 #[test]
-fn what_is_away_is_waited_for_and_what_is_wrong_is_not() {
-    let away = Fault::transient("git_storage", "the object store fails");
-    let Err(JobError::Wait { why, delay }) = wait_out(Err(away.into())) else { panic!("it is waited") };
-    assert_eq!((why.as_str(), delay), ("the object store fails", AWAY_PAUSE));
-    let wrong = Fault::permanent("git_not_found", "no commit");
-    assert!(matches!(wait_out(Err(wrong.into())), Err(JobError::Failed(_))));
-    assert!(wait_out(Ok(())).is_ok());
+fn what_is_away_is_asked_ever_more_seldom_and_becomes_a_fault_that_is_told_once() {
+    let source = "ops".parse().unwrap();
+    let begun = Utc::now();
+    let mut away = away::noted(None, "no answer", begun);
+    assert_eq!((away.since, away.next_at), (begun, begun + away::PAUSE_MIN));
+    let (mut asked, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        let now = away.next_at;
+        away = away::noted(Some(away), &"x".repeat(1000), now);
+        asked.push(away::pause(&away, now).as_secs());
+        told.push(away::overdue(&source, &away, now));
+        assert_eq!((away.since, away.why.len()), (begun, 500));
+    }
+    assert_eq!(asked, [20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600, 600]);
+    let faults: Vec<_> = told.iter().flatten().collect();
+    assert!(told[..6].iter().all(Option::is_none) && faults.len() == 6, "{told:?}");
+    assert!(faults[0].message.contains("ops does not answer since"), "{faults:?}");
+    assert!(faults.iter().all(|fault| *fault == faults[0]), "{faults:?}");
 }
 
 #[test]
@@ -60,6 +71,7 @@ fn every_level(path: &str) -> ConfigurationSource {
         seen_commit: None,
         seen_at: None,
         faults: Vec::new(),
+        away: None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use slipway_records::{
-    ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, Result, WriteConfigurationSources,
+    ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, Result, SourceAway,
+    WriteConfigurationSources,
 };
 use slipway_types::id::{ApplicationId, SourceId};
 use slipway_types::{CommitId, Violation};
@@ -24,6 +25,7 @@ struct Row {
     seen_commit: Option<Text<CommitId>>,
     seen_at: Option<Millis>,
     faults: Json<Vec<Violation>>,
+    away: Option<Json<SourceAway>>,
 }
 
 impl From<Row> for ConfigurationSource {
@@ -41,6 +43,7 @@ impl From<Row> for ConfigurationSource {
             seen_commit: row.seen_commit.map(|commit| commit.0),
             seen_at: row.seen_at.map(|at| at.0),
             faults: row.faults.0,
+            away: row.away.map(|away| away.0),
         }
     }
 }
@@ -52,7 +55,7 @@ macro_rules! sources {
             r#"select application_id as "application_id!: _", level as "level!", source_id as "source_id!: _",
             branch as "branch!", path as "path!", set_at as "set_at!: _", set_by as "set_by!", reason,
             revision as "revision!", seen_commit as "seen_commit?: _", seen_at as "seen_at?: _",
-            faults as "faults!: _" from configuration_source "# + $tail
+            faults as "faults!: _", away as "away?: _" from configuration_source "# + $tail
             $(, $arg)*
         )
     };
@@ -97,11 +100,12 @@ impl WriteConfigurationSources for Writer {
             reason, revision, faults) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, '[]')
             on conflict (application_id, level) do update set source_id = excluded.source_id,
             branch = excluded.branch, path = excluded.path, set_at = excluded.set_at, set_by = excluded.set_by,
-            reason = excluded.reason, revision = revision + 1, seen_commit = null, seen_at = null, faults = '[]'
+            reason = excluded.reason, revision = revision + 1, seen_commit = null, seen_at = null,
+            faults = '[]', away = null
             returning application_id as "application_id!: _", level as "level!", source_id as "source_id!: _",
             branch as "branch!", path as "path!", set_at as "set_at!: _", set_by as "set_by!", reason,
             revision as "revision!", seen_commit as "seen_commit?: _", seen_at as "seen_at?: _",
-            faults as "faults!: _""#,
+            faults as "faults!: _", away as "away?: _""#,
             new.application_id.to_string(),
             new.level,
             new.source_id.to_string(),
@@ -131,9 +135,9 @@ impl WriteConfigurationSources for Writer {
 
     async fn configuration_source_seen(&mut self, source: &mut ConfigurationSource) -> Result<bool> {
         let saved = sqlx::query!(
-            "update configuration_source set seen_commit = ?4, seen_at = ?5, faults = ?6, revision = revision + 1
-            where application_id = ?1 and level = ?2 and revision = ?3 and source_id = ?7 and branch = ?8
-            and path = ?9 and set_at = ?10",
+            "update configuration_source set seen_commit = ?4, seen_at = ?5, faults = ?6, away = ?11,
+            revision = revision + 1 where application_id = ?1 and level = ?2 and revision = ?3
+            and source_id = ?7 and branch = ?8 and path = ?9 and set_at = ?10",
             source.application_id.to_string(),
             source.level,
             source.revision,
@@ -144,6 +148,7 @@ impl WriteConfigurationSources for Writer {
             source.branch,
             source.path,
             millis(source.set_at),
+            source.away.as_ref().map(json),
         )
         .execute(self.db())
         .await

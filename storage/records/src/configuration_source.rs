@@ -25,6 +25,17 @@ pub struct ConfigurationOrigin {
     pub commit: CommitId,
 }
 
+/// A source that could not be asked when it was looked at last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceAway {
+    /// When it first did not answer.
+    pub since: DateTime<Utc>,
+    /// What stood against it the last time.
+    pub why: String,
+    /// When it is asked again, at the latest.
+    pub next_at: DateTime<Utc>,
+}
+
 /// From where a level is followed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigurationSource {
@@ -52,6 +63,8 @@ pub struct ConfigurationSource {
     pub seen_at: Option<DateTime<Utc>>,
     /// What stood against it there: what it speaks of holds as it was before.
     pub faults: Vec<Violation>,
+    /// That the source does not answer; `None` while it does.
+    pub away: Option<SourceAway>,
 }
 
 /// A level to be followed.
@@ -93,7 +106,7 @@ pub trait WriteConfigurationSources {
     async fn configuration_source_put(&mut self, new: NewConfigurationSource) -> Result<ConfigurationSource>;
     /// Follows no more; `false` if it did not.
     async fn configuration_source_remove(&mut self, application: ApplicationId, level: &str) -> Result<bool>;
-    /// Stores `seen_commit`, `seen_at` and `faults` if the row still follows the same since `source.set_at`
+    /// Stores `seen_commit`, `seen_at`, `faults` and `away` if the row still follows the same since `source.set_at`
     /// and has `source.revision`, and raises that; `false` if somebody was faster. Revisions begin anew where
     /// somebody follows again.
     async fn configuration_source_seen(&mut self, source: &mut ConfigurationSource) -> Result<bool>;

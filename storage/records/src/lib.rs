@@ -48,7 +48,7 @@ pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
 pub use change::{Change, Changes};
 pub use configuration_source::{
-    ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources,
+    ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, SourceAway,
     WriteConfigurationSources,
 };
 pub use declared_check::{CheckOrder, DeclaredCheck, ReadDeclaredChecks, Waiver, WriteDeclaredChecks};

@@ -5,7 +5,7 @@ use serde_json::json;
 use slipway_records::{
     Approval, AuditEntry, BundleCheck, CheckState, ConfigurationOrigin, Deployment, DeploymentCause,
     DeploymentFilter, Environment, Hold, NewAuditEntry, NewConfiguration, NewConfigurationSource,
-    NewDeployment, Observation, Seen, Trouble,
+    NewDeployment, Observation, Seen, SourceAway, Trouble,
 };
 use slipway_types::Violation;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
@@ -177,6 +177,7 @@ pub async fn a_level_follows_one_file_and_remembers_what_was_seen(records: Share
     made.seen_commit = Some(commit(7));
     made.seen_at = Some(at(5));
     made.faults = vec![Violation::new("x", "components[web]", "y").hint("z")];
+    made.away = Some(SourceAway { since: at(1), why: "no answer".into(), next_at: at(9) });
     let mut tx = begin(&records).await;
     assert!(tx.configuration_source_seen(&mut made).await.unwrap());
     assert!(!tx.configuration_source_seen(&mut stale).await.unwrap());
@@ -243,8 +244,11 @@ pub async fn what_is_followed_anew_is_not_taken_for_what_was(records: Shared) {
     assert!(tx.configuration_source_remove(shop.id, "eu").await.unwrap());
     let mut now = tx.configuration_source_put(follow("eu".into(), "b.yaml")).await.unwrap();
     assert_eq!(before.revision, now.revision);
+    now.away = Some(SourceAway { since: at(1), why: "no answer".into(), next_at: at(9) });
     assert!(!tx.configuration_source_seen(&mut before).await.unwrap());
     assert!(tx.configuration_source_seen(&mut now).await.unwrap());
+    let anew = tx.configuration_source_put(follow("eu".into(), "c.yaml")).await.unwrap();
+    assert_eq!(anew.away, None);
     assert!(tx.configuration_source_remove(shop.id, "eu").await.unwrap());
     tx.commit().await.unwrap();
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::configuration_source::EVERY_LEVEL;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Application, ConfigurationSource, NewAuditEntry, NewConfigurationSource, Read};
+use slipway_records::{
+    Application, ConfigurationSource, NewAuditEntry, NewConfigurationSource, Read, SourceAway,
+};
 use slipway_types::id::ApplicationId;
 use slipway_types::name::SourceName;
 use slipway_types::{Address, ApplicationName, GitRef, Role, Violation};
@@ -45,6 +47,20 @@ pub(crate) struct FollowedView {
     /// What stood against it there. What it speaks of holds as it was before.
     #[schema(value_type = Vec<Object>)]
     faults: Vec<Violation>,
+    /// That the source does not answer; absent while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<AwayView>,
+}
+
+/// A source that could not be asked when it was looked at last.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct AwayView {
+    /// When it first did not answer.
+    since: DateTime<Utc>,
+    /// What stood against it the last time.
+    why: String,
+    /// When it is asked again, at the latest.
+    next_at: DateTime<Utc>,
 }
 
 /// What is to be followed.
@@ -93,6 +109,7 @@ async fn view(read: &mut dyn Read, row: ConfigurationSource) -> Result<FollowedV
         seen_commit: row.seen_commit.map(|commit| commit.to_string()),
         seen_at: row.seen_at,
         faults: row.faults,
+        away: row.away.map(|SourceAway { since, why, next_at }| AwayView { since, why, next_at }),
     })
 }
 

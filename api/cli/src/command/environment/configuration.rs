@@ -190,7 +190,7 @@ async fn follow(
     }
     let mut followed = client.put(&format!("{path}/source"), &body).await?;
     let end = Instant::now() + FIRST_LOOK_WITHIN;
-    while followed["seen_at"].is_null() && Instant::now() < end {
+    while followed["seen_at"].is_null() && followed["away"].is_null() && Instant::now() < end {
         tokio::time::sleep(LOOK_PAUSE).await;
         let now = client.get(path, &[("level", args.level.clone())]).await?;
         followed = now["follows"].clone();
@@ -198,12 +198,16 @@ async fn follow(
     global.tell(&followed, followed_line(&args.app, source, &followed));
     if !global.json() {
         tell_faults(&followed);
+        tell_away(&followed);
     }
-    Ok(Exit(u8::from(has_faults(&followed))))
+    Ok(Exit(u8::from(has_faults(&followed) || !followed["away"].is_null())))
 }
 
 /// What the first look came to, in one line: nothing holds that was not taken.
 fn followed_line(app: &str, source: &str, followed: &Value) -> String {
+    if !followed["away"].is_null() && !has_faults(followed) {
+        return format!("{app} follows {source}, which does not answer.");
+    }
     if followed["seen_at"].is_null() {
         return format!("{app} follows {source}. It was not looked at yet: slipway env config {app} -o json");
     }
@@ -216,6 +220,18 @@ fn followed_line(app: &str, source: &str, followed: &Value) -> String {
 
 fn has_faults(followed: &Value) -> bool {
     followed["faults"].as_array().is_some_and(|faults| !faults.is_empty())
+}
+
+/// Says that a source does not answer, and when it is asked again.
+fn tell_away(followed: &Value) {
+    let away = &followed["away"];
+    if !away.is_null() {
+        let (since, next, why) = (ago(&away["since"]), text(&away["next_at"]), text(&away["why"]));
+        say(format!(
+            "{} does not answer, first {since}; it is asked again by {next}: {why}",
+            text(&followed["source"])
+        ));
+    }
 }
 
 /// Says what a commit could not be taken for.
@@ -272,6 +288,7 @@ fn show(now: &Value, args: &ConfigArgs, global: &Global) -> Exit {
             (text(&follows["source"]), text(&follows["branch"]), text(&follows["path"]));
         say(format!("Followed from `{path}` on {branch} of {source}."));
         tell_faults(follows);
+        tell_away(follows);
     }
     let (app, place) = (&args.app, where_it_holds(&args.level));
     match now["document"].as_str() {
@@ -383,7 +400,9 @@ mod tests {
         let mut broken = taken.clone();
         broken["faults"] = json!([{"code": "branch_missing"}]);
         let unseen = json!({"seen_at": null, "faults": []});
-        for other in [broken, unseen] {
+        let mut away = unseen.clone();
+        away["away"] = json!({"since": "2026-01-01T00:00:00Z"});
+        for other in [broken, unseen, away] {
             assert!(!followed_line("shop", "ops", &other).contains("It holds"), "{other}");
         }
     }
