@@ -92,17 +92,6 @@ fn authors(deployment: &Deployment, bundle: &PackageVersion) -> BTreeSet<String>
     std::iter::once(deployment.created_by.clone()).chain(actor).collect()
 }
 
-/// What an environment runs of an application: the newest deployment that its receiver has. What was stopped
-/// where it stood is there too.
-pub(crate) async fn out(
-    read: &mut dyn Read,
-    environment: EnvironmentId,
-    application: ApplicationId,
-) -> Result<Option<Deployment>, RecordsError> {
-    let out = read.deployments_out().await?;
-    Ok(out.into_iter().find(|row| row.environment_id == environment && row.application_id == application))
-}
-
 /// The longest time that these components have run in an environment without a break, in minutes.
 pub async fn soaked(
     read: &mut dyn Read,

@@ -11,7 +11,6 @@ use slipway_types::{Digest, Violation};
 use super::{DeployHandler, SLIPWAY, is_removal};
 use crate::plan::{Frozen, SecretsOf};
 use crate::receivers::key;
-use crate::standing;
 use crate::subject::Subject;
 use crate::transition::advance;
 
@@ -109,7 +108,7 @@ impl DeployHandler {
     pub(super) async fn take_away(&self, subject: Subject) -> Result<(), JobError> {
         let Subject { mut deployment, application, environment, .. } = subject;
         let mut read = self.stage.records.read().await?;
-        let out = standing::out(read.as_mut(), deployment.environment_id, deployment.application_id).await?;
+        let out = read.deployment_out(deployment.environment_id, deployment.application_id).await?;
         drop(read);
         let Some(running) = out.and_then(|out| out.revision) else {
             let message = format!("`{}` runs nothing of `{}`", environment.name, application.name);

@@ -16,7 +16,6 @@ use super::objects::Dressing;
 use crate::clusters::fault_of;
 use crate::receivers::key;
 use crate::stage::Stage;
-use crate::standing;
 
 /// How many objects are asked about at once.
 const AT_ONCE: usize = 8;
@@ -46,7 +45,7 @@ impl Stage {
         environment: &Environment,
     ) -> Result<Option<Running>, Fault> {
         let mut read = self.records.read().await.map_err(|error| crate::records_fault(&error))?;
-        let newest = standing::out(read.as_mut(), environment.id, application.id).await;
+        let newest = read.deployment_out(environment.id, application.id).await;
         drop(read);
         let Some(newest) = newest.map_err(|error| crate::records_fault(&error))? else { return Ok(None) };
         let Some(revision) = newest.revision else { return Ok(None) };

@@ -239,6 +239,27 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployment_out(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Option<Deployment>> {
+        let found = deployments!(
+            "where environment_id = ?1 and application_id = ?2
+            and state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by generation desc limit 1",
+            environment.to_string(),
+            application.to_string()
+        )
+        .fetch_optional(self.db())
+        .await;
+        Ok(found.map_err(failed)?.map(Deployment::from))
+    }
+
     async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>> {
         let found = sqlx::query_as!(
             ApprovalRow,

@@ -311,6 +311,12 @@ pub trait ReadDeployments {
     /// What every environment runs or is to run: the newest deployment that a receiver has, for each
     /// application and environment.
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>>;
+    /// The same of one application in one environment.
+    async fn deployment_out(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Option<Deployment>>;
     /// What was said of a deployment, oldest first.
     async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>>;
     /// What keeps an application in an environment.

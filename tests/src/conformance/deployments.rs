@@ -317,6 +317,7 @@ pub async fn deployments_are_filtered_before_the_limit(records: Shared) {
 
 pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let (cart, dev) = (application(&records, "cart").await, environment(&records, "dev").await);
     let row = bundle(&records, &shop, 1).await;
     let mut ids = Vec::new();
     for _ in 0..2 {
@@ -330,6 +331,10 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     let mut read = read(&records).await;
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
+    let here = read.deployment_out(prod.id, shop.id).await.unwrap();
+    assert_eq!(here.map(|row| row.id), Some(ids[1]));
+    assert_eq!(read.deployment_out(dev.id, shop.id).await.unwrap(), None);
+    assert_eq!(read.deployment_out(prod.id, cart.id).await.unwrap(), None);
     assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
     drop(read);
 
@@ -340,9 +345,12 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
         let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
         (made.state, made.handed_off_at) = (state, Some(at(1)));
         assert!(save(&records, &mut made).await);
-        let out = self::read(&records).await.deployments_out().await.unwrap();
+        let mut read = self::read(&records).await;
+        let out = read.deployments_out().await.unwrap();
         assert_eq!(out.iter().any(|row| row.id == made.id), left);
         assert_eq!(out.len(), usize::from(left), "{out:?}");
+        let here = read.deployment_out(prod.id, shop.id).await.unwrap();
+        assert_eq!(here, out.into_iter().next());
     }
 }
 

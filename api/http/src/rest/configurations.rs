@@ -245,12 +245,8 @@ pub(crate) async fn explain(
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &name, Role::Reader).await?;
     let environment = environments::found(read.as_mut(), &query.environment).await?;
-    let out = read.deployments_out().await?;
-    let running = out
-        .into_iter()
-        .find(|running| running.environment_id == environment.id && running.application_id == application.id);
     // By what runs there; before anything does, by the newest bundle of any kind.
-    let bundle = match running {
+    let bundle = match read.deployment_out(environment.id, application.id).await? {
         Some(running) => read.version_get(running.bundle_id).await?,
         None => {
             let any =

@@ -253,13 +253,10 @@ async fn running(
     environment: &EnvironmentName,
 ) -> Result<slipway_records::Deployment, ApiError> {
     let row = environments::found(read, environment).await?;
-    let out = read.deployments_out().await?;
-    out.into_iter()
-        .find(|running| running.environment_id == row.id && running.application_id == application.id)
-        .ok_or_else(|| {
-            let detail = format!("`{environment}` runs nothing of `{}`", application.name);
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_runs", detail)
-        })
+    read.deployment_out(row.id, application.id).await?.ok_or_else(|| {
+        let detail = format!("`{environment}` runs nothing of `{}`", application.name);
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_runs", detail)
+    })
 }
 
 /// What is being taken away is neither started again nor taken further.
