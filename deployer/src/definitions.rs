@@ -2,7 +2,8 @@
 //!
 //! What is installed stands in the records and lies in the object store, so every server of a database
 //! offers the same. [`Definitions::current`] looks at the rows every time and loads only what is new: by
-//! digest, so that a definition is read once. What cannot be used is told as a fault and stops nothing.
+//! digest, so that a definition is read once, and one that lacks its files is looked for now and then. What
+//! cannot be used is told as a fault and stops nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use directory::Found;
 
 /// How long what a directory holds is taken for granted.
 const DIRECTORY_AGE: Duration = Duration::from_secs(5);
+/// How long files that are lacking are not looked for again: another server may have brought them meanwhile.
+const LACKING_AGE: Duration = Duration::from_secs(10);
 
 /// A definition's kind, name and version.
 pub type Identity = (DefinitionKind, String, String);
@@ -61,11 +64,17 @@ pub(crate) struct Unusable {
     lacking: bool,
 }
 
+/// An archive that was read.
+struct Archive {
+    read: Result<Arc<Definition>, Unusable>,
+    read_at: Instant,
+}
+
 /// What was loaded, and what it was loaded for.
 #[derive(Default)]
 struct Loaded {
-    /// By the digest of its archive.
-    archives: HashMap<Digest, Result<Arc<Definition>, Unusable>>,
+    /// By their digests.
+    archives: HashMap<Digest, Archive>,
     found: Arc<Found>,
     looked_at: Option<Instant>,
     offer: Option<Arc<Offer>>,
@@ -93,23 +102,33 @@ impl Definitions {
         drop(read);
         let mut loaded = self.loaded.lock().await;
         let is_moved = self.look(&mut loaded).await?;
-        if let Some(offer) = loaded.offer.as_ref().filter(|offer| !is_moved && offer.installed == installed) {
+        let is_stale = loaded.forget_stale();
+        if is_moved || is_stale {
+            // And stays forgotten if what follows fails.
+            loaded.offer = None;
+        }
+        if let Some(offer) = loaded.offer.as_ref().filter(|offer| offer.installed == installed) {
             return Ok(Arc::clone(offer));
         }
-        let mut archives = HashMap::new();
-        for row in installed.iter().filter(|row| row.enabled) {
-            let known = loaded.archives.get(&row.archive).cloned();
-            let read = match known {
-                Some(known) => known,
-                None => self.load(row).await?,
-            };
-            archives.insert(row.archive, read);
+        loaded.archives.retain(|digest, _| installed.iter().any(|row| row.archive == *digest));
+        let is_new = |row: &&InstalledDefinition| row.enabled && !loaded.archives.contains_key(&row.archive);
+        let new: Vec<&InstalledDefinition> = installed.iter().filter(is_new).collect();
+        for row in new {
+            let read = self.read(row).await?;
+            loaded.archives.insert(row.archive, Archive::new(read));
         }
-        loaded.archives = archives;
         let offer = Arc::new(offer(installed, &loaded));
         loaded.offer = Some(Arc::clone(&offer));
-        loaded.forget_lacking();
         Ok(offer)
+    }
+
+    /// Has the files of an archive looked for anew, because they were just brought.
+    pub(crate) async fn forget(&self, archive: &Digest) {
+        let mut loaded = self.loaded.lock().await;
+        if loaded.archives.get(archive).is_some_and(Archive::is_lacking) {
+            loaded.archives.remove(archive);
+            loaded.offer = None;
+        }
     }
 
     /// What is installed and disabled, as far as it can be read.
@@ -143,6 +162,18 @@ impl Definitions {
         &self,
         row: &InstalledDefinition,
     ) -> Result<Result<Arc<Definition>, Unusable>, Fault> {
+        let mut loaded = self.loaded.lock().await;
+        if let Some(known) = loaded.archives.get(&row.archive).filter(|known| !known.is_stale()) {
+            return Ok(known.read.clone());
+        }
+        let read = self.read(row).await?;
+        loaded.archives.insert(row.archive, Archive::new(read.clone()));
+        // What an offer tells of it may be something else.
+        loaded.offer = loaded.offer.take().filter(|_| !row.enabled);
+        Ok(read)
+    }
+
+    async fn read(&self, row: &InstalledDefinition) -> Result<Result<Arc<Definition>, Unusable>, Fault> {
         let unusable = |message: String, lacking: bool| {
             let hint = match lacking {
                 true => format!("install it again: slipway definition install {}", row.reference),
@@ -176,14 +207,26 @@ impl Definitions {
     }
 }
 
+impl Archive {
+    fn new(read: Result<Arc<Definition>, Unusable>) -> Self {
+        Self { read, read_at: Instant::now() }
+    }
+
+    fn is_lacking(&self) -> bool {
+        matches!(&self.read, Err(unusable) if unusable.lacking)
+    }
+
+    fn is_stale(&self) -> bool {
+        self.is_lacking() && self.read_at.elapsed() >= LACKING_AGE
+    }
+}
+
 impl Loaded {
-    /// Forgets what lacked its files, so that it is looked for again whenever somebody asks.
-    fn forget_lacking(&mut self) {
+    /// Forgets what lacked its files for a while, so that it is looked for again; whether there was any.
+    fn forget_stale(&mut self) -> bool {
         let before = self.archives.len();
-        self.archives.retain(|_, read| !matches!(read, Err(unusable) if unusable.lacking));
-        if self.archives.len() < before {
-            self.offer = None;
-        }
+        self.archives.retain(|_, archive| !archive.is_stale());
+        self.archives.len() < before
     }
 }
 
@@ -191,7 +234,8 @@ impl Loaded {
 fn offer(installed: Vec<InstalledDefinition>, loaded: &Loaded) -> Offer {
     let mut offer = Offer { catalogue: Catalogue::builtin(), ..Offer::default() };
     for row in &installed {
-        let why = match loaded.archives.get(&row.archive) {
+        let known = loaded.archives.get(&row.archive).filter(|_| row.enabled);
+        let why = match known.map(|known| &known.read) {
             None => format!(
                 "{} is disabled: slipway definition enable {} {}@{}",
                 row.version, row.kind, row.name, row.version
@@ -302,11 +346,10 @@ mod tests {
         let mut loaded = Loaded::default();
         let found = BTreeMap::from([("/d/graceful".to_owned(), Arc::clone(&definition))]);
         loaded.found = Arc::new(Found { definitions: found, faults: Vec::new() });
-        loaded.archives.insert(row.archive, Ok(Arc::clone(&definition)));
+        loaded.archives.insert(row.archive, Archive::new(Ok(Arc::clone(&definition))));
         let together = offer(vec![row.clone()], &loaded);
         assert!(matches!(together.source(&definition), DefinitionSource::Package { .. }));
         assert_eq!((together.unusable().count(), together.faults.len()), (0, 0));
-        loaded.archives.clear();
         let disabled = offer(vec![InstalledDefinition { enabled: false, ..row }], &loaded);
         let kept = disabled.catalogue.get(DefinitionKind::Trait, "graceful", definition.version());
         assert!(kept.is_none(), "what somebody disabled stays disabled");
@@ -328,24 +371,24 @@ mod tests {
         }
     }
 
+    /// An archive that was read so many seconds ago and cannot be used.
+    fn unusable(lacking: bool, seconds: u64) -> Archive {
+        let read_at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        Archive { read: Err(Unusable { violations: Vec::new(), lacking }), read_at }
+    }
+
     #[test]
-    fn what_lacks_its_files_is_looked_for_again_and_can_be_seen() {
-        let read = |lacking| Err(Unusable { violations: Vec::new(), lacking });
+    fn what_lacks_its_files_is_looked_for_again_after_a_while_and_can_be_seen() {
         let (gone, broken) = (row("gone"), row("broken"));
         let mut loaded = Loaded::default();
-        loaded.archives.insert(broken.archive, read(false));
+        loaded.archives.insert(broken.archive, unusable(false, 60));
+        loaded.archives.insert(gone.archive, unusable(true, 0));
         let disabled = InstalledDefinition { enabled: false, ..row("disabled") };
-        let whole = offer(vec![broken.clone(), disabled.clone()], &loaded);
-        assert_eq!(whole.unusable().collect::<Vec<_>>(), [&broken]);
-        loaded.offer = Some(Arc::new(whole));
-        loaded.forget_lacking();
-        assert!(loaded.offer.is_some() && loaded.archives.contains_key(&broken.archive));
-        loaded.archives.insert(gone.archive, read(true));
         let lacking = offer(vec![broken.clone(), disabled, gone.clone()], &loaded);
         assert_eq!(lacking.unusable().collect::<Vec<_>>(), [&broken, &gone]);
-        loaded.offer = Some(Arc::new(lacking));
-        loaded.forget_lacking();
-        assert!(loaded.offer.is_none() && !loaded.archives.contains_key(&gone.archive));
+        assert!(!loaded.forget_stale(), "not every plan asks the object store");
+        loaded.archives.insert(gone.archive, unusable(true, LACKING_AGE.as_secs()));
+        assert!(loaded.forget_stale() && !loaded.archives.contains_key(&gone.archive));
         assert!(loaded.archives.contains_key(&broken.archive));
     }
 }

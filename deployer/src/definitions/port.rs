@@ -93,6 +93,7 @@ impl Defining for Stage {
         let kept = kept.map_err(|error| {
             Fault::transient("storage_unavailable", format!("the object store fails: {error}"))
         })?;
+        self.definitions.forget(&kept.digest).await;
         Ok(Ok(CheckedDefinition {
             kind: definition.kind(),
             name: definition.manifest().name.clone(),
