@@ -59,6 +59,7 @@ impl Handler for CheckHandler {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
         let Some(mut check) = self.load(job).await? else { return Ok(()) };
         if check.state.is_terminal() {
+            self.tidy(&check).await;
             return Ok(());
         }
         let resumed = check.state == DeclaredCheckState::Running;
@@ -103,6 +104,15 @@ impl CheckHandler {
             return Ok(None);
         };
         Ok(self.records.read().await?.declared_check_get(check).await?)
+    }
+
+    /// Removes what still runs of a check that was stopped while nobody held its lease.
+    async fn tidy(&self, check: &DeclaredCheck) {
+        if check.attempt > 0
+            && let Some(backend) = self.backends.get(&check.order.backend)
+        {
+            backend.run_settled(check.id, check.attempt).await;
+        }
     }
 
     /// Settles a waiting check by an earlier one with the same inputs; `true` if there is one.

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::Utc;
 use slipway_builder::backend::docker::{DockerBackend, DockerOptions, LABEL};
-use slipway_builder::backend::{BuildClock, BuildError, ImageBackend, ImageBuild, Requirements};
+use slipway_builder::backend::{
+    BuildClock, BuildError, ContainerRun, ImageBackend, ImageBuild, Requirements,
+};
 use slipway_builder::log::{LogTask, LogWriter};
 use slipway_builder::target::{INTERNAL_HOST, ImageTarget};
 use slipway_git::{GitOptions, GitStore};
@@ -25,9 +27,9 @@ use slipway_records::plan::{BuildPlan, PlannedBase};
 use slipway_records::{Build, Records, Source, SourceKind};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_tests::services;
-use slipway_types::id::{ApplicationId, BuildId, RunId, SourceId};
+use slipway_types::id::{ApplicationId, BuildId, CheckId, RunId, SourceId};
 use slipway_types::state::{BuildState, BuiltImage};
-use slipway_types::{CommitId, Digest, Fault, Platform, media_type};
+use slipway_types::{CommitId, Digest, Fault, ImageReference, Platform, media_type};
 use tokio_util::sync::CancellationToken;
 
 const REPOSITORY: &str = "default/shop/i/api";
@@ -389,6 +391,42 @@ async fn what_cancels_a_build_stops_its_step(engine: services::DockerEngine) {
     assert_eq!(world.containers(&world.owner), "");
 }
 
+async fn a_command_that_nobody_waits_for_is_stopped(engine: services::DockerEngine) {
+    let world = World::new(engine).await;
+    let (backend, id) = (world.backend(world.options()), BuildId::new());
+    let (log, task) = world.log(id);
+    let image: ImageReference = BASE.parse().unwrap();
+    let (application, image) = ("shop".parse().unwrap(), image.pinned(world.base));
+    let command = ["/bin/sh", "-c", "echo begun; sleep 300"].map(str::to_owned);
+    let (env, clock) = (BTreeMap::new(), BuildClock::default());
+    let run = backend.run(ContainerRun {
+        check: CheckId::new(),
+        attempt: 1,
+        application: &application,
+        image: &image,
+        command: &command,
+        env: &env,
+        timeout: LONG,
+        log: &log,
+        resumed: false,
+        clock: &clock,
+        cancelled: CancellationToken::new(),
+        stopping: CancellationToken::new(),
+    });
+    // As a worker does that has lost its lease: it goes away without a word.
+    tokio::select! {
+        ended = run => panic!("{ended:?}"),
+        () = world.log_says(id, "begun") => {}
+    }
+    let deadline = Instant::now() + LONG;
+    while !world.containers(&world.owner).is_empty() {
+        assert!(Instant::now() < deadline, "the container stays");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(log);
+    task.close().await;
+}
+
 async fn a_silent_build_times_out_by_name(engine: services::DockerEngine) {
     let world = World::new(engine).await;
     let options = DockerOptions { idle_timeout_ms: 1500, ..world.options() };
@@ -511,6 +549,7 @@ against_both!(
     layers_of_the_base_are_those_of_the_registry,
     a_failing_step_is_named_with_its_line_and_output,
     what_cancels_a_build_stops_its_step,
+    a_command_that_nobody_waits_for_is_stopped,
     a_silent_build_times_out_by_name,
     an_earlier_attempts_image_is_adopted,
     an_engine_that_goes_away_is_a_passing_fault,

@@ -1,7 +1,8 @@
 //! One command in a finished image: a container without mounts, privileges or a file to write but in
 //! memory, whose output is read as it comes and kept nowhere by the engine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::container::{AttachContainerResults, LogOutput};
@@ -12,13 +13,17 @@ use bollard::query_parameters::{
     StartContainerOptions,
 };
 use futures::StreamExt as _;
-use slipway_types::Fault;
+use slipway_oci::source::Images;
+use slipway_types::{Fault, ImageReference};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::base::{BaseImage, base_image};
 use super::engine::{Reached, is_connection, is_missing, text};
 use super::{BOOT_LABEL, Inner, LABEL};
 use crate::assemble::ImageConfig;
 use crate::backend::{BuildError, ContainerRun, RunEnd};
+use crate::log::LogWriter;
 
 /// How often a container is asked whether it has ended, once it writes nothing more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -48,67 +53,32 @@ fn name(job: &ContainerRun<'_>) -> String {
 }
 
 impl Inner {
-    /// Runs the command to its end; nothing of it is left then.
-    pub(super) async fn run_container(&self, job: &ContainerRun<'_>) -> Result<RunEnd, BuildError> {
-        let _used = self.used.read().await;
-        let mut name = name(job);
+    /// Runs the command to its end; nothing of it is left then. Nor is it a little later if the caller does
+    /// not wait for the end: another may have the check by then, on an engine of its own.
+    pub(super) async fn run_container(
+        self: &Arc<Self>,
+        job: &ContainerRun<'_>,
+    ) -> Result<RunEnd, BuildError> {
+        let cancelled = job.cancelled.child_token();
+        let _stop = cancelled.clone().drop_guard();
         let waiting = job.clock.pause();
-        let prepared = tokio::select! {
-            prepared = self.prepare_container(job, &name) => prepared,
-            () = job.cancelled.cancelled() => Err(BuildError::Cancelled),
+        let (begins, begun) = oneshot::channel::<()>();
+        let task = Task {
+            inner: Arc::clone(self),
+            name: name(job),
+            images: self.images.acting_for(job.application),
+            image: job.image.pinned(job.digest()?),
+            command: job.command.to_vec(),
+            env: job.variables(&self.options.network),
+            log: job.log.clone(),
+            cancelled,
         };
+        let running = tokio::spawn(task.finish(begins));
+        // It is only ever dropped: once there is a container, or there will be none.
+        drop(begun.await);
         drop(waiting);
-        let reached = self.engine.reach().await?;
-        let outcome = match prepared {
-            Ok(Created::Ready(id)) => {
-                // By its id: under the name there may be another's by now.
-                name = id;
-                tokio::select! {
-                    outcome = follow(&reached, &name, job) => outcome,
-                    () = job.cancelled.cancelled() => Err(BuildError::Cancelled),
-                }
-            }
-            Ok(Created::Refused(why)) => Ok(RunEnd::NotStarted { why }),
-            Err(error) => Err(error),
-        };
-        // What could not be removed, the next attempt or the next boot finds.
-        if let Err(fault) = remove(&reached, &name).await {
-            tracing::warn!(container = name, error = %fault.message, "a check's container stays in the engine");
-        }
-        outcome
-    }
-
-    async fn prepare_container(&self, job: &ContainerRun<'_>, name: &str) -> Result<Created, BuildError> {
-        let reached = self.engine.reach().await?;
-        remove(&reached, name).await?;
-        let images = self.images.acting_for(job.application);
-        let image = base_image(&images, &job.image.pinned(job.digest()?), &reached.platform).await?;
-        let loaded = self.load(&images, &image, job.log, &reached).await?;
-        let body = self.container(job, loaded, &image);
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
-        match reached.docker.create_container(Some(options), body).await {
-            Ok(created) => Ok(Created::Ready(created.id)),
-            Err(Error::DockerResponseServerError { status_code: 400, message }) => {
-                Ok(Created::Refused(message))
-            }
-            Err(error) => Err(reached.fault("make a container", &error).into()),
-        }
-    }
-
-    fn container(&self, job: &ContainerRun<'_>, image: String, base: &BaseImage) -> ContainerCreateBody {
-        let env = job.variables(&self.options.network).into_iter();
-        let labels = [(LABEL, self.options.owner.clone()), (BOOT_LABEL, self.boot.clone())];
-        ContainerCreateBody {
-            image: Some(image),
-            entrypoint: Some(job.command.to_vec()),
-            env: Some(env.map(|(name, value)| format!("{name}={value}")).collect()),
-            labels: Some(labels.map(|(name, value)| (name.to_owned(), value)).into()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            healthcheck: None,
-            host_config: Some(self.host_config(&volumes_of(base))),
-            ..ContainerCreateBody::default()
-        }
+        let ended = running.await;
+        ended.map_err(|error| Fault::bug("docker", format!("the check's task ended badly: {error}")))?
     }
 
     /// The way into the world is that of builds; everything else is closed.
@@ -136,6 +106,80 @@ impl Inner {
     }
 }
 
+/// The part of a run that goes on even if its caller is gone, so that it always cleans up.
+struct Task {
+    inner: Arc<Inner>,
+    name: String,
+    images: Images,
+    image: ImageReference,
+    command: Vec<String>,
+    env: BTreeMap<String, String>,
+    log: LogWriter,
+    cancelled: CancellationToken,
+}
+
+impl Task {
+    async fn finish(self, begins: oneshot::Sender<()>) -> Result<RunEnd, BuildError> {
+        let _used = self.inner.used.read().await;
+        let reached = self.inner.engine.reach().await?;
+        let body = tokio::select! {
+            body = self.body(&reached) => body?,
+            () = self.cancelled.cancelled() => return Err(BuildError::Cancelled),
+        };
+        remove(&reached, &self.name).await?;
+        // Not broken off: only its answer tells by which id it is removed.
+        let created = self.create(&reached, body).await;
+        drop(begins);
+        let (left, outcome) = match created {
+            // By its id: under the name there may be another's by now.
+            Ok(Created::Ready(id)) => {
+                let outcome = tokio::select! {
+                    outcome = follow(&reached, &id, &self.log) => outcome,
+                    () = self.cancelled.cancelled() => Err(BuildError::Cancelled),
+                };
+                (id, outcome)
+            }
+            Ok(Created::Refused(why)) => return Ok(RunEnd::NotStarted { why }),
+            Err(error) => (self.name.clone(), Err(error)),
+        };
+        // What could not be removed, the next attempt or the next boot finds.
+        if let Err(fault) = remove(&reached, &left).await {
+            tracing::warn!(container = left, error = %fault.message, "a check's container stays in the engine");
+        }
+        outcome
+    }
+
+    /// What the engine is to make, once it has the image.
+    async fn body(&self, reached: &Reached) -> Result<ContainerCreateBody, BuildError> {
+        let image = base_image(&self.images, &self.image, &reached.platform).await?;
+        let loaded = self.inner.load(&self.images, &image, &self.log, reached).await?;
+        let (env, options) = (self.env.iter(), &self.inner.options);
+        let labels = [(LABEL, options.owner.clone()), (BOOT_LABEL, self.inner.boot.clone())];
+        Ok(ContainerCreateBody {
+            image: Some(loaded),
+            entrypoint: Some(self.command.clone()),
+            env: Some(env.map(|(name, value)| format!("{name}={value}")).collect()),
+            labels: Some(labels.map(|(name, value)| (name.to_owned(), value)).into()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            healthcheck: None,
+            host_config: Some(self.inner.host_config(&volumes_of(&image))),
+            ..ContainerCreateBody::default()
+        })
+    }
+
+    async fn create(&self, reached: &Reached, body: ContainerCreateBody) -> Result<Created, BuildError> {
+        let options = CreateContainerOptions { name: Some(self.name.clone()), ..Default::default() };
+        match reached.docker.create_container(Some(options), body).await {
+            Ok(created) => Ok(Created::Ready(created.id)),
+            Err(Error::DockerResponseServerError { status_code: 400, message }) => {
+                Ok(Created::Refused(message))
+            }
+            Err(error) => Err(reached.fault("make a container", &error).into()),
+        }
+    }
+}
+
 enum Created {
     /// Under this id.
     Ready(String),
@@ -151,7 +195,7 @@ fn volumes_of(image: &BaseImage) -> Vec<String> {
 }
 
 /// Starts the container and reads what it writes until it has ended.
-async fn follow(reached: &Reached, name: &str, job: &ContainerRun<'_>) -> Result<RunEnd, BuildError> {
+async fn follow(reached: &Reached, name: &str, log: &LogWriter) -> Result<RunEnd, BuildError> {
     let streams = AttachContainerOptions { stream: true, stdout: true, stderr: true, ..Default::default() };
     let attached = reached.streams.attach_container(name, Some(streams)).await;
     let AttachContainerResults { mut output, .. } =
@@ -169,7 +213,7 @@ async fn follow(reached: &Reached, name: &str, job: &ContainerRun<'_>) -> Result
         match piece {
             Ok(LogOutput::StdIn { .. }) => {}
             // What is beyond the log's limit is read and let go, so that its writer can end.
-            Ok(piece) => job.log.write(piece.into_bytes()).await,
+            Ok(piece) => log.write(piece.into_bytes()).await,
             Err(error) if is_connection(&error) => break,
             Err(error) => return Err(reached.fault("read a container's output", &error).into()),
         }
