@@ -16,6 +16,7 @@ use slipway_types::id::RunId;
 use slipway_types::state::{DeliveryEvent, RunEvent, RunState};
 use slipway_types::{Fault, GitRef};
 
+use crate::configuration_only;
 use crate::sweep::{configure, credential};
 
 /// Does `deliver` jobs.
@@ -56,7 +57,7 @@ impl Handler for DeliverHandler {
             let reason = format!("no application uses source {}", source.name);
             return self.end(&delivery, DeliveryEvent::Ignore(reason)).await;
         }
-        match self.judge(&delivery, &source).await? {
+        match self.judge(&delivery, &source, &applications).await? {
             Verdict::Ignore(reason) => self.end(&delivery, DeliveryEvent::Ignore(reason)).await,
             Verdict::Build(target) => self.plan(&delivery, &applications, &target).await,
         }
@@ -80,7 +81,12 @@ impl DeliverHandler {
         Ok(Some((delivery, source, applications)))
     }
 
-    async fn judge(&self, delivery: &Delivery, source: &Source) -> Result<Verdict, JobError> {
+    async fn judge(
+        &self,
+        delivery: &Delivery,
+        source: &Source,
+        applications: &[Application],
+    ) -> Result<Verdict, JobError> {
         let Some(git_ref) = delivery.git_ref.clone() else {
             return Ok(Verdict::Ignore("the event names no branch or tag".into()));
         };
@@ -104,8 +110,18 @@ impl DeliverHandler {
                 commit.short()
             )));
         }
-        let snapshot = self.git.snapshot(source.id, &commit).await.map_err(|error| error.fault())?;
-        let info = snapshot.commit_info().map_err(|error| error.fault())?;
+        let (info, is_declared) = {
+            let snapshot = self.git.snapshot(source.id, &commit).await.map_err(|error| error.fault())?;
+            let info = snapshot.commit_info().map_err(|error| error.fault())?;
+            let is_declared = configuration_only::is_declared(&snapshot, applications);
+            (info, is_declared.map_err(|error| error.fault())?)
+        };
+        if !is_declared {
+            let mut read = self.records.read().await?;
+            if let Some(why) = configuration_only::reason(read.as_mut(), source, applications).await? {
+                return Ok(Verdict::Ignore(why));
+            }
+        }
         let is_head = commit == head.commit;
         Ok(Verdict::Build(Box::new(Target { git_ref, commit: info, is_head })))
     }
@@ -203,3 +219,6 @@ async fn supersede_queued(tx: &mut dyn Write, run: &Run) -> Result<(), JobError>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ pub mod bases;
 pub mod build;
 pub mod check;
 pub mod collect;
+mod configuration_only;
 pub mod deliver;
 pub mod disk;
 pub mod dockerfile;

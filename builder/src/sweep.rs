@@ -15,6 +15,8 @@ use slipway_secrets::Secrets;
 use slipway_types::state::DeliveryState;
 use slipway_types::{Class, Fault};
 
+use crate::configuration_only;
+
 /// Who made what the sweep found.
 pub const SWEEP_ACTOR: &str = "sweep";
 
@@ -70,6 +72,7 @@ impl SweepHandler {
         let heads = read.git_refs(source.id).await?;
         let applications = read.applications_of_source(source.id).await?;
         let latest = read.delivery_list(source.id, Page::first(LATEST_MAX)).await?;
+        let is_followed = !read.configuration_sources_of(source.id).await?.is_empty();
         drop(read);
         let is_in_hand = |head: &RefRow| {
             let of_head = latest.iter().filter(|delivery| {
@@ -79,7 +82,8 @@ impl SweepHandler {
             of_head.map(|delivery| &delivery.state).any(|state| match state {
                 DeliveryState::Received => true,
                 DeliveryState::Failed { fault } => fault.class != Class::Transient,
-                DeliveryState::Planned { .. } | DeliveryState::Ignored { .. } => false,
+                DeliveryState::Ignored { reason } => is_followed && configuration_only::is_reason(reason),
+                DeliveryState::Planned { .. } => false,
             })
         };
         for head in heads {
