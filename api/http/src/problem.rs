@@ -216,6 +216,7 @@ impl From<RecordsError> for ApiError {
             RecordsError::Conflict { what } => {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }
+            RecordsError::TooLarge { .. } => Self::of_fault(Fault::permanent("too_large", error.to_string())),
             RecordsError::Unreadable { .. } | RecordsError::Refused(_) => Self::internal(&error),
         }
     }

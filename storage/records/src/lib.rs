@@ -99,6 +99,16 @@ pub enum RecordsError {
         /// What, in words for people, e.g. ``application `shop` ``.
         what: String,
     },
+    /// A value is larger than what is kept.
+    #[error("{what} has {bytes} bytes, at most {limit} are kept: make it smaller or split it")]
+    TooLarge {
+        /// What, in words for people.
+        what: String,
+        /// How many bytes it has.
+        bytes: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A row holds what this release cannot read.
     #[error("{what} cannot be read by this release")]
     Unreadable {
