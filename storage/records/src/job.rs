@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use slipway_types::id::{ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
+use slipway_types::{Address, ApplicationName};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +81,20 @@ pub enum JobPayload {
         /// Which source.
         source: SourceId,
     },
+    /// Bring what runs on towards what was handed off to the built-in core.
+    Reconcile {
+        /// Where.
+        environment: Address,
+        /// What.
+        application: ApplicationName,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 16] = [
         "deliver",
         "plan",
         "build",
@@ -101,6 +109,7 @@ impl JobPayload {
         "observe",
         "follow",
         "configure",
+        "reconcile",
         "collect",
     ];
 
@@ -121,6 +130,7 @@ impl JobPayload {
             Self::Observe { .. } => "observe",
             Self::Follow { .. } => "follow",
             Self::Configure { .. } => "configure",
+            Self::Reconcile { .. } => "reconcile",
             Self::Collect => "collect",
         }
     }
@@ -140,6 +150,7 @@ impl JobPayload {
             Self::Observe { deployment } => format!("observe/{deployment}"),
             Self::Follow { application } => format!("follow/{application}"),
             Self::Configure { source } => format!("configure/{source}"),
+            Self::Reconcile { environment, application } => format!("reconcile/{environment}/{application}"),
             Self::Collect => "collect".to_owned(),
         }
     }
@@ -169,5 +180,40 @@ impl NewJob {
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reconcile(environment: &str, application: &str) -> JobPayload {
+        JobPayload::Reconcile {
+            environment: environment.parse().unwrap(),
+            application: application.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_job_to_reconcile_is_one_per_environment_and_application() {
+        let job = reconcile("eu/kind/shop", "commerce/shop");
+        assert_eq!(job.dedupe_key(), "reconcile/eu/kind/shop/default/commerce/shop");
+        for other in [reconcile("eu/kind/shop/canary", "commerce/shop"), reconcile("eu/kind/shop", "shop")] {
+            assert_ne!(other.dedupe_key(), job.dedupe_key());
+        }
+        assert!(JobPayload::KINDS.contains(&job.kind()));
+    }
+
+    #[test]
+    fn a_job_to_reconcile_is_stored_with_its_key() {
+        let job = reconcile("eu/kind/shop", "commerce/shop");
+        let stored = serde_json::to_value(&job).unwrap();
+        let expected = serde_json::json!({
+            "kind": "reconcile",
+            "environment": "eu/kind/shop/default",
+            "application": "commerce/shop",
+        });
+        assert_eq!(stored, expected);
+        assert_eq!(serde_json::from_value::<JobPayload>(stored).unwrap(), job);
     }
 }
