@@ -22,6 +22,7 @@ mod observation;
 mod options;
 mod package;
 mod queue;
+mod reconcile;
 mod records;
 mod registry;
 mod resolution;

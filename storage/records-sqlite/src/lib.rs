@@ -18,6 +18,7 @@ mod log;
 mod observation;
 mod package;
 mod queue;
+mod reconcile;
 mod records;
 mod registry;
 mod resolution;

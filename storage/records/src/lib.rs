@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod port;
 pub mod queue;
+pub mod reconcile;
 pub mod registry;
 pub mod resolution;
 pub mod run;
@@ -72,6 +73,7 @@ pub use package::{
     WritePackages,
 };
 pub use queue::{Job, JobState, Queue, QueueDepth};
+pub use reconcile::{ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile};
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
@@ -196,6 +198,7 @@ pub trait Read:
     + ReadLogs
     + ReadObservations
     + ReadPackages
+    + ReadReconcile
     + ReadRegistry
     + ReadResolutions
     + ReadRuns
@@ -225,6 +228,7 @@ pub trait Write:
     + WriteLogs
     + WriteObservations
     + WritePackages
+    + WriteReconcile
     + WriteRegistry
     + WriteResolutions
     + WriteRuns
