@@ -15,6 +15,7 @@ pub mod logs;
 pub mod packages;
 mod prelude;
 pub mod queue;
+pub mod reconcile;
 pub mod registry;
 pub mod resolutions;
 pub mod runs;
@@ -144,6 +145,18 @@ macro_rules! conformance {
                 done_jobs_are_forgotten_by_age
                 news_of_a_job_comes_after_commit
                 every_job_is_completed_once_whatever_happens
+            ]
+            reconcile [
+                what_the_core_knows_is_kept_whole_and_saved_only_on_the_version_read
+                parallel_saves_of_a_state_have_one_winner
+                one_application_in_two_environments_is_two_states
+                events_are_read_from_any_number_oldest_first
+                the_number_of_an_event_is_taken_once
+                events_of_earlier_generations_are_forgotten
+                keys_of_a_cluster_are_paged
+                what_is_removed_takes_its_events_and_comes_back_by_nobody_late
+                a_dropped_save_leaves_neither_state_nor_events
+                a_document_is_kept_up_to_the_limit
             ]
             registry [
                 a_blob_belongs_to_its_repository
