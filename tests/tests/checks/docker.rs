@@ -1,8 +1,9 @@
 //! What a check holds, and what lets it go.
 
 use slipway_tests::server::Server;
+use slipway_tests::wait;
 
-use crate::{await_line, checked, checks, declare, ended, log, options, picked, publish, script};
+use crate::{WITHIN, await_line, checked, checks, declare, ended, log, options, picked, publish, script};
 
 #[test]
 fn a_bundle_is_held_until_its_checks_are_green() {
@@ -163,7 +164,11 @@ fn checks_of_a_composed_bundle_are_read_and_stopped_by_their_bundle() {
     let version = "6.0.0";
     let create = ["bundle", "create", "shop", "--from", &second, "--set", &set, "--version", version];
     server.cli(&create).ok();
-    await_line(&server, version, "slow", "begun\n");
+    // Its own log: by a run that of the bundle it was composed from is shown.
+    wait::until("the composed bundle's check begins", WITHIN, || {
+        let log = server.cli(&["check", "log", "shop", version, "slow"]).stdout;
+        if log.contains("begun\n") { Ok(()) } else { Err(log) }
+    });
 
     let made = server.json(&["token", "create", "eye", "--role", "reader"]);
     let reader = made["token"].as_str().expect("a token");

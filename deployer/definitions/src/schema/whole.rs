@@ -21,7 +21,9 @@ impl<'a> Whole<'a> {
         if let Some(target) = walk::referenced(self.root, schema) {
             self.make(target, value);
         }
-        branches(schema).into_iter().for_each(|part| self.make(part, value));
+        for part in branches(schema) {
+            self.make(part, value);
+        }
         match value {
             Value::Number(number) if number.is_f64() && is_integer(schema) => {
                 if let Some(made) = number.as_f64().and_then(whole) {
@@ -37,7 +39,9 @@ impl<'a> Whole<'a> {
             }
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    self.patterns.field(schema, name).into_iter().for_each(|part| self.make(part, value));
+                    for part in self.patterns.field(schema, name) {
+                        self.make(part, value);
+                    }
                 }
             }
             _ => {}
