@@ -26,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "slipway-records-postgres",
     ],
     &["slipway-oam", "slipway-definitions", "slipway-charts", "slipway-handoff"],
+    &["slipway-core"],
     &["slipway-builder", "slipway-packager", "slipway-deployer", "slipway-http"],
     &["slipway"],
     &["slipway-tests"],

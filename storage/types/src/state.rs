@@ -18,7 +18,7 @@ pub use run::{RunEvent, RunState, Step};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} cannot take `{event}`")]
 pub struct InvalidTransition {
-    /// `delivery`, `run`, `build`, `check` or `deployment`.
+    /// `delivery`, `run`, `build`, `check`, `deployment`, or a `node` of a deployment.
     pub what: &'static str,
     /// The state's word.
     pub state: &'static str,

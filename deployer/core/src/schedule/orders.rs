@@ -1,0 +1,214 @@
+//! What people say.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use slipway_handoff::{Command, NodeName};
+
+use super::Schedule;
+use super::change::Change;
+use super::course::{End, Suspension, Sweep};
+use super::plan::{Aim, Part, after};
+use super::standing::{Move, Standing};
+
+/// Why an order is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The graph has no such node.
+    #[error("there is no node `{0}`")]
+    UnknownNode(NodeName),
+    /// The node never holds.
+    #[error("`{0}` has no hold")]
+    NoHold(NodeName),
+    /// The node does not stand at its hold.
+    #[error("`{node}` is {state}: it does not stand at its hold")]
+    NotHeld {
+        /// Which node.
+        node: NodeName,
+        /// Its state's word.
+        state: &'static str,
+    },
+    /// The node never began, because of another.
+    #[error("`{node}` was skipped because of `{because}`: retry `{because}`")]
+    Behind {
+        /// Which node.
+        node: NodeName,
+        /// The one that is to be tried again.
+        because: NodeName,
+    },
+    /// It is over, or has come to where it was to be.
+    #[error("what is {state} cannot be {wanted}")]
+    Over {
+        /// The word of the whole's state.
+        state: &'static str,
+        /// E.g. `suspended`.
+        wanted: &'static str,
+    },
+    /// A removal goes to its end.
+    #[error("a removal cannot be {wanted}: deploy again to bring back what was removed")]
+    Removal {
+        /// E.g. `suspended`.
+        wanted: &'static str,
+    },
+}
+
+impl Schedule {
+    /// Carries out what `by` wants; gives what changed by it. What is so already changes nothing.
+    ///
+    /// Resume without a node goes past everything that holds it at that moment: the order to hold it, and
+    /// each hold of a node. Retry begins again, from its call on, what failed or timed out, and with it what
+    /// was skipped because of it; what is ready stays so.
+    pub fn order(&mut self, command: &Command, by: &str, now: DateTime<Utc>) -> Result<Vec<Change>, Refused> {
+        self.settle(now);
+        match command {
+            Command::Suspend => self.suspend(by, now)?,
+            Command::Resume { node: None } => self.resume(now)?,
+            Command::Resume { node: Some(node) } => self.resume_node(node, now)?,
+            Command::Retry { node } => self.retry(node.as_ref(), now)?,
+            Command::Terminate => self.terminate(by, now)?,
+        }
+        self.settle(now);
+        Ok(self.changes(now))
+    }
+
+    fn over(&self, wanted: &'static str) -> Refused {
+        Refused::Over { state: self.whole().state.word(), wanted }
+    }
+
+    fn known(&self, node: &NodeName) -> Result<usize, Refused> {
+        self.plan.position(node).ok_or_else(|| Refused::UnknownNode(node.clone()))
+    }
+
+    fn suspend(&mut self, by: &str, now: DateTime<Utc>) -> Result<(), Refused> {
+        if self.plan.aim == Aim::Delete {
+            return Err(Refused::Removal { wanted: "suspended" });
+        }
+        if !self.is_under_way() {
+            return Err(self.over("suspended"));
+        }
+        self.course.suspended.get_or_insert_with(|| Suspension { by: by.to_owned(), since: now });
+        Ok(())
+    }
+
+    fn resume(&mut self, now: DateTime<Utc>) -> Result<(), Refused> {
+        if self.is_ended() {
+            return Err(self.over("resumed"));
+        }
+        self.lift(now);
+        for at in 0..self.nodes.len() {
+            self.pass_hold(at, now);
+        }
+        Ok(())
+    }
+
+    /// Nobody holds the whole any more. As long as somebody did, no node's time ran.
+    fn lift(&mut self, now: DateTime<Utc>) {
+        let Some(Suspension { since, .. }) = self.course.suspended.take() else { return };
+        let held = now.signed_duration_since(since);
+        for progress in self.nodes.iter_mut().filter(|progress| progress.standing.is_running()) {
+            progress.deadline = progress.deadline.map(|deadline| after(deadline, held));
+        }
+        self.renew(now);
+    }
+
+    fn pass_hold(&mut self, at: usize, now: DateTime<Utc>) {
+        if matches!(self.progress(at).standing, Standing::Suspended { .. }) {
+            self.renew(now);
+            self.onward(at, Some(Part::Hold), now);
+        }
+    }
+
+    fn resume_node(&mut self, node: &NodeName, now: DateTime<Utc>) -> Result<(), Refused> {
+        let at = self.known(node)?;
+        if self.plan.step(at).node.hold.is_none() {
+            return Err(Refused::NoHold(node.clone()));
+        }
+        match &self.progress(at).standing {
+            Standing::Suspended { .. } => self.pass_hold(at, now),
+            // Somebody said so already.
+            Standing::Waiting { .. } | Standing::Ready { .. } => {}
+            standing => return Err(Refused::NotHeld { node: node.clone(), state: standing.word() }),
+        }
+        Ok(())
+    }
+
+    fn retry(&mut self, node: Option<&NodeName>, now: DateTime<Utc>) -> Result<(), Refused> {
+        if matches!(self.course.end, Some(End::Terminated { .. } | End::Superseded { .. })) {
+            return Err(self.over("tried again"));
+        }
+        let chosen = match node {
+            Some(node) => self.retried(node)?.into_iter().collect(),
+            None => self.retryable(),
+        };
+        let is_wholes = matches!(self.course.end, Some(End::TimedOut { .. }))
+            || matches!(self.course.sweep, Sweep::Failed { .. });
+        if chosen.is_empty() && (node.is_some() || !is_wholes) {
+            return Ok(());
+        }
+        // Who tries again what has ended does not want it held.
+        if self.is_ended() {
+            self.course.suspended = None;
+        }
+        self.course.end = None;
+        if self.course.sweep != Sweep::Done {
+            self.course.sweep = Sweep::fresh();
+        }
+        self.reopen(&chosen, now);
+        self.renew(now);
+        Ok(())
+    }
+
+    /// Where a node is that is to be tried again; `None`: there is no need.
+    fn retried(&self, node: &NodeName) -> Result<Option<usize>, Refused> {
+        let at = self.known(node)?;
+        match &self.progress(at).standing {
+            Standing::Skipped { because: Some(because), .. } => {
+                Err(Refused::Behind { node: node.clone(), because: because.clone() })
+            }
+            standing => Ok(standing.is_lost().then_some(at)),
+        }
+    }
+
+    fn retryable(&self) -> BTreeSet<usize> {
+        let lost = |at: &usize| {
+            matches!(self.progress(*at).standing, Standing::Failed { .. } | Standing::TimedOut { .. })
+        };
+        (0..self.nodes.len()).filter(lost).collect()
+    }
+
+    fn reopen(&mut self, chosen: &BTreeSet<usize>, now: DateTime<Utc>) {
+        for at in 0..self.nodes.len() {
+            let is_reopened = match &self.progress(at).standing {
+                Standing::Failed { .. } | Standing::TimedOut { .. } => chosen.contains(&at),
+                // Without a cause among the nodes it was the deadline, which begins anew.
+                Standing::Skipped { because, .. } => because
+                    .as_ref()
+                    .is_none_or(|because| self.plan.position(because).is_some_and(|at| chosen.contains(&at))),
+                _ => false,
+            };
+            if is_reopened && self.go(at, Move::Reopen, now) {
+                self.progress_mut(at).forget();
+            }
+        }
+    }
+
+    fn terminate(&mut self, by: &str, now: DateTime<Utc>) -> Result<(), Refused> {
+        if self.plan.aim == Aim::Delete {
+            return Err(Refused::Removal { wanted: "stopped" });
+        }
+        match self.course.end {
+            Some(End::Terminated { .. }) => return Ok(()),
+            Some(End::Superseded { .. }) => return Err(self.over("stopped")),
+            _ => {}
+        }
+        for at in 0..self.nodes.len() {
+            let progress = self.progress(at);
+            if progress.standing.is_open() {
+                let reason = format!("stopped by {by}: {}", progress.trace.words());
+                self.go(at, Move::Terminate(reason), now);
+            }
+        }
+        self.course.end = Some(End::Terminated { by: by.to_owned() });
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! What is known of one node, and kept.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slipway_handoff::Filled;
+
+use super::standing::Standing;
+
+/// Whose objects a node has in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// What was there before: nothing of this generation was written.
+    #[default]
+    Old,
+    /// Writing began and was not seen to end: some may be new.
+    Mixed,
+    /// This generation's.
+    New,
+}
+
+impl Trace {
+    /// What that means for whoever stopped it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Old => "it is as it was before",
+            Self::Mixed => "some of its objects may be new",
+            Self::New => "its objects are new",
+        }
+    }
+}
+
+/// When a node is looked at next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Look {
+    /// `None`: not before something changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<DateTime<Utc>>,
+    /// Looks in a row that saw nothing new.
+    #[serde(default)]
+    pub(super) count: u32,
+    /// Something changed while a look may have been under way: that one does not count.
+    #[serde(default)]
+    pub(super) again: bool,
+}
+
+impl Look {
+    /// One that is due.
+    pub(super) fn now(now: DateTime<Utc>) -> Self {
+        Self { at: Some(now), ..Self::default() }
+    }
+
+    pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+
+    /// Something changed.
+    pub(super) fn stir(&mut self, now: DateTime<Utc>) {
+        if self.is_due(now) {
+            self.again = true;
+        } else {
+            self.at = Some(now);
+        }
+    }
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where it stands.
+    pub standing: Standing,
+    /// Since when its state is this one.
+    pub since: DateTime<Utc>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When its own time is over: `timeout_ms` after it began, and as much later as a person held the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// How often it began.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Transient failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// Whose objects it has in the cluster.
+    #[serde(default)]
+    pub trace: Trace,
+    /// What it gave, once it was ready.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
+    /// What was put into holes of its objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Filled>,
+    #[serde(default)]
+    pub(super) look: Look,
+}
+
+impl Progress {
+    /// Nothing has happened yet.
+    pub(super) fn fresh(since: DateTime<Utc>) -> Self {
+        Self {
+            standing: Standing::Pending,
+            since,
+            started_at: None,
+            deadline: None,
+            attempt: 0,
+            failures: 0,
+            trace: Trace::Old,
+            outputs: BTreeMap::new(),
+            filled: Vec::new(),
+            look: Look::default(),
+        }
+    }
+
+    /// All but how often it began, and what that left, is as if nothing had happened.
+    pub(super) fn forget(&mut self) {
+        let fresh = Self::fresh(self.since);
+        let standing = self.standing.clone();
+        *self = Self { standing, attempt: self.attempt, trace: self.trace, ..fresh };
+    }
+}

@@ -1,0 +1,168 @@
+//! What people say.
+
+use super::*;
+
+fn held(name: &str, needs: &[&str], for_ms: Option<u64>) -> (String, Node) {
+    let timeout_ms = 7 * 24 * 3_600_000;
+    (name.to_owned(), Node { hold: Some(Hold { for_ms }), timeout_ms, ..bare(needs) })
+}
+
+#[test]
+fn a_held_schedule_starts_nothing_and_takes_in_what_comes() {
+    let mut rig = Rig::new([node("a", &[]), node("b", &["a"]), node("c", &[])]);
+    rig.applied("c");
+    let changes = rig.order(Command::Suspend).unwrap();
+    assert_eq!(last(&changes, None).unwrap().state, NodeState::Suspended);
+    assert_eq!(rig.order(Command::Suspend), Ok(vec![]));
+    assert_eq!(rig.work(), ["check c"], "looking changes nothing");
+    rig.applied("a");
+    rig.looked("a", ready());
+    assert_eq!((rig.state("b"), rig.reason("b")), (NodeState::Blocked, "held by ann".into()));
+    rig.looked("c", ready());
+    assert_eq!(rig.work(), Vec::<String>::new());
+    assert_eq!(rig.schedule.waits()[0].what, "held by ann");
+    rig.order(resume(None)).unwrap();
+    assert_eq!((rig.work(), rig.whole()), (vec!["start b".to_owned()], WholeState::Progressing));
+    assert_eq!(rig.order(resume(None)), Ok(vec![]));
+}
+
+#[test]
+fn nothing_is_removed_while_it_is_held() {
+    let mut rig = Rig::new([node("a", &[])]);
+    rig.order(Command::Suspend).unwrap();
+    rig.arrive("a");
+    assert_eq!((rig.work(), rig.whole()), (vec![], WholeState::Suspended));
+    rig.order(resume(None)).unwrap();
+    assert_eq!(rig.work(), ["prune"]);
+    rig.pruned(Ok(()));
+    assert_eq!(
+        rig.order(Command::Suspend),
+        Err(Refused::Over { state: "live", wanted: "suspended" }),
+        "nothing runs that could be held"
+    );
+}
+
+#[test]
+fn a_failure_is_not_tried_again_while_it_is_held() {
+    let mut rig = Rig::new([node("a", &[])]);
+    rig.unapplied("a", Failure::transient("x"));
+    rig.order(Command::Suspend).unwrap();
+    rig.tick(5);
+    assert_eq!(rig.work(), Vec::<String>::new());
+    rig.order(resume(None)).unwrap();
+    assert_eq!(rig.work(), ["start a"]);
+}
+
+#[test]
+fn a_hold_is_gone_past_by_its_name_or_with_all_that_holds() {
+    let nodes = || [held("ok", &[], None), held("sure", &[], None), node("web", &["ok"]), node("db", &[])];
+    let mut rig = Rig::new(nodes());
+    assert_eq!(rig.whole(), WholeState::Progressing, "db is on its way");
+    rig.arrive("db");
+    let whole = rig.schedule.whole();
+    assert_eq!((whole.state, whole.node.as_deref()), (WholeState::Suspended, Some("ok")));
+    assert_eq!(rig.order(resume(Some("web"))), Err(Refused::NoHold("web".into())));
+    assert_eq!(rig.order(resume(Some("x"))), Err(Refused::UnknownNode("x".into())));
+    rig.order(resume(Some("ok"))).unwrap();
+    assert_eq!((rig.state("ok"), rig.state("sure")), (NodeState::Ready, NodeState::Suspended));
+    assert_eq!(rig.order(resume(Some("ok"))), Ok(vec![]));
+    assert_eq!(rig.work(), ["start web"]);
+
+    let mut rig = Rig::new(nodes());
+    rig.order(Command::Suspend).unwrap();
+    rig.order(resume(None)).unwrap();
+    assert_eq!((rig.state("ok"), rig.state("sure")), (NodeState::Ready, NodeState::Ready));
+}
+
+#[test]
+fn a_hold_that_was_not_come_to_cannot_be_gone_past() {
+    let mut rig = Rig::new([node("db", &[]), held("ok", &["db"], None)]);
+    let refused = rig.order(resume(Some("ok"))).unwrap_err();
+    assert_eq!(refused, Refused::NotHeld { node: "ok".into(), state: "blocked" });
+    rig.order(resume(None)).unwrap();
+    rig.arrive("db");
+    assert_eq!(rig.state("ok"), NodeState::Suspended, "nobody had seen it");
+}
+
+#[test]
+fn a_retry_begins_again_what_failed_and_what_was_skipped_because_of_it() {
+    let nodes = ["a", "b"].map(|name| node(name, &[])).into_iter();
+    let mut rig = Rig::new(nodes.chain([
+        node("ab", &["a", "b"]),
+        node("b2", &["b"]),
+        node("done", &[]),
+        node("end", &["ab"]),
+    ]));
+    rig.arrive("done");
+    rig.unapplied("a", Failure::permanent("x"));
+    assert_eq!(
+        rig.order(retry(Some("ab"))).unwrap_err(),
+        Refused::Behind { node: "ab".into(), because: "a".into() }
+    );
+    rig.unapplied("b", Failure::permanent("y"));
+    assert_eq!(rig.whole(), WholeState::Failed);
+    rig.tick(10);
+    rig.order(retry(Some("a"))).unwrap();
+    assert_eq!(rig.work(), ["start a"]);
+    assert_eq!((rig.state("ab"), rig.reason("ab")), (NodeState::Skipped, "`b` failed".into()));
+    assert_eq!(rig.state("b2"), NodeState::Skipped);
+    assert_eq!(rig.order(retry(Some("a"))), Ok(vec![]));
+    assert_eq!(rig.order(retry(Some("done"))), Ok(vec![]));
+    assert_eq!(rig.schedule.node("a").unwrap().deadline, Some(at(610)));
+    rig.order(retry(None)).unwrap();
+    assert_eq!(rig.work(), ["start a", "start b"]);
+    for name in ["ab", "b2", "end"] {
+        assert_eq!(rig.state(name), NodeState::Blocked, "{name}");
+    }
+    for name in ["a", "b", "ab", "b2", "end"] {
+        rig.arrive(name);
+    }
+    assert_eq!((rig.work(), rig.turn("done").attempt), (vec!["prune".to_owned()], 1));
+    rig.pruned(Ok(()));
+    assert_eq!(rig.order(retry(None)), Ok(vec![]), "all is well");
+}
+
+#[test]
+fn what_is_tried_again_is_no_longer_held() {
+    let mut rig = Rig::new([node("a", &[])]);
+    rig.order(Command::Suspend).unwrap();
+    rig.unapplied("a", Failure::permanent("x"));
+    assert_eq!(rig.whole(), WholeState::Failed, "there is nothing left to hold");
+    assert!(matches!(rig.order(resume(None)), Err(Refused::Over { state: "failed", .. })));
+    rig.order(retry(None)).unwrap();
+    assert_eq!(rig.work(), ["start a"]);
+}
+
+#[test]
+fn whoever_stops_it_is_told_of_each_node_whether_it_is_old_or_new() {
+    let mut rig = Rig::new([node("a", &[]), node("b", &[]), node("c", &["a"]), node("d", &[])]);
+    rig.applied("b");
+    rig.arrive("d");
+    let changes = rig.order(Command::Terminate).unwrap();
+    assert_eq!(rig.reason("a"), "stopped by ann: some of its objects may be new");
+    assert_eq!(rig.reason("b"), "stopped by ann: its objects are new");
+    assert_eq!(rig.reason("c"), "stopped by ann: it is as it was before");
+    assert_eq!((rig.state("d"), rig.state("c")), (NodeState::Ready, NodeState::Terminated));
+    let whole = last(&changes, None).unwrap();
+    assert_eq!(whole.state, NodeState::Terminated);
+    assert_eq!(whole.reason, "stopped by ann: 2 nodes are new, 1 may be in part, 1 as before");
+    assert_eq!(rig.order(Command::Terminate), Ok(vec![]));
+    assert_eq!((rig.work(), rig.applied("a")), (vec![], vec![]));
+    for command in [Command::Suspend, resume(None), retry(None), retry(Some("a"))] {
+        let wanted = rig.order(command).unwrap_err();
+        assert!(matches!(wanted, Refused::Over { state: "terminated", .. }), "{wanted}");
+    }
+    assert_eq!(rig.happen(Happened::Superseded { by: 8 }), []);
+}
+
+#[test]
+fn what_failed_or_is_live_can_be_stopped_too() {
+    let mut rig = Rig::new([node("a", &[])]);
+    rig.unapplied("a", Failure::permanent("x"));
+    rig.order(Command::Terminate).unwrap();
+    assert_eq!((rig.whole(), rig.state("a")), (WholeState::Terminated, NodeState::Failed));
+    let mut rig = Rig::new([]);
+    rig.pruned(Ok(()));
+    rig.order(Command::Terminate).unwrap();
+    assert_eq!(rig.whole(), WholeState::Terminated);
+}
