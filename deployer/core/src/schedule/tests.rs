@@ -14,6 +14,7 @@ use super::*;
 mod filling;
 mod health;
 mod ordering;
+mod random;
 mod removal;
 mod time;
 mod walking;
