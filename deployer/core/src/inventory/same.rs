@@ -1,0 +1,106 @@
+//! Whether an object in a cluster is just as it would be sent, so that nothing need be sent.
+//!
+//! Three things must hold: every value that would be sent stands there, the writer owns every field that it
+//! would send, and it would send every field that it owns. The values alone show what others changed but not
+//! what the writer itself no longer wants; a digest of what was sent, kept on the object, shows the opposite.
+//! What cannot be told from here, such as a quantity written otherwise, counts as different: then it is sent,
+//! and server-side apply leaves the object as it is if nothing changes.
+
+use serde_json::{Map, Value};
+use slipway_handoff::ObjectRef;
+
+use super::fields::{Fields, Step};
+use super::live::Live;
+
+/// What says which object it is: never among the fields of a writer. `metadata` is looked at by itself.
+const TOP: &[&str] = &["apiVersion", "kind", "metadata"];
+/// Likewise, and what the API server writes.
+const IN_METADATA: &[&str] =
+    &["name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"];
+
+/// Whether applying `sent` as `writer` would change nothing.
+pub(super) fn is_same(live: &Live<'_>, sent: &Value, writer: &str) -> bool {
+    let applied = live.managers().find(|manager| manager.applies && manager.name == writer);
+    let Some((manager, fields)) = applied.and_then(|manager| Some((manager, manager.fields?))) else {
+        return false;
+    };
+    let reference = ObjectRef::of(sent);
+    let is_it = reference.is_some() && reference == ObjectRef::of(live.object());
+    let is_current = reference.is_some_and(|reference| reference.api_version == manager.api_version);
+    let same = |live: Option<&Value>, sent: Option<&Value>, fields, skipped| {
+        let both = live.and_then(Value::as_object).zip(sent.and_then(Value::as_object));
+        both.is_some_and(|(live, sent)| has_same_fields(live, sent, fields, skipped))
+    };
+    let metadata = (live.object().get("metadata"), sent.get("metadata"));
+    is_it
+        && is_current
+        && same(Some(live.object()), Some(sent), Some(fields), TOP)
+        && same(metadata.0, metadata.1, fields.field("metadata"), IN_METADATA)
+}
+
+/// Whether both mappings agree in all that is sent or owned, except the fields `skipped`.
+fn has_same_fields(
+    live: &Map<String, Value>,
+    sent: &Map<String, Value>,
+    fields: Option<Fields<'_>>,
+    skipped: &[&str],
+) -> bool {
+    let is_skipped = |name: &str| skipped.contains(&name);
+    // A field without a value is one that is not sent.
+    let is_sent = |name: &str| sent.get(name).is_some_and(|value| !value.is_null());
+    let sent_there =
+        sent.iter().filter(|(key, value)| !is_skipped(key) && !value.is_null()).all(|(key, value)| {
+            let below = fields.and_then(|fields| fields.field(key));
+            below.zip(live.get(key)).is_some_and(|(below, live)| is_kept(live, value, below))
+        });
+    let mut owned = fields.into_iter().flat_map(Fields::steps);
+    sent_there
+        && owned.all(|(step, _)| match step {
+            Step::Itself => true,
+            Step::Field(name) => is_skipped(name) || is_sent(name),
+            _ => false,
+        })
+}
+
+fn is_kept(live: &Value, sent: &Value, fields: Fields<'_>) -> bool {
+    match (live, sent) {
+        _ if fields.is_whole() => has_all(live, sent),
+        (Value::Object(live), Value::Object(sent)) => has_same_fields(live, sent, Some(fields), &[]),
+        (Value::Array(live), Value::Array(sent)) => has_same_items(live, sent, fields),
+        _ => false,
+    }
+}
+
+/// Whether both lists agree in all that is sent or owned, in the same order.
+fn has_same_items(live: &[Value], sent: &[Value], fields: Fields<'_>) -> bool {
+    let mut owned: Vec<(Step<'_>, Fields<'_>)> =
+        fields.steps().filter(|(step, _)| *step != Step::Itself).collect();
+    let mut after = 0;
+    for (index, item) in sent.iter().enumerate() {
+        let Some(found) = owned.iter().position(|(step, _)| step.means(item, index)) else { return false };
+        let (step, below) = owned.swap_remove(found);
+        let place = live.iter().enumerate().position(|(index, live)| step.means(live, index));
+        let Some((place, there)) = place.and_then(|place| Some((place, live.get(place)?))) else {
+            return false;
+        };
+        if place < after || !is_kept(there, item, below) {
+            return false;
+        }
+        after = place + 1;
+    }
+    owned.is_empty()
+}
+
+/// Whether every value of `sent` is in `live` at the same place; what stands beside it the API server filled in.
+fn has_all(live: &Value, sent: &Value) -> bool {
+    match (live, sent) {
+        (Value::Object(live), Value::Object(sent)) => sent.iter().all(|(key, sent)| match live.get(key) {
+            Some(live) => has_all(live, sent),
+            None => sent.is_null(),
+        }),
+        (Value::Array(live), Value::Array(sent)) => {
+            live.len() == sent.len() && live.iter().zip(sent).all(|(live, sent)| has_all(live, sent))
+        }
+        _ => live == sent,
+    }
+}
