@@ -1,11 +1,18 @@
 //! What a request to an API server came to.
 
 use std::error::Error;
+use std::time::Duration;
 
 use kube::core::Status;
+use kube::core::response::StatusCause;
+
+/// The part of an API server's words that is shown to people, in characters.
+const SAID_CHARS_MAX: usize = 300;
+/// How many of the fields that are wrong are named.
+const CAUSES_MAX: usize = 3;
 
 /// Why a request did not give what was asked for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// The API server is away or overloaded: ask again.
     #[error("{0}")]
@@ -27,10 +34,72 @@ impl CallError {
         }
     }
 
+    /// Nothing came within `limit`.
+    pub(crate) fn no_answer(limit: Duration) -> Self {
+        Self::Away(format!("no answer within {} ms", limit.as_millis()))
+    }
+
     /// Whether what was asked for is not there.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused(status) if status.code == 404)
+        self.has_code(404)
     }
+
+    pub(crate) fn has_code(&self, code: u16) -> bool {
+        matches!(self, Self::Refused(status) if status.code == code)
+    }
+
+    /// What to tell people: one short line that names what is wrong and, where that is known, the next
+    /// step.
+    pub fn says(&self) -> String {
+        let said = match self {
+            Self::Away(why) => why.clone(),
+            Self::Refused(status) => refusal(status),
+        };
+        let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(SAID_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+            None => line,
+        }
+    }
+}
+
+/// The name of the namespace, if that is what is not there.
+pub(crate) fn missing_namespace(status: &Status) -> Option<&str> {
+    let details = status.details.as_ref().filter(|details| details.kind == "namespaces")?;
+    (status.code == 404).then_some(details.name.as_str())
+}
+
+fn refusal(status: &Status) -> String {
+    let message = &status.message;
+    match status.code {
+        401 => "it does not know the credential: renew it in the kubeconfig".to_owned(),
+        403 if message.contains("is forbidden: User ") => {
+            format!("{message}: give the user of its kubeconfig this right")
+        }
+        404 => match missing_namespace(status) {
+            Some(name) => format!("there is no namespace {name}: create it"),
+            None => message.clone(),
+        },
+        422 => invalid(status),
+        _ => format!("{message} ({})", status.code),
+    }
+}
+
+/// The first of the fields that are wrong.
+fn invalid(status: &Status) -> String {
+    let Some(details) = status.details.as_ref().filter(|details| !details.causes.is_empty()) else {
+        return status.message.clone();
+    };
+    let told: Vec<String> = details.causes.iter().take(CAUSES_MAX).map(cause).collect();
+    let more = match details.causes.len().saturating_sub(CAUSES_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{} {} is invalid: {}{more}", details.kind, details.name, told.join("; "))
+}
+
+fn cause(cause: &StatusCause) -> String {
+    if cause.field.is_empty() { cause.message.clone() } else { format!("{}: {}", cause.field, cause.message) }
 }
 
 /// Whether what the API server said holds for now alone: overload, a full quota, a change by another.
@@ -54,4 +123,70 @@ fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn says(status: Value) -> String {
+        let status: Status = serde_json::from_value(status).expect("a status");
+        CallError::of(kube::Error::Api(status.boxed())).says()
+    }
+
+    #[test]
+    fn people_are_told_what_is_wrong_and_the_next_step() {
+        let namespace = json!({
+            "code": 404, "reason": "NotFound", "message": "namespaces \"shop\" not found",
+            "details": {"name": "shop", "kind": "namespaces"},
+        });
+        assert_eq!(says(namespace), "there is no namespace shop: create it");
+        let right = says(json!({
+            "code": 403, "reason": "Forbidden",
+            "message": "configmaps is forbidden: User \"slipway\" cannot list resource \"configmaps\"",
+        }));
+        assert!(right.ends_with("\"configmaps\": give the user of its kubeconfig this right"), "{right}");
+        let webhook = says(json!({
+            "code": 403, "message": "admission webhook \"guard.test\" denied the request: no\n tag",
+        }));
+        assert_eq!(webhook, "admission webhook \"guard.test\" denied the request: no tag (403)");
+    }
+
+    #[test]
+    fn of_many_wrong_fields_the_first_are_named() {
+        let causes: Vec<Value> = (0..5)
+            .map(|number| json!({"field": format!("spec.f{number}"), "message": "Required value"}))
+            .collect();
+        let told = says(json!({
+            "code": 422, "reason": "Invalid", "message": "a long list",
+            "details": {"name": "web", "kind": "Deployment", "causes": causes},
+        }));
+        let expected = "Deployment web is invalid: spec.f0: Required value; spec.f1: Required value; \
+                        spec.f2: Required value; and 2 more";
+        assert_eq!(told, expected);
+        assert_eq!(says(json!({"code": 422, "message": "as it is"})), "as it is");
+    }
+
+    #[test]
+    fn what_people_are_told_is_short() {
+        let told = says(json!({"code": 422, "message": "ö".repeat(1000)}));
+        assert_eq!(told.chars().count(), SAID_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn what_holds_for_now_alone_is_asked_again() {
+        let kept = |code: u16, reason: &str, message: &str| {
+            let status = json!({"code": code, "reason": reason, "message": message});
+            let status: Status = serde_json::from_value(status).expect("a status");
+            matches!(CallError::of(kube::Error::Api(status.boxed())), CallError::Refused(_))
+        };
+        assert!(!kept(409, "Conflict", "the object has been modified"));
+        assert!(!kept(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q"));
+        assert!(!kept(503, "ServiceUnavailable", "") && !kept(429, "TooManyRequests", ""));
+        assert!(kept(409, "AlreadyExists", "it exists"));
+        assert!(kept(500, "", "failed to create typed patch object: .spec"));
+        assert!(kept(422, "Invalid", "") && kept(403, "Forbidden", "no"));
+    }
 }

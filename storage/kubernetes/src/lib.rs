@@ -1,9 +1,15 @@
 //! The way to a Kubernetes API server: kubeconfig, proxy and authorities, and objects of any kind.
 
 mod call;
+mod cluster;
 mod connect;
+mod kinds;
+mod listing;
 mod objects;
 
 pub use call::CallError;
+pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
-pub use objects::{Cluster, ClusterOptions, Listed, ObjectKey};
+pub use kinds::Scoped;
+pub use listing::{Labelled, Listed};
+pub use objects::{Applied, Deleted, ObjectKey};

@@ -1,34 +1,16 @@
-//! Objects of any kind in one cluster.
+//! Single objects of any kind: read, applied, removed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
-use kube::discovery::{ApiResource, Discovery, Scope};
-use kube::{Api, Client, ResourceExt as _};
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, TypeMeta};
+use kube::core::Status;
 use serde_json::Value;
-use slipway_types::Platform;
-use slipway_types::environment::ClusterFacts;
-use tokio::sync::Mutex;
 
-use crate::call::CallError;
+use crate::call::{CallError, missing_namespace};
+use crate::cluster::Cluster;
+use crate::kinds::{Scoped, Served};
 
-/// How objects are asked for.
-#[derive(Debug, Clone)]
-pub struct ClusterOptions {
-    /// How long one request may take.
-    pub call_timeout_ms: u64,
-    /// How long the list of kinds is taken for current, in seconds.
-    pub kinds_keep_s: u64,
-}
-
-impl Default for ClusterOptions {
-    fn default() -> Self {
-        Self { call_timeout_ms: 15_000, kinds_keep_s: 300 }
-    }
-}
+/// With these the API server quotes what it was sent.
+const QUOTING: [u16; 3] = [400, 422, 500];
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,10 +37,6 @@ impl ObjectKey {
             name: text(&metadata["name"])?,
         })
     }
-
-    fn kind_word(&self) -> String {
-        format!("{}/{}", self.api_version, self.kind)
-    }
 }
 
 impl std::fmt::Display for ObjectKey {
@@ -67,123 +45,49 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
-/// Objects of one kind in one namespace.
-#[derive(Debug, Clone, Default)]
-pub struct Listed {
-    /// By name.
-    pub objects: BTreeMap<String, Value>,
-    /// Whether there are no others.
-    pub all: bool,
+/// What became of an object that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It was not there, nor is its kind served.
+    Gone,
+    /// It is removed, or will be once its finalizers have done.
+    Ordered,
+    /// Another object has its name, by another UID; that one is left alone.
+    Other,
 }
 
-/// The kinds of a cluster, by `apiVersion/kind`.
-type Kinds = BTreeMap<String, (ApiResource, Scope)>;
-
-/// A cluster whose objects are read and written.
-pub struct Cluster {
-    client: Client,
-    options: ClusterOptions,
-    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+/// What became of a manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// The object as it is now.
+    Done(Value),
+    /// Another has changed the object since it was read, or made it: read it again.
+    Outrun,
+    /// The cluster does not serve its kind.
+    NotServed,
 }
 
 impl Cluster {
-    /// A cluster behind a client.
-    pub fn new(client: Client, options: ClusterOptions) -> Self {
-        Self { client, options, kinds: Mutex::new(None) }
-    }
-
-    async fn ask<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-        let limit = Duration::from_millis(self.options.call_timeout_ms);
-        match tokio::time::timeout(limit, call).await {
-            Ok(answer) => answer.map_err(CallError::of),
-            Err(_) => Err(CallError::Away(format!("no answer within {} ms", limit.as_millis()))),
-        }
-    }
-
-    /// UID of the namespace `kube-system`: what a cluster is, however it is reached.
-    pub async fn uid(&self) -> Result<String, CallError> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = self.ask(namespaces.get("kube-system")).await?;
-        namespace.uid().ok_or_else(|| CallError::Away("its namespace kube-system has no UID".to_owned()))
-    }
-
-    /// What the cluster says of itself.
-    pub async fn facts(&self) -> Result<ClusterFacts, CallError> {
-        let version = self.ask(self.client.apiserver_version()).await?;
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let nodes = self.ask(nodes.list(&ListParams::default())).await?;
-        let kinds = self.look_at_kinds().await?;
-        let scoped = kinds.iter().filter(|(_, (_, scope))| matches!(scope, Scope::Cluster));
-        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
-        Ok(ClusterFacts {
-            version: format!("{}.{}", digits(&version.major), digits(&version.minor)),
-            apis: kinds.keys().cloned().collect(),
-            cluster_scoped: scoped.map(|(word, _)| word.clone()).collect(),
-            platforms: nodes.items.iter().filter_map(platform_of).collect(),
-            nodes: nodes.items.len(),
-        })
-    }
-
-    async fn look_at_kinds(&self) -> Result<Arc<Kinds>, CallError> {
-        let discovery = self.ask(Discovery::new(self.client.clone()).run()).await?;
-        let mut kinds = Kinds::new();
-        for group in discovery.groups() {
-            for version in group.versions() {
-                for (resource, capabilities) in group.versioned_resources(version) {
-                    let word = format!("{}/{}", resource.api_version, resource.kind);
-                    kinds.insert(word, (resource, capabilities.scope));
-                }
-            }
-        }
-        let kinds = Arc::new(kinds);
-        *self.kinds.lock().await = Some((Instant::now(), Arc::clone(&kinds)));
-        Ok(kinds)
-    }
-
-    async fn kinds(&self) -> Result<Arc<Kinds>, CallError> {
-        let keep = Duration::from_secs(self.options.kinds_keep_s);
-        if let Some((at, kinds)) = &*self.kinds.lock().await
-            && at.elapsed() < keep
-        {
-            return Ok(Arc::clone(kinds));
-        }
-        self.look_at_kinds().await
-    }
-
     /// `None` if the cluster does not serve the kind.
-    async fn api(&self, key: &ObjectKey) -> Result<Option<Api<DynamicObject>>, CallError> {
-        let mut kinds = self.kinds().await?;
-        if !kinds.contains_key(&key.kind_word()) {
-            // It may have come since the list was made.
-            kinds = self.look_at_kinds().await?;
+    pub(crate) async fn api(&self, key: &ObjectKey) -> Result<Option<Api<DynamicObject>>, CallError> {
+        let served = self.served(&key.api_version, &key.kind).await?;
+        Ok(served.map(|served| self.api_of(&served, Some(&key.namespace))))
+    }
+
+    /// Objects of a kind, in `namespace` if the kind has them there.
+    pub(crate) fn api_of(&self, served: &Served, namespace: Option<&str>) -> Api<DynamicObject> {
+        match (served.scoped, namespace) {
+            (Scoped::Namespaced, Some(namespace)) => {
+                Api::namespaced_with(self.client.clone(), namespace, &served.resource)
+            }
+            _ => Api::all_with(self.client.clone(), &served.resource),
         }
-        Ok(kinds.get(&key.kind_word()).map(|(resource, scope)| match scope {
-            Scope::Cluster => Api::all_with(self.client.clone(), resource),
-            Scope::Namespaced => Api::namespaced_with(self.client.clone(), &key.namespace, resource),
-        }))
     }
 
     /// The object as it is; `None` if it is not there, or its kind is not served.
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<Value>, CallError> {
         let Some(api) = self.api(key).await? else { return Ok(None) };
         Ok(self.ask(api.get_opt(&key.name)).await?.map(to_json))
-    }
-
-    /// Up to `limit` objects of the kind and in the namespace that `like` names, by name; not all of them if
-    /// there are more. Empty if the kind is not served.
-    pub async fn list(&self, like: &ObjectKey, limit: u32) -> Result<Listed, CallError> {
-        let Some(api) = self.api(like).await? else {
-            return Ok(Listed { objects: BTreeMap::new(), all: true });
-        };
-        let found = self.ask(api.list(&ListParams::default().limit(limit))).await?;
-        let all = found.metadata.continue_.as_deref().unwrap_or_default().is_empty();
-        let types = TypeMeta { api_version: like.api_version.clone(), kind: like.kind.clone() };
-        let objects = found.items.into_iter().map(|mut object| {
-            // A list says once of what kind its items are.
-            object.types = Some(types.clone());
-            (object.name_any(), to_json(object))
-        });
-        Ok(Listed { objects: objects.collect(), all })
     }
 
     /// What server-side apply would make of a manifest, changing nothing. `None` if its kind is not
@@ -219,6 +123,26 @@ impl Cluster {
         Ok(Some(to_json(applied)))
     }
 
+    /// Server-side apply, taking over the fields of the manifest. A manifest with
+    /// `metadata.resourceVersion` is applied only to the object that has this version.
+    ///
+    /// # Errors
+    ///
+    /// What the API server refuses for good is [`CallError::Refused`]: a namespace that is not there (404),
+    /// rights (403), a manifest that is wrong or denied by a webhook (most often 422 or 403). Of a Secret
+    /// it names fields, never values.
+    pub async fn apply_at(
+        &self,
+        key: &ObjectKey,
+        manifest: &Value,
+        writer: &str,
+    ) -> Result<Applied, CallError> {
+        let Some(api) = self.api(key).await? else { return Ok(Applied::NotServed) };
+        let parameters = PatchParams::apply(writer).force();
+        let answer = self.within(api.patch(&key.name, &parameters, &Patch::Apply(manifest))).await?;
+        applied(key, answer)
+    }
+
     /// Removes an object; that it is not there is as good.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), CallError> {
         let Some(api) = self.api(key).await? else { return Ok(()) };
@@ -227,13 +151,164 @@ impl Cluster {
             _ => Ok(()),
         }
     }
+
+    /// Removes the object that has this UID; what it owns goes in the background.
+    pub async fn delete_exactly(&self, key: &ObjectKey, uid: &str) -> Result<Deleted, CallError> {
+        let Some(api) = self.api(key).await? else { return Ok(Deleted::Gone) };
+        let only = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
+        let parameters = DeleteParams::background().preconditions(only);
+        match self.within(api.delete(&key.name, &parameters)).await? {
+            Ok(_) => Ok(Deleted::Ordered),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deleted::Gone),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                // The UID need not be why: a namespace that ends refuses like this, too.
+                let live = self.ask(api.get_opt(&key.name)).await?.map(to_json);
+                after_conflict(live.as_ref(), uid).ok_or_else(|| CallError::of(kube::Error::Api(status)))
+            }
+            Err(error) => Err(CallError::of(error)),
+        }
+    }
 }
 
-fn platform_of(node: &Node) -> Option<Platform> {
-    let info = node.status.as_ref()?.node_info.as_ref()?;
-    format!("{}/{}", info.operating_system, info.architecture).parse().ok()
+/// What the object that is there says of a removal that met a conflict; `None`: not why.
+fn after_conflict(live: Option<&Value>, uid: &str) -> Option<Deleted> {
+    let Some(live) = live else { return Some(Deleted::Gone) };
+    let metadata = &live["metadata"];
+    if metadata["uid"].as_str() != Some(uid) {
+        return Some(Deleted::Other);
+    }
+    metadata["deletionTimestamp"].is_string().then_some(Deleted::Ordered)
 }
 
-fn to_json(object: DynamicObject) -> Value {
+fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
+    match answer {
+        Ok(object) => Ok(Applied::Done(to_json(object))),
+        Err(kube::Error::Api(status)) if is_outrun(key, &status) => Ok(Applied::Outrun),
+        Err(kube::Error::Api(status)) if has_no_path(&status) => Ok(Applied::NotServed),
+        Err(error) => Err(without_values(key, CallError::of(error))),
+    }
+}
+
+/// Whether the object is not as the manifest expects it.
+fn is_outrun(key: &ObjectKey, status: &Status) -> bool {
+    let is_conflict = status.code == 409 && ["Conflict", "AlreadyExists"].contains(&status.reason.as_str());
+    // A quota that others use up meanwhile conflicts as well: under its own name.
+    let named = status.details.as_ref().map_or("", |details| details.name.as_str());
+    is_conflict && (named.is_empty() || named == key.name)
+}
+
+/// Whether the kind went since the list of kinds was made: apply makes what is not there, so that nothing
+/// else but a namespace can be missing.
+fn has_no_path(status: &Status) -> bool {
+    status.code == 404 && missing_namespace(status).is_none()
+}
+
+/// What is wrong with a Secret, without what the API server quotes of it.
+fn without_values(key: &ObjectKey, error: CallError) -> CallError {
+    if key.kind != "Secret" {
+        return error;
+    }
+    match error {
+        CallError::Refused(status) if QUOTING.contains(&status.code) => {
+            CallError::Refused(unquoted(&key.name, status))
+        }
+        CallError::Away(why) if why.starts_with("500 ") && !why.contains("webhook") => {
+            CallError::Away(format!("500 the Secret {} could not be taken", key.name))
+        }
+        error => error,
+    }
+}
+
+fn unquoted(name: &str, mut status: Box<Status>) -> Box<Status> {
+    let mut fields = Vec::new();
+    for cause in status.details.iter_mut().flat_map(|details| details.causes.iter_mut()) {
+        cause.message.clone_from(&cause.reason);
+        fields.push(cause.field.clone());
+    }
+    let at = if fields.is_empty() { String::new() } else { format!(" at {}", fields.join(", ")) };
+    status.message = format!("the Secret {name} is not valid{at}");
+    status
+}
+
+/// An object of a list, which says once of what kind its items are.
+pub(crate) fn typed(mut object: DynamicObject, resource: &ApiResource) -> Value {
+    object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+    to_json(object)
+}
+
+pub(crate) fn to_json(object: DynamicObject) -> Value {
     serde_json::to_value(object).expect("invariant: what came as JSON is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(kind: &str) -> ObjectKey {
+        let (api_version, namespace) = ("v1".to_owned(), "shop".to_owned());
+        ObjectKey { api_version, kind: kind.to_owned(), namespace, name: "web".to_owned() }
+    }
+
+    fn refused(kind: &str, status: Value) -> Result<Applied, CallError> {
+        let status: Status = serde_json::from_value(status).expect("a status");
+        applied(&key(kind), Err(kube::Error::Api(status.boxed())))
+    }
+
+    #[test]
+    fn a_conflict_over_the_object_is_outrun_and_one_over_a_quota_passes() {
+        let modified = json!({
+            "code": 409, "reason": "Conflict", "details": {"name": "web", "kind": "configmaps"},
+            "message": "Operation cannot be fulfilled on configmaps \"web\": the object has been modified",
+        });
+        assert_eq!(refused("ConfigMap", modified).expect("no error"), Applied::Outrun);
+        let made = json!({"code": 409, "reason": "AlreadyExists", "details": {"name": "web"}});
+        assert_eq!(refused("ConfigMap", made).expect("no error"), Applied::Outrun);
+        let quota = json!({
+            "code": 409, "reason": "Conflict", "details": {"name": "small", "kind": "resourcequotas"},
+        });
+        assert!(matches!(refused("ConfigMap", quota), Err(CallError::Away(_))));
+    }
+
+    #[test]
+    fn a_kind_that_went_is_not_served_and_a_missing_namespace_is_refused() {
+        let path = json!({"code": 404, "message": "404 page not found"});
+        assert_eq!(refused("Foo", path).expect("no error"), Applied::NotServed);
+        let namespace = json!({
+            "code": 404, "reason": "NotFound", "message": "namespaces \"shop\" not found",
+            "details": {"name": "shop", "kind": "namespaces"},
+        });
+        let error = refused("ConfigMap", namespace).expect_err("refused");
+        assert!(error.is_not_found(), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_told_without_its_values() {
+        let status = json!({
+            "code": 422, "reason": "Invalid", "message": "Invalid value: \"hunter2\"",
+            "details": {"name": "web", "kind": "Secret", "causes": [
+                {"field": "data[key]", "reason": "FieldValueInvalid", "message": "\"hunter2\" is wrong"},
+            ]},
+        });
+        let error = refused("Secret", status.clone()).expect_err("refused");
+        assert!(!format!("{error:?} {error} {}", error.says()).contains("hunter2"), "{error:?}");
+        assert!(error.to_string().contains("data[key]") && error.says().contains("data[key]"), "{error}");
+        let told = refused("ConfigMap", status).expect_err("refused");
+        assert!(told.to_string().contains("hunter2"), "{told}");
+        let internal = json!({"code": 500, "message": "cannot read \"hunter2\""});
+        let error = refused("Secret", internal).expect_err("away");
+        assert!(matches!(&error, CallError::Away(why) if !why.contains("hunter2")), "{error}");
+    }
+
+    #[test]
+    fn after_a_conflict_the_object_that_is_there_tells_what_became_of_the_removal() {
+        let live = json!({"metadata": {"uid": "a"}});
+        let ends = json!({"metadata": {"uid": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert_eq!(after_conflict(None, "a"), Some(Deleted::Gone));
+        assert_eq!(after_conflict(Some(&live), "b"), Some(Deleted::Other));
+        assert_eq!(after_conflict(Some(&ends), "b"), Some(Deleted::Other));
+        assert_eq!(after_conflict(Some(&ends), "a"), Some(Deleted::Ordered));
+        assert_eq!(after_conflict(Some(&live), "a"), None);
+    }
 }
