@@ -5,6 +5,7 @@ mod cluster;
 mod connect;
 mod kinds;
 mod listing;
+mod logs;
 mod objects;
 
 pub use call::CallError;
