@@ -7,6 +7,7 @@ mod kinds;
 mod listing;
 mod logs;
 mod objects;
+mod watching;
 
 pub use call::CallError;
 pub use cluster::{Cluster, ClusterOptions};
@@ -14,3 +15,4 @@ pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kube
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
+pub use watching::{Sensed, digest_of};
