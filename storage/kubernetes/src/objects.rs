@@ -123,8 +123,9 @@ impl Cluster {
         Ok(Some(to_json(applied)))
     }
 
-    /// Server-side apply, taking over the fields of the manifest. A manifest with
-    /// `metadata.resourceVersion` is applied only to the object that has this version.
+    /// Server-side apply; with `force` fields that others own are taken over, else such a field is
+    /// [`Applied::Outrun`]. A manifest with `metadata.resourceVersion` is applied only to the object that has
+    /// this version.
     ///
     /// # Errors
     ///
@@ -136,9 +137,10 @@ impl Cluster {
         key: &ObjectKey,
         manifest: &Value,
         writer: &str,
+        force: bool,
     ) -> Result<Applied, CallError> {
         let Some(api) = self.api(key).await? else { return Ok(Applied::NotServed) };
-        let parameters = PatchParams::apply(writer).force();
+        let parameters = PatchParams { force, ..PatchParams::apply(writer) };
         let answer = self.within(api.patch(&key.name, &parameters, &Patch::Apply(manifest))).await?;
         applied(key, answer)
     }
@@ -152,10 +154,19 @@ impl Cluster {
         }
     }
 
-    /// Removes the object that has this UID; what it owns goes in the background.
-    pub async fn delete_exactly(&self, key: &ObjectKey, uid: &str) -> Result<Deleted, CallError> {
+    /// Removes the object that has this UID, and this resource version if one is given; what it owns goes in
+    /// the background.
+    pub async fn delete_exactly(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+        resource_version: Option<&str>,
+    ) -> Result<Deleted, CallError> {
         let Some(api) = self.api(key).await? else { return Ok(Deleted::Gone) };
-        let only = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
+        let only = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: resource_version.map(str::to_owned),
+        };
         let parameters = DeleteParams::background().preconditions(only);
         match self.within(api.delete(&key.name, &parameters)).await? {
             Ok(_) => Ok(Deleted::Ordered),

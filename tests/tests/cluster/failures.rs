@@ -26,7 +26,7 @@ async fn a_pod_that_failed_leaves_its_log_and_its_events() {
     );
     // A new namespace has no service account for a moment.
     let made = wait_until("the pod is taken", WITHIN, || async {
-        match cluster.apply_at(&key, &manifest, WRITER).await {
+        match cluster.apply_at(&key, &manifest, WRITER, true).await {
             Ok(Applied::Done(pod)) => Some(pod),
             _ => None,
         }

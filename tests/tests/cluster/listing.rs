@@ -77,7 +77,7 @@ async fn labelled_everywhere_finds_each_object_once_whatever_its_kind() {
 
     let found = field.cluster.labelled_everywhere(&field.selector()).await;
     // No namespace takes it along.
-    let removed = field.cluster.delete_exactly(&everywhere, text(&made, "/metadata/uid")).await;
+    let removed = field.cluster.delete_exactly(&everywhere, text(&made, "/metadata/uid"), None).await;
     assert_eq!(removed.expect("an answer"), Deleted::Ordered);
 
     let found = found.expect("a list");

@@ -86,7 +86,7 @@ impl Field {
 
     /// Applies it; gives the object.
     async fn apply(&self, key: &ObjectKey, rest: &Value) -> Value {
-        match self.cluster.apply_at(key, &self.manifest(key, rest), WRITER).await {
+        match self.cluster.apply_at(key, &self.manifest(key, rest), WRITER, true).await {
             Ok(Applied::Done(object)) => object,
             other => panic!("{key}: {other:?}"),
         }

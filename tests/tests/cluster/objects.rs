@@ -12,19 +12,19 @@ async fn an_object_is_removed_by_its_own_uid_alone() {
     let made = field.apply(&key, &json!({"data": {"a": "1"}})).await;
     let uid = text(&made, "/metadata/uid");
 
-    let other = field.cluster.delete_exactly(&key, "00000000-0000-0000-0000-000000000000").await;
+    let other = field.cluster.delete_exactly(&key, "00000000-0000-0000-0000-000000000000", None).await;
     assert_eq!(other.expect("an answer"), Deleted::Other);
     assert!(field.get(&key).await.is_some(), "the object of another UID is left alone");
 
-    assert_eq!(field.cluster.delete_exactly(&key, uid).await.expect("an answer"), Deleted::Ordered);
+    assert_eq!(field.cluster.delete_exactly(&key, uid, None).await.expect("an answer"), Deleted::Ordered);
     assert!(field.get(&key).await.is_none());
-    assert_eq!(field.cluster.delete_exactly(&key, uid).await.expect("an answer"), Deleted::Gone);
+    assert_eq!(field.cluster.delete_exactly(&key, uid, None).await.expect("an answer"), Deleted::Gone);
 
     field.apply(&key, &json!({"data": {"a": "2"}})).await;
-    assert_eq!(field.cluster.delete_exactly(&key, uid).await.expect("an answer"), Deleted::Other);
+    assert_eq!(field.cluster.delete_exactly(&key, uid, None).await.expect("an answer"), Deleted::Other);
 
     let unserved = field.key("nowhere.test/v1", "Thing", "a");
-    assert_eq!(field.cluster.delete_exactly(&unserved, uid).await.expect("an answer"), Deleted::Gone);
+    assert_eq!(field.cluster.delete_exactly(&unserved, uid, None).await.expect("an answer"), Deleted::Gone);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,8 +37,8 @@ async fn an_object_with_a_finalizer_is_ordered_away_until_that_has_done() {
     let held = field.get(&key).await.expect("the object");
     let uid = text(&held, "/metadata/uid");
 
-    let first = field.cluster.delete_exactly(&key, uid).await;
-    let second = field.cluster.delete_exactly(&key, uid).await;
+    let first = field.cluster.delete_exactly(&key, uid, None).await;
+    let second = field.cluster.delete_exactly(&key, uid, None).await;
     let still = field.get(&key).await;
     let free = r#"{"metadata": {"finalizers": null}}"#;
     field.namespace.kubectl(&["patch", "configmap", "held", "--type", "merge", "--patch", free]);
@@ -60,12 +60,12 @@ async fn a_manifest_of_an_older_version_is_outrun() {
 
     let mut manifest = field.manifest(&key, &json!({"data": {"a": "2"}}));
     manifest["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"].clone();
-    let outrun = field.cluster.apply_at(&key, &manifest, WRITER).await;
+    let outrun = field.cluster.apply_at(&key, &manifest, WRITER, true).await;
     assert_eq!(outrun.expect("an answer"), Applied::Outrun);
     assert_eq!(field.get(&key).await.as_ref(), Some(&live), "what is outrun changes nothing");
 
     manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-    let done = field.cluster.apply_at(&key, &manifest, WRITER).await.expect("an answer");
+    let done = field.cluster.apply_at(&key, &manifest, WRITER, true).await.expect("an answer");
     let Applied::Done(done) = done else { panic!("{done:?}") };
     assert_eq!(text(&done, "/data/a"), "2");
     let same = field.apply(&key, &json!({"data": {"a": "2"}})).await;
@@ -79,25 +79,26 @@ async fn what_cannot_be_applied_says_why() {
     let plain = json!({"data": {"a": "1"}});
 
     let unserved = field.key("nowhere.test/v1", "Thing", "a");
-    let answer = field.cluster.apply_at(&unserved, &field.manifest(&unserved, &json!({})), WRITER).await;
+    let answer =
+        field.cluster.apply_at(&unserved, &field.manifest(&unserved, &json!({})), WRITER, true).await;
     assert_eq!(answer.expect("an answer"), Applied::NotServed);
 
     let mut elsewhere = settings.clone();
     elsewhere.namespace = format!("{}-not", field.namespace.name);
-    let error = field.cluster.apply_at(&elsewhere, &field.manifest(&elsewhere, &plain), WRITER).await;
+    let error = field.cluster.apply_at(&elsewhere, &field.manifest(&elsewhere, &plain), WRITER, true).await;
     let error = error.expect_err("there is no such namespace");
     assert!(error.is_not_found(), "{error}");
     assert_eq!(error.says(), format!("there is no namespace {}: create it", elsewhere.namespace));
 
     let wrong = field.manifest(&settings, &json!({"data": {"not a key": "1"}}));
-    let error = field.cluster.apply_at(&settings, &wrong, WRITER).await.expect_err("a wrong key");
+    let error = field.cluster.apply_at(&settings, &wrong, WRITER, true).await.expect_err("a wrong key");
     assert!(matches!(&error, CallError::Refused(status) if status.code == 422), "{error}");
     assert!(error.says().contains("data[not a key]"), "{}", error.says());
 
     let secret = field.key("v1", "Secret", "password");
     for data in [json!({"a": "hunter2 is not base64"}), json!({"not a key": "aHVudGVyMg=="})] {
         let wrong = field.manifest(&secret, &json!({"data": data}));
-        let error = field.cluster.apply_at(&secret, &wrong, WRITER).await.expect_err("a wrong Secret");
+        let error = field.cluster.apply_at(&secret, &wrong, WRITER, true).await.expect_err("a wrong Secret");
         let told = format!("{error} {error:?} {}", error.says());
         assert!(!told.contains("hunter2") && !told.contains("aHVudGVyMg"), "{told}");
     }
