@@ -10,6 +10,7 @@ pub mod clusters;
 pub mod configuration;
 mod configuration_notes;
 pub mod configuration_source;
+pub mod core_host;
 pub mod definitions;
 pub mod follow;
 pub mod freeze;

@@ -14,6 +14,7 @@ use slipway_handoff::receiver::EVENTS_MAX;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Handler, Job, JobContext, JobError, Trouble};
 use slipway_types::Fault;
+use slipway_types::environment::ReceiverSettings;
 use slipway_types::state::DeploymentState;
 
 use crate::receivers::key;
@@ -34,6 +35,8 @@ const PAUSE_SLOW: Duration = Duration::from_secs(10);
 const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
 /// How often what has arrived, or failed, is looked at.
 const PAUSE_SETTLED: Duration = Duration::from_secs(15);
+/// How often a receiver in this very process is asked, beside whenever it has news.
+const PAUSE_TOLD: Duration = Duration::from_secs(60);
 /// How soon a job that could not go on is tried anew.
 const PAUSE_BURIED: Duration = Duration::from_secs(60);
 /// Questions of one look: a receiver gives at most [`EVENTS_MAX`] events an answer.
@@ -66,7 +69,11 @@ impl Handler for ObserveHandler {
         if !is_watched(&stored.state) {
             return Ok(());
         }
-        let delay = pause(&stored.state, subject.deployment.handed_off_at, Utc::now());
+        let delay = match subject.environment.settings.receiver {
+            // It wakes this job whenever there is news.
+            ReceiverSettings::Core {} => PAUSE_TOLD,
+            _ => pause(&stored.state, subject.deployment.handed_off_at, Utc::now()),
+        };
         Err(JobError::Wait { why: waits_for(&stored.state, stored.trouble.as_ref()), delay })
     }
 

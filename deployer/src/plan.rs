@@ -40,12 +40,11 @@ mod package_objects;
 mod reach;
 mod removed;
 mod rules;
-mod same;
 mod secrets;
 mod staging;
 mod steps;
 
-pub use against_cluster::{Change, Difference, FIELD_MANAGER, compare};
+pub use against_cluster::{Change, Difference, compare};
 pub use objects::pull_secret_name;
 use reach::Reached;
 pub use removed::Running;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use slipway_kubernetes::ObjectKey;
+use slipway_kubernetes::{FIELD_MANAGER, ObjectKey};
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{INTERNAL_HOST, ImageSource as _};
 use slipway_records::{Application, Environment, NewAuditEntry, NewToken, PackageVersion};
@@ -16,7 +16,7 @@ use slipway_types::{Fault, ImageReference, RegistryPrefix, Role, SecretReference
 
 use crate::clusters::fault_of;
 use crate::packages;
-use crate::plan::{FIELD_MANAGER, pull_secret_name};
+use crate::plan::pull_secret_name;
 use crate::stage::Stage;
 
 impl Stage {

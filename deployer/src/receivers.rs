@@ -14,7 +14,7 @@ use slipway_handoff::{
     CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver, ReceiverError,
     ReceiverKind, Revision, Submission,
 };
-use slipway_kubernetes::{Cluster, ObjectKey};
+use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
 use slipway_records::{Approval, Deployment, DeploymentCause, Environment};
 use slipway_types::environment::ReceiverSettings;
@@ -22,7 +22,7 @@ use slipway_types::state::DeploymentState;
 use slipway_types::{ApplicationName, Class, Digest, Fault, Violation};
 
 use crate::handler::is_removal;
-use crate::plan::{FIELD_MANAGER, Frozen};
+use crate::plan::Frozen;
 use crate::stage::Stage;
 
 impl Stage {

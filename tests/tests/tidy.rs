@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
         "slipway-records-sqlite",
         "slipway-records-postgres",
     ],
-    &["slipway-oam", "slipway-definitions", "slipway-charts", "slipway-handoff"],
+    &["slipway-oam", "slipway-definitions", "slipway-charts", "slipway-handoff", "slipway-health"],
     &["slipway-core"],
     &["slipway-builder", "slipway-packager", "slipway-deployer", "slipway-http"],
     &["slipway"],

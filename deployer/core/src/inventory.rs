@@ -37,8 +37,8 @@ pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 
-/// By which the API server knows whose the fields of an application's objects are.
-pub const FIELD_MANAGER: &str = "slipway";
+pub use slipway_kubernetes::FIELD_MANAGER;
+
 /// By which it knows who keeps the list of owners of shared objects. Whoever joins writes only that list:
 /// sent as [`FIELD_MANAGER`] it would remove every other field of the object.
 pub const OWNERS_MANAGER: &str = "slipway-owners";

@@ -1,7 +1,19 @@
-//! The reconcile core: drives a cluster to a frozen revision and keeps looking.
+//! The built-in reconcile core: drives clusters to what was handed off, and always says where that stands.
 //!
-//! What is decided is apart from what is done: the modules here know no I/O and no clock. A driver
-//! carries out what they ask for and tells them what came of it.
+//! [`Core`] is the receiver: it takes a submission, keeps it, and wakes the job that drives its key
+//! ([`ReconcileHandler`]). [`schedule`] decides what is done next and [`inventory`] what may be done to each
+//! object; both are pure. A turn carries that out and stores what came of it.
 
+mod handler;
+mod hitch;
+mod host;
 pub mod inventory;
+mod kept;
+mod receiver;
 pub mod schedule;
+mod turn;
+mod work;
+
+pub use handler::ReconcileHandler;
+pub use host::Host;
+pub use receiver::{Core, CoreOptions};

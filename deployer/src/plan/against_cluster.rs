@@ -7,18 +7,16 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
+use slipway_core::inventory::{COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY};
 use slipway_handoff::{ManifestSet, Object};
-use slipway_kubernetes::{CallError, Cluster, ObjectKey};
+use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey, is_as_wanted};
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
 use super::live::Live;
 use super::objects::Dressing;
-use super::same::is_as_wanted;
 use crate::clusters::fault_of;
 
-/// By which the API server knows whose fields these are.
-pub const FIELD_MANAGER: &str = "slipway";
 /// How many objects are asked about at once.
 pub(super) const AT_ONCE: usize = 16;
 /// The most differing fields told of one object.
@@ -196,11 +194,20 @@ pub(super) fn difference(key: &ObjectKey, live: Option<&Value>, applied: &Value)
     Difference { object: key.to_string(), change, fields }
 }
 
-/// Fields that the API server writes by itself.
+/// Fields that the API server writes by itself, and those by which the built-in core knows its own.
 fn is_servers(path: &str) -> bool {
     ["metadata.managedFields", "metadata.resourceVersion", "metadata.generation", "status"]
         .iter()
         .any(|own| path == *own || path.starts_with(&format!("{own}.")))
+        || is_mark(path)
+}
+
+fn is_mark(path: &str) -> bool {
+    let of = |kind: &str, marks: &[&str]| {
+        let name = path.strip_prefix("metadata.").and_then(|rest| rest.strip_prefix(kind));
+        name.and_then(|name| name.strip_prefix('.')).is_some_and(|name| marks.contains(&name))
+    };
+    of("labels", &[INVENTORY]) || of("annotations", &[GENERATION, REVISION, SHARED_BY, COLLECT])
 }
 
 fn compare_values(old: &Value, new: &Value, at: String, hides: bool, found: &mut Vec<String>) {
@@ -208,7 +215,13 @@ fn compare_values(old: &Value, new: &Value, at: String, hides: bool, found: &mut
         return;
     }
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    let is_marked = ["metadata.labels", "metadata.annotations"].contains(&at.as_str());
     match (old, new) {
+        (Value::Object(old), Value::Null) if is_marked => {
+            for (key, old) in old {
+                compare_values(old, &Value::Null, below(key), hides, found);
+            }
+        }
         (Value::Object(old), Value::Object(new)) => {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for key in keys {

@@ -7,6 +7,7 @@ mod kinds;
 mod listing;
 mod logs;
 mod objects;
+mod same;
 mod watching;
 
 pub use call::CallError;
@@ -15,4 +16,8 @@ pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kube
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
+pub use same::is_as_wanted;
 pub use watching::{Sensed, digest_of};
+
+/// By which API servers know whose fields these are.
+pub const FIELD_MANAGER: &str = "slipway";

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use slipway_charts::{ChartOptions, Renderer};
+use slipway_core::{Core, CoreOptions, ReconcileHandler};
 use slipway_definitions::RenderOptions;
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::configuration_source::ConfigureHandler;
+use slipway_deployer::core_host::CoreHost;
 use slipway_deployer::definitions::Definitions;
 use slipway_deployer::follow::FollowHandler;
 use slipway_deployer::handler::DeployHandler;
@@ -15,6 +17,7 @@ use slipway_deployer::observe::ObserveHandler;
 use slipway_deployer::packages::PackageLimits;
 use slipway_deployer::{Stage, StageOptions};
 use slipway_git::GitStore;
+use slipway_handoff::CorePort;
 use slipway_kubernetes::ClusterOptions;
 use slipway_network::Network;
 use slipway_oam::OamOptions;
@@ -28,6 +31,8 @@ use slipway_types::RegistryPrefix;
 
 use crate::config::Config;
 
+/// Applications that are driven at once: a turn waits for clusters, not for this machine.
+const RECONCILING_SLOTS: usize = 16;
 /// Receivers that are asked at once: they wait for the network, not for this machine.
 const OBSERVING_SLOTS: usize = 8;
 
@@ -42,8 +47,8 @@ pub(super) struct Ground<'a> {
     pub(super) network: &'a Network,
 }
 
-/// The deploy stage.
-pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
+/// The deploy stage, and the reconcile core in it.
+pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
     let deploy = &ground.config.deploy;
     let charts = ChartOptions {
         helm_program: deploy.helm.clone(),
@@ -54,7 +59,7 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
     let directory = Some(deploy.definitions_dir.clone()).filter(|path| !path.as_os_str().is_empty());
     // This very program, wherever it lies and whatever took its place on disk.
     let host = vec![PathBuf::from("/proc/self/exe").into_os_string(), crate::PLUGIN_HOST.into()];
-    Ok(Stage {
+    let stage = Stage {
         records: Arc::clone(ground.records),
         blobs: ground.blobs.clone(),
         registry: ground.registry.clone(),
@@ -75,7 +80,12 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<Stage> {
             deadline_minutes: deploy.deadline_minutes,
             allow_http: deploy.allow_http_receivers,
         },
-    })
+    };
+    // The core works by the stage, which hands off to it.
+    let host = Arc::new(CoreHost { stage: stage.clone() });
+    let core = Core::new(Arc::clone(ground.records), host, CoreOptions::default());
+    let port: Arc<dyn CorePort> = Arc::new(core.clone());
+    Ok((Stage { core: Some(port), ..stage }, core))
 }
 
 fn pull_registry(config: &Config) -> Result<RegistryPrefix> {
@@ -95,7 +105,7 @@ fn default_port(url: &str) -> u16 {
 }
 
 /// What works deployments off.
-pub(super) fn lanes(stage: &Arc<Stage>, git: &GitStore, slots: usize) -> Vec<Lane> {
+pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, slots: usize) -> Vec<Lane> {
     vec![
         Lane {
             name: "deployments",
@@ -106,6 +116,11 @@ pub(super) fn lanes(stage: &Arc<Stage>, git: &GitStore, slots: usize) -> Vec<Lan
             name: "observing",
             handlers: vec![("observe", Arc::new(ObserveHandler { stage: Arc::clone(stage) }))],
             slots: OBSERVING_SLOTS,
+        },
+        Lane {
+            name: "reconciling",
+            handlers: vec![("reconcile", Arc::new(ReconcileHandler { core: core.clone() }))],
+            slots: RECONCILING_SLOTS,
         },
         Lane {
             name: "following",

@@ -29,6 +29,7 @@ use slipway_builder::source_check::SourceChecker;
 use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
 use slipway_builder::target::ImageTarget;
+use slipway_core::Core;
 use slipway_deployer::Stage;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
@@ -69,6 +70,7 @@ pub(crate) struct Parts {
     docker: Option<Arc<DockerBackend>>,
     kaniko: Option<KanikoBackend>,
     stage: Arc<Stage>,
+    core: Core,
     metrics: Arc<Metrics>,
     state: ServerState,
 }
@@ -133,7 +135,7 @@ impl Parts {
         };
         let checker =
             SourceChecker { git: git.clone(), secrets: secrets.clone(), records: Arc::clone(&records) };
-        let stage = Arc::new(deploy::stage(deploy::Ground {
+        let (stage, core) = deploy::stage(deploy::Ground {
             config,
             records: &records,
             blobs: &blobs,
@@ -141,7 +143,8 @@ impl Parts {
             images: &images,
             secrets: &secrets,
             network: &network,
-        })?);
+        })?;
+        let stage = Arc::new(stage);
         let metrics = Arc::new(Metrics::default());
         let state = ServerState::new(ServerParts {
             records: Arc::clone(&records),
@@ -176,6 +179,7 @@ impl Parts {
             docker,
             kaniko,
             stage,
+            core,
             metrics,
             state,
         })
@@ -239,7 +243,7 @@ impl Parts {
             lanes.extend(self.pipeline(config, directory));
         }
         if config.has(Role::Deployer) {
-            lanes.extend(deploy::lanes(&self.stage, &self.git, config.deploy.max_deploys));
+            lanes.extend(deploy::lanes(&self.stage, &self.core, &self.git, config.deploy.max_deploys));
         }
         if config.has(Role::Gc) {
             lanes.push(Lane {

@@ -10,7 +10,7 @@
 use serde_json::{Map, Value};
 
 /// Whether applying `wanted` as `writer` leaves the values of `live` as they are.
-pub(super) fn is_as_wanted(live: &Value, wanted: &Value, writer: &str) -> bool {
+pub fn is_as_wanted(live: &Value, wanted: &Value, writer: &str) -> bool {
     has_all(live, wanted) && owned_by(live, writer).all(|fields| is_kept(fields, wanted))
 }
 

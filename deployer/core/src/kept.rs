@@ -1,0 +1,105 @@
+//! What is kept of a key between two turns: one document, changed by compare-and-swap.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use slipway_handoff::{Answer, Cause, Key, Known, Mode, Proof, Revision, Submission};
+use slipway_types::Digest;
+
+use crate::inventory::Inventory;
+use crate::schedule::Checkpoint;
+
+/// So many orders are remembered, so that one that comes again changes nothing.
+const ORDERS_MAX: usize = 64;
+
+/// A submission without its document, which is kept by its digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub(crate) contract: u32,
+    pub(crate) key: Key,
+    pub(crate) generation: u64,
+    pub(crate) mode: Mode,
+    pub(crate) revision: Digest,
+    pub(crate) proof: Vec<Proof>,
+    pub(crate) predecessor: Option<Digest>,
+    pub(crate) cause: Cause,
+    pub(crate) deadline: DateTime<Utc>,
+}
+
+impl Header {
+    pub(crate) fn of(submission: &Submission) -> Self {
+        Self {
+            contract: submission.contract,
+            key: submission.key.clone(),
+            generation: submission.generation,
+            mode: submission.mode,
+            revision: submission.revision,
+            proof: submission.proof.clone(),
+            predecessor: submission.predecessor,
+            cause: submission.cause.clone(),
+            deadline: submission.deadline,
+        }
+    }
+
+    /// The submission that it was.
+    pub(crate) fn with(self, document: Revision) -> Submission {
+        Submission {
+            contract: self.contract,
+            key: self.key,
+            generation: self.generation,
+            mode: self.mode,
+            revision: self.revision,
+            document,
+            proof: self.proof,
+            predecessor: self.predecessor,
+            cause: self.cause,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// An order that was taken, with its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) id: String,
+    pub(crate) answer: Answer,
+}
+
+/// What is kept of a key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// The core's name for what it does of this generation.
+    pub(crate) run: String,
+    pub(crate) submission: Header,
+    pub(crate) checkpoint: Checkpoint,
+    /// What the key owns in its cluster, or is about to.
+    pub(crate) inventory: Inventory,
+    pub(crate) orders: VecDeque<Taken>,
+    /// When the next turn is to be, if nobody needs one earlier.
+    #[serde(default)]
+    pub(crate) wakes_at: Option<DateTime<Utc>>,
+}
+
+impl Kept {
+    /// What a receiver compares a submission with.
+    pub(crate) fn known(&self) -> Known {
+        Known {
+            generation: self.submission.generation,
+            revision: self.submission.revision,
+            run: self.run.clone(),
+        }
+    }
+
+    /// The answer that an order got before.
+    pub(crate) fn answered(&self, id: &str) -> Option<Answer> {
+        self.orders.iter().find(|taken| taken.id == id).map(|taken| taken.answer.clone())
+    }
+
+    pub(crate) fn remember(&mut self, id: &str, answer: Answer) {
+        self.orders.push_back(Taken { id: id.to_owned(), answer });
+        while self.orders.len() > ORDERS_MAX {
+            self.orders.pop_front();
+        }
+    }
+}

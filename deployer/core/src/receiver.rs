@@ -1,0 +1,342 @@
+//! The core as a receiver: it takes submissions and orders, and tells what happened.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_handoff::receiver::EVENTS_MAX;
+use slipway_handoff::{
+    Answer, Capability, CorePort, Event, Key, Limits, ManifestSet, Manifests, Mode, Order, ReceiverError,
+    Submission, admit, manifests,
+};
+use slipway_records::job::{JobPayload, NewJob};
+use slipway_records::{ReconcileEvent, ReconcileState, Records, RecordsError, Write, fault_point};
+use slipway_types::Fault;
+
+use crate::host::Host;
+use crate::inventory::Inventory;
+use crate::kept::{Header, Kept};
+use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
+
+/// What the core calls itself in errors.
+const CORE: &str = "the built-in core";
+/// So often a row is written again, if others change it at the same time.
+const TRIES_MAX: usize = 8;
+
+/// Limits of the core.
+#[derive(Debug, Clone)]
+pub struct CoreOptions {
+    /// Limits of what it takes.
+    pub limits: Limits,
+    /// How many requests about one application are under way at once in its cluster.
+    pub requests_at_once: usize,
+    /// Whether it may make HTTP requests that revisions ask for.
+    pub calls: bool,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), requests_at_once: 8, calls: false }
+    }
+}
+
+/// The built-in reconcile core. Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) options: CoreOptions,
+}
+
+/// A key's row with what it says.
+pub(crate) struct Loaded {
+    pub(crate) state: ReconcileState,
+    pub(crate) kept: Kept,
+}
+
+impl Core {
+    /// A core that keeps its state in `records` and works by `host`.
+    pub fn new(records: Arc<dyn Records>, host: Arc<dyn Host>, options: CoreOptions) -> Self {
+        Self { records, host, options }
+    }
+
+    /// What is kept of a key; `None`: nothing was ever handed off for it.
+    pub(crate) async fn load(&self, key: &Key) -> Result<Option<Loaded>, Fault> {
+        let mut read = self.records.read().await.map_err(|error| fault(&error))?;
+        let state = read.reconcile_get(&key.environment, &key.application).await;
+        state.map_err(|error| fault(&error))?.map(Loaded::read).transpose()
+    }
+
+    /// Stores what is kept together with the events that tell of it; `false`: somebody was faster.
+    pub(crate) async fn save(
+        &self,
+        loaded: &mut Loaded,
+        changes: Vec<Change>,
+        wake: bool,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.records.begin().await.map_err(|error| fault(&error))?;
+        if !loaded.write(tx.as_mut(), changes, now).await? {
+            return Ok(false);
+        }
+        if wake {
+            wake_up(tx.as_mut(), &loaded.kept.submission.key).await?;
+        }
+        tx.commit().await.map_err(|error| fault(&error))?;
+        fault_point::reach("core.saved");
+        Ok(true)
+    }
+
+    /// Reads every manifest of a submission.
+    async fn gather(
+        &self,
+        submission: &Submission,
+        source: &dyn Manifests,
+    ) -> Result<ManifestSet, ReceiverError> {
+        let mut all = ManifestSet::new();
+        for digest in submission.document.manifests() {
+            all.insert_bytes(manifests::read(source, &digest, self.options.limits.max_manifest_bytes).await?);
+        }
+        Ok(all)
+    }
+
+    /// `None`: somebody changed the row meanwhile.
+    async fn try_accept(&self, submission: &Submission) -> Result<Option<Answer>, Fault> {
+        let now = Utc::now();
+        let before = self.load(&submission.key).await?;
+        let known = before.as_ref().map(|loaded| loaded.kept.known());
+        if let Some(answer) = admit(submission, known.as_ref(), &self.capabilities(), &self.options.limits) {
+            return Ok(Some(answer));
+        }
+        if let Some(known) = known.filter(|known| known.generation == submission.generation) {
+            return Ok(Some(Answer::Accepted { run: known.run }));
+        }
+        let (mut loaded, changes) = match begin(before, submission, now) {
+            Ok(begun) => begun,
+            Err(error @ InvalidPlan::DryRun) => {
+                return Ok(Some(Answer::unsupported(Capability::DryRun, error.to_string())));
+            }
+        };
+        let run = loaded.kept.run.clone();
+        let is_saved = self.save(&mut loaded, changes, true, now).await?;
+        fault_point::reach("core.accepted");
+        Ok(is_saved.then_some(Answer::Accepted { run }))
+    }
+
+    /// `None`: somebody changed the row meanwhile.
+    async fn try_order(&self, order: &Order) -> Result<Option<Answer>, Fault> {
+        let now = Utc::now();
+        let Some(mut loaded) = self.load(&order.key).await? else {
+            return Err(Fault::permanent("not_here", format!("nothing was handed off for {}", order.key)));
+        };
+        if let Some(answer) = loaded.kept.answered(&order.id) {
+            return Ok(Some(answer));
+        }
+        let current = loaded.kept.submission.generation;
+        if order.generation < current {
+            return Ok(Some(Answer::Stale { current }));
+        }
+        if order.generation > current {
+            let why = format!("generation {} of {} was never handed off", order.generation, order.key);
+            return Err(Fault::permanent("not_here", why));
+        }
+        let (submission, _) = self.submission(&loaded).await?;
+        let schedule = Schedule::restored(plan(&submission)?, loaded.kept.checkpoint.clone());
+        let mut schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
+        let changes = match schedule.order(&order.command, &order.by, now) {
+            Ok(changes) => changes,
+            Err(refused) => return Err(Fault::permanent("wrong_state", refused.to_string())),
+        };
+        let answer = Answer::Accepted { run: loaded.kept.run.clone() };
+        loaded.kept.checkpoint = schedule.checkpoint();
+        loaded.kept.remember(&order.id, answer.clone());
+        Ok(self.save(&mut loaded, changes, true, now).await?.then_some(answer))
+    }
+
+    /// What was handed off, with its manifests.
+    pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<(Submission, ManifestSet), Fault> {
+        let header = loaded.kept.submission.clone();
+        let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
+        Ok((header.with(document), manifests))
+    }
+}
+
+/// The plan of a submission that was taken.
+pub(crate) fn plan(submission: &Submission) -> Result<Plan, Fault> {
+    Plan::new(submission).map_err(|error| Fault::bug("core_plan", error.to_string()))
+}
+
+/// What is kept of a new generation: the inventory names at once all that the key has and all that it will
+/// have, so that nothing is made that nobody would remove.
+fn begin(
+    before: Option<Loaded>,
+    submission: &Submission,
+    now: DateTime<Utc>,
+) -> Result<(Loaded, Vec<Change>), InvalidPlan> {
+    let plan = Plan::new(submission)?;
+    let mut schedule = Schedule::new(plan, now);
+    if let Some(loaded) = &before {
+        schedule = schedule.behind(loaded.kept.submission.generation);
+    }
+    let changes = schedule.happened(Happened::Tick, now);
+    let wanted = match submission.mode {
+        Mode::Delete => Inventory::default(),
+        Mode::Apply | Mode::DryRun => Inventory::of(&submission.document.graph, submission.generation),
+    };
+    let (inventory, row) = match before {
+        Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
+        None => (wanted, None),
+    };
+    let run = format!("{}-g{}", submission.revision.short(), submission.generation);
+    let kept = Kept {
+        run,
+        submission: Header::of(submission),
+        checkpoint: schedule.checkpoint(),
+        inventory,
+        orders: std::collections::VecDeque::new(),
+        wakes_at: None,
+    };
+    let key = &submission.key;
+    let state = row.unwrap_or_else(|| ReconcileState {
+        environment: key.environment.clone(),
+        application: key.application.clone(),
+        generation: 0,
+        sequence: 0,
+        document: String::new(),
+        is_settled: false,
+        updated_at: now,
+        row_version: 0,
+    });
+    Ok((Loaded { state: ReconcileState { is_settled: false, ..state }, kept }, changes))
+}
+
+impl Loaded {
+    fn read(state: ReconcileState) -> Result<Self, Fault> {
+        let kept = serde_json::from_str(&state.document).map_err(|error| {
+            let key = format!("{} in {}", state.application, state.environment);
+            Fault::bug("core_unreadable", format!("what the core keeps of {key} cannot be read: {error}"))
+        })?;
+        Ok(Self { state, kept })
+    }
+
+    async fn write(
+        &mut self,
+        tx: &mut dyn Write,
+        changes: Vec<Change>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Fault> {
+        let generation = self.kept.submission.generation;
+        let mut events = Vec::with_capacity(changes.len());
+        for change in changes {
+            self.state.sequence += 1;
+            let key = &self.kept.submission.key;
+            let event = change.into_event(key, generation, self.state.sequence);
+            events.push(ReconcileEvent {
+                sequence: self.state.sequence,
+                generation,
+                event: serde_json::to_string(&event).expect("invariant: an event is JSON"),
+                at: now,
+            });
+        }
+        self.state.generation = generation;
+        self.state.document = serde_json::to_string(&self.kept).expect("invariant: what is kept is JSON");
+        self.state.updated_at = now;
+        tx.reconcile_save(&mut self.state, &events).await.map_err(|error| fault(&error))
+    }
+}
+
+/// Has a key looked at now.
+pub(crate) async fn wake_up(tx: &mut dyn Write, key: &Key) -> Result<(), Fault> {
+    let application = tx.application_by_name(&key.application).await.map_err(|error| fault(&error))?;
+    let payload =
+        JobPayload::Reconcile { environment: key.environment.clone(), application: key.application.clone() };
+    let job = NewJob::new(payload, application.map(|application| application.id));
+    tx.job_enqueue(job).await.map_err(|error| fault(&error))?;
+    Ok(())
+}
+
+pub(crate) fn fault(error: &RecordsError) -> Fault {
+    slipway_records::worker::fault_of(error)
+}
+
+/// What a fault means to whoever handed something off.
+fn refusal(fault: Fault) -> ReceiverError {
+    let receiver = CORE.to_owned();
+    if fault.class == slipway_types::Class::Transient {
+        ReceiverError::Unavailable { receiver, why: fault.message, retry_after_ms: None }
+    } else {
+        ReceiverError::Refused { receiver, why: fault.message }
+    }
+}
+
+fn busy() -> ReceiverError {
+    let why = "others change the same application at the same time".to_owned();
+    ReceiverError::Unavailable { receiver: CORE.to_owned(), why, retry_after_ms: None }
+}
+
+#[async_trait]
+impl CorePort for Core {
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        use Capability as C;
+        let mut can = BTreeSet::from([
+            C::Observe,
+            C::Suspend,
+            C::Resume,
+            C::Retry,
+            C::Terminate,
+            C::Delete,
+            C::Secrets,
+            C::Outputs,
+            C::Conditions,
+            C::Ownership,
+        ]);
+        if self.options.calls {
+            can.insert(C::Calls);
+        }
+        can
+    }
+
+    async fn accept(
+        &self,
+        submission: &Submission,
+        manifests: &dyn Manifests,
+    ) -> Result<Answer, ReceiverError> {
+        let manifests = self.gather(submission, manifests).await?;
+        self.host.keep(&submission.key, &submission.document, &manifests).await.map_err(refusal)?;
+        for _ in 0..TRIES_MAX {
+            if let Some(answer) = self.try_accept(submission).await.map_err(refusal)? {
+                return Ok(answer);
+            }
+        }
+        Err(busy())
+    }
+
+    async fn events(&self, key: &Key, since: u64) -> Result<Vec<Event>, ReceiverError> {
+        let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
+        let rows = async {
+            let mut read = self.records.read().await?;
+            read.reconcile_events(&key.environment, &key.application, since, limit).await
+        };
+        let rows = rows.await.map_err(|error| refusal(fault(&error)))?;
+        rows.iter()
+            .map(|row| {
+                serde_json::from_str(&row.event).map_err(|error| {
+                    refusal(Fault::bug(
+                        "core_unreadable",
+                        format!("event {} cannot be read: {error}", row.sequence),
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    async fn order(&self, order: &Order) -> Result<Answer, ReceiverError> {
+        for _ in 0..TRIES_MAX {
+            if let Some(answer) = self.try_order(order).await.map_err(refusal)? {
+                return Ok(answer);
+            }
+        }
+        Err(busy())
+    }
+}

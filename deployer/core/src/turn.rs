@@ -1,0 +1,250 @@
+//! One turn of a key: do what the schedule names, until nothing is left to do but to wait.
+//!
+//! What came of each effect is stored before anything follows from it, together with the events that tell of
+//! it. A turn that is killed leaves what was stored; the next one does again what was not, and that changes
+//! nothing the second time. Whoever hands something newer off, or says something, changes the row: then the
+//! turn drops what it has under way and begins anew with what is asked now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use slipway_handoff::Key;
+use slipway_records::JobError;
+use slipway_types::Fault;
+use tokio_util::sync::CancellationToken;
+
+use crate::receiver::{Core, Loaded, plan};
+use crate::schedule::{Action, Change, Happened, Schedule};
+use crate::work::{Note, Outcome, Work};
+
+/// How often it is looked whether somebody changed the row while effects are under way.
+const GLANCE_EVERY: Duration = Duration::from_secs(1);
+/// The longest pause of a job: whoever is needed earlier is woken.
+const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+/// How much earlier than it was to be a turn comes if somebody woke it.
+const WOKEN_EARLY: TimeDelta = TimeDelta::milliseconds(500);
+
+/// What follows a turn.
+pub(crate) enum Next {
+    /// Nothing, until somebody hands something off or says something.
+    Ended,
+    /// Another turn.
+    Wait { why: String, delay: Duration },
+}
+
+/// How a stretch of work on one row ended.
+enum Stretch {
+    Done(Next),
+    /// Somebody changed the row.
+    Changed,
+}
+
+impl Core {
+    /// One turn of a key.
+    pub(crate) async fn turn(&self, key: &Key, cancelled: &CancellationToken) -> Result<Next, JobError> {
+        loop {
+            let Some(loaded) = self.load(key).await? else { return Ok(Next::Ended) };
+            match self.stretch(loaded, cancelled).await? {
+                Stretch::Done(next) => return Ok(next),
+                Stretch::Changed => {}
+            }
+        }
+    }
+
+    async fn stretch(&self, loaded: Loaded, cancelled: &CancellationToken) -> Result<Stretch, JobError> {
+        let (submission, manifests) = self.submission(&loaded).await?;
+        let schedule = Schedule::restored(plan(&submission)?, loaded.kept.checkpoint.clone());
+        let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
+        let work = Work::new(self.clone(), Arc::new(submission), Arc::new(manifests));
+        let mut driver =
+            Driver { core: self, loaded, schedule, work, under_way: BTreeSet::new(), is_noted: false };
+        driver.drive(cancelled).await
+    }
+}
+
+type Effect<'a> = BoxFuture<'a, (Action, Outcome)>;
+
+/// Drives one row for as long as nobody else changes it.
+struct Driver<'a> {
+    core: &'a Core,
+    loaded: Loaded,
+    schedule: Schedule,
+    work: Work,
+    under_way: BTreeSet<Action>,
+    /// Whether the inventory learnt something that is not stored.
+    is_noted: bool,
+}
+
+impl Driver<'_> {
+    async fn drive(&mut self, cancelled: &CancellationToken) -> Result<Stretch, JobError> {
+        let now = Utc::now();
+        // No other turn of this key is under way, so what an older generation had begun has ended.
+        let mut changes = self.schedule.happened(Happened::OlderEnded, now);
+        if self.was_woken(now) {
+            let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
+            changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
+        }
+        if !self.store(changes, now).await? {
+            return Ok(Stretch::Changed);
+        }
+        let mut effects: FuturesUnordered<Effect<'static>> = FuturesUnordered::new();
+        loop {
+            let now = Utc::now();
+            let wake = self.begin_what_is_due(&mut effects, now);
+            if effects.is_empty() {
+                if wake.is_some_and(|at| at <= now) {
+                    let changes = self.schedule.happened(Happened::Tick, now);
+                    if !self.store(changes, now).await? {
+                        return Ok(Stretch::Changed);
+                    }
+                    continue;
+                }
+                return self.rest(wake, now).await;
+            }
+            let ended = tokio::select! {
+                ended = effects.next() => ended,
+                () = tokio::time::sleep(until(wake, now)) => None,
+                () = cancelled.cancelled() => return Err(JobError::Stopped),
+            };
+            let is_current = match ended {
+                Some((action, outcome)) => self.take(&action, outcome).await?,
+                None => self.glance().await?,
+            };
+            if !is_current {
+                return Ok(Stretch::Changed);
+            }
+        }
+    }
+
+    /// Whether somebody had it looked at earlier than it was to be.
+    fn was_woken(&self, now: DateTime<Utc>) -> bool {
+        self.loaded.kept.wakes_at.is_some_and(|at| now + WOKEN_EARLY < at)
+    }
+
+    /// Begins what the schedule names and is not under way; gives when it wants to be asked again.
+    fn begin_what_is_due(
+        &mut self,
+        effects: &mut FuturesUnordered<Effect<'static>>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let mut wake = None;
+        for action in self.schedule.next(now) {
+            if let Action::WakeAt(at) = action {
+                wake = Some(at);
+                continue;
+            }
+            if self.is_under_way(&action) {
+                continue;
+            }
+            let Some(task) = self.work.task(action.clone(), &self.schedule, &self.loaded.kept.inventory)
+            else {
+                continue;
+            };
+            self.under_way.insert(action.clone());
+            let work = self.work.clone();
+            effects.push(Box::pin(async move {
+                let outcome = work.carry_out(task).await;
+                (action, outcome)
+            }));
+        }
+        wake
+    }
+
+    /// A look at nodes is under way as long as one is: its list shrinks with each result.
+    fn is_under_way(&self, action: &Action) -> bool {
+        match action {
+            Action::Look(_) => self.under_way.iter().any(|other| matches!(other, Action::Look(_))),
+            other => self.under_way.contains(other),
+        }
+    }
+
+    /// Takes what came of an effect, and stores it; `false`: somebody changed the row meanwhile.
+    async fn take(&mut self, action: &Action, outcome: Outcome) -> Result<bool, JobError> {
+        self.under_way.remove(action);
+        let now = Utc::now();
+        for note in outcome.notes {
+            self.note(note);
+        }
+        let mut changes = Vec::new();
+        for happened in outcome.happened {
+            changes.extend(self.schedule.happened(happened, now));
+        }
+        self.store(changes, now).await
+    }
+
+    fn note(&mut self, note: Note) {
+        self.is_noted = true;
+        let generation = self.loaded.kept.submission.generation;
+        let inventory = &mut self.loaded.kept.inventory;
+        match note {
+            Note::Applied { object, uid } => {
+                if !inventory.applied(&object, &uid, generation) {
+                    tracing::error!(%object, "an object was applied that the inventory does not have");
+                }
+            }
+            Note::Dropped(object) => drop(inventory.dropped(&object)),
+        }
+    }
+
+    /// Whether the row is still as it was read.
+    async fn glance(&mut self) -> Result<bool, JobError> {
+        let now = Utc::now();
+        let key = &self.loaded.kept.submission.key;
+        let mut read = self.core.records.read().await?;
+        let state = read.reconcile_get(&key.environment, &key.application).await?;
+        drop(read);
+        if state.is_none_or(|state| state.row_version != self.loaded.state.row_version) {
+            return Ok(false);
+        }
+        let changes = self.schedule.happened(Happened::Tick, now);
+        if changes.is_empty() { Ok(true) } else { self.store(changes, now).await }
+    }
+
+    /// Stores where things stand, if that is not stored yet; `false`: somebody changed the row meanwhile.
+    async fn store(&mut self, changes: Vec<Change>, now: DateTime<Utc>) -> Result<bool, JobError> {
+        let checkpoint = self.schedule.checkpoint();
+        let kept = &mut self.loaded.kept;
+        if changes.is_empty() && !self.is_noted && checkpoint == kept.checkpoint {
+            return Ok(true);
+        }
+        kept.checkpoint = checkpoint;
+        kept.wakes_at = None;
+        self.is_noted = false;
+        let state = self.schedule.whole().state;
+        self.loaded.state.is_settled = state.is_ended() || state.is_live();
+        let tells = !changes.is_empty();
+        let is_stored = self.core.save(&mut self.loaded, changes, false, now).await?;
+        if is_stored && tells {
+            let submission = &self.loaded.kept.submission;
+            self.core.host.tell(&submission.key, submission.generation).await;
+        }
+        Ok(is_stored)
+    }
+
+    /// Nothing is left to do: says when the next turn is.
+    async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
+        let Some(at) = wake else { return Ok(Stretch::Done(Next::Ended)) };
+        let at = at.min(now + PAUSE_MAX);
+        self.loaded.kept.wakes_at = Some(at);
+        if !self.core.save(&mut self.loaded, Vec::new(), false, now).await? {
+            return Ok(Stretch::Changed);
+        }
+        let whole = self.schedule.whole();
+        let why = if whole.reason.is_empty() {
+            format!("it is {}", whole.state.word())
+        } else {
+            format!("it is {}: {}", whole.state.word(), whole.reason)
+        };
+        Ok(Stretch::Done(Next::Wait { why, delay: (at - now).to_std().unwrap_or_default() }))
+    }
+}
+
+fn until(wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Duration {
+    let wake = wake.and_then(|at| (at - now).to_std().ok());
+    wake.map_or(GLANCE_EVERY, |wake| wake.clamp(Duration::from_millis(10), GLANCE_EVERY))
+}

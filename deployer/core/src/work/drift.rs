@@ -1,0 +1,80 @@
+//! What others changed of an object since it was applied.
+
+use serde_json::Value;
+use slipway_handoff::Object;
+use slipway_kubernetes::Cluster;
+
+use super::{Work, key_of};
+use crate::hitch::Hitch;
+use crate::inventory::{Live, Verdict, Wanted, before_apply};
+
+/// Parts of an object that the API server and controllers write by themselves.
+const OTHERS: [&str; 2] = ["metadata", "status"];
+
+impl Work {
+    /// What is not as it was applied, in words. Secrets are left out: their values may have been rotated since.
+    pub(super) async fn drift(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        manifest: &Value,
+        live: Option<&Value>,
+    ) -> Result<Option<String>, Hitch> {
+        let reference = &object.object;
+        if reference.is_secret() {
+            return Ok(None);
+        }
+        let Some(found) = live else { return Ok(Some(format!("{reference} is not there"))) };
+        let Ok(seen) = Live::of(found) else { return Ok(None) };
+        let wanted = Wanted { object, manifest, adopt: false };
+        let write = match before_apply(&wanted, &self.marks, Some(&seen)) {
+            Verdict::Update(write) => write,
+            Verdict::Wait(terminating) => return Ok(Some(format!("{reference} {terminating}"))),
+            Verdict::Refused(refusal) => return Ok(Some(refusal.to_string())),
+            Verdict::Create(_) | Verdict::Join(_) | Verdict::AlreadySame | Verdict::Borrow => {
+                return Ok(None);
+            }
+        };
+        // What is only written otherwise, such as a quantity, the API server alone can tell.
+        let tried = cluster.try_apply(&key_of(reference), &write.body, write.manager).await?;
+        Ok(tried
+            .and_then(|tried| changed(found, &tried))
+            .map(|field| format!("{reference} is not as it was applied: somebody changed {field}")))
+    }
+}
+
+/// The first field, two steps deep, in which two states of one object differ.
+fn changed(live: &Value, tried: &Value) -> Option<String> {
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (live, tried) = (fields(live), fields(tried));
+    for (key, wanted) in tried.iter().filter(|(key, _)| !OTHERS.contains(&key.as_str())) {
+        let found = live.get(key);
+        if found == Some(wanted) {
+            continue;
+        }
+        let (found, wanted) = (fields(found.unwrap_or(&Value::Null)), fields(wanted));
+        let names = found.keys().chain(wanted.keys());
+        let below = names.into_iter().find(|name| found.get(*name) != wanted.get(*name));
+        return Some(below.map_or_else(|| key.clone(), |below| format!("{key}.{below}")));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_field_that_was_changed_is_named() {
+        let live = json!({"kind": "Deployment", "metadata": {"resourceVersion": "2"}, "spec": {"replicas": 3, "paused": false}, "status": {"a": 1}});
+        let mut tried = live.clone();
+        tried["metadata"]["resourceVersion"] = json!("1");
+        tried["status"] = json!({});
+        assert_eq!(changed(&live, &tried), None);
+        tried["spec"]["replicas"] = json!(2);
+        assert_eq!(changed(&live, &tried).as_deref(), Some("spec.replicas"));
+        assert_eq!(changed(&json!({"data": "a"}), &json!({"data": "b"})).as_deref(), Some("data"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Whether a node is ready: its objects, what it waits for, and what it gives.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use slipway_handoff::{Node, Object, ObjectRef, Output, Ready, Wait};
+use slipway_health::{Expression, ExpressionError, Health, ObjectState};
+use slipway_kubernetes::Cluster;
+use slipway_records::fault_point;
+
+use super::{Prepared, Work, key_of};
+use crate::hitch::Hitch;
+use crate::schedule::Verdict;
+
+/// Objects by reference as one look found them; `None`: the cluster said that it is not there.
+type Found = BTreeMap<ObjectRef, Option<Value>>;
+
+impl Work {
+    /// How a node stands. `applied`: its objects as they were applied, if it was ready before; then what falls
+    /// behind or was changed by others is told as that.
+    pub(super) async fn look(&self, name: &str, applied: Option<&Prepared>) -> Verdict {
+        let Some(node) = self.node(name) else {
+            return Verdict::Failed { reason: format!("there is no node `{name}`") };
+        };
+        let verdict = self.look_at(node, applied).await.unwrap_or_else(Verdict::from);
+        fault_point::reach("core.checked");
+        verdict
+    }
+
+    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Verdict, Hitch> {
+        let cluster = self.cluster().await?;
+        let was_live = applied.is_some();
+        let mut found = Found::new();
+        for object in node.objects.iter().filter(|object| was_live || object.ready != Ready::Applied) {
+            let live = see(&cluster, &mut found, &object.object).await?;
+            if let Some(verdict) = stands_against(object, live, was_live) {
+                return Ok(self.with_cause(&cluster, live, verdict).await);
+            }
+        }
+        for (object, manifest) in applied.into_iter().flat_map(|applied| &applied.objects) {
+            let live = see(&cluster, &mut found, &object.object).await?;
+            if let Some(why) = self.drift(&cluster, object, manifest, live).await? {
+                return Ok(Verdict::NotYet { blocker: why });
+            }
+        }
+        // What was waited for once need not hold for ever.
+        for wait in node.waits.iter().filter(|_| !was_live) {
+            let live = see(&cluster, &mut found, &wait.object).await?;
+            if let Some(verdict) = unfulfilled(wait, live) {
+                return Ok(verdict);
+            }
+        }
+        let mut outputs = BTreeMap::new();
+        for (name, output) in node.outputs.iter().filter(|_| !was_live) {
+            let Output::From { object, path } = output else { continue };
+            let live = see(&cluster, &mut found, object).await?;
+            let Some(value) = live.and_then(|live| path.get(live)) else {
+                return Ok(Verdict::NotYet {
+                    blocker: format!("{object} has no {path} yet, the output `{name}`"),
+                });
+            };
+            outputs.insert(name.clone(), value.clone());
+        }
+        Ok(Verdict::Ready { outputs })
+    }
+}
+
+async fn see<'f>(
+    cluster: &Cluster,
+    found: &'f mut Found,
+    object: &ObjectRef,
+) -> Result<Option<&'f Value>, Hitch> {
+    if !found.contains_key(object) {
+        let live = cluster.get(&key_of(object)).await?;
+        found.insert(object.clone(), live);
+    }
+    Ok(found.get(object).and_then(Option::as_ref))
+}
+
+/// What stands against an object's being ready.
+fn stands_against(object: &Object, live: Option<&Value>, was_live: bool) -> Option<Verdict> {
+    let reference = &object.object;
+    let Some(live) = live else {
+        return Some(Verdict::NotYet { blocker: format!("{reference} is not there") });
+    };
+    let health = match &object.ready {
+        Ready::Applied => return None,
+        Ready::Kstatus => slipway_health::of_object(live, was_live),
+        Ready::Cel(text) => return unless_true(text, live, &reference.to_string()),
+    };
+    verdict_of(reference, health)
+}
+
+fn verdict_of(reference: &ObjectRef, health: Health) -> Option<Verdict> {
+    let told = format!("{reference}: {}", health.reason);
+    match health.state {
+        state if state.is_ready() => None,
+        ObjectState::Failed => Some(Verdict::Failed { reason: told }),
+        _ => Some(Verdict::NotYet { blocker: told }),
+    }
+}
+
+fn unfulfilled(wait: &Wait, live: Option<&Value>) -> Option<Verdict> {
+    let reference = &wait.object;
+    let Some(live) = live else {
+        return Some(Verdict::NotYet { blocker: format!("waits for {reference}, which is not there") });
+    };
+    unless_true(&wait.until, live, &format!("waits for {reference}"))
+}
+
+/// What stands against a condition over an object, which is called `self`, and `object` in operators' files.
+fn unless_true(text: &str, live: &Value, about: &str) -> Option<Verdict> {
+    let values = BTreeMap::from([("self".to_owned(), live.clone()), ("object".to_owned(), live.clone())]);
+    match Expression::parse(text).and_then(|expression| expression.eval_with(&values)) {
+        Ok(true) => None,
+        Ok(false) => Some(Verdict::NotYet { blocker: format!("{about}: not yet {text}") }),
+        Err(error @ ExpressionError::Missing(_)) => {
+            Some(Verdict::NotYet { blocker: format!("{about}: {error}") })
+        }
+        Err(error) => Some(Verdict::Failed { reason: format!("{about}: {error}") }),
+    }
+}

@@ -1,0 +1,93 @@
+//! What the built-in reconcile core gets from the server that it is part of.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use slipway_core::Host;
+use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
+use slipway_kubernetes::Cluster;
+use slipway_records::Environment;
+use slipway_records::job::{JobPayload, NewJob};
+use slipway_types::secret::SecretProvider;
+use slipway_types::{Address, Digest, Fault, SecretScope};
+
+use crate::plan::{Frozen, SecretsOf};
+use crate::stage::Stage;
+
+/// The core's way to clusters, secrets and kept revisions.
+pub struct CoreHost {
+    /// The stage, which need not have the core itself.
+    pub stage: Stage,
+}
+
+impl CoreHost {
+    async fn environment(&self, address: &Address) -> Result<Environment, Fault> {
+        let mut read = self.stage.records.read().await.map_err(|error| crate::records_fault(&error))?;
+        let found = read.environment_by_address(address).await;
+        found.map_err(|error| crate::records_fault(&error))?.ok_or_else(|| {
+            Fault::permanent("no_environment", format!("there is no environment at {address} any more"))
+        })
+    }
+
+    /// Has what waits for news of a deployment ask for them now.
+    async fn wake(&self, key: &Key, generation: u64) -> Result<(), Fault> {
+        let fault = |error| crate::records_fault(&error);
+        let mut tx = self.stage.records.begin().await.map_err(fault)?;
+        let Some(application) = tx.application_by_name(&key.application).await.map_err(fault)? else {
+            return Ok(());
+        };
+        let Some(environment) = tx.environment_by_address(&key.environment).await.map_err(fault)? else {
+            return Ok(());
+        };
+        let found = tx.deployment_by_generation(environment.id, application.id, generation).await;
+        let Some(deployment) = found.map_err(fault)? else { return Ok(()) };
+        let payload = JobPayload::Observe { deployment: deployment.id };
+        tx.job_enqueue(NewJob::new(payload, Some(application.id))).await.map_err(fault)?;
+        tx.commit().await.map_err(fault)
+    }
+}
+
+#[async_trait]
+impl Host for CoreHost {
+    async fn keep(&self, key: &Key, document: &Revision, manifests: &ManifestSet) -> Result<(), Fault> {
+        let frozen = Frozen { revision: document.clone(), manifests: manifests.clone() };
+        self.stage.keep_revision(key, &frozen).await?;
+        Ok(())
+    }
+
+    async fn kept(&self, key: &Key, revision: &Digest) -> Result<(Revision, ManifestSet), Fault> {
+        let frozen = self.stage.kept_revision(key, revision).await?;
+        Ok((frozen.revision, frozen.manifests))
+    }
+
+    async fn cluster(&self, address: &Address) -> Result<Arc<Cluster>, Fault> {
+        let environment = self.environment(address).await?;
+        self.stage.cluster_of(&environment).await
+    }
+
+    async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault> {
+        let reference = &used.reference;
+        if reference.provider == SecretProvider::Kubernetes {
+            let environment = self.environment(&key.environment).await?;
+            let place = SecretsOf { application: &key.application, environment: &environment };
+            return Ok(self.stage.cluster_secret(reference, place).await?.value);
+        }
+        if reference.provider != SecretProvider::Builtin {
+            return Ok(self.stage.secrets.resolve(reference).await?.value);
+        }
+        let scope = used.scope.clone().unwrap_or(SecretScope::Global);
+        Ok(self.stage.secrets.resolve_in(reference, &scope).await?.value)
+    }
+
+    async fn call(&self, call: &Call) -> Result<(), Fault> {
+        let message = format!("{} {}: this server makes no requests for revisions", call.method, call.url);
+        Err(Fault::permanent("calls_not_allowed", message))
+    }
+
+    async fn tell(&self, key: &Key, generation: u64) {
+        if let Err(fault) = self.wake(key, generation).await {
+            tracing::warn!(%key, fault = fault.message, "news of the core are heard later");
+        }
+    }
+}

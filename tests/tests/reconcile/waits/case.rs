@@ -1,0 +1,178 @@
+//! One way to wait for ever, and what becomes of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+use slipway_tests::namespace::Namespace;
+
+use crate::cluster::assert_variable;
+use crate::ground::{Ground, document, gated, of_web};
+use crate::inventory::assert_whole;
+
+/// How long a node may take in these deployments.
+const TIMEOUT: &str = "20s";
+const TIMEOUT_S: i64 = 20;
+/// How much later than its deadline a wait may end, on a machine that is busy with others.
+const SLACK_S: i64 = 20;
+/// How long it may take until the end of a wait is on the page.
+const ENDS_WITHIN: Duration = Duration::from_secs(180);
+
+/// What a case is made of.
+pub(crate) struct Seed<'a> {
+    /// An image that the cluster can pull, with busybox in it.
+    pub(crate) image: &'a str,
+    /// Where it is deployed.
+    pub(crate) space: &'a Namespace,
+}
+
+/// A way to wait for ever.
+pub(crate) struct Case {
+    /// Of its environment.
+    pub(crate) name: &'static str,
+    /// One of these words is in what is told, in lower case.
+    pub(crate) names: &'static [&'static str],
+    /// The operator's `components`, and the `steps` that come before all are deployed.
+    pub(crate) spec: fn(&Seed<'_>) -> Value,
+    /// What is done before it is planned.
+    pub(crate) before: fn(&Namespace),
+    /// What is done between freezing and handing off.
+    pub(crate) obstruct: fn(&Namespace),
+    /// What is done before the fix.
+    pub(crate) mend: fn(&Namespace),
+    /// Takes away what would outlive the namespace, or keep it. It must not fail.
+    pub(crate) clear: fn(&Namespace),
+    /// The states it may end in.
+    pub(crate) ends: &'static [&'static str],
+}
+
+/// Nothing is to be done.
+fn nothing(_: &Namespace) {}
+
+impl Case {
+    /// A case in which the operator's file alone makes the wait.
+    pub(crate) fn new(
+        name: &'static str,
+        names: &'static [&'static str],
+        spec: fn(&Seed<'_>) -> Value,
+    ) -> Self {
+        Self {
+            name,
+            names,
+            spec,
+            before: nothing,
+            obstruct: nothing,
+            mend: nothing,
+            clear: nothing,
+            ends: &["failed", "timed_out"],
+        }
+    }
+}
+
+/// Something of `web` in the operator's file.
+pub(crate) fn web(properties: &Value) -> Value {
+    json!({"components": [{"name": "web", "properties": properties}]})
+}
+
+/// A component of the operator's own with these objects.
+pub(crate) fn objects(objects: &Value) -> Value {
+    json!({"components": [{"name": "extra", "type": "manifests", "properties": {"objects": objects}}]})
+}
+
+/// A case under way, in a namespace of its own.
+struct Waiting<'a> {
+    case: &'a Case,
+    space: Namespace,
+    made: Value,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        (self.case.clear)(&self.space);
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(ground: &Ground, case: &'a Case, version: &str, image: &str) -> Self {
+        let space = Namespace::create();
+        ground.environment(case.name, &space, &gated());
+        // From here on it is cleared up.
+        let mut waiting = Self { case, space, made: Value::Null };
+        let space = &waiting.space;
+        (case.before)(space);
+        let spec = (case.spec)(&Seed { image, space });
+        let mut steps = spec["steps"].as_array().cloned().unwrap_or_default();
+        steps.push(json!({"name": "roll", "type": "deploy", "timeout": TIMEOUT}));
+        let file = document(&json!({"components": spec["components"], "workflow": {"steps": steps}}));
+        let made = ground.deploy(case.name, version, Some(&file));
+        ground.wait(&made, &["awaiting"], ENDS_WITHIN);
+        (case.obstruct)(space);
+        ground.approve(&made);
+        waiting.made = made;
+        waiting
+    }
+
+    fn assert_ended(&self, ground: &Ground) {
+        let case = self.case;
+        let ended = ground.wait(&self.made, case.ends, ENDS_WITHIN);
+        let told = told(&ended);
+        let is_named = case.names.iter().any(|name| told.contains(name));
+        assert!(is_named, "{}: none of {:?} is in: {told}", case.name, case.names);
+        if let Some(took) = took(&ended) {
+            let most = TimeDelta::seconds(TIMEOUT_S + SLACK_S);
+            assert!(took <= most, "{}: ended after {took}: {ended:#}", case.name);
+        }
+    }
+
+    /// Deploys what nothing stands against; gives that.
+    fn fix(&self, ground: &Ground, version: &str) -> Value {
+        (self.case.mend)(&self.space);
+        let fixed = ground.deploy(self.case.name, version, Some(&fix()));
+        ground.approve(&fixed);
+        fixed
+    }
+
+    fn assert_fixed(&self, ground: &Ground, fixed: &Value) {
+        let live = ground.live(fixed);
+        assert_variable(&self.space, "web", "FIXED", "yes");
+        assert_whole(ground, &self.space, &live, Some(&fix()));
+        let state = ground.show(&self.made)["state"].clone();
+        assert!(state == "superseded" || state == "broken", "{}: {state}", self.case.name);
+    }
+}
+
+/// What is right, and tells itself from what was wrong.
+fn fix() -> Value {
+    of_web(&json!({"properties": {"env": {"FIXED": "yes"}}}))
+}
+
+/// What the page says of why, in lower case: of the whole and of each node.
+pub(crate) fn told(shown: &Value) -> String {
+    let nodes = shown["receiver"]["nodes"].as_array().cloned().unwrap_or_default();
+    let reasons = nodes.iter().map(|node| node["reason"].to_string());
+    let all: Vec<String> = std::iter::once(shown["reason"].to_string()).chain(reasons).collect();
+    all.join("\n").to_lowercase()
+}
+
+/// How long after the hand-off the first node ended badly, if one did.
+fn took(ended: &Value) -> Option<TimeDelta> {
+    let at = |value: &Value| DateTime::parse_from_rfc3339(value.as_str()?).ok();
+    let begun = at(&ended["handed_off_at"])?;
+    let nodes = ended["receiver"]["nodes"].as_array()?;
+    let bad = nodes.iter().filter(|node| node["state"] == "failed" || node["state"] == "timed_out");
+    bad.filter_map(|node| at(&node["observed_at"])).min().map(|at| at - begun)
+}
+
+/// Holds all cases to it, at the same time.
+pub(crate) fn hold(cases: &[Case], env: &[(&str, &str)]) {
+    let ground = Ground::with(env);
+    let version = ground.publish("one\n");
+    let image = ground.image("prod", &version);
+    let waiting: Vec<Waiting<'_>> =
+        cases.iter().map(|case| Waiting::begin(&ground, case, &version, &image)).collect();
+    for one in &waiting {
+        one.assert_ended(&ground);
+    }
+    let fixed: Vec<Value> = waiting.iter().map(|one| one.fix(&ground, &version)).collect();
+    waiting.iter().zip(&fixed).for_each(|(one, fixed)| one.assert_fixed(&ground, fixed));
+}

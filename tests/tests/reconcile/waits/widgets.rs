@@ -1,0 +1,99 @@
+//! Custom resources that have no controller: a kind for each namespace, all of one group. The group itself stays,
+//! so that whoever looks at all that the cluster serves never meets one that is half gone.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
+
+const GROUP: &str = "reconcile.slipway.test";
+/// How long the API server may take to serve a kind.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is a namespace's own in its name.
+fn mark(space: &Namespace) -> &str {
+    space.name.trim_start_matches("test-")
+}
+
+/// The plural by which the namespace's kind is asked for.
+fn plural(space: &Namespace) -> String {
+    format!("w{}", mark(space))
+}
+
+fn definition(kind: &str, plural: &str, singular: &str) -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let version = json!({
+        "name": "v1",
+        "served": true,
+        "storage": true,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": schema},
+    });
+    let names =
+        json!({"kind": kind, "listKind": format!("{singular}List"), "plural": plural, "singular": singular});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{GROUP}")},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    })
+}
+
+fn apply(space: &Namespace, object: &Value) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), object.to_string()).expect("a file");
+    let file = file.path().display().to_string();
+    space.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &file]);
+}
+
+/// Has the cluster serve the namespace's kind.
+pub(crate) fn define(space: &Namespace) {
+    apply(space, &definition("Anchor", "anchors", "anchor"));
+    let plural = plural(space);
+    apply(space, &definition(&kind(space), &plural, &plural));
+    let name = format!("{plural}.{GROUP}");
+    wait::until(&format!("{name} is served"), SERVED_WITHIN, || space.try_kubectl(&["get", &name]));
+}
+
+fn kind(space: &Namespace) -> String {
+    format!("W{}", mark(space))
+}
+
+/// An object of that kind; its controller never writes a status.
+pub(crate) fn widget(space: &Namespace) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": kind(space),
+        "metadata": {"name": "lonely"},
+        "spec": {"size": 1},
+    })
+}
+
+/// Another definition of the same kind: the cluster keeps it, and never accepts its names.
+pub(crate) fn rival(space: &Namespace) -> Value {
+    let plural = format!("x{}", mark(space));
+    definition(&kind(space), &plural, &plural)
+}
+
+/// Has the cluster no longer serve the kind.
+pub(crate) fn withdraw(space: &Namespace) {
+    let name = format!("{}.{GROUP}", plural(space));
+    space.kubectl(&["delete", "customresourcedefinition", &name]);
+    wait::until(&format!("{name} is not served"), SERVED_WITHIN, || {
+        match space.try_kubectl(&["get", &name]) {
+            Ok(said) => Err(said),
+            Err(_) => Ok(()),
+        }
+    });
+}
+
+/// Takes away the definitions.
+pub(crate) fn forget(space: &Namespace) {
+    for plural in [plural(space), format!("x{}", mark(space))] {
+        let name = format!("{plural}.{GROUP}");
+        let delete = ["delete", "customresourcedefinition", &name, "--ignore-not-found", "--wait=false"];
+        drop(space.try_kubectl(&delete));
+    }
+}
