@@ -121,18 +121,7 @@ impl Parts {
         backends.extend(kaniko.clone().map(|kaniko| Arc::new(kaniko) as Arc<dyn ImageBackend>));
         let backends =
             Backends { all: backends, server: config.build.backend, held: config.held_backends()? };
-        let planner = Planner {
-            records: Arc::clone(&records),
-            git: git.clone(),
-            bases: BaseResolver {
-                records: Arc::clone(&records),
-                images: images.clone(),
-                options: base_options(config),
-            },
-            backends: backends.clone(),
-            secrets: secrets.clone(),
-            max_context_bytes: config.build.max_context_bytes,
-        };
+        let planner = planner(config, &records, &git, &images, &backends, &secrets);
         let checker =
             SourceChecker { git: git.clone(), secrets: secrets.clone(), records: Arc::clone(&records) };
         let (stage, core) = deploy::stage(deploy::Ground {
@@ -381,6 +370,28 @@ impl Parts {
                 max_log_bytes: config.build.max_log_bytes,
             },
         }
+    }
+}
+
+fn planner(
+    config: &Config,
+    records: &Arc<dyn Records>,
+    git: &GitStore,
+    images: &Images,
+    backends: &Backends,
+    secrets: &Secrets,
+) -> Planner {
+    Planner {
+        records: Arc::clone(records),
+        git: git.clone(),
+        bases: BaseResolver {
+            records: Arc::clone(records),
+            images: images.clone(),
+            options: base_options(config),
+        },
+        backends: backends.clone(),
+        secrets: secrets.clone(),
+        max_context_bytes: config.build.max_context_bytes,
     }
 }
 
