@@ -36,7 +36,7 @@ const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
 /// How often what has arrived, or failed, is looked at.
 const PAUSE_SETTLED: Duration = Duration::from_secs(15);
 /// How often a receiver in this very process is asked, beside whenever it has news.
-const PAUSE_TOLD: Duration = Duration::from_secs(60);
+const PAUSE_TOLD: Duration = Duration::from_mins(10);
 /// How soon a job that could not go on is tried anew.
 const PAUSE_BURIED: Duration = Duration::from_secs(60);
 /// Questions of one look: a receiver gives at most [`EVENTS_MAX`] events an answer.

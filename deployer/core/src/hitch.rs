@@ -29,9 +29,9 @@ impl From<CallError> for Hitch {
         match error {
             CallError::Away(why) => Self::Away(why),
             CallError::Refused(status) => match status.code {
-                // Rights are given, and namespaces made, while a deployment waits for them.
-                403 | 404 => Self::Passing(status.message.clone()),
-                _ => Self::Lasting(status.message.clone()),
+                // Credentials are renewed, rights given and namespaces made while a deployment waits for them.
+                401 | 403 | 404 => Self::Passing(CallError::Refused(status).says()),
+                _ => Self::Lasting(CallError::Refused(status).says()),
             },
         }
     }

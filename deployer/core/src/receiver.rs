@@ -77,8 +77,15 @@ impl Core {
         now: DateTime<Utc>,
     ) -> Result<bool, Fault> {
         let mut tx = self.records.begin().await.map_err(|error| fault(&error))?;
+        let is_new = loaded.state.generation != loaded.kept.submission.generation;
         if !loaded.write(tx.as_mut(), changes, now).await? {
             return Ok(false);
+        }
+        if is_new {
+            let key = &loaded.kept.submission.key;
+            let generation = loaded.kept.submission.generation;
+            let forgotten = tx.reconcile_forget_events(&key.environment, &key.application, generation).await;
+            forgotten.map_err(|error| fault(&error))?;
         }
         if wake {
             wake_up(tx.as_mut(), &loaded.kept.submission.key).await?;

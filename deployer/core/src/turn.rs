@@ -6,26 +6,31 @@
 //! turn drops what it has under way and begins anew with what is asked now.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use slipway_handoff::Key;
+use slipway_handoff::{Command, Key};
 use slipway_records::JobError;
 use slipway_types::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::receiver::{Core, Loaded, plan};
-use crate::schedule::{Action, Change, Happened, Schedule};
+use crate::schedule::{Action, Aim, Change, Happened, Schedule, WholeState};
 use crate::work::{Note, Outcome, Work};
 
 /// How often it is looked whether somebody changed the row while effects are under way.
 const GLANCE_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause of a job: whoever is needed earlier is woken.
 const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+/// How long writes that are under way may take to end; a request takes 15 s at most.
+const WRITES_WITHIN: Duration = Duration::from_secs(20);
+/// When a removal that ran out of time is tried again: its cluster may have come back.
+const REMOVAL_AGAIN: TimeDelta = TimeDelta::minutes(10);
+/// Who tries a removal again.
+const SLIPWAY: &str = "slipway";
 /// How much earlier than it was to be a turn comes if somebody woke it.
 const WOKEN_EARLY: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -57,13 +62,21 @@ impl Core {
     }
 
     async fn stretch(&self, loaded: Loaded, cancelled: &CancellationToken) -> Result<Stretch, JobError> {
+        let key = loaded.kept.submission.key.clone();
         let (submission, manifests) = self.submission(&loaded).await?;
         let schedule = Schedule::restored(plan(&submission)?, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), Arc::new(submission), Arc::new(manifests));
+        let work = Work::new(self.clone(), submission, manifests);
         let mut driver =
             Driver { core: self, loaded, schedule, work, under_way: BTreeSet::new(), is_noted: false };
-        driver.drive(cancelled).await
+        let mut effects = FuturesUnordered::new();
+        let ended = driver.drive(&mut effects, cancelled).await;
+        // A write that an API server already has cannot be called back: whatever is asked for next waits for it.
+        driver.work.stop();
+        if tokio::time::timeout(WRITES_WITHIN, effects.collect::<Vec<_>>()).await.is_err() {
+            tracing::warn!(%key, "a write of an older turn is still under way");
+        }
+        ended
     }
 }
 
@@ -81,10 +94,19 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    async fn drive(&mut self, cancelled: &CancellationToken) -> Result<Stretch, JobError> {
+    async fn drive(
+        &mut self,
+        effects: &mut FuturesUnordered<Effect<'static>>,
+        cancelled: &CancellationToken,
+    ) -> Result<Stretch, JobError> {
         let now = Utc::now();
         // No other turn of this key is under way, so what an older generation had begun has ended.
         let mut changes = self.schedule.happened(Happened::OlderEnded, now);
+        if self.is_removal_out_of_time()
+            && let Ok(again) = self.schedule.order(&Command::Retry { node: None }, SLIPWAY, now)
+        {
+            changes.extend(again);
+        }
         if self.was_woken(now) {
             let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
             changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
@@ -92,10 +114,9 @@ impl Driver<'_> {
         if !self.store(changes, now).await? {
             return Ok(Stretch::Changed);
         }
-        let mut effects: FuturesUnordered<Effect<'static>> = FuturesUnordered::new();
         loop {
             let now = Utc::now();
-            let wake = self.begin_what_is_due(&mut effects, now);
+            let wake = self.begin_what_is_due(effects, now);
             if effects.is_empty() {
                 if wake.is_some_and(|at| at <= now) {
                     let changes = self.schedule.happened(Happened::Tick, now);
@@ -119,6 +140,11 @@ impl Driver<'_> {
                 return Ok(Stretch::Changed);
             }
         }
+    }
+
+    /// A removal is never given up: what its cluster still has would run for ever.
+    fn is_removal_out_of_time(&self) -> bool {
+        self.schedule.plan().aim() == Aim::Delete && self.schedule.whole().state == WholeState::TimedOut
     }
 
     /// Whether somebody had it looked at earlier than it was to be.
@@ -228,7 +254,8 @@ impl Driver<'_> {
 
     /// Nothing is left to do: says when the next turn is.
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
-        let Some(at) = wake else { return Ok(Stretch::Done(Next::Ended)) };
+        let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
+        let Some(at) = wake.or(again) else { return Ok(Stretch::Done(Next::Ended)) };
         let at = at.min(now + PAUSE_MAX);
         self.loaded.kept.wakes_at = Some(at);
         if !self.core.save(&mut self.loaded, Vec::new(), false, now).await? {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use slipway_handoff::{Filled, ManifestSet, Node, Object, ObjectRef, Submission};
 use slipway_kubernetes::{Cluster, ObjectKey};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::hitch::Hitch;
-use crate::inventory::{Inventory, Marks};
+use crate::inventory::{Inventory, Marks, apply_order};
 use crate::receiver::Core;
 use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict};
 
@@ -26,6 +28,10 @@ pub(crate) struct Work {
     submission: Arc<Submission>,
     manifests: Arc<ManifestSet>,
     marks: Arc<Marks>,
+    /// Bounds how many nodes are looked at at once.
+    looks: Arc<Semaphore>,
+    /// Nothing more is begun once it is cancelled; a write that is under way is brought to its end.
+    stop: CancellationToken,
 }
 
 /// What came of an action.
@@ -63,9 +69,30 @@ pub(crate) struct Prepared {
 }
 
 impl Work {
-    pub(crate) fn new(core: Core, submission: Arc<Submission>, manifests: Arc<ManifestSet>) -> Self {
+    pub(crate) fn new(core: Core, submission: Submission, manifests: ManifestSet) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
-        Self { core, submission, manifests, marks: Arc::new(marks) }
+        let looks = Semaphore::new(core.options.requests_at_once.max(1));
+        Self {
+            core,
+            submission: Arc::new(submission),
+            manifests: Arc::new(manifests),
+            marks: Arc::new(marks),
+            looks: Arc::new(looks),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Begins nothing more.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether something more may be begun.
+    fn goes_on(&self) -> Result<(), Hitch> {
+        if self.stop.is_cancelled() {
+            return Err(Hitch::Passing("what is asked for has changed meanwhile".to_owned()));
+        }
+        Ok(())
     }
 
     fn node(&self, name: &str) -> Option<&Node> {
@@ -113,7 +140,9 @@ impl Work {
             let value = values.remove(&object.object)?;
             Some((object, value))
         });
-        Ok(Prepared { objects: objects.collect(), filled })
+        let mut objects: Vec<_> = objects.collect();
+        apply_order(&mut objects, |(object, _)| &object.object);
+        Ok(Prepared { objects, filled })
     }
 
     /// Carries it out.
@@ -133,12 +162,9 @@ impl Work {
                 Outcome { happened: vec![Happened::Applied { turn, result }], notes }
             }
             Task::Look(turns) => {
-                let mut happened = Vec::with_capacity(turns.len());
-                for (turn, applied) in turns {
-                    let verdict = self.look(&turn.node, applied.as_ref()).await;
-                    happened.push(Happened::Looked { turn, verdict });
-                }
-                Outcome { happened, notes: Vec::new() }
+                let looks = self.look_at_each(turns);
+                let happened = self.stop.run_until_cancelled(looks).await;
+                Outcome { happened: happened.unwrap_or_default(), notes: Vec::new() }
             }
             Task::Prune(inventory) => {
                 let mut notes = Vec::new();
@@ -146,6 +172,24 @@ impl Work {
                 Outcome { happened: vec![Happened::Pruned { result }], notes }
             }
         }
+    }
+
+    /// Looks at nodes one after the other. Once the cluster gives no answer it is not asked for the others.
+    async fn look_at_each(&self, turns: Vec<(Turn, Option<Prepared>)>) -> Vec<Happened> {
+        let _permit = self.looks.acquire().await;
+        let mut happened = Vec::with_capacity(turns.len());
+        let mut silence = None;
+        for (turn, applied) in turns {
+            let verdict = match &silence {
+                Some(silence) => Verdict::clone(silence),
+                None => self.look(&turn.node, applied.as_ref()).await,
+            };
+            if matches!(verdict, Verdict::Unreachable { .. }) {
+                silence = Some(verdict.clone());
+            }
+            happened.push(Happened::Looked { turn, verdict });
+        }
+        happened
     }
 
     async fn call(&self, turn: &Turn) -> Result<(), Hitch> {

@@ -26,7 +26,10 @@ async fn labelled_finds_what_is_labelled_and_no_more() {
     }
     field.apply(&field.key("v1", "Secret", "s"), &json!({"data": {"a": "MQ=="}})).await;
     field
-        .apply(&field.key("v1", "Service", "not-asked-for"), &json!({"spec": {"ports": [{"port": 80}]}}))
+        .apply(
+            &field.key("v1", "Service", "not-asked-for"),
+            &json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}]}}),
+        )
         .await;
     field.namespace.kubectl(&["create", "configmap", "foreign"]);
 

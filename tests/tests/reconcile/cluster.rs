@@ -100,7 +100,7 @@ pub(crate) fn assert_serves(space: &Namespace, deployment: &str, page: &str) {
 
 /// Waits until a variable of a Deployment's pods has this value.
 pub(crate) fn assert_variable(space: &Namespace, deployment: &str, name: &str, value: &str) {
-    assert_says(space, deployment, &["printenv", name], &format!("{value}\n"));
+    assert_says(space, deployment, &["sh", "-c", &format!("echo ${name}")], &format!("{value}\n"));
 }
 
 /// Waits until nothing that a selector finds is left, no pod either.

@@ -12,8 +12,7 @@ use crate::ground::Ground;
 use crate::inventory::{assert_risen, assert_whole, marks};
 
 /// Where the core can be held.
-const POINTS: [&str; 6] =
-    ["core.accepted", "core.union", "core.applied", "core.checked", "core.pruned", "core.saved"];
+const POINTS: [&str; 5] = ["core.accepted", "core.applied", "core.checked", "core.pruned", "core.saved"];
 /// How long the server may take until it comes to a point.
 const POINT_WITHIN: Duration = Duration::from_secs(120);
 

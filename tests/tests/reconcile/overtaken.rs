@@ -1,6 +1,7 @@
 //! A wait is over as soon as nobody wants its end any more.
 
 use serde_json::{Value, json};
+use slipway_tests::wait;
 
 use crate::cluster::{assert_serves, assert_variable};
 use crate::ground::{Ground, MOVES_WITHIN, document, of_web};
@@ -22,8 +23,12 @@ fn a_newer_revision_ends_older_waits_at_once() {
     let mut waiting = Vec::new();
     for attempt in ["1", "2"] {
         let made = ground.deploy("prod", &version, Some(&never_ready(attempt)));
-        let shown = ground.wait(&made, &["progressing"], MOVES_WITHIN);
-        assert!(shown["reason"].as_str().is_some_and(|why| why.contains("web")), "{shown:#}");
+        wait::until("web is waited for", MOVES_WITHIN, || {
+            let shown = ground.show(&made);
+            let is_web =
+                shown["reason"].as_str().is_some_and(|why| why.starts_with("web: apps/v1/Deployment"));
+            if shown["state"] == "progressing" && is_web { Ok(()) } else { Err(shown.to_string()) }
+        });
         waiting.push(made);
     }
     let person = document(&json!({

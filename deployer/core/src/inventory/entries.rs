@@ -13,7 +13,6 @@ use super::owners::Owners;
 
 /// One object that may be in the cluster because of this inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Which object.
     pub object: ObjectRef,

@@ -16,7 +16,6 @@ const FORMAT: u32 = 1;
 
 /// Everything that a schedule knows beside its plan. Nodes with which nothing happened are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     format: u32,
     generation: u64,

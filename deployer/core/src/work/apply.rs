@@ -22,7 +22,7 @@ impl Work {
         let cluster = self.cluster().await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
-            notes.push(self.apply_object(&cluster, &object, &manifest).await?);
+            notes.extend(self.apply_object(&cluster, &object, &manifest).await?);
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)
@@ -33,9 +33,10 @@ impl Work {
         cluster: &Cluster,
         object: &Object,
         manifest: &Value,
-    ) -> Result<Note, Hitch> {
+    ) -> Result<Option<Note>, Hitch> {
         let key = key_of(&object.object);
         for _ in 0..TRIES_MAX {
+            self.goes_on()?;
             let found = cluster.get(&key).await?;
             let live = found.as_ref().map(Live::of).transpose();
             let live = live.map_err(|error| Hitch::Passing(format!("{}: {error}", object.object)))?;
@@ -44,16 +45,17 @@ impl Work {
                 Verdict::Create(write) | Verdict::Update(write) | Verdict::Join(write) => write,
                 Verdict::AlreadySame => {
                     let uid = live.map(|live| live.uid().to_owned()).unwrap_or_default();
-                    return Ok(Note::Applied { object: object.object.clone(), uid });
+                    return Ok(Some(Note::Applied { object: object.object.clone(), uid }));
                 }
-                Verdict::Borrow => return Ok(Note::Dropped(object.object.clone())),
+                // Should it go, it is made anew: so the inventory keeps its name.
+                Verdict::Borrow => return Ok(None),
                 Verdict::Wait(terminating) => {
                     return Err(Hitch::Passing(format!("{} {terminating}", object.object)));
                 }
                 Verdict::Refused(refusal) => return Err(Hitch::Lasting(refusal.to_string())),
             };
             if let Some(note) = self.write(cluster, object, &write).await? {
-                return Ok(note);
+                return Ok(Some(note));
             }
         }
         Err(Hitch::Passing(format!("{} is changed by others faster than it can be written", object.object)))

@@ -10,6 +10,8 @@ use crate::inventory::{Live, Verdict, Wanted, before_apply};
 
 /// Parts of an object that the API server and controllers write by themselves.
 const OTHERS: [&str; 2] = ["metadata", "status"];
+/// Parts of `metadata` that they do not.
+const NAMED: [&str; 2] = ["labels", "annotations"];
 
 impl Work {
     /// What is not as it was applied, in words. Secrets are left out: their values may have been rotated since.
@@ -27,7 +29,7 @@ impl Work {
         let Some(found) = live else { return Ok(Some(format!("{reference} is not there"))) };
         let Ok(seen) = Live::of(found) else { return Ok(None) };
         let wanted = Wanted { object, manifest, adopt: false };
-        let write = match before_apply(&wanted, &self.marks, Some(&seen)) {
+        let mut write = match before_apply(&wanted, &self.marks, Some(&seen)) {
             Verdict::Update(write) => write,
             Verdict::Wait(terminating) => return Ok(Some(format!("{reference} {terminating}"))),
             Verdict::Refused(refusal) => return Ok(Some(refusal.to_string())),
@@ -35,8 +37,18 @@ impl Work {
                 return Ok(None);
             }
         };
-        // What is only written otherwise, such as a quantity, the API server alone can tell.
-        let tried = cluster.try_apply(&key_of(reference), &write.body, write.manager).await?;
+        // What is only written otherwise, such as a quantity, the API server alone can tell. A status may have
+        // changed since, and a webhook may be away: what cannot be tried is not known, and no drift.
+        if let Some(metadata) = write.body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        let tried = match cluster.try_apply(&key_of(reference), &write.body, write.manager).await {
+            Ok(tried) => tried,
+            Err(error) => {
+                tracing::debug!(object = %reference, %error, "not known whether it was changed");
+                None
+            }
+        };
         Ok(tried
             .and_then(|tried| changed(found, &tried))
             .map(|field| format!("{reference} is not as it was applied: somebody changed {field}")))
@@ -46,6 +58,10 @@ impl Work {
 /// The first field, two steps deep, in which two states of one object differ.
 fn changed(live: &Value, tried: &Value) -> Option<String> {
     let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let named = NAMED.into_iter().find(|name| live["metadata"][*name] != tried["metadata"][*name]);
+    if let Some(name) = named {
+        return Some(format!("metadata.{name}"));
+    }
     let (live, tried) = (fields(live), fields(tried));
     for (key, wanted) in tried.iter().filter(|(key, _)| !OTHERS.contains(&key.as_str())) {
         let found = live.get(key);
@@ -73,6 +89,9 @@ mod tests {
         tried["metadata"]["resourceVersion"] = json!("1");
         tried["status"] = json!({});
         assert_eq!(changed(&live, &tried), None);
+        let mut labelled = tried.clone();
+        labelled["metadata"]["labels"] = json!({"app": "web"});
+        assert_eq!(changed(&live, &labelled).as_deref(), Some("metadata.labels"));
         tried["spec"]["replicas"] = json!(2);
         assert_eq!(changed(&live, &tried).as_deref(), Some("spec.replicas"));
         assert_eq!(changed(&json!({"data": "a"}), &json!({"data": "b"})).as_deref(), Some("data"));

@@ -53,6 +53,10 @@ impl Work {
         let mut outputs = BTreeMap::new();
         for (name, output) in node.outputs.iter().filter(|_| !was_live) {
             let Output::From { object, path } = output else { continue };
+            if object.is_secret() {
+                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
+                return Ok(Verdict::Failed { reason });
+            }
             let live = see(&cluster, &mut found, object).await?;
             let Some(value) = live.and_then(|live| path.get(live)) else {
                 return Ok(Verdict::NotYet {

@@ -43,6 +43,7 @@ impl Work {
         let prunings = prunings.map_err(|empty| Hitch::Lasting(empty.to_string()))?;
         let mut left = Vec::new();
         for pruning in prunings {
+            self.goes_on()?;
             left.extend(self.carry_out_pruning(&cluster, pruning, notes).await?);
         }
         still_there(&left)
@@ -62,7 +63,7 @@ impl Work {
                 None
             }
             Fate::Going(terminating) => Some(format!("{object} {terminating}")),
-            Fate::Keep(kept @ Kept::NotLooked) => Some(format!("{object} {kept}")),
+            Fate::Keep(kept @ (Kept::NotLooked | Kept::Newer(_))) => Some(format!("{object} {kept}")),
             // Whatever else lies in a namespace, or is of a kind, would go with it.
             Fate::Delete { .. } if takes_along(&object) => {
                 tracing::info!(%object, "stays, for others may have something in it");

@@ -16,7 +16,7 @@ impl Work {
         if !object.is_secret() {
             return Ok(());
         }
-        for (field, is_encoded) in [("data", true), ("stringData", false)] {
+        for field in ["data", "stringData"] {
             let Some(fields) = manifest.get_mut(field).and_then(Value::as_object_mut) else { continue };
             for (key, value) in fields.iter_mut() {
                 let Some(reference) = secret::marker(value) else { continue };
@@ -27,13 +27,46 @@ impl Work {
                 })?;
                 let secret = self.core.host.secret(&self.submission.key, used).await?;
                 let text = secret.expose_secret();
+                let is_encoded = field == "data";
                 *value = Value::String(if is_encoded { STANDARD.encode(text) } else { text.to_owned() });
             }
         }
+        fold(manifest);
         Ok(())
     }
 
     fn used(&self, reference: &SecretReference) -> Option<&SecretUse> {
         self.submission.document.secrets.iter().find(|used| used.reference == *reference)
+    }
+}
+
+/// Puts all into `data`: what was once sent as `stringData` no later apply removes
+/// (<https://kubernetes.io/docs/concepts/configuration/secret/>).
+fn fold(secret: &mut Value) {
+    let Some(texts) = secret.as_object_mut().and_then(|secret| secret.remove("stringData")) else { return };
+    let Value::Object(texts) = texts else { return };
+    if !secret["data"].is_object() {
+        secret["data"] = Value::Object(serde_json::Map::new());
+    }
+    for (key, text) in texts {
+        secret["data"][key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_sent_as_data_and_count_before_it() {
+        let mut secret =
+            json!({"kind": "Secret", "data": {"a": "eA==", "b": "eQ=="}, "stringData": {"b": "z"}});
+        fold(&mut secret);
+        assert_eq!(secret, json!({"kind": "Secret", "data": {"a": "eA==", "b": "eg=="}}));
+        let mut secret = json!({"kind": "Secret", "stringData": {"b": "z"}});
+        fold(&mut secret);
+        assert_eq!(secret["data"], json!({"b": "eg=="}));
     }
 }
