@@ -90,8 +90,10 @@ enum Command {
     /// Run a server
     #[command(after_help = "Example: slipway serve --data /var/lib/slipway --listen 127.0.0.1:7300")]
     Serve(crate::serve::ServeArgs),
-    /// Show the whole way from a push to a bundle, on this machine
-    #[command(after_help = "Example: slipway demo --once --data /tmp/slipway-demo")]
+    /// Show the whole way from a push to a bundle, on this machine, and on to a cluster
+    #[command(
+        after_help = "Example: slipway demo --once --data /tmp/slipway-demo\nExample: slipway demo --deploy --context kind-kind"
+    )]
     Demo(crate::demo::DemoArgs),
     /// Store a server's address and token for later commands
     #[command(

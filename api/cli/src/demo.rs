@@ -14,11 +14,18 @@ use crate::output::{data, say, text};
 use crate::serve::{self, Running};
 
 mod bars;
+mod deployed;
+mod kubeconfig;
+mod program;
+mod reach;
 mod repository;
 mod sample;
 
 use bars::Bars;
+use deployed::Deployed;
+use reach::{DeployArgs, Reached};
 use repository::Repository;
+use sample::Purpose;
 
 /// How long one push may take to become a bundle.
 const BUNDLE_WITHIN: Duration = Duration::from_mins(5);
@@ -27,24 +34,29 @@ const LISTEN: &str = "127.0.0.1:7300";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Stop after the second bundle; exit code 0 only if all of it worked
+    /// Stop when all is shown, with nothing left deployed; exit code 0 only if all of it worked
     #[arg(long)]
     once: bool,
     /// Directory of everything the demonstration keeps
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    deploy: DeployArgs,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     let directory = args.data.map_or_else(default_directory, Ok)?;
+    let reached = args.deploy.reach().await?;
     say("Slipway's demonstration: a push becomes images, packages and a bundle, all on this machine.");
     say(format!(
         "Everything it keeps is in {}; remove that directory to be rid of it.\n",
         directory.display()
     ));
-    let running = start(&directory).await?;
-    let shown = show(&running, &directory).await;
-    let (name, summaries) = match shown {
+    let running = start(&directory, reached.as_ref()).await?;
+    let showing =
+        Showing { running: &running, directory: &directory, reached: reached.as_ref(), once: args.once };
+    let shown = showing.show().await;
+    let (name, lines) = match shown {
         Ok(shown) => shown,
         Err(error) => {
             drop(running.stop().await);
@@ -52,9 +64,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
         }
     };
     farewell(&running, &directory, &name, args.once);
-    for summary in &summaries {
-        data(summary);
-    }
+    lines.iter().for_each(data);
     if args.once {
         running.stop().await?;
     } else {
@@ -72,13 +82,22 @@ fn default_directory() -> Result<PathBuf> {
         .join("slipway-demo"))
 }
 
-async fn start(directory: &Path) -> Result<Running> {
-    let listen = if std::net::TcpListener::bind(LISTEN).is_ok() { LISTEN } else { "127.0.0.1:0" };
-    let flags = vec![
-        ("server.data", toml::Value::String(directory.join("server").display().to_string())),
-        ("server.listen", toml::Value::String(listen.to_owned())),
-        ("log.level", toml::Value::String("warn".to_owned())),
+async fn start(directory: &Path, reached: Option<&Reached>) -> Result<Running> {
+    let word = |word: &str| toml::Value::String(word.to_owned());
+    let mut flags: config::Flags = vec![
+        ("server.data", word(&directory.join("server").display().to_string())),
+        ("log.level", word("warn")),
     ];
+    if let Some(listen) = reached.and_then(|reached| reached.listen) {
+        flags.push(("server.listen", word(&listen.to_string())));
+        flags.push(("server.public_url", word(&format!("http://{listen}"))));
+    } else {
+        let is_free = std::net::TcpListener::bind(LISTEN).is_ok();
+        flags.push(("server.listen", word(if is_free { LISTEN } else { "127.0.0.1:0" })));
+    }
+    if let Some(registry) = reached.and_then(|reached| reached.pull_registry.as_ref()) {
+        flags.push(("registries.allow_private_hosts", toml::Value::Array(vec![word(&registry.host)])));
+    }
     let layered =
         config::load(None, std::env::vars().filter(|(name, _)| name == "SLIPWAY__LOG__LEVEL"), flags)?;
     serve::log_to_stderr(&layered.config)?;
@@ -87,27 +106,61 @@ async fn start(directory: &Path) -> Result<Running> {
     Ok(running)
 }
 
-/// Pushes twice; gives the application's name and one line for each bundle.
-async fn show(running: &Running, directory: &Path) -> Result<(String, [String; 2])> {
-    let token_file = running.config.server.data.join("admin.token");
-    let token = std::fs::read_to_string(&token_file)
-        .with_context(|| format!("cannot read {}", token_file.display()))?
-        .trim()
-        .to_owned();
-    let client = Client::connect(&running.config.public_url(), Some(token.clone().into()))?;
-    let (name, git_url) = create_application(&client).await?;
-    say(format!("Made the application {name}; its git remote is {git_url}\n"));
+/// What is shown, and on what.
+struct Showing<'a> {
+    running: &'a Running,
+    directory: &'a Path,
+    /// The cluster, if it is deployed.
+    reached: Option<&'a Reached>,
+    once: bool,
+}
 
-    let repository = Repository::create(&directory.join("work").join(&name), &git_url, &token)?;
-    sample::write(repository.path(), &name)?;
-    let first = push(&client, &repository, &name, "Add the shop").await?;
-    describe(&first);
+impl Showing<'_> {
+    /// Pushes twice, and deploys if that was asked for; gives the application's name and a line for each thing
+    /// that was done.
+    async fn show(&self) -> Result<(String, Vec<String>)> {
+        let token = token(self.running)?;
+        let client = Client::connect(&self.running.config.public_url(), Some(token.clone().into()))?;
+        let (name, git_url) = create_application(&client).await?;
+        say(format!("Made the application {name}; its git remote is {git_url}\n"));
+        let mut deployed = match self.reached {
+            Some(reached) => Some(Deployed::prepare(&client, reached, &name).await?),
+            None => None,
+        };
+        let built = Purpose::Built;
+        let purpose = self.reached.map_or(&built, |reached| &reached.purpose);
+        let [hello, morning] = sample::GREETINGS;
 
-    sample::change(repository.path())?;
-    let second = push(&client, &repository, &name, "Say good morning").await?;
-    describe(&second);
-    check(&first, &second)?;
-    Ok((name, [summary(&first), summary(&second)]))
+        let repository = Repository::create(&self.directory.join("work").join(&name), &git_url, &token)?;
+        sample::write(repository.path(), &name, purpose)?;
+        let first = push(&client, &repository, &name, "Add the shop").await?;
+        describe(&first);
+        let generation = match &mut deployed {
+            Some(deployed) => Some(deployed.deploy(&text(&first["version"]), hello).await?),
+            None => None,
+        };
+
+        sample::change(repository.path(), purpose)?;
+        let second = push(&client, &repository, &name, "Say good morning").await?;
+        describe(&second);
+        check(&first, &second, purpose.changed())?;
+        let mut lines = vec![summary(&first), summary(&second)];
+        if let (Some(mut deployed), Some(generation)) = (deployed, generation) {
+            deployed.deploy(&text(&second["version"]), morning).await?;
+            deployed.roll_back(generation, &text(&first["version"]), hello).await?;
+            if self.once {
+                deployed.remove().await?;
+            }
+            lines.extend(deployed.end(!self.once));
+        }
+        Ok((name, lines))
+    }
+}
+
+fn token(running: &Running) -> Result<String> {
+    let file = running.config.server.data.join("admin.token");
+    let token = std::fs::read_to_string(&file);
+    Ok(token.with_context(|| format!("cannot read {}", file.display()))?.trim().to_owned())
 }
 
 /// A new application under the first name that is free.
@@ -214,10 +267,11 @@ fn new_ones(bundle: &Value) -> Vec<String> {
         .collect()
 }
 
-fn check(first: &Value, second: &Value) -> Result<()> {
-    let new = new_ones(second);
-    if new != ["web"] {
-        bail!("the second bundle should have one new package, web; it has {}", new.join(", "));
+fn check(first: &Value, second: &Value, expected: &[&str]) -> Result<()> {
+    let mut new = new_ones(second);
+    new.sort();
+    if new != expected {
+        bail!("the second bundle should be new in {}; it is in {}", expected.join(", "), new.join(", "));
     }
     if first["version"] == second["version"] || first["digest"] == second["digest"] {
         bail!("the second bundle should be another than the first");

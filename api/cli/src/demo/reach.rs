@@ -1,0 +1,155 @@
+//! What `--deploy` needs, looked at before anything starts: a cluster that answers, and what pods need.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use slipway_kubernetes::{Cluster, ClusterOptions, connect};
+use slipway_network::Network;
+use slipway_types::RegistryPrefix;
+
+use super::sample::Purpose;
+use super::{kubeconfig, program};
+use crate::client::Usage;
+use crate::output::say;
+
+/// Where the sample goes if nobody says otherwise.
+const NAMESPACE: &str = "slipway-demo";
+
+/// Whether and where the sample is deployed.
+#[derive(Debug, Args)]
+pub(super) struct DeployArgs {
+    /// Deploy the sample to a Kubernetes cluster: show it live, upgrade it, roll it back
+    #[arg(long)]
+    deploy: bool,
+    /// The cluster's kubeconfig; else $KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE", requires = "deploy")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one if absent
+    #[arg(long, value_name = "NAME", requires = "deploy")]
+    context: Option<String>,
+    /// Namespace of the sample, made if it is not there; slipway-demo if absent
+    #[arg(long, value_name = "NAME", requires = "deploy")]
+    namespace: Option<String>,
+    /// Listen on this address, which nodes pull from without TLS: the sample gets a pod
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "deploy")]
+    listen: Option<SocketAddr>,
+    /// Copy images to this registry, which nodes pull from without a password: the sample gets a pod
+    #[arg(long, value_name = "HOST[/PATH]", requires = "deploy")]
+    pull_registry: Option<String>,
+}
+
+/// A cluster that answered, and how the sample gets there.
+pub(super) struct Reached {
+    /// The cluster, to see what came of it.
+    pub(super) cluster: Cluster,
+    /// Its kubeconfig, which stands alone. Holds credentials.
+    pub(super) kubeconfig: String,
+    /// Where the sample goes.
+    pub(super) namespace: String,
+    /// Where nodes pull from, if not from the server itself.
+    pub(super) pull_registry: Option<RegistryPrefix>,
+    /// Where the server listens, if somebody said.
+    pub(super) listen: Option<SocketAddr>,
+    /// What the sample is for.
+    pub(super) purpose: Purpose,
+    /// How a person calls `kubectl` for this cluster.
+    pub(super) kubectl: String,
+}
+
+impl DeployArgs {
+    /// Asks the cluster whether it is there; `None`: nothing is to be deployed.
+    pub(super) async fn reach(&self) -> Result<Option<Reached>> {
+        if !self.deploy {
+            return Ok(None);
+        }
+        let listen = self.listen.map(usable).transpose()?;
+        let pull_registry = self.pull_registry.as_deref().map(str::parse::<RegistryPrefix>).transpose();
+        let pull_registry = pull_registry.map_err(|error| Usage(format!("--pull-registry: {error}")))?;
+        let has_pods = listen.is_some() || pull_registry.is_some();
+        let program = has_pods.then(program::read).transpose()?;
+        let path = kubeconfig::find(self.kubeconfig.as_deref())?;
+        let (cluster, kubeconfig) = self.connect(&path).await?;
+        Ok(Some(Reached {
+            cluster,
+            kubeconfig,
+            namespace: self.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
+            pull_registry,
+            listen,
+            purpose: Purpose::Deployed { program },
+            kubectl: self.kubectl(),
+        }))
+    }
+
+    async fn connect(&self, path: &Path) -> Result<(Cluster, String)> {
+        let shown = path.display();
+        let unusable = || {
+            format!(
+                "--deploy needs a cluster, and {shown} leads to none: give another file with --kubeconfig FILE \
+                 and --context NAME"
+            )
+        };
+        let file = kubeconfig::read(path, self.context.as_deref()).with_context(unusable)?;
+        let text = serde_json::to_string_pretty(&file).context("the kubeconfig cannot be written")?;
+        let client = connect(Some(file), None, &Network::default()).await.with_context(unusable)?;
+        let cluster = Cluster::new(client, ClusterOptions::default());
+        cluster.uid().await.map_err(|error| anyhow!(error.says()).context(unusable()))?;
+        say(format!("The cluster of {shown} answers."));
+        Ok((cluster, text))
+    }
+
+    fn kubectl(&self) -> String {
+        let mut words = vec!["kubectl".to_owned()];
+        words.extend(self.kubeconfig.iter().map(|file| format!("--kubeconfig {}", file.display())));
+        words.extend(self.context.iter().map(|context| format!("--context {context}")));
+        words.join(" ")
+    }
+}
+
+/// An address that others can be told.
+fn usable(listen: SocketAddr) -> Result<SocketAddr> {
+    if listen.ip().is_unspecified() || listen.port() == 0 {
+        bail!(Usage(format!(
+            "--listen {listen} is no address that nodes can be told: give one address of this machine that they \
+             reach, and a port"
+        )));
+    }
+    Ok(listen)
+}
+
+impl Reached {
+    /// Says what nodes are asked to do, and what they would need to do more.
+    pub(super) fn tell_pods(&self, server: &str) {
+        match (&self.purpose, &self.pull_registry) {
+            (Purpose::Deployed { program: Some(_) }, Some(registry)) => {
+                say(format!("Images are copied to {registry}; nodes must reach it, and pull from it."));
+            }
+            (Purpose::Deployed { program: Some(_) }, None) => say(format!(
+                "Nodes pull from {server}: they must reach it, and their container engine must allow a registry \
+                 without TLS there."
+            )),
+            _ => {
+                say(format!(
+                    "Nodes cannot pull from {server}, which is loopback: `web` gets no pod (replicas: 0)."
+                ));
+                say(
+                    "To see one, give --pull-registry HOST:PORT, a registry that this machine and the nodes reach \
+                     (kind and k3d document a local one), or --listen ADDRESS:PORT, where they reach this server.",
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_no_machine_is_refused() {
+        let is_usable = |text: &str| usable(text.parse().unwrap()).is_ok();
+        assert!(is_usable("10.0.0.7:7300") && is_usable("127.0.0.1:7300") && is_usable("[fd00::1]:7300"));
+        assert!(!is_usable("0.0.0.0:7300") && !is_usable("[::]:7300") && !is_usable("10.0.0.7:0"));
+    }
+}
