@@ -2,6 +2,7 @@
 
 mod autoscaled;
 mod cluster;
+mod demo;
 mod drift;
 mod foreign;
 mod ground;
