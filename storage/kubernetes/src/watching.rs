@@ -60,6 +60,8 @@ pub enum Sensed {
     /// The watch is broken, for this reason. It mends itself; then all is told again, up to
     /// [`Sensed::Listed`].
     Broken(String),
+    /// The same, but because a right is missing, which this names: it stays so until somebody gives it.
+    Denied(String),
 }
 
 /// Objects may hold secrets: they are not shown.
@@ -72,6 +74,7 @@ impl fmt::Debug for Sensed {
             Self::Gone { key, labels } => write!(f, "Gone({key}, {labels:?})"),
             Self::Listed => f.write_str("Listed"),
             Self::Broken(why) => write!(f, "Broken({why})"),
+            Self::Denied(why) => write!(f, "Denied({why})"),
         }
     }
 }
@@ -93,7 +96,7 @@ impl Cluster {
     /// selector chooses. The stream never ends; what was not taken from it is not lost.
     ///
     /// It needs the rights to list and to watch the kind in all namespaces; without them it tells
-    /// [`Sensed::Broken`] until it has them.
+    /// [`Sensed::Denied`] until it has them.
     pub fn watch(&self, kind: (String, String), selector: String) -> BoxStream<'static, Sensed> {
         let watching = Watching {
             cluster: self.clone(),
@@ -202,7 +205,9 @@ impl Watching {
         self.pause = self.backoff.next();
         self.is_new_kind = error.is_not_found();
         // That a version is too old is said of a watch that was away, and mended by the list.
-        if !error.has_code(410) {
+        if error.has_code(403) {
+            self.ready.push_back(Sensed::Denied(error.says()));
+        } else if !error.has_code(410) {
             self.ready.push_back(Sensed::Broken(error.says()));
         }
     }
@@ -332,7 +337,7 @@ mod tests {
             Sensed::Seen { key, .. } => format!("+{}", key.name),
             Sensed::Gone { key, labels } => format!("-{} of {}", key.name, labels["of"]),
             Sensed::Listed => "listed".to_owned(),
-            Sensed::Broken(why) => why,
+            Sensed::Broken(why) | Sensed::Denied(why) => why,
         });
         short.collect()
     }
