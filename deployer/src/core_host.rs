@@ -1,5 +1,6 @@
 //! What the built-in reconcile core gets from the server that it is part of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
 use slipway_records::Environment;
 use slipway_records::job::{JobPayload, NewJob};
+use slipway_types::environment::ReceiverSettings;
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Address, Digest, Fault, SecretScope};
 
@@ -48,6 +50,11 @@ impl CoreHost {
     }
 }
 
+/// Whether the built-in core is handed what goes there.
+fn is_driven(environment: &Environment) -> bool {
+    matches!(environment.settings.receiver, ReceiverSettings::Core {})
+}
+
 #[async_trait]
 impl Host for CoreHost {
     async fn keep(&self, key: &Key, document: &Revision, manifests: &ManifestSet) -> Result<(), Fault> {
@@ -64,6 +71,24 @@ impl Host for CoreHost {
     async fn cluster(&self, address: &Address) -> Result<Arc<Cluster>, Fault> {
         let environment = self.environment(address).await?;
         self.stage.cluster_of(&environment).await
+    }
+
+    async fn clusters(&self) -> Result<Vec<(String, Arc<Cluster>)>, Fault> {
+        let fault = |error| crate::records_fault(&error);
+        let mut read = self.stage.records.read().await.map_err(fault)?;
+        let environments = read.environment_list().await.map_err(fault)?;
+        let rows = read.cluster_list().await.map_err(fault)?;
+        drop(read);
+        let driven = environments.iter().filter(|environment| is_driven(environment));
+        let driven: BTreeSet<&str> = driven.map(|environment| environment.address.cluster()).collect();
+        let mut clusters = Vec::new();
+        for row in rows.iter().filter(|row| driven.contains(row.name.as_str())) {
+            match self.stage.clusters.of(row).await {
+                Ok(cluster) => clusters.push((row.name.to_string(), cluster)),
+                Err(fault) => tracing::debug!(cluster = %row.name, fault = fault.message, "is not watched"),
+            }
+        }
+        Ok(clusters)
     }
 
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault> {

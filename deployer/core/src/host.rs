@@ -22,6 +22,10 @@ pub trait Host: Send + Sync {
     /// The cluster of an address.
     async fn cluster(&self, environment: &Address) -> Result<Arc<Cluster>, Fault>;
 
+    /// The registered clusters, by name, of the environments that the core drives. One that cannot be connected to
+    /// just now is left out: the turns there tell why.
+    async fn clusters(&self) -> Result<Vec<(String, Arc<Cluster>)>, Fault>;
+
     /// The value that a secret has now, in the scope that the revision names.
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault>;
 
