@@ -2,7 +2,8 @@
 //!
 //! [`Core`] is the receiver: it takes a submission, keeps it, and wakes the job that drives its key
 //! ([`ReconcileHandler`]). [`schedule`] decides what is done next and [`inventory`] what may be done to each
-//! object; both are pure. A turn carries that out and stores what came of it.
+//! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
+//! whose objects changed.
 
 mod handler;
 mod hitch;
@@ -11,9 +12,11 @@ pub mod inventory;
 mod kept;
 mod receiver;
 pub mod schedule;
+mod sense;
 mod turn;
 mod work;
 
 pub use handler::ReconcileHandler;
 pub use host::Host;
 pub use receiver::{Core, CoreOptions};
+pub use sense::Sensor;

@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
 use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
+use crate::sense::Senses;
 
 /// What the core calls itself in errors.
 const CORE: &str = "the built-in core";
@@ -47,6 +48,8 @@ pub struct Core {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) options: CoreOptions,
+    /// What its sensor tells, if this process has one.
+    pub(crate) senses: Arc<Senses>,
 }
 
 /// A key's row with what it says.
@@ -58,7 +61,7 @@ pub(crate) struct Loaded {
 impl Core {
     /// A core that keeps its state in `records` and works by `host`.
     pub fn new(records: Arc<dyn Records>, host: Arc<dyn Host>, options: CoreOptions) -> Self {
-        Self { records, host, options }
+        Self { records, host, options, senses: Arc::default() }
     }
 
     /// What is kept of a key; `None`: nothing was ever handed off for it.
@@ -128,6 +131,9 @@ impl Core {
         let run = loaded.kept.run.clone();
         let is_saved = self.save(&mut loaded, changes, true, now).await?;
         fault_point::reach("core.accepted");
+        if is_saved {
+            self.senses.handed_off(&submission.key);
+        }
         Ok(is_saved.then_some(Answer::Accepted { run }))
     }
 
@@ -149,7 +155,8 @@ impl Core {
             return Err(Fault::permanent("not_here", why));
         }
         let (submission, _) = self.submission(&loaded).await?;
-        let schedule = Schedule::restored(plan(&submission)?, loaded.kept.checkpoint.clone());
+        let plan = self.plan(&submission, &loaded.kept.inventory)?;
+        let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let mut schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
         let changes = match schedule.order(&order.command, &order.by, now) {
             Ok(changes) => changes,
@@ -167,11 +174,12 @@ impl Core {
         let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
         Ok((header.with(document), manifests))
     }
-}
 
-/// The plan of a submission that was taken.
-pub(crate) fn plan(submission: &Submission) -> Result<Plan, Fault> {
-    Plan::new(submission).map_err(|error| Fault::bug("core_plan", error.to_string()))
+    /// The plan of a submission that was taken, at the pace that what is sensed of the key allows.
+    pub(crate) fn plan(&self, submission: &Submission, inventory: &Inventory) -> Result<Plan, Fault> {
+        let plan = Plan::new(submission).map_err(|error| Fault::bug("core_plan", error.to_string()))?;
+        Ok(plan.paced(self.senses.pace(submission, inventory)))
+    }
 }
 
 /// What is kept of a new generation: the inventory names at once all that the key has and all that it will

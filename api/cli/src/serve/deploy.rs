@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use slipway_charts::{ChartOptions, Renderer};
-use slipway_core::{Core, CoreOptions, ReconcileHandler};
+use slipway_core::{Core, CoreOptions, ReconcileHandler, Sensor};
 use slipway_definitions::RenderOptions;
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::configuration_source::ConfigureHandler;
@@ -28,6 +28,7 @@ use slipway_plugins::{Host, PluginOptions};
 use slipway_records::{Lane, Records};
 use slipway_secrets::Secrets;
 use slipway_types::RegistryPrefix;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
@@ -136,4 +137,11 @@ pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, slots: usiz
             slots: 1,
         },
     ]
+}
+
+/// Has looked at what changes in clusters until `stop`; without a sensor, nothing.
+pub(super) async fn sense(sensor: Option<Sensor>, stop: CancellationToken) {
+    if let Some(sensor) = sensor {
+        sensor.run(stop).await;
+    }
 }

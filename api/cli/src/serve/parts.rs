@@ -29,7 +29,7 @@ use slipway_builder::source_check::SourceChecker;
 use slipway_builder::status::{StatusHandler, StatusOptions};
 use slipway_builder::sweep::SweepHandler;
 use slipway_builder::target::ImageTarget;
-use slipway_core::Core;
+use slipway_core::{Core, Sensor};
 use slipway_deployer::Stage;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
@@ -194,6 +194,7 @@ impl Parts {
         let name = directory.name();
         let owner = format!("{name}/{}", InstanceId::new());
         let lanes = self.lanes(config, directory);
+        let sensor = config.has(Role::Deployer).then(|| Sensor::new(self.core.clone()));
         let (records, blobs, metrics, docker) = (self.records, self.blobs, self.metrics, self.docker);
         let kaniko = self.kaniko.filter(|_| config.has(Role::Builder));
         let data = directory.path().to_owned();
@@ -221,6 +222,7 @@ impl Parts {
             tokio::join!(
                 worker.run(lanes, stop.clone()),
                 timers::run(Arc::clone(&records), stop.clone()),
+                deploy::sense(sensor, stop.clone()),
                 observe::run(records, metrics, stop),
             );
         }
