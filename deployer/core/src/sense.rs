@@ -22,6 +22,7 @@ mod digests;
 mod index;
 mod kinds;
 mod senses;
+mod sight;
 mod wakes;
 mod ward;
 

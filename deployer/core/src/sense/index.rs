@@ -105,7 +105,7 @@ impl Index {
 
     /// Keys that hold something of a kind.
     pub(super) fn holding(&self, kind: &Kind) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|(_, held)| held.kinds.contains(kind)).map(|(key, _)| key)
+        self.keys.iter().filter(move |(_, held)| held.kinds.contains(kind)).map(|(key, _)| key)
     }
 }
 

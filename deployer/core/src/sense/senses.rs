@@ -110,7 +110,8 @@ impl Post {
 
     /// Keys for which something was handed off since this was last asked.
     pub(super) fn handed_off(&self) -> BTreeSet<Key> {
-        std::mem::take(&mut self.board.handed_off.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut keys = self.board.handed_off.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *keys)
     }
 }
 

@@ -7,10 +7,9 @@ use slipway_records::PAGE_ROWS_MAX;
 use slipway_types::{Class, Fault};
 use tokio::time::Instant;
 
-use super::{LEARN_EVERY, STRANGERS_MAX, Ward};
+use super::{LEARN_EVERY, Ward};
 use crate::inventory::Inventory;
 use crate::receiver::{Core, fault, wake_up};
-use crate::sense::wakes::Cause;
 
 /// Inventories are large, so each time only so many are read again, each in its turn: what another process took
 /// for a key that is known is noticed by this. What this process takes is read at once.
@@ -21,25 +20,22 @@ impl Ward {
     pub(super) async fn learn(&mut self) {
         self.learnt_at = Instant::now();
         self.learn_at = self.learnt_at + LEARN_EVERY;
-        if self.strangers.len() >= STRANGERS_MAX {
-            self.strangers.clear();
-        }
         if let Err(fault) = self.learn_keys().await {
             let fault = fault.message;
             tracing::warn!(cluster = self.name, fault, "cannot read what is deployed there; trying again");
         }
         self.rewatch();
-        self.wakes.tidy(Instant::now());
+        self.sight.tidy(Instant::now());
     }
 
     async fn learn_keys(&mut self) -> Result<(), Fault> {
         // Before the keys are listed: so what was handed off is among them.
-        self.unread.append(&mut self.post.handed_off());
+        self.unread.append(&mut self.sight.post.handed_off());
         let all = self.core.keys_of(&self.name).await?;
-        self.index.retain(&all);
-        self.unread.extend(self.index.oldest(READ_AGAIN));
+        self.sight.index.retain(&all);
+        self.unread.extend(self.sight.index.oldest(READ_AGAIN));
         self.unread.retain(|key| all.contains(key));
-        self.unread.extend(all.into_iter().filter(|key| !self.index.has(key)));
+        self.unread.extend(all.into_iter().filter(|key| !self.sight.index.has(key)));
         while let Some(key) = self.unread.first().cloned() {
             self.read(&key).await?;
             self.unread.remove(&key);
@@ -52,7 +48,7 @@ impl Ward {
         let inventory = match self.core.load(key).await {
             Ok(Some(loaded)) => loaded.kept.inventory,
             Ok(None) => {
-                self.index.remove(key);
+                self.sight.index.remove(key);
                 return Ok(());
             }
             Err(fault) if fault.class == Class::Transient => return Err(fault),
@@ -62,10 +58,7 @@ impl Ward {
                 Inventory::default()
             }
         };
-        if self.index.put(key, &inventory, now) {
-            // It may rely on a watch that was not, by the word of another process or of an earlier boot.
-            self.wakes.spread(key, Cause::Change, now);
-        }
+        self.sight.learnt(key, &inventory, now);
         Ok(())
     }
 }
