@@ -15,7 +15,7 @@ fn two_servers_at_once() {
     let mut ground = Ground::on(namespace, options);
     exchange(&ground, "none");
     ground.deployed("prod", &ground.publish("none\n"), None);
-    for (victim, point) in ["core.union", "core.applied"].into_iter().enumerate() {
+    for (victim, point) in ["core.saved", "core.applied"].into_iter().enumerate() {
         let other = 1 - victim;
         exchange(&ground, point);
         let page = format!("{point}\n");

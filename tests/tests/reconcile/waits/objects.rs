@@ -13,7 +13,7 @@ fn objects_that_nobody_makes_ready_end_by_their_deadline_and_a_fix_goes_through(
                 "apiVersion": "v1",
                 "kind": "Service",
                 "metadata": {"name": "outside"},
-                "spec": {"type": "LoadBalancer", "selector": {"app": "nobody"}, "ports": [{"port": 80}]},
+                "spec": {"type": "LoadBalancer", "selector": {"app": "nobody"}, "ports": [{"port": 80, "protocol": "TCP"}]},
             }]))
         }),
         Case::new("claim", &["bound", "pending"], |_| {
