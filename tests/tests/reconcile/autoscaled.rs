@@ -9,10 +9,11 @@ use crate::ground::{Ground, of_web};
 /// How often what runs is deployed once more.
 const ROUNDS: usize = 10;
 
-/// How many pods are wanted, and how often the specification changed.
+/// How many pods are wanted, and everything else that is. `metadata.generation` does not tell: the API
+/// server counts it on for an annotation of a Deployment as well.
 fn wanted(space: &Namespace) -> (Value, Value) {
     let of = |pointer: &str| cluster::field(space, "deployment", "web", pointer);
-    (of("/spec/replicas"), of("/metadata/generation"))
+    (of("/spec/replicas"), of("/spec"))
 }
 
 /// Whether Slipway has ever written how many pods are wanted.

@@ -78,7 +78,7 @@ fn loses_a_component(ground: &Ground) {
     let space = &ground.namespace;
     let identity = || {
         let of = |kind: &str| cluster::field(space, kind, "web", "/metadata/uid");
-        (of("deployment"), of("service"), cluster::field(space, "deployment", "web", "/metadata/generation"))
+        (of("deployment"), of("service"), cluster::field(space, "deployment", "web", "/spec"))
     };
     let before = identity();
     assert!(cluster::object(space, "configmap", "shop-settings").is_some());

@@ -31,15 +31,15 @@ fn a_newer_revision_ends_older_waits_at_once() {
         });
         waiting.push(made);
     }
+    let ready = json!({"exec": ["/bin/busybox", "true"]});
     let person = document(&json!({
-        "components": [],
+        "components": [{"name": "web", "properties": {"probes": {"ready": ready}}}],
         "workflow": {"steps": [{"name": "person", "type": "suspend"}, {"name": "roll", "type": "deploy"}]},
     }));
     let held = ground.deploy("prod", &version, Some(&person));
     ground.wait(&held, &["progressing", "suspended"], MOVES_WITHIN);
     waiting.push(held);
 
-    let ready = json!({"exec": ["/bin/busybox", "true"]});
     let fix = of_web(&json!({"properties": {"env": {"ATTEMPT": "last"}, "probes": {"ready": ready}}}));
     let live = ground.deployed("prod", &version, Some(&fix));
     assert_serves(&ground.namespace, "web", "one\n");

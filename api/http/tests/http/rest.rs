@@ -86,7 +86,7 @@ async fn mistakes_are_answered_by_problems_that_name_the_field() {
     let request = Request::post("/api/v1/applications").header("content-type", "application/json");
     let request = request.header("authorization", format!("Bearer {}", server.admin));
     let problem = server.send(request.body(Body::from("name: shop")).unwrap()).await.problem(400, "bad_body");
-    assert_eq!(detail(problem), "the body is no JSON: expected value (line 1, column 1)");
+    assert_eq!(detail(problem), "the body is no JSON: expected ident (line 1, column 2)");
     server.get("/api/v1/runs/x").await.problem(400, "bad_path");
     server.get("/nowhere").await.problem(404, "no_such_address");
     let answer = server.call(&server.admin, Method::PATCH, "/api/v1/runs", None).await;
