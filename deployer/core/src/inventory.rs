@@ -7,7 +7,7 @@
 //!    that no inventory names.
 //! 2. For each object in [`apply_order`]: read it, ask [`before_apply`], send the [`Write`], tell
 //!    [`Inventory::applied`] its UID. A conflict means that it changed since: read it again.
-//! 3. When all is ready: read what [`Inventory::beyond`] names, ask [`prune`], carry it out in its order, and tell
+//! 3. When all is ready: read what [`Inventory::beyond`] names, ask [`prune()`], carry it out in its order, and tell
 //!    [`Inventory::dropped`] what is confirmed to be gone.
 //!
 //! An object is only ever removed if its label names this inventory and its UID is the one that was applied.
