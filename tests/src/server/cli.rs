@@ -1,7 +1,7 @@
 //! The command line, as a script with an empty home uses it.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -52,13 +52,24 @@ impl Server {
 
     /// Runs `slipway ARGS` in a directory.
     pub fn cli_in(&self, directory: &Path, token: &str, args: &[&str]) -> CliOutput {
+        let finished = run_within(self.command(directory, token, args), COMMAND_WITHIN);
+        let stdout = finished.text();
+        CliOutput { command: args.join(" "), code: finished.code, stdout, stderr: finished.stderr }
+    }
+
+    /// Begins `slipway ARGS` as the administrator, against a server that may never answer. What it prints is lost.
+    pub fn cli_begun(&self, args: &[&str]) -> Child {
+        let mut command = self.command(self.scratch(), self.token(), args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the binary can be run")
+    }
+
+    fn command(&self, directory: &Path, token: &str, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(args).current_dir(directory);
         self.clean_environment(&mut command);
         command.env("SLIPWAY_SERVER", self.url()).env("SLIPWAY_TOKEN", token);
-        let finished = run_within(command, COMMAND_WITHIN);
-        let stdout = finished.text();
-        CliOutput { command: args.join(" "), code: finished.code, stdout, stderr: finished.stderr }
+        command
     }
 
     /// Runs `slipway ARGS -o json` as the administrator, asserts that it went well, gives what it said.

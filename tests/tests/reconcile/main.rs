@@ -6,6 +6,7 @@ mod demo;
 mod drift;
 mod foreign;
 mod ground;
+mod hundred;
 mod ingress;
 mod inventory;
 mod kills;
