@@ -10,6 +10,7 @@ pub mod declared_checks;
 pub mod definitions;
 pub mod deliveries;
 pub mod deployments;
+pub mod failures;
 pub mod git;
 pub mod logs;
 pub mod packages;
@@ -88,6 +89,10 @@ macro_rules! conformance {
                 a_person_has_one_word_on_a_deployment
                 holds_and_checks_are_kept_and_let_go
                 every_audit_entry_covers_the_one_before
+            ]
+            failures [
+                a_failure_is_kept_whole_and_once_for_each_attempt
+                the_oldest_failures_of_a_place_go_with_their_logs
             ]
             git [
                 packs_are_numbered_in_their_source

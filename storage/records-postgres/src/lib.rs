@@ -15,6 +15,7 @@ mod delivery;
 mod deployment;
 mod environment;
 mod error;
+mod failure;
 mod git;
 mod log;
 mod news;

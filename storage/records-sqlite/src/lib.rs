@@ -13,6 +13,7 @@ mod delivery;
 mod deployment;
 mod environment;
 mod error;
+mod failure;
 mod git;
 mod log;
 mod observation;

@@ -59,6 +59,9 @@ pub const DEPLOY_POINTS: [&str; 7] = [
 pub const CORE_POINTS: [&str; 5] =
     ["core.accepted", "core.saved", "core.applied", "core.checked", "core.pruned"];
 
+/// Those that only what failed in the built-in core comes to.
+pub const FAILURE_POINTS: [&str; 1] = ["core.gathering"];
+
 /// Those that only checks come to.
 pub const CHECK_POINTS: [&str; 3] = ["check.started", "check.ended", "check.committed"];
 
@@ -94,7 +97,9 @@ impl Armed {
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     debug_assert!(
-        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CORE_POINTS, &CHECK_POINTS].concat().contains(&point),
+        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CORE_POINTS, &FAILURE_POINTS, &CHECK_POINTS]
+            .concat()
+            .contains(&point),
         "{point} is not listed"
     );
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)

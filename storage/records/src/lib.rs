@@ -23,6 +23,7 @@ pub mod deploying;
 pub mod deployment;
 pub mod detail;
 pub mod environment;
+pub mod failure;
 pub mod fault_point;
 pub mod git;
 pub mod job;
@@ -64,6 +65,7 @@ pub use deployment::{
 pub use environment::{
     Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
 };
+pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
@@ -194,6 +196,7 @@ pub trait Read:
     + ReadDeliveries
     + ReadDeployments
     + ReadEnvironments
+    + ReadFailures
     + ReadGit
     + ReadLogs
     + ReadObservations
@@ -224,6 +227,7 @@ pub trait Write:
     + WriteDeliveries
     + WriteDeployments
     + WriteEnvironments
+    + WriteFailures
     + WriteGit
     + WriteLogs
     + WriteObservations
