@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use slipway_core::Host;
+use slipway_core::schedule::Turn;
+use slipway_core::{Evidence, Host};
 use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
 use slipway_records::Environment;
@@ -108,6 +109,14 @@ impl Host for CoreHost {
     async fn call(&self, call: &Call) -> Result<(), Fault> {
         let message = format!("{} {}: this server makes no requests for revisions", call.method, call.url);
         Err(Fault::permanent("calls_not_allowed", message))
+    }
+
+    async fn has_evidence(&self, key: &Key, generation: u64, turn: &Turn) -> Result<bool, Fault> {
+        self.stage.has_failure(key, generation, turn).await
+    }
+
+    async fn keep_evidence(&self, key: &Key, generation: u64, evidence: &Evidence) -> Result<(), Fault> {
+        self.stage.keep_failure(key, generation, evidence).await
     }
 
     async fn tell(&self, key: &Key, generation: u64) {

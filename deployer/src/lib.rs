@@ -12,6 +12,7 @@ mod configuration_notes;
 pub mod configuration_source;
 pub mod core_host;
 pub mod definitions;
+mod failures;
 pub mod follow;
 pub mod freeze;
 pub mod gates;

@@ -9,6 +9,9 @@ use slipway_handoff::{Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
 use slipway_types::{Address, Digest, Fault};
 
+use crate::evidence::Evidence;
+use crate::schedule::Turn;
+
 /// What the core asks of the server that it is part of. A fault that is transient is asked about again within
 /// the deadline of what needs it; any other ends that.
 #[async_trait]
@@ -31,6 +34,13 @@ pub trait Host: Send + Sync {
 
     /// Makes an HTTP request, if the configuration lists its host.
     async fn call(&self, call: &Call) -> Result<(), Fault>;
+
+    /// Whether what was found when an attempt of a node failed is kept, or there is nothing that it could be kept
+    /// with.
+    async fn has_evidence(&self, key: &Key, generation: u64, turn: &Turn) -> Result<bool, Fault>;
+
+    /// Keeps what was found when an attempt of a node failed, unless something is kept of that already.
+    async fn keep_evidence(&self, key: &Key, generation: u64, evidence: &Evidence) -> Result<(), Fault>;
 
     /// Lets those who wait for news of a key know that there are some; that they are not heard loses nothing.
     async fn tell(&self, key: &Key, generation: u64);

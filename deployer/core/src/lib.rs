@@ -5,6 +5,8 @@
 //! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
 //! whose objects changed.
 
+mod evidence;
+mod gathering;
 mod handler;
 mod hitch;
 mod host;
@@ -16,6 +18,7 @@ mod sense;
 mod turn;
 mod work;
 
+pub use evidence::Evidence;
 pub use handler::ReconcileHandler;
 pub use host::Host;
 pub use receiver::{Core, CoreOptions};

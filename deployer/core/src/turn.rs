@@ -17,6 +17,7 @@ use slipway_records::JobError;
 use slipway_types::Fault;
 use tokio_util::sync::CancellationToken;
 
+use crate::gathering::Gathering;
 use crate::receiver::{Core, Loaded};
 use crate::schedule::{Action, Aim, Change, Happened, Schedule, WholeState};
 use crate::work::{Note, Outcome, Work};
@@ -68,8 +69,8 @@ impl Core {
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
         let work = Work::new(self.clone(), submission, manifests);
-        let mut driver =
-            Driver { core: self, loaded, schedule, work, under_way: BTreeSet::new(), is_noted: false };
+        let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
+        let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
         let mut effects = FuturesUnordered::new();
         let ended = driver.drive(&mut effects, cancelled).await;
         // A write that an API server already has cannot be called back: whatever is asked for next waits for it.
@@ -77,6 +78,7 @@ impl Core {
         if tokio::time::timeout(WRITES_WITHIN, effects.collect::<Vec<_>>()).await.is_err() {
             tracing::warn!(%key, "a write of an older turn is still under way");
         }
+        driver.gathering.end(matches!(ended, Ok(Stretch::Done(Next::Ended)))).await;
         ended
     }
 }
@@ -92,6 +94,8 @@ struct Driver<'a> {
     under_way: BTreeSet<Action>,
     /// Whether the inventory learnt something that is not stored.
     is_noted: bool,
+    /// What is found of nodes that fail.
+    gathering: Gathering,
 }
 
 impl Driver<'_> {
@@ -117,6 +121,7 @@ impl Driver<'_> {
         }
         loop {
             let now = Utc::now();
+            self.gathering.begin(&self.schedule, &self.work, now);
             let wake = self.begin_what_is_due(effects, now);
             if effects.is_empty() {
                 if wake.is_some_and(|at| at <= now) {

@@ -16,10 +16,13 @@ use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict};
 
 mod apply;
 mod drift;
+mod evidence;
 mod look;
 mod pods;
 mod prune;
 mod secrets;
+
+pub(crate) use evidence::Failed;
 
 /// What an effect needs beside the schedule: the same for a whole generation. Cheap to clone.
 #[derive(Clone)]

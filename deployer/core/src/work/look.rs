@@ -82,7 +82,7 @@ async fn see<'f>(
 }
 
 /// What stands against an object's being ready.
-fn stands_against(object: &Object, live: Option<&Value>, was_live: bool) -> Option<Verdict> {
+pub(super) fn stands_against(object: &Object, live: Option<&Value>, was_live: bool) -> Option<Verdict> {
     let reference = &object.object;
     let Some(live) = live else {
         return Some(Verdict::NotYet { blocker: format!("{reference} is not there") });
