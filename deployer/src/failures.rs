@@ -53,10 +53,7 @@ impl Stage {
         let found = deployment_at(read.as_mut(), key, generation).await?;
         drop(read);
         let Some(deployment_id) = found else { return Ok(()) };
-        let blob = self.blobs.put(evidence.log.clone()).await.map_err(|error| {
-            tracing::warn!(%error, "cannot keep the logs of a failure");
-            Fault::transient("storage_unavailable", format!("the object store fails: {error}"))
-        })?;
+        let chunk = self.stored(&evidence.log).await?;
         let failure = Failure {
             id: Uuid::now_v7(),
             deployment_id,
@@ -65,13 +62,25 @@ impl Stage {
             at: evidence.at,
             found: evidence.found.clone(),
         };
-        let chunk = LogChunk { offset: 0, length: blob.size, digest: blob.digest, mark: None };
         let mut tx = self.records.begin().await.map_err(fault)?;
         if !tx.failure_insert(&failure).await.map_err(fault)? {
             return Ok(());
         }
-        tx.log_append(failure.id, &chunk).await.map_err(fault)?;
+        if let Some(chunk) = chunk {
+            tx.log_append(failure.id, &chunk).await.map_err(fault)?;
+        }
         tx.failures_trim(deployment_id, FAILURES_KEPT).await.map_err(fault)?;
         tx.commit().await.map_err(fault)
+    }
+    /// Stores a log's only piece, if it has one.
+    async fn stored(&self, log: &str) -> Result<Option<LogChunk>, Fault> {
+        if log.is_empty() {
+            return Ok(None);
+        }
+        let blob = self.blobs.put(log.to_owned()).await.map_err(|error| {
+            tracing::warn!(%error, "cannot keep the logs of a failure");
+            Fault::transient("storage_unavailable", format!("the object store fails: {error}"))
+        })?;
+        Ok(Some(LogChunk { offset: 0, length: blob.size, digest: blob.digest, mark: None }))
     }
 }

@@ -13,6 +13,7 @@ mod configurations;
 mod definition_holds;
 mod definition_users;
 mod definitions;
+mod deployment_failures;
 mod deployment_holds;
 mod deployment_orders;
 mod deployment_views;
@@ -124,6 +125,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployments::list, deployments::create))
         .routes(routes!(deployments::plan))
         .routes(routes!(deployments::show))
+        .routes(routes!(deployment_failures::list))
+        .routes(routes!(deployment_failures::log))
         .routes(routes!(deployment_words::approve))
         .routes(routes!(deployment_words::decline))
         .routes(routes!(deployment_words::withdraw))

@@ -13,12 +13,15 @@ use crate::client::{Client, Usage};
 use crate::output::{ago, data, json as print_json, say, table, text};
 
 mod decide;
+mod logs;
 mod plan;
+mod show;
 mod target;
 mod view;
 mod wanted;
 mod watch;
 
+use logs::LogArgs;
 use target::Target;
 use view::name_of;
 use wanted::Wanted;
@@ -106,12 +109,17 @@ pub(crate) enum DeployCommand {
         #[arg(long, default_value_t = 30, value_parser = super::rows)]
         limit: usize,
     },
-    /// Show one deployment: its gates, approvals and what stands against it
+    /// Show one deployment: its gates, approvals, nodes and what stands against it
     #[command(after_help = "Example: slipway deploy show shop@prod")]
     Show {
         #[command(flatten)]
         target: Target,
     },
+    /// Print what a container wrote before its node failed or timed out
+    #[command(
+        after_help = "Kept by receivers of type core: the last 500 lines, without values of secrets.\nExample: slipway deploy logs shop@prod --node web --container main --previous"
+    )]
+    Logs(LogArgs),
     /// Watch a deployment until it arrived or failed, through its gates
     #[command(
         after_help = "Exit codes: 0 arrived, 1 rejected, declined or failed, 2 wrong usage, 3 the wait expired, 4 withdrawn or superseded.\nExample: slipway deploy watch shop@prod --timeout 1h"
@@ -280,10 +288,8 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
             let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             list(client.list("/api/v1/deployments", &query, limit).await?, global);
         }
-        DeployCommand::Show { target } => {
-            let deployment = target.view(&client).await?;
-            if global.json() { print_json(&deployment) } else { view::show(&deployment) }
-        }
+        DeployCommand::Show { target } => show::run(&client, &target, global).await?,
+        DeployCommand::Logs(args) => logs::run(&client, &args, global).await?,
         DeployCommand::Watch { target, timeout } => {
             let id = target.id(&client).await?;
             return Watch { timeout, through_gates: true }.run(&client, &id, global).await;

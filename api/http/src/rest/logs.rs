@@ -161,7 +161,7 @@ fn log_of(check: &DeclaredCheck) -> Owner {
 }
 
 /// Up to `limit` bytes from `offset` on.
-async fn read_piece(
+pub(super) async fn read_piece(
     state: &ServerState,
     read: &mut dyn Read,
     log: Uuid,
