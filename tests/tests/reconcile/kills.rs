@@ -32,7 +32,7 @@ pub(crate) fn exchange(ground: &Ground, point: &str) {
 }
 
 /// Starts the stopped server again; it is to stop at a point.
-fn restart_armed(ground: &mut Ground, marker: &Path, point: &str) {
+pub(crate) fn restart_armed(ground: &mut Ground, marker: &Path, point: &str) {
     drop(fs::remove_file(marker));
     let options = ground.server.options_mut();
     options.env.insert("SLIPWAY_TEST_STOP_AT".to_owned(), format!("{point}:1"));

@@ -4,6 +4,7 @@ mod autoscaled;
 mod cluster;
 mod demo;
 mod drift;
+mod failures;
 mod foreign;
 mod ground;
 mod hundred;

@@ -13,7 +13,7 @@ use crate::cluster::{self, assert_variable};
 use crate::ground::{Ground, document, served, settings};
 
 /// In the clear in no file, row, answer or object but Secrets.
-const PASSWORD: &str = "correct-horse-battery-staple";
+pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
 /// How long the database takes until it is ready.
 const DELAY_S: i64 = 6;
 
@@ -78,7 +78,7 @@ fn leaks(text: &str) -> bool {
 }
 
 /// Files below a directory that hold the value.
-fn holding(directory: &Path) -> Vec<String> {
+pub(crate) fn holding(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory").flatten() {
         let path = entry.path();
