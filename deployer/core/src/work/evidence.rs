@@ -188,7 +188,10 @@ fn hide(found: &mut Found, mask: &Mask) {
         texts.extend(object.conditions.iter_mut().map(|condition| &mut condition.message));
     }
     texts.extend(found.events.iter_mut().map(|event| &mut event.message));
-    texts.extend(found.containers.iter_mut().map(|container| &mut container.message));
+    for container in &mut found.containers {
+        texts.push(&mut container.message);
+        texts.extend(container.log.problem.as_mut());
+    }
     for text in texts {
         *text = mask.mask(text);
     }
