@@ -91,7 +91,8 @@ fn a_server_that_is_killed_before_gathering_does_it_when_it_is_back() {
     let marker = ground.server.scratch().join("stopped");
     ground.server.stop();
     restart_armed(&mut ground, &marker, "core.gathering");
-    let extra = json!({"name": "extra", "type": "worker", "properties": {"image": "127.0.0.1:1/nobody/nothing:1"}});
+    let extra =
+        json!({"name": "extra", "type": "worker", "properties": {"image": "127.0.0.1:1/nobody/nothing:1"}});
     let made = ground.deploy("prod", &version, Some(&short(&extra)));
     await_point(&marker, "core.gathering");
     ground.server.kill9();
@@ -105,7 +106,8 @@ fn a_server_that_is_killed_before_gathering_does_it_when_it_is_back() {
     assert_eq!((&found["log"]["bytes"], &found["previous"]), (&json!(0), &json!(null)), "{failure:#}");
     let events = failure["events"].as_array().cloned().unwrap_or_default();
     let pulls = |event: &Value| {
-        event["type"] == "Warning" && event["message"].as_str().is_some_and(|said| said.contains("nobody/nothing"))
+        event["type"] == "Warning"
+            && event["message"].as_str().is_some_and(|said| said.contains("nobody/nothing"))
     };
     assert!(events.iter().any(pulls), "{failure:#}");
     let refused = ground.server.cli(&["deploy", "logs", "shop@prod", "--node", "extra"]);

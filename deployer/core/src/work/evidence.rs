@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use slipway_handoff::Node;
+use slipway_handoff::{Node, Object, ObjectRef, Wait};
 use slipway_kubernetes::{CallError, Cluster};
 use slipway_records::failure::{Found, FoundObject};
 use slipway_records::fault_point;
@@ -13,7 +13,7 @@ use slipway_types::{Class, Fault};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::look::stands_against;
+use super::look::{stands_against, unfulfilled};
 use super::{Work, key_of};
 use crate::evidence::Evidence;
 use crate::schedule::{Turn, Verdict};
@@ -107,7 +107,7 @@ impl Work {
     async fn evidence(&self, failed: &Failed) -> Evidence {
         let asking = Asking { permits: &self.looks, until: Instant::now() + WITHIN };
         let mut found =
-            Found { state: failed.state.to_owned(), blocker: bounded(&failed.blocker), ..Found::default() };
+            Found { state: failed.state.to_owned(), blocker: failed.blocker.clone(), ..Found::default() };
         let mut log = String::new();
         if let Some(node) = self.node(&failed.turn.node) {
             let environment = &self.submission.key.environment;
@@ -117,6 +117,7 @@ impl Work {
                 Err(why) => note(&mut found, format!("the cluster could not be asked: {why}")),
             }
         }
+        found.blocker = bounded(&found.blocker);
         Evidence { turn: failed.turn.clone(), at: failed.at, found, log }
     }
 
@@ -133,23 +134,25 @@ impl Work {
         let mask = self.mask(&pods, cluster, asking).await;
         logs::read(&pods, mask.as_ref(), cluster, asking, found, log).await;
         found.events = events::about(&objects, &pods, cluster, asking, &mut found.notes).await;
-        match &mask {
-            Ok(mask) => hide(found, mask),
+        if mask.is_err() {
             // The end of a log may be in it.
-            Err(_) => found.containers.iter_mut().for_each(|container| container.message.clear()),
+            found.containers.iter_mut().for_each(|container| container.message.clear());
         }
+        hide(found, &mask.unwrap_or_else(|_| Mask::new(&[])));
     }
 }
 
-/// Objects of a node that are not ready, as they are; what they say is told.
+/// Objects of a node that are not ready, and those that it waits for, as they are; what they say is told.
 async fn unready(node: &Node, cluster: &Cluster, asking: &Asking<'_>, found: &mut Found) -> Vec<Value> {
+    let own = node.objects.iter().map(|object| (&object.object, Wanted::Ready(object)));
+    let awaited = node.waits.iter().map(|wait| (&wait.object, Wanted::Awaited(wait)));
+    let wanted: Vec<(&ObjectRef, Wanted<'_>)> = own.chain(awaited).collect();
     let mut unready = Vec::new();
-    for object in &node.objects {
+    for (reference, wanted) in wanted {
         if found.objects.len() >= OBJECTS_MAX {
             note(found, format!("more than {OBJECTS_MAX} objects are not ready: the others are left out"));
             break;
         }
-        let reference = &object.object;
         let live = match asking.ask(cluster.get(&key_of(reference))).await {
             Ok(live) => live,
             Err(why) => {
@@ -160,15 +163,25 @@ async fn unready(node: &Node, cluster: &Cluster, asking: &Asking<'_>, found: &mu
                 continue;
             }
         };
-        let Some(verdict) = stands_against(object, live.as_ref(), false) else { continue };
+        let verdict = match wanted {
+            Wanted::Ready(object) => stands_against(object, live.as_ref(), false),
+            Wanted::Awaited(wait) => unfulfilled(wait, live.as_ref()),
+        };
+        let Some(verdict) = verdict else { continue };
         found.objects.push(FoundObject {
             object: reference.to_string(),
-            reason: bounded(reason(&verdict)),
+            reason: reason(&verdict).to_owned(),
             conditions: live.as_ref().map(conditions::of).unwrap_or_default(),
         });
         unready.extend(live);
     }
     unready
+}
+
+/// What a node wants of an object.
+enum Wanted<'a> {
+    Ready(&'a Object),
+    Awaited(&'a Wait),
 }
 
 fn reason(verdict: &Verdict) -> &str {
@@ -180,7 +193,8 @@ fn reason(verdict: &Verdict) -> &str {
     }
 }
 
-/// Hides values of secrets in all that others wrote. The ends of logs are hidden before they are taken apart.
+/// Hides values of secrets in all that others wrote, and then cuts it: what is left of a value that was cut would
+/// show. The ends of logs are hidden before they are taken apart.
 fn hide(found: &mut Found, mask: &Mask) {
     let mut texts: Vec<&mut String> = vec![&mut found.blocker];
     for object in &mut found.objects {
@@ -193,7 +207,7 @@ fn hide(found: &mut Found, mask: &Mask) {
         texts.extend(container.log.problem.as_mut());
     }
     for text in texts {
-        *text = mask.mask(text);
+        *text = bounded(&mask.mask(text));
     }
 }
 
@@ -246,6 +260,10 @@ mod tests {
         hide(&mut found, &Mask::new(&[SecretString::from("hunter2")]));
         assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
         assert_eq!(found.events[0].message, "it is ***!");
+        let cut = format!("{}hunter2", "ö".repeat(TEXT_CHARS_MAX - 3));
+        let mut found = Found { blocker: cut, ..Default::default() };
+        hide(&mut found, &Mask::new(&[SecretString::from("hunter2")]));
+        assert!(found.blocker.ends_with("ö***"), "{}", found.blocker);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn verdict_of(reference: &ObjectRef, health: Health) -> Option<Verdict> {
     }
 }
 
-fn unfulfilled(wait: &Wait, live: Option<&Value>) -> Option<Verdict> {
+pub(super) fn unfulfilled(wait: &Wait, live: Option<&Value>) -> Option<Verdict> {
     let reference = &wait.object;
     let Some(live) = live else {
         return Some(Verdict::NotYet { blocker: format!("waits for {reference}, which is not there") });

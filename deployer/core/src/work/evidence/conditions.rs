@@ -17,7 +17,7 @@ pub(super) fn of(object: &Value) -> Vec<FoundCondition> {
             kind: bounded(text_at(condition, "/type")),
             status: bounded(text_at(condition, "/status")),
             reason: bounded(text_at(condition, "/reason")),
-            message: bounded(text_at(condition, "/message")),
+            message: text_at(condition, "/message").to_owned(),
             since: time_at(condition, "/lastTransitionTime"),
         })
         .collect()

@@ -113,7 +113,7 @@ fn candidate(pod: &Value, name: &str, init: bool, status: &Value) -> Candidate {
     let has_run_before = before.is_object() || restarts > 0;
     let has_run = has_run_before || matches!(state, Some("running" | "terminated"));
     let ended = if detail["exitCode"].is_null() { before } else { detail };
-    let (reason, message) = (bounded(text_at(detail, "/reason")), bounded(text_at(detail, "/message")));
+    let (reason, message) = (bounded(text_at(detail, "/reason")), text_at(detail, "/message").to_owned());
     let problem = (!has_run).then(|| {
         let why = [reason.as_str(), message.as_str()].into_iter().filter(|why| !why.is_empty());
         let why = why.collect::<Vec<_>>().join(": ");

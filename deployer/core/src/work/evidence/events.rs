@@ -113,7 +113,7 @@ fn event(event: &Value) -> FoundEvent {
         at: times.into_iter().find_map(|pointer| time_at(event, pointer)),
         kind: bounded(text_at(event, "/type")),
         reason: bounded(text_at(event, "/reason")),
-        message: bounded(text_at(event, "/message")),
+        message: text_at(event, "/message").to_owned(),
         object: bounded(&format!("{kind} {name}")),
         count: counts.max().unwrap_or(1),
     }
