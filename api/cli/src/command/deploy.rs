@@ -117,7 +117,7 @@ pub(crate) enum DeployCommand {
     },
     /// Print what a container wrote before its node failed or timed out
     #[command(
-        after_help = "Kept by receivers of type core: the last 500 lines, without values of secrets.\nExample: slipway deploy logs shop@prod --node web --container main --previous"
+        after_help = "Kept by receivers of type core: the last 500 lines, without values of secrets.\nExample: slipway deploy logs shop@prod --node web --container web --previous"
     )]
     Logs(LogArgs),
     /// Watch a deployment until it arrived or failed, through its gates
