@@ -47,7 +47,7 @@ fn what_registries_refuse_is_refused_with_the_field_named() {
                 r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#,
                 d.replace("\"size\":1", "\"size\":-1")
             ),
-            "integer",
+            "whole number",
         ),
         (format!(r#"{{"schemaVersion":2,"mediaType":"text/plain","config":{d}}}"#), "text/plain"),
         ("[]".to_owned(), "cannot be read"),
