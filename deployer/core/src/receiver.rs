@@ -220,7 +220,7 @@ fn begin(
         checkpoint: schedule.checkpoint(),
         inventory,
         orders: std::collections::VecDeque::new(),
-        wakes_at: None,
+        rests_ms: None,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {
@@ -268,6 +268,22 @@ impl Loaded {
         self.state.document = serde_json::to_string(&self.kept).expect("invariant: what is kept is JSON");
         self.state.updated_at = now;
         tx.reconcile_save(&mut self.state, &events).await.map_err(|error| fault(&error))
+    }
+}
+
+impl Core {
+    /// Tells that a key cannot be driven just now. What the next turn finds is told anew.
+    pub(crate) async fn tell_undriven(&self, key: &Key, why: &str) -> Result<(), Fault> {
+        for _ in 0..TRIES_MAX {
+            let Some(mut loaded) = self.load(key).await? else { return Ok(()) };
+            let now = Utc::now();
+            let Some(change) = loaded.kept.checkpoint.undriven(why, now) else { return Ok(()) };
+            if self.save(&mut loaded, vec![change], false, now).await? {
+                self.host.tell(key, loaded.kept.submission.generation).await;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,7 @@ pub use waits::Awaited;
 pub use whole::{Whole, WholeState};
 
 use course::Course;
+pub(crate) use plan::after_ms;
 
 /// One submission on its way.
 #[derive(Debug, Clone)]

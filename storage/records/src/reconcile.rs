@@ -27,7 +27,7 @@ pub struct ReconcileState {
     pub document: String,
     /// Whether nothing is under way.
     pub is_settled: bool,
-    /// When it was last stored: set by [`WriteReconcile::reconcile_save`].
+    /// When it was last stored: set by [`WriteReconcile::reconcile_save`], by the clock by which jobs are due.
     pub updated_at: DateTime<Utc>,
     /// Rises with every stored change; 0: not stored yet.
     pub row_version: i64,

@@ -301,7 +301,7 @@ impl Schedule {
     }
 }
 
-fn bounded(mut reason: String) -> String {
+pub(super) fn bounded(mut reason: String) -> String {
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
         reason.truncate(end);
     }

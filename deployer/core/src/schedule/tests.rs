@@ -17,6 +17,7 @@ mod ordering;
 mod random;
 mod removal;
 mod time;
+mod undriven;
 mod walking;
 
 const HOUR: i64 = 3_600;
