@@ -16,6 +16,9 @@ use super::plan::{Aim, Part, after_ms};
 use super::progress::Trace;
 use super::standing::{Doing, Health, Move, Slot, Standing};
 
+/// So often a node is written anew in one attempt because something of it is gone.
+const REWRITTEN_MAX: u32 = 5;
+
 /// What happened in the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
@@ -102,6 +105,17 @@ pub enum Verdict {
         /// What.
         blocker: String,
     },
+    /// It was ready, and somebody whom the revision leaves that to has just had more of it made: that is no
+    /// harm, unless it goes on for longer than the node may take.
+    Growing {
+        /// What is wanting.
+        blocker: String,
+    },
+    /// One of its objects, which were all written, is gone: it is written anew, a few times.
+    Gone {
+        /// Which.
+        what: String,
+    },
     /// It cannot become ready, e.g. a Job failed.
     Failed {
         /// Why.
@@ -162,7 +176,9 @@ impl Schedule {
                 let progress = self.progress_mut(at);
                 progress.filled = filled;
                 progress.trace = Trace::New;
-                self.onward(at, Some(Part::Apply), now);
+                // What is written anew is past its hold.
+                let done = if progress.rewritten == 0 { Part::Apply } else { Part::Hold };
+                self.onward(at, Some(done), now);
             }
             Err(failure) => self.stumble(at, failure, now),
         }
@@ -200,7 +216,10 @@ impl Schedule {
                 };
                 format!("its output `{missing}` is not there yet")
             }
-            Verdict::NotYet { blocker } => blocker,
+            Verdict::Gone { what } if self.write_anew(at, &what, now) => return,
+            Verdict::NotYet { blocker } | Verdict::Growing { blocker } | Verdict::Gone { what: blocker } => {
+                blocker
+            }
             Verdict::Unreachable { why } => format!("its place does not answer: {why}"),
             Verdict::Failed { reason } => {
                 self.go(at, Move::Fail(bounded(reason)), now);
@@ -215,19 +234,45 @@ impl Schedule {
         look.again = false;
     }
 
+    /// Writes a node anew, from its objects on, if that was not done too often.
+    fn write_anew(&mut self, at: usize, what: &str, now: DateTime<Utc>) -> bool {
+        let pace = self.plan.pace;
+        let progress = self.progress_mut(at);
+        if progress.rewritten >= REWRITTEN_MAX {
+            return false;
+        }
+        progress.rewritten += 1;
+        let until = after_ms(now, pace.retry(progress.rewritten));
+        self.go(at, Move::Stumble { why: bounded(what.to_owned()), until }, now)
+    }
+
+    /// Whether a node that is ready grows, and may still.
+    fn grows(&mut self, at: usize, verdict: &Verdict, now: DateTime<Utc>) -> bool {
+        let timeout_ms = self.plan.step(at).node.timeout_ms;
+        let progress = self.progress_mut(at);
+        if let Verdict::Growing { .. } = verdict {
+            return now < after_ms(*progress.grows_since.get_or_insert(now), timeout_ms);
+        }
+        progress.grows_since = None;
+        false
+    }
+
     fn looked_at_ready(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
+        let grows = self.grows(at, &verdict, now);
         let health = match verdict {
             Verdict::Ready { .. } => Health::Good,
-            Verdict::NotYet { blocker: why } | Verdict::Failed { reason: why } => {
-                Health::Degraded(bounded(why))
-            }
+            Verdict::Growing { .. } if grows => Health::Good,
+            Verdict::NotYet { blocker: why }
+            | Verdict::Growing { blocker: why }
+            | Verdict::Gone { what: why }
+            | Verdict::Failed { reason: why } => Health::Degraded(bounded(why)),
             Verdict::Unreachable { why } => Health::Unreachable(bounded(why)),
         };
         let was = self.progress(at).standing.state();
         self.go(at, Move::Sense(health), now);
         let (pace, is_live) = (self.plan.pace, self.course.sweep == Sweep::Done);
         let progress = self.progress_mut(at);
-        let is_news = progress.standing.state() != was;
+        let is_news = progress.standing.state() != was || grows;
         let look = &mut progress.look;
         look.count = if is_news { 0 } else { look.count.saturating_add(1) };
         look.at = match look.again {

@@ -67,6 +67,11 @@ impl Look {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// What is known of one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
@@ -86,6 +91,12 @@ pub struct Progress {
     /// Transient failures in a row.
     #[serde(default)]
     pub failures: u32,
+    /// How often it was written anew because something of it was gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) rewritten: u32,
+    /// Since when somebody has had more of it made, while it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grows_since: Option<DateTime<Utc>>,
     /// Whose objects it has in the cluster.
     #[serde(default)]
     pub trace: Trace,
@@ -109,6 +120,8 @@ impl Progress {
             deadline: None,
             attempt: 0,
             failures: 0,
+            rewritten: 0,
+            grows_since: None,
             trace: Trace::Old,
             outputs: BTreeMap::new(),
             filled: Vec::new(),

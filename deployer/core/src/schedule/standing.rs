@@ -127,7 +127,7 @@ pub enum Move {
     Block(Blocker),
     /// It begins its call, or to write its objects.
     Begin(Doing),
-    /// A try came to nothing, and is tried again.
+    /// A try came to nothing, or what came of it is gone: it is tried again.
     Stumble {
         /// Why.
         why: String,
@@ -287,6 +287,10 @@ impl Standing {
             }
             (Self::Applying { doing, slot: Slot::Has, .. }, M::Stumble { why, until }) => {
                 Ok(Self::Applying { doing, slot: Slot::Rests { until }, trouble: Some(why) })
+            }
+            // Something of what was written is gone.
+            (Self::Waiting { .. }, M::Stumble { why, until }) => {
+                Ok(Self::Applying { doing: Doing::Apply, slot: Slot::Rests { until }, trouble: Some(why) })
             }
             (Self::Applying { doing, slot: Slot::Rests { .. }, trouble }, M::Queue) => {
                 Ok(Self::Applying { doing, slot: Slot::Wants, trouble })

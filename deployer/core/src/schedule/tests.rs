@@ -11,6 +11,7 @@ use slipway_types::Digest;
 
 use super::*;
 
+mod anew;
 mod filling;
 mod health;
 mod ordering;

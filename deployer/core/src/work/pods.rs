@@ -30,7 +30,7 @@ impl Work {
 }
 
 /// Namespace and label selector of the pods that a workload has; only selectors that name labels alone.
-fn selector(workload: &Value) -> Option<(String, String)> {
+pub(super) fn selector(workload: &Value) -> Option<(String, String)> {
     let namespace = workload["metadata"]["namespace"].as_str()?.to_owned();
     let labels = workload.pointer("/spec/selector/matchLabels")?.as_object()?;
     workload.pointer("/spec/template")?;

@@ -109,6 +109,8 @@ fn verdict(how: u8) -> Verdict {
         1 => Verdict::NotYet { blocker: "0 of 1 replicas".into() },
         2 => Verdict::Unreachable { why: "no route".into() },
         3 => Verdict::Ready { outputs: BTreeMap::new() },
+        4 => Verdict::Gone { what: "the ConfigMap is gone".into() },
+        5 => Verdict::Growing { blocker: "1 of 2 replicas".into() },
         _ => Verdict::Ready { outputs: BTreeMap::from([("host".into(), json!("10.0.0.1"))]) },
     }
 }
