@@ -15,6 +15,7 @@
 mod entries;
 mod fields;
 mod id;
+mod leftover;
 mod live;
 mod marks;
 mod once;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
+pub use leftover::without_leftovers;
 pub use live::{Incomplete, Live, Manager, Terminating};
 pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
 pub use once::without_once;

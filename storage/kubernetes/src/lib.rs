@@ -8,6 +8,7 @@ mod listing;
 mod logs;
 mod objects;
 mod same;
+mod trimming;
 mod watching;
 
 pub use call::CallError;

@@ -225,7 +225,7 @@ fn after_conflict(live: Option<&Value>, uid: &str) -> Option<Deleted> {
     metadata["deletionTimestamp"].is_string().then_some(Deleted::Ordered)
 }
 
-fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
+pub(crate) fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
     match answer {
         Ok(object) => Ok(Applied::Done(to_json(object))),
         Err(kube::Error::Api(status)) if is_outrun(key, &status) => Ok(Applied::Outrun),

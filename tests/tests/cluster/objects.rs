@@ -105,6 +105,43 @@ async fn what_cannot_be_applied_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_apply_leaves_behind_is_taken_out() {
+    let field = Field::prepare().await;
+    let key = field.key("apps/v1", "Deployment", "web");
+    let spec = |container: serde_json::Value| {
+        json!({"spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+        }})
+    };
+    let probe = json!({"httpGet": {"path": "/", "port": 80}});
+    let probed = json!({"name": "web", "image": "nowhere.test/web", "readinessProbe": probe});
+    field.apply(&key, &spec(probed)).await;
+    let plain = field.manifest(&key, &spec(json!({"name": "web", "image": "nowhere.test/web"})));
+    let refused =
+        field.cluster.apply_at(&key, &plain, WRITER, true).await.expect_err("a probe without handler");
+    let invalid = "spec.template.spec.containers[0].readinessProbe";
+    assert_eq!(refused.invalid_fields(), Some(vec![invalid]), "{refused}");
+
+    let live = field.get(&key).await.expect("the object");
+    let mut trimmed = live.clone();
+    let container = trimmed.pointer_mut("/spec/template/spec/containers/0").expect("a container");
+    container.as_object_mut().expect("a map").remove("readinessProbe");
+    field.namespace.kubectl(&["annotate", "deployment", "web", "by=hand"]);
+    let outrun = field.cluster.trim(&key, &live, &trimmed, WRITER).await;
+    assert_eq!(outrun.expect("an answer"), Applied::Outrun, "it is another than was read");
+
+    let live = field.get(&key).await.expect("the object");
+    let done = field.cluster.trim(&key, &live, &trimmed, WRITER).await;
+    assert!(matches!(done, Ok(Applied::Done(_))), "{done:?}");
+    let done = field.cluster.apply_at(&key, &plain, WRITER, true).await.expect("an answer");
+    let Applied::Done(done) = done else { panic!("{done:?}") };
+    assert_eq!(done.pointer("/spec/template/spec/containers/0/readinessProbe"), None);
+    assert_eq!(text(&done, "/metadata/annotations/by"), "hand", "what others wrote stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kind_has_its_scope() {
     let field = Field::prepare().await;
     for (api_version, kind, scope) in [

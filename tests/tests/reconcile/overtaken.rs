@@ -39,8 +39,7 @@ fn a_newer_revision_ends_older_waits_at_once() {
     ground.wait(&held, &["progressing", "suspended"], MOVES_WITHIN);
     waiting.push(held);
 
-    let ready = json!({"exec": ["/bin/busybox", "true"]});
-    let fix = of_web(&json!({"properties": {"env": {"ATTEMPT": "last"}, "probes": {"ready": ready}}}));
+    let fix = of_web(&json!({"properties": {"env": {"ATTEMPT": "last"}}}));
     let live = ground.deployed("prod", &version, Some(&fix));
     assert_serves(&ground.namespace, "web", "one\n");
     assert_variable(&ground.namespace, "web", "ATTEMPT", "last");

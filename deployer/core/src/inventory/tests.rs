@@ -6,6 +6,7 @@ use super::*;
 
 mod cluster;
 mod entries;
+mod leftover;
 mod once;
 mod properties;
 mod pruning;
