@@ -119,7 +119,9 @@ impl Driver<'_> {
         {
             changes.extend(again);
         }
-        if self.was_woken(due) {
+        // Nothing but a wake brings a turn of what has ended and is looked at no more.
+        let is_at_rest = self.schedule.is_ended() && self.loaded.kept.rests_ms.is_none();
+        if is_at_rest || self.was_woken(due) {
             let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
             changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
         }

@@ -19,6 +19,9 @@ use super::standing::{Doing, Health, Move, Slot, Standing};
 /// So often a node is written anew in one attempt because something of it is gone.
 const REWRITTEN_MAX: u32 = 5;
 
+/// For how long after it ended a node is looked at by itself, in milliseconds.
+const LATE_MS: u64 = 3_600_000;
+
 /// What happened in the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
@@ -202,20 +205,17 @@ impl Schedule {
         match &self.progress(at).standing {
             Standing::Waiting { .. } => self.looked_at_waiting(at, verdict, now),
             Standing::Ready { .. } if !self.is_ended() => self.looked_at_ready(at, verdict, now),
+            Standing::Failed { .. } | Standing::TimedOut { .. } => self.looked_at_late(at, verdict, now),
             _ => {}
         }
     }
 
     fn looked_at_waiting(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
         let blocker = match verdict {
-            Verdict::Ready { mut outputs } => {
-                let step = self.plan.step(at);
-                outputs.retain(|name, _| step.outputs_read().any(|read| read == name));
-                let Some(missing) = step.outputs_read().find(|name| !outputs.contains_key(*name)) else {
-                    return self.arrive(at, outputs, now);
-                };
-                format!("its output `{missing}` is not there yet")
-            }
+            Verdict::Ready { outputs } => match self.given(at, outputs) {
+                Ok(outputs) => return self.arrive(at, outputs, now),
+                Err(missing) => missing,
+            },
             Verdict::Gone { what } if self.write_anew(at, &what, now) => return,
             Verdict::NotYet { blocker } | Verdict::Growing { blocker } | Verdict::Gone { what: blocker } => {
                 blocker
@@ -231,6 +231,42 @@ impl Schedule {
         let look = &mut self.progress_mut(at).look;
         look.count = look.count.saturating_add(1);
         look.at = Some(if look.again { now } else { after_ms(now, pace.check(look.count)) });
+        look.again = false;
+    }
+
+    /// The outputs that a node gives by what was read; or what is wanting.
+    fn given(&self, at: usize, mut read: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, String> {
+        let step = self.plan.step(at);
+        read.retain(|name, _| step.outputs_read().any(|wanted| wanted == name));
+        match step.outputs_read().find(|name| !read.contains_key(*name)) {
+            Some(missing) => Err(format!("its output `{missing}` is not there yet")),
+            None => Ok(read),
+        }
+    }
+
+    /// A node that ended while it was waited for: if it is ready after all, so may the whole be.
+    fn looked_at_late(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
+        let look = self.progress(at).look;
+        if !look.late || !look.is_due(now) || !self.may_come_late() {
+            return;
+        }
+        if let Verdict::Ready { outputs } = verdict
+            && let Ok(outputs) = self.given(at, outputs)
+        {
+            self.arrive(at, outputs, now);
+            if self.may_sweep() {
+                self.course.end = None;
+                self.renew(now);
+            }
+            return;
+        }
+        let pace = self.plan.pace;
+        let progress = self.progress_mut(at);
+        let last = after_ms(progress.since, LATE_MS);
+        let look = &mut progress.look;
+        look.count = look.count.saturating_add(1);
+        let next = if look.again { now } else { after_ms(now, pace.watch(look.count)) };
+        look.at = (look.again || next <= last).then_some(next);
         look.again = false;
     }
 
@@ -288,6 +324,9 @@ impl Schedule {
             let progress = self.progress_mut(at);
             match progress.standing {
                 Standing::Waiting { .. } => progress.look.stir(now),
+                Standing::Failed { .. } | Standing::TimedOut { .. } if progress.look.late => {
+                    progress.look.stir(now);
+                }
                 Standing::Ready { .. } if is_watched => progress.look.stir(now),
                 _ => {}
             }

@@ -45,12 +45,20 @@ pub(super) struct Look {
     /// Something changed while a look may have been under way: that one does not count.
     #[serde(default)]
     pub(super) again: bool,
+    /// It ended while it was waited for, and is looked at for a while: it may come about after all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) late: bool,
 }
 
 impl Look {
     /// One that is due.
     pub(super) fn now(now: DateTime<Utc>) -> Self {
         Self { at: Some(now), ..Self::default() }
+    }
+
+    /// The first one after it ended.
+    pub(super) fn late(at: DateTime<Utc>) -> Self {
+        Self { at: Some(at), late: true, ..Self::default() }
     }
 
     pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {

@@ -14,6 +14,7 @@ use super::*;
 mod anew;
 mod filling;
 mod health;
+mod late;
 mod ordering;
 mod random;
 mod removal;
