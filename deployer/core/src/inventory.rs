@@ -37,6 +37,7 @@ pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
+pub use same::changes_no_value;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 
 pub use slipway_kubernetes::FIELD_MANAGER;

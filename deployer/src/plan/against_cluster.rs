@@ -7,9 +7,11 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
-use slipway_core::inventory::{self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, without_leftovers};
+use slipway_core::inventory::{
+    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, without_leftovers,
+};
 use slipway_handoff::{ManifestSet, Object};
-use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey, is_as_wanted};
+use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
@@ -148,7 +150,7 @@ async fn look(
         .get(&object.manifest)
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
-    if live.as_deref().is_some_and(|live| is_as_wanted(live, &manifest, FIELD_MANAGER)) {
+    if live.as_deref().is_some_and(|live| changes_no_value(live, &manifest, FIELD_MANAGER)) {
         return Ok((plain(Change::Same), None));
     }
     let sent = without_markers(manifest);

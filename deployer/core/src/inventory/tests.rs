@@ -11,6 +11,7 @@ mod once;
 mod properties;
 mod pruning;
 mod same;
+mod values;
 mod verdicts;
 
 use cluster::Cluster;
