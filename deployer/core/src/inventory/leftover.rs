@@ -55,7 +55,9 @@ pub fn without_leftovers(live: &Live<'_>, sent: &Value, invalid: &[&str]) -> Opt
         }
     }
     let mut trimmed = live.object().clone();
-    left.iter().for_each(|path| remove(&mut trimmed, path));
+    for path in &left {
+        remove(&mut trimmed, path);
+    }
     (!invalid.is_empty() && trimmed != *live.object()).then_some(trimmed)
 }
 

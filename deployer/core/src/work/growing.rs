@@ -51,7 +51,7 @@ fn is_ready_or_new(pod: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use slipway_handoff::ObjectRef;
+    use slipway_handoff::{ObjectRef, Pointer};
     use slipway_types::Digest;
 
     use super::*;
@@ -63,7 +63,7 @@ mod tests {
             namespace: Some("shop".to_owned()),
             name: "web".to_owned(),
         };
-        let once = once.parse().into_iter().collect();
+        let once = once.parse::<Pointer>().into_iter().collect();
         Object { once, ..Object::new(reference, Digest::of("web")) }
     }
 
