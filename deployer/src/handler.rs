@@ -273,6 +273,18 @@ impl DeployHandler {
         if let Some(newer) = self.newer_out(&subject.deployment).await? {
             return self.record(subject.deployment, DeploymentEvent::Supersede(newer)).await;
         }
+        // Whoever was asked and whose answer is not on record may have it: nothing comes before asking again.
+        if !matches!(subject.deployment.state, DeploymentState::Approved { submitted: true, .. }) {
+            return self.before_hand_off(subject).await;
+        }
+        match self.submit(&subject).await {
+            Ok(taken) => self.handed_off(subject, taken).await,
+            Err(fault) => self.wait_or_fail(subject.deployment, fault).await,
+        }
+    }
+
+    /// What keeps an approved deployment here; else notes that its receiver is asked now.
+    async fn before_hand_off(&self, subject: Subject) -> Result<(), JobError> {
         if let Some(pinned) = self.pinned(&subject).await? {
             return self.wait_or_fail(subject.deployment, Fault::transient("pinned", pinned.detail)).await;
         }
@@ -283,10 +295,7 @@ impl DeployHandler {
             self.record(subject.deployment, DeploymentEvent::Wait(why.clone())).await?;
             return Err(JobError::Wait { why, delay: CORDON_PAUSE });
         }
-        match self.submit(&subject).await {
-            Ok(taken) => self.handed_off(subject, taken).await,
-            Err(fault) => self.wait_or_fail(subject.deployment, fault).await,
-        }
+        self.record(subject.deployment, DeploymentEvent::Submit).await
     }
 
     /// What came between its gates and its hand-off. Who broke the glass goes past pins too.

@@ -105,14 +105,15 @@ impl Stage {
                 return Err(OrderRefused::Refused(format!("the receiver has another revision, {revision}")));
             }
         }
-        self.record_order(order, event, action).await
+        let minutes = self.minutes_of(&subject.environment);
+        self.record_order(order, (event, action), minutes).await
     }
 
     async fn record_order(
         &self,
         order: &DeploymentOrder,
-        event: DeploymentEvent,
-        action: &'static str,
+        (event, action): (DeploymentEvent, &'static str),
+        minutes: Option<u32>,
     ) -> Result<(), OrderRefused> {
         let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
         let mut tx = self.records.begin().await.map_err(fault)?;
@@ -122,10 +123,10 @@ impl Stage {
         if advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)? == Moved::Stored
         {
             let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
-            let minutes = TimeDelta::minutes(i64::from(self.options.deadline_minutes));
+            let minutes = minutes.map(|minutes| TimeDelta::minutes(i64::from(minutes)));
             let runs = deployment.state.is_under_way()
                 && !matches!(deployment.state, DeploymentState::Suspended { .. });
-            observation.deadline = runs.then(|| Utc::now() + minutes);
+            observation.deadline = minutes.filter(|_| runs).map(|minutes| Utc::now() + minutes);
             tx.observation_save(deployment.id, &mut observation).await.map_err(fault)?;
         }
         tx.audit(NewAuditEntry {

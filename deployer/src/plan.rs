@@ -30,6 +30,7 @@ mod choices;
 mod choosing;
 mod closed;
 mod conditions;
+mod expressions;
 mod images;
 mod inputs;
 mod laying;

@@ -82,6 +82,7 @@ macro_rules! conformance {
                 a_level_follows_one_file_and_remembers_what_was_seen
                 what_is_followed_anew_is_not_taken_for_what_was
                 a_deployment_is_kept_whole_and_numbered_in_its_place
+                generations_of_an_address_go_on_when_its_environment_is_made_anew
                 a_deployment_is_saved_only_on_the_version_read
                 deployments_are_filtered_before_the_limit
                 the_newest_deployment_that_went_out_is_what_runs
@@ -158,6 +159,7 @@ macro_rules! conformance {
                 events_are_read_from_any_number_oldest_first
                 the_number_of_an_event_is_taken_once
                 events_of_earlier_generations_are_forgotten
+                the_first_and_the_newest_events_of_a_generation_are_kept
                 keys_of_a_cluster_are_paged
                 what_is_removed_takes_its_events_and_comes_back_by_nobody_late
                 a_dropped_save_leaves_neither_state_nor_events

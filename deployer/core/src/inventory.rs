@@ -15,6 +15,7 @@
 mod entries;
 mod fields;
 mod id;
+mod leftover;
 mod live;
 mod marks;
 mod once;
@@ -29,12 +30,14 @@ mod tests;
 
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
+pub use leftover::without_leftovers;
 pub use live::{Incomplete, Live, Manager, Terminating};
 pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
+pub use same::changes_no_value;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 
 pub use slipway_kubernetes::FIELD_MANAGER;

@@ -76,9 +76,9 @@ pub(crate) struct Kept {
     /// What the key owns in its cluster, or is about to.
     pub(crate) inventory: Inventory,
     pub(crate) orders: VecDeque<Taken>,
-    /// When the next turn is to be, if nobody needs one earlier.
+    /// How long after it was stored the next turn is to be, in milliseconds, if nobody needs one earlier.
     #[serde(default)]
-    pub(crate) wakes_at: Option<DateTime<Utc>>,
+    pub(crate) rests_ms: Option<u64>,
 }
 
 impl Kept {

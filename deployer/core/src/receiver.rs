@@ -11,7 +11,9 @@ use slipway_handoff::{
     Submission, admit, manifests,
 };
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{ReconcileEvent, ReconcileState, Records, RecordsError, Write, fault_point};
+use slipway_records::{
+    EventsKept, ReconcileEvent, ReconcileState, Records, RecordsError, Write, fault_point,
+};
 use slipway_types::Fault;
 
 use crate::host::Host;
@@ -24,6 +26,10 @@ use crate::sense::Senses;
 const CORE: &str = "the built-in core";
 /// So often a row is written again, if others change it at the same time.
 const TRIES_MAX: usize = 8;
+/// Which events of a generation are kept: how it began, and what it came to.
+const EVENTS_KEPT: EventsKept = EventsKept { first: 100, newest: 1_000 };
+/// After so many events of a key those that are too many are removed.
+const THINNED_EVERY: u64 = 100;
 
 /// Limits of the core.
 #[derive(Debug, Clone)]
@@ -81,6 +87,7 @@ impl Core {
     ) -> Result<bool, Fault> {
         let mut tx = self.records.begin().await.map_err(|error| fault(&error))?;
         let is_new = loaded.state.generation != loaded.kept.submission.generation;
+        let sequence = loaded.state.sequence;
         if !loaded.write(tx.as_mut(), changes, now).await? {
             return Ok(false);
         }
@@ -89,6 +96,9 @@ impl Core {
             let generation = loaded.kept.submission.generation;
             let forgotten = tx.reconcile_forget_events(&key.environment, &key.application, generation).await;
             forgotten.map_err(|error| fault(&error))?;
+        }
+        if sequence / THINNED_EVERY != loaded.state.sequence / THINNED_EVERY {
+            thin(tx.as_mut(), &loaded.kept.submission).await?;
         }
         if wake {
             wake_up(tx.as_mut(), &loaded.kept.submission.key).await?;
@@ -210,7 +220,7 @@ fn begin(
         checkpoint: schedule.checkpoint(),
         inventory,
         orders: std::collections::VecDeque::new(),
-        wakes_at: None,
+        rests_ms: None,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {
@@ -259,6 +269,31 @@ impl Loaded {
         self.state.updated_at = now;
         tx.reconcile_save(&mut self.state, &events).await.map_err(|error| fault(&error))
     }
+}
+
+impl Core {
+    /// Tells that a key cannot be driven just now. What the next turn finds is told anew.
+    pub(crate) async fn tell_undriven(&self, key: &Key, why: &str) -> Result<(), Fault> {
+        for _ in 0..TRIES_MAX {
+            let Some(mut loaded) = self.load(key).await? else { return Ok(()) };
+            let now = Utc::now();
+            let Some(change) = loaded.kept.checkpoint.undriven(why, now) else { return Ok(()) };
+            if self.save(&mut loaded, vec![change], false, now).await? {
+                self.host.tell(key, loaded.kept.submission.generation).await;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes events that are too many: whoever asks has heard the newest, and of a node the last counts.
+async fn thin(tx: &mut dyn Write, submission: &Header) -> Result<(), Fault> {
+    let Header { key, generation, .. } = submission;
+    let thinned =
+        tx.reconcile_thin_events(&key.environment, &key.application, *generation, EVENTS_KEPT).await;
+    thinned.map_err(|error| fault(&error))?;
+    Ok(())
 }
 
 /// Has a key looked at now.

@@ -53,6 +53,8 @@ pub use waits::Awaited;
 pub use whole::{Whole, WholeState};
 
 use course::Course;
+pub(crate) use plan::after_ms;
+use progress::Look;
 
 /// One submission on its way.
 #[derive(Debug, Clone)]
@@ -105,12 +107,17 @@ impl Schedule {
 
     /// Moves a node; `false`: that does not fit where it stands.
     fn go(&mut self, at: usize, event: Move, now: DateTime<Utc>) -> bool {
+        let first_look = after_ms(now, self.plan.pace.watch(0));
         let progress = self.progress_mut(at);
         let was = (progress.standing.state(), progress.standing.reason());
         let Ok(standing) = progress.standing.clone().apply(event) else { return false };
+        let was_waiting = matches!(progress.standing, Standing::Waiting { .. });
         progress.standing = standing;
         if progress.standing.state() != was.0 {
             progress.since = now;
+        }
+        if matches!(progress.standing, Standing::Failed { .. } | Standing::TimedOut { .. }) {
+            progress.look = if was_waiting { Look::late(first_look) } else { Look::default() };
         }
         self.touched.entry(at).or_insert(was);
         true

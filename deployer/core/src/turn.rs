@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gathering::Gathering;
 use crate::receiver::{Core, Loaded};
-use crate::schedule::{Action, Aim, Change, Happened, Schedule, WholeState};
+use crate::schedule::{Action, Aim, Change, Happened, Schedule, WholeState, after_ms};
 use crate::work::{Note, Outcome, Work};
 
 /// How often it is looked whether somebody changed the row while effects are under way.
@@ -51,18 +51,28 @@ enum Stretch {
 }
 
 impl Core {
-    /// One turn of a key.
-    pub(crate) async fn turn(&self, key: &Key, cancelled: &CancellationToken) -> Result<Next, JobError> {
+    /// One turn of a key, which was due at `due` by the clock of the queue.
+    pub(crate) async fn turn(
+        &self,
+        key: &Key,
+        due: DateTime<Utc>,
+        cancelled: &CancellationToken,
+    ) -> Result<Next, JobError> {
         loop {
             let Some(loaded) = self.load(key).await? else { return Ok(Next::Ended) };
-            match self.stretch(loaded, cancelled).await? {
+            match self.stretch(loaded, due, cancelled).await? {
                 Stretch::Done(next) => return Ok(next),
                 Stretch::Changed => {}
             }
         }
     }
 
-    async fn stretch(&self, loaded: Loaded, cancelled: &CancellationToken) -> Result<Stretch, JobError> {
+    async fn stretch(
+        &self,
+        loaded: Loaded,
+        due: DateTime<Utc>,
+        cancelled: &CancellationToken,
+    ) -> Result<Stretch, JobError> {
         let key = loaded.kept.submission.key.clone();
         let (submission, manifests) = self.submission(&loaded).await?;
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
@@ -72,7 +82,7 @@ impl Core {
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
         let mut effects = FuturesUnordered::new();
-        let ended = driver.drive(&mut effects, cancelled).await;
+        let ended = driver.drive(&mut effects, due, cancelled).await;
         // A write that an API server already has cannot be called back: whatever is asked for next waits for it.
         driver.work.stop();
         if tokio::time::timeout(WRITES_WITHIN, effects.collect::<Vec<_>>()).await.is_err() {
@@ -102,6 +112,7 @@ impl Driver<'_> {
     async fn drive(
         &mut self,
         effects: &mut FuturesUnordered<Effect<'static>>,
+        due: DateTime<Utc>,
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
         let now = Utc::now();
@@ -112,7 +123,9 @@ impl Driver<'_> {
         {
             changes.extend(again);
         }
-        if self.was_woken(now) {
+        // Nothing but a wake brings a turn of what has ended and is looked at no more.
+        let is_at_rest = self.schedule.is_ended() && self.loaded.kept.rests_ms.is_none();
+        if is_at_rest || self.was_woken(due) {
             let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
             changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
         }
@@ -153,9 +166,11 @@ impl Driver<'_> {
         self.schedule.plan().aim() == Aim::Delete && self.schedule.whole().state == WholeState::TimedOut
     }
 
-    /// Whether somebody had it looked at earlier than it was to be.
-    fn was_woken(&self, now: DateTime<Utc>) -> bool {
-        self.loaded.kept.wakes_at.is_some_and(|at| now + WOKEN_EARLY < at)
+    /// Whether somebody had it looked at earlier than it was to be. Servers' clocks differ, so both times are the
+    /// database's: when the row was stored, and when the turn was due.
+    fn was_woken(&self, due: DateTime<Utc>) -> bool {
+        let Loaded { state, kept } = &self.loaded;
+        is_early(due, state.updated_at, kept.rests_ms)
     }
 
     /// Begins what the schedule names and is not under way; gives when it wants to be asked again.
@@ -245,7 +260,7 @@ impl Driver<'_> {
             return Ok(true);
         }
         kept.checkpoint = checkpoint;
-        kept.wakes_at = None;
+        kept.rests_ms = None;
         self.is_noted = false;
         let state = self.schedule.whole().state;
         self.loaded.state.is_settled = state.is_ended() || state.is_live();
@@ -262,8 +277,8 @@ impl Driver<'_> {
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
         let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
         let Some(at) = wake.or(again) else { return Ok(Stretch::Done(Next::Ended)) };
-        let at = at.min(now + PAUSE_MAX);
-        self.loaded.kept.wakes_at = Some(at);
+        let delay = (at.min(now + PAUSE_MAX) - now).to_std().unwrap_or_default();
+        self.loaded.kept.rests_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         if !self.core.save(&mut self.loaded, Vec::new(), false, now).await? {
             return Ok(Stretch::Changed);
         }
@@ -273,11 +288,39 @@ impl Driver<'_> {
         } else {
             format!("it is {}: {}", whole.state.word(), whole.reason)
         };
-        Ok(Stretch::Done(Next::Wait { why, delay: (at - now).to_std().unwrap_or_default() }))
+        Ok(Stretch::Done(Next::Wait { why, delay }))
     }
+}
+
+/// Whether a turn that was due at `due` was to be later: `rests_ms` after `stored_at`, unless that is open.
+fn is_early(due: DateTime<Utc>, stored_at: DateTime<Utc>, rests_ms: Option<u64>) -> bool {
+    rests_ms.is_some_and(|rests_ms| due + WOKEN_EARLY < after_ms(stored_at, rests_ms))
 }
 
 fn until(wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Duration {
     let wake = wake.and_then(|at| (at - now).to_std().ok());
     wake.map_or(GLANCE_EVERY, |wake| wake.clamp(Duration::from_millis(10), GLANCE_EVERY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_early_by_the_clock_that_gave_it_its_time() {
+        let stored_at = DateTime::UNIX_EPOCH;
+        let due = |ms: u64| after_ms(stored_at, ms);
+        for (due, rests_ms, is_woken) in [
+            (due(10_000), Some(10_000), false),
+            (due(10_040), Some(10_000), false),
+            (due(9_600), Some(10_000), false),
+            (due(9_400), Some(10_000), true),
+            (due(0), Some(10_000), true),
+            (due(0), Some(100), false),
+            (due(0), Some(u64::MAX), true),
+            (due(0), None, false),
+        ] {
+            assert_eq!(is_early(due, stored_at, rests_ms), is_woken, "{due} {rests_ms:?}");
+        }
+    }
 }

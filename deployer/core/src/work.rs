@@ -17,7 +17,9 @@ use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict};
 mod apply;
 mod drift;
 mod evidence;
+mod growing;
 mod look;
+mod passing;
 mod pods;
 mod prune;
 mod secrets;
@@ -102,6 +104,12 @@ impl Work {
         self.submission.document.graph.nodes().get(name)
     }
 
+    /// What is wanted of an object, its holes empty.
+    fn manifest(&self, object: &Object) -> Option<Value> {
+        let bytes = self.manifests.get(&object.manifest)?;
+        serde_json::from_slice(bytes).ok()
+    }
+
     async fn cluster(&self) -> Result<Arc<Cluster>, Hitch> {
         Ok(self.core.host.cluster(&self.submission.key.environment).await?)
     }
@@ -131,9 +139,7 @@ impl Work {
         let objects = self.node(&turn.node).map(|node| node.objects.clone()).unwrap_or_default();
         let mut values = BTreeMap::new();
         for object in &objects {
-            let bytes = self.manifests.get(&object.manifest);
-            let value = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-            let value = value.ok_or_else(|| {
+            let value = self.manifest(object).ok_or_else(|| {
                 Failure::permanent(format!("the manifest of {} cannot be read", object.object))
             })?;
             values.insert(object.object.clone(), value);

@@ -118,6 +118,11 @@ impl Expression {
         self.names.iter().map(String::as_str)
     }
 
+    /// The first name that it looks up that is neither one of `known` nor a type's.
+    pub fn unknown(&self, known: &[&str]) -> Option<&str> {
+        self.names().find(|name| !known.contains(name) && !shape::TYPES.contains(name))
+    }
+
     /// Whether it holds for `object`, which it calls `self`.
     pub fn eval(&self, object: &Value) -> Result<bool, ExpressionError> {
         self.decide(&|name| (name == "self").then_some(object))

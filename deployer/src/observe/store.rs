@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_handoff::{Event, Revision};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, Observation, Seen, Trouble};
+use slipway_records::{Change, Deployment, Environment, Observation, Seen, Trouble};
 use slipway_types::Fault;
+use slipway_types::environment::ReceiverSettings;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use super::verdict::{News, blocker, failed_node, moves, unready, word};
@@ -75,6 +76,13 @@ impl Stage {
         Ok(document.graph.nodes().keys().cloned().collect())
     }
 
+    /// How long the receiver of an environment may take, in minutes. The built-in core keeps the deadline itself,
+    /// puts it off while something is held, and says when it has passed.
+    pub(crate) fn minutes_of(&self, environment: &Environment) -> Option<u32> {
+        let is_core = matches!(environment.settings.receiver, ReceiverSettings::Core {});
+        (!is_core).then_some(self.options.deadline_minutes)
+    }
+
     /// `None`: somebody changed the rows meanwhile.
     async fn try_store(
         &self,
@@ -110,7 +118,7 @@ impl Stage {
                 return Ok(None);
             }
         }
-        let minutes = self.options.deadline_minutes;
+        let minutes = self.minutes_of(&subject.environment);
         if let Some(event) = overdue(&deployment.state, &observation, minutes, now) {
             let moved = advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await.map_err(fault)?;
             if moved == Moved::Outrun {
@@ -206,9 +214,10 @@ fn lost(state: &DeploymentState, observation: &Observation, now: DateTime<Utc>) 
 fn overdue(
     state: &DeploymentState,
     observation: &Observation,
-    minutes: u32,
+    minutes: Option<u32>,
     now: DateTime<Utc>,
 ) -> Option<DeploymentEvent> {
+    let minutes = minutes?;
     let runs = state.is_under_way() && !matches!(state, DeploymentState::Suspended { .. });
     let deadline = observation.deadline.filter(|_| runs)?;
     if now < deadline {
@@ -234,13 +243,20 @@ fn note_stretch(observation: &mut Observation, state: &DeploymentState, now: Dat
         matches!(state, S::Failed { .. } | S::TimedOut { .. } | S::Degraded { .. } | S::Unreachable { .. });
 }
 
-/// A deadline runs exactly while something is waited for.
-fn set_deadline(observation: &mut Observation, state: &DeploymentState, minutes: u32, now: DateTime<Utc>) {
+/// A deadline runs exactly while something is waited for, unless the receiver keeps it: then there are no
+/// `minutes`.
+fn set_deadline(
+    observation: &mut Observation,
+    state: &DeploymentState,
+    minutes: Option<u32>,
+    now: DateTime<Utc>,
+) {
     let runs = state.is_under_way() && !matches!(state, DeploymentState::Suspended { .. });
-    if runs {
-        observation.deadline.get_or_insert(now + TimeDelta::minutes(i64::from(minutes)));
-    } else {
-        observation.deadline = None;
+    match minutes.filter(|_| runs) {
+        Some(minutes) => {
+            observation.deadline.get_or_insert(now + TimeDelta::minutes(i64::from(minutes)));
+        }
+        None => observation.deadline = None,
     }
 }
 
@@ -298,18 +314,28 @@ mod tests {
         let now = Utc::now();
         let mut observation = Observation::default();
         let under_way = DeploymentState::Progressing { blocker: None };
-        set_deadline(&mut observation, &under_way, 60, now);
+        set_deadline(&mut observation, &under_way, Some(60), now);
         assert_eq!(observation.deadline, Some(now + TimeDelta::minutes(60)));
-        set_deadline(&mut observation, &under_way, 60, now + TimeDelta::minutes(5));
+        set_deadline(&mut observation, &under_way, Some(60), now + TimeDelta::minutes(5));
         assert_eq!(observation.deadline, Some(now + TimeDelta::minutes(60)), "it is not put off");
-        assert_eq!(overdue(&under_way, &observation, 60, now + TimeDelta::minutes(59)), None);
-        let late = overdue(&under_way, &observation, 60, now + TimeDelta::minutes(60));
+        assert_eq!(overdue(&under_way, &observation, Some(60), now + TimeDelta::minutes(59)), None);
+        let late = overdue(&under_way, &observation, Some(60), now + TimeDelta::minutes(60));
         assert!(
             matches!(late, Some(DeploymentEvent::TimeOut(None, which)) if which.contains("deadline_minutes = 60"))
         );
         let suspended = DeploymentState::Suspended { by: "ann".into() };
-        assert_eq!(overdue(&suspended, &observation, 60, now + TimeDelta::minutes(90)), None);
-        set_deadline(&mut observation, &suspended, 60, now);
+        assert_eq!(overdue(&suspended, &observation, Some(60), now + TimeDelta::minutes(90)), None);
+        set_deadline(&mut observation, &suspended, Some(60), now);
+        assert_eq!(observation.deadline, None);
+    }
+
+    #[test]
+    fn a_receiver_that_keeps_its_deadline_has_no_other() {
+        let now = Utc::now();
+        let mut observation = Observation { deadline: Some(now), ..Observation::default() };
+        let under_way = DeploymentState::Progressing { blocker: None };
+        assert_eq!(overdue(&under_way, &observation, None, now + TimeDelta::days(1)), None);
+        set_deadline(&mut observation, &under_way, None, now);
         assert_eq!(observation.deadline, None);
     }
 

@@ -52,6 +52,10 @@ fn is_at_work(state: &DeploymentState) -> bool {
     matches!(state, DeploymentState::HandedOff { .. } | DeploymentState::Progressing { .. })
 }
 
+fn has_not_come_about(state: &DeploymentState) -> bool {
+    matches!(state, DeploymentState::Failed { .. } | DeploymentState::TimedOut { .. })
+}
+
 /// Taking away ends in nothing but being gone, or not coming about; one that failed may be gone later.
 fn moves_of_removal(
     state: &DeploymentState,
@@ -96,6 +100,10 @@ fn moves_of_whole(state: &DeploymentState, observation: &Observation, whole: &Se
         N::Failed | N::TimedOut | N::Terminated | N::Deleted if was_live => vec![E::Degrade(why())],
         N::Failed => vec![E::Fail(failed_node(observation), Fault::permanent("receiver_failed", why()))],
         N::TimedOut => vec![E::TimeOut(failed_node(observation), why())],
+        // Somebody had it tried again and held it before that was heard.
+        N::Suspended if has_not_come_about(state) => {
+            vec![E::Progress(None), E::Suspend(RECEIVER.to_owned())]
+        }
         N::Suspended => vec![E::Suspend(RECEIVER.to_owned())],
         N::Terminated => vec![E::Terminate(RECEIVER.to_owned()), E::Terminated],
         N::Deleted => vec![E::Fail(None, Fault::permanent("receiver_removed", why()))],
@@ -177,6 +185,8 @@ mod tests {
             (S::Degraded { why: "x".into() }, N::Ready, "live"),
             (S::Unreachable { since: Utc::now() }, N::Ready, "live"),
             (S::TimedOut { node: None, which: "x".into() }, N::Ready, "live"),
+            (S::TimedOut { node: None, which: "x".into() }, N::Suspended, "suspended"),
+            (S::Failed { node: None, fault: Fault::permanent("x", "x") }, N::Suspended, "suspended"),
             (S::Terminating { by: "ann".into() }, N::Ready, "terminating"),
             (S::Terminating { by: "ann".into() }, N::Terminated, "terminated"),
             (S::Superseded { by: slipway_types::id::DeploymentId::new() }, N::Ready, "superseded"),

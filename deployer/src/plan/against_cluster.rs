@@ -7,9 +7,11 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
-use slipway_core::inventory::{COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY};
+use slipway_core::inventory::{
+    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, without_leftovers,
+};
 use slipway_handoff::{ManifestSet, Object};
-use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey, is_as_wanted};
+use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
@@ -148,16 +150,21 @@ async fn look(
         .get(&object.manifest)
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
-    if live.as_deref().is_some_and(|live| is_as_wanted(live, &manifest, FIELD_MANAGER)) {
+    if live.as_deref().is_some_and(|live| changes_no_value(live, &manifest, FIELD_MANAGER)) {
         return Ok((plain(Change::Same), None));
     }
-    match cluster.try_apply(key, &without_markers(manifest), FIELD_MANAGER).await {
+    let sent = without_markers(manifest);
+    match cluster.try_apply(key, &sent, FIELD_MANAGER).await {
         Ok(Some(applied)) => Ok((difference(key, live.as_deref(), &applied), None)),
         Ok(None) => {
             let message = format!("the cluster does not serve {} {}", key.api_version, key.kind);
             Ok((plain(Change::Unknown), Some(Violation::new("requirement_missing", path, message))))
         }
         Err(CallError::Refused(status)) => {
+            let refused = CallError::Refused(status.clone());
+            if let Some(difference) = taken_out(key, live.as_deref(), &sent, &refused) {
+                return Ok((difference, None));
+            }
             let mut violation =
                 Violation::new("refused_by_cluster", path, format!("{key}: {}", status.message));
             if status.code == 404 {
@@ -169,6 +176,15 @@ async fn look(
         }
         Err(error) => Err(error),
     }
+}
+
+/// What is taken out of an object before it is applied, if the API server refuses only what apply itself would
+/// leave behind.
+fn taken_out(key: &ObjectKey, live: Option<&Value>, sent: &Value, refused: &CallError) -> Option<Difference> {
+    let live = live?;
+    let invalid = refused.invalid_fields()?;
+    let trimmed = without_leftovers(&inventory::Live::of(live).ok()?, sent, &invalid)?;
+    Some(difference(key, Some(live), &trimmed))
 }
 
 /// The object with texts in place of secret references, as an API server takes it.

@@ -17,7 +17,7 @@ use slipway_types::{Fault, Version, Violation};
 
 use super::conditions::{self, Verdict};
 use super::order::{Flow, asked};
-use super::{Chosen, ChosenStep, Ground, inputs, plugin_fault, steps};
+use super::{Chosen, ChosenStep, Ground, inputs, plugin_fault, rules, steps};
 use crate::packages::Package;
 
 impl ChosenStep {
@@ -65,6 +65,7 @@ impl Ground<'_> {
         }
         let mut steps = self.steps(&merged, &first, session, &mut definitions, &mut violations).await?;
         violations.extend(unsupported(&directives));
+        violations.extend(rules::unreadable(&directives));
         violations.extend(self.decide(&merged, &directives, &mut steps));
         for (name, overrides) in self.overrides(&directives, &steps) {
             if let Err(found) = merged.apply_override(&name, &overrides) {

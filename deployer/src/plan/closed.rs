@@ -20,7 +20,7 @@ use slipway_types::{ComponentName, Digest, Fault, Violation};
 use super::objects::{Dressing, is_cluster_scoped};
 use super::package_objects::{Gathered, Hooked};
 use super::secrets::{KEEPER, SecretsOf, Uses};
-use super::{Chosen, Frozen, Ground, Plan, PlannedImage, inputs, rules, staging, steps};
+use super::{Chosen, Frozen, Ground, Plan, PlannedImage, expressions, inputs, rules, staging, steps};
 
 /// What a node of a hook or Job is given at most, in milliseconds.
 const NODE_TIMEOUT_MS: u64 = slipway_handoff::node::TIMEOUT_MS_DEFAULT;
@@ -272,7 +272,8 @@ impl Ground<'_> {
             node.objects.extend(self.object(drawing, dressing, chosen, component, kind, rendered));
         }
         for caused in component.verbs.iter().filter(|caused| caused.phase == phase) {
-            drawing.add_verb(&mut node, dressing, &component.name, &caused.verb);
+            let path = format!("components[{}]", component.name);
+            drawing.add_verb(&mut node, dressing, (&component.name, &path), &caused.verb);
         }
         node
     }
@@ -423,7 +424,7 @@ impl Drawing {
         &mut self,
         node: &mut Node,
         dressing: &Dressing<'_>,
-        component: &str,
+        (component, path): (&str, &str),
         verb: &Verb,
     ) {
         match verb {
@@ -441,6 +442,7 @@ impl Drawing {
                     namespace: Some(dressing.address.namespace().to_owned()),
                     name: object.name.clone(),
                 };
+                self.violations.extend(expressions::objection(path, until));
                 node.waits.push(Wait { object, until: until.clone() });
             }
             Verb::OutputSet(_)

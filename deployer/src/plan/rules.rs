@@ -1,10 +1,17 @@
 //! Which rules of policies hold for which objects.
 
+use serde_json::Value;
 use slipway_definitions::directive::{CollectRule, CollectStrategy, OamType, Selector};
 use slipway_definitions::{Directive, ObjectKey, RenderedObject};
 use slipway_handoff::{Collect, Object, Pointer, Ready};
+use slipway_types::Violation;
 
-use super::staging;
+use super::{expressions, staging};
+
+/// In a rule: all fields.
+const EVERYTHING: &str = "*";
+/// What says which object it is, and what others alone write.
+const IDENTITY: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
 /// An object with what selectors look at.
 pub(super) struct Candidate<'a> {
@@ -39,7 +46,8 @@ pub(super) fn apply(directives: &[(String, Directive)], candidate: &Candidate<'_
         match directive {
             Directive::ApplyOnce(rules) => {
                 for rule in rules.iter().filter(|rule| candidate.is_meant(&rule.selector)) {
-                    object.once.extend(rule.paths.iter().filter_map(|path| pointer(path)));
+                    let rendered = &candidate.rendered.object;
+                    object.once.extend(rule.paths.iter().flat_map(|path| pointers(path, rendered)));
                 }
             }
             Directive::Collect(rules) => {
@@ -70,6 +78,85 @@ fn collect(rule: &CollectRule) -> Collect {
     }
 }
 
-fn pointer(path: &str) -> Option<Pointer> {
-    if path == "*" { Pointer::from_dotted("").ok() } else { Pointer::from_dotted(path).ok() }
+/// The places in an object that a rule's path means; `*` means all but what says which object it is.
+fn pointers(path: &str, object: &Value) -> Vec<Pointer> {
+    if path != EVERYTHING {
+        return Pointer::from_dotted(path).into_iter().collect();
+    }
+    let fields = object.as_object().into_iter().flat_map(serde_json::Map::keys);
+    let own = fields.filter(|field| !IDENTITY.contains(&field.as_str()));
+    own.filter_map(|field| Pointer::from_dotted(field).ok()).collect()
+}
+
+/// What in the rules of policies cannot be read.
+pub(super) fn unreadable(directives: &[(String, Directive)]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (policy, directive) in directives {
+        let at = |index: usize, field: &str| format!("policies[{policy}].properties.rules[{index}].{field}");
+        match directive {
+            Directive::ApplyOnce(rules) => {
+                for (index, rule) in rules.iter().enumerate() {
+                    let paths = rule.paths.iter().filter(|path| path.as_str() != EVERYTHING);
+                    found.extend(paths.filter_map(|path| Pointer::from_dotted(path).err()).map(|error| {
+                        Violation::new("path_invalid", at(index, "strategy.path"), error.to_string())
+                    }));
+                }
+            }
+            Directive::Health(rules) => {
+                let rules = rules.iter().enumerate();
+                found.extend(
+                    rules.filter_map(|(index, rule)| expressions::objection(&at(index, "cel"), &rule.cel)),
+                );
+            }
+            Directive::Collect(_)
+            | Directive::Shared(_)
+            | Directive::Targets(_)
+            | Directive::Overrides(_)
+            | Directive::Replicate(_) => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use slipway_definitions::directive::{ApplyOnceRule, HealthRule};
+
+    use super::*;
+
+    #[test]
+    fn a_star_means_every_field_but_which_object_it_is() {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}, "immutable": true,
+        });
+        let texts = |path: &str| {
+            let found = pointers(path, &object);
+            found.iter().map(|pointer| pointer.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("*"), ["/data", "/immutable"]);
+        assert_eq!(texts("metadata.annotations[\"a.b/c\"]"), ["/metadata/annotations/a.b~1c"]);
+        assert_eq!(texts("spec..x"), [""; 0]);
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_are_told_with_their_place() {
+        let once = |paths: &[&str]| ApplyOnceRule {
+            selector: Selector::default(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        let health = |cel: &str| HealthRule { selector: Selector::default(), cel: cel.to_owned() };
+        let directives = [
+            (
+                "once".to_owned(),
+                Directive::ApplyOnce(vec![once(&["*", "spec.replicas"]), once(&["spec..x"])]),
+            ),
+            ("ready".to_owned(), Directive::Health(vec![health("object.ready"), health("object.ready ==")])),
+        ];
+        let found = unreadable(&directives);
+        let paths: Vec<&str> = found.iter().map(|violation| violation.path.as_str()).collect();
+        let expected =
+            ["policies[once].properties.rules[1].strategy.path", "policies[ready].properties.rules[1].cel"];
+        assert_eq!(paths, expected, "{found:?}");
+    }
 }

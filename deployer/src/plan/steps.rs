@@ -154,8 +154,9 @@ impl Walk<'_> {
             }
             Some(StepDirective::Verbs(verbs)) => {
                 let mut node = Node::default();
+                let path = format!("workflow.steps[{}]", step.step.name);
                 for verb in verbs {
-                    drawing.add_verb(&mut node, self.dressing, &step.step.name, verb);
+                    drawing.add_verb(&mut node, self.dressing, (&step.step.name, &path), verb);
                 }
                 let name = Self::own_node(drawing, step, node, after, most_ms);
                 self.outputs_of_step(drawing, step, &name);

@@ -44,6 +44,14 @@ impl CallError {
         self.has_code(404)
     }
 
+    /// The fields that make an object invalid, as the API server writes them: `spec.containers[0].image`. `None` if
+    /// that is not why it said no.
+    pub fn invalid_fields(&self) -> Option<Vec<&str>> {
+        let Self::Refused(status) = self else { return None };
+        let causes = status.details.as_ref().filter(|_| status.code == 422)?.causes.iter();
+        Some(causes.map(|cause| cause.field.as_str()).collect())
+    }
+
     pub(crate) fn has_code(&self, code: u16) -> bool {
         matches!(self, Self::Refused(status) if status.code == code)
     }
@@ -167,6 +175,21 @@ mod tests {
                         spec.f2: Required value; and 2 more";
         assert_eq!(told, expected);
         assert_eq!(says(json!({"code": 422, "message": "as it is"})), "as it is");
+    }
+
+    #[test]
+    fn the_fields_that_make_an_object_invalid_are_known() {
+        let error = |status: Value| {
+            let status: Status = serde_json::from_value(status).expect("a status");
+            CallError::of(kube::Error::Api(status.boxed()))
+        };
+        let invalid = error(json!({
+            "code": 422, "reason": "Invalid",
+            "details": {"causes": [{"field": "spec.strategy.rollingUpdate", "message": "Forbidden"}]},
+        }));
+        assert_eq!(invalid.invalid_fields(), Some(vec!["spec.strategy.rollingUpdate"]));
+        assert_eq!(error(json!({"code": 403, "reason": "Forbidden"})).invalid_fields(), None);
+        assert_eq!(CallError::Away("no route".to_owned()).invalid_fields(), None);
     }
 
     #[test]

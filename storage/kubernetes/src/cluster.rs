@@ -1,7 +1,7 @@
 //! A cluster: how it is asked, and what it says of itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::ListParams;
@@ -23,6 +23,9 @@ pub struct ClusterOptions {
     pub call_timeout_ms: u64,
     /// How long the list of kinds is taken for current, in seconds.
     pub kinds_keep_s: u64,
+    /// For how long an answer that there is no such kind is taken for current, in milliseconds; what defines
+    /// kinds, applied from here, ends that at once.
+    pub absent_keep_ms: u64,
     /// How many objects a list brings with one request; lists of more take several.
     pub page_objects: u32,
     /// Up to how many objects are listed; more are an error.
@@ -36,6 +39,7 @@ impl Default for ClusterOptions {
         Self {
             call_timeout_ms: 15_000,
             kinds_keep_s: 300,
+            absent_keep_ms: 3_000,
             page_objects: 500,
             max_listed_objects: 10_000,
             silence_s: 20,
@@ -49,12 +53,14 @@ pub struct Cluster {
     pub(crate) client: Client,
     pub(crate) options: ClusterOptions,
     pub(crate) kinds: Arc<Mutex<Option<Look>>>,
+    /// When something that defines kinds was last applied from here.
+    pub(crate) defined: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
 impl Cluster {
     /// A cluster behind a client.
     pub fn new(client: Client, options: ClusterOptions) -> Self {
-        Self { client, options, kinds: Arc::default() }
+        Self { client, options, kinds: Arc::default(), defined: Arc::default() }
     }
 
     /// How long one request may take.

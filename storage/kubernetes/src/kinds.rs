@@ -4,7 +4,7 @@
 //! unknown, which is not the same as not served: nobody may take its objects for gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -19,6 +19,10 @@ use crate::cluster::{AT_ONCE, Cluster};
 const EVENT: &str = "Event";
 /// Older servers serve its kinds a second time, under the groups they went to.
 const OLD_GROUP: &str = "extensions";
+
+/// Group and kind of what defines kinds.
+const DEFINING: [(&str, &str); 2] =
+    [("apiextensions.k8s.io", "CustomResourceDefinition"), ("apiregistration.k8s.io", "APIService")];
 
 /// Where objects of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,27 @@ impl Kinds {
         }
     }
 
+    /// Where the objects of a kind are, in whatever version the cluster serves it: an object is the same in all
+    /// versions of its API. `None` if no version of its group has it.
+    fn find_any(&self, api_version: &str, kind: &str) -> Result<Option<&Served>, CallError> {
+        let exact = self.find(api_version, kind);
+        if let Ok(Some(_)) = exact {
+            return exact;
+        }
+        let group = group_of(api_version);
+        let versions = self
+            .served
+            .values()
+            .filter(|served| served.resource.group == group && served.resource.kind == kind);
+        if let Some(served) = versions.max_by_key(|served| served.is_gathered) {
+            return Ok(Some(served));
+        }
+        match self.silent.iter().find(|(silent, _)| group_of(silent) == group) {
+            Some((silent, why)) => Err(silence(silent, why)),
+            None => exact,
+        }
+    }
+
     /// `apiVersion/kind` of all.
     pub(crate) fn words(&self) -> impl Iterator<Item = (&String, Scoped)> {
         self.served.iter().map(|(word, served)| (word, served.scoped))
@@ -115,7 +140,8 @@ impl Kinds {
     }
 
     fn add(&mut self, api_version: &str, resource: &APIResource) {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let group = group_of(api_version);
+        let version = api_version.rsplit('/').next().unwrap_or(api_version);
         let can = |verb: &str| resource.verbs.iter().any(|can| can == verb);
         let is_gathered = can("list") && can("delete") && resource.kind != EVENT;
         let is_gathered = is_gathered && self.gathered.insert((group.to_owned(), resource.kind.clone()));
@@ -132,6 +158,10 @@ impl Kinds {
         };
         self.served.insert(word(api_version, &resource.kind), served);
     }
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 fn silence(api_version: &str, why: &str) -> CallError {
@@ -158,15 +188,41 @@ impl Cluster {
         if let Ok(Some(served)) = kinds.find(api_version, kind) {
             return Ok(Some(served.clone()));
         }
-        // It may have come since the list was made.
-        let kinds = self.kinds_now().await?;
-        Ok(kinds.find(api_version, kind)?.cloned())
+        Ok(self.kinds_anew().await?.find(api_version, kind)?.cloned())
+    }
+
+    /// Where the objects of a kind are, be it in another version of its API; `None` if the cluster serves none.
+    pub(crate) async fn served_any(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<Served>, CallError> {
+        let kinds = self.kinds().await?;
+        if let Ok(Some(served)) = kinds.find(api_version, kind) {
+            return Ok(Some(served.clone()));
+        }
+        Ok(self.kinds_anew().await?.find_any(api_version, kind)?.cloned())
     }
 
     /// The kinds as they were a while ago.
     pub(crate) async fn kinds(&self) -> Result<Arc<Kinds>, CallError> {
         let keep = Duration::from_secs(self.options.kinds_keep_s);
         self.kinds_since(Instant::now().checked_sub(keep)).await
+    }
+
+    /// The kinds as they were a moment ago, for what is not among those of a while ago: whoever waits for a
+    /// kind asks again and again. What was defined since counts.
+    pub(crate) async fn kinds_anew(&self) -> Result<Arc<Kinds>, CallError> {
+        let keep = Duration::from_millis(self.options.absent_keep_ms);
+        let defined = *self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        self.kinds_since(Instant::now().checked_sub(keep).max(defined)).await
+    }
+
+    /// Something was applied: the kinds that it defines are asked for anew.
+    pub(crate) fn note_defined(&self, api_version: &str, kind: &str) {
+        if DEFINING.contains(&(group_of(api_version), kind)) {
+            *self.defined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 
     /// The kinds as they are.
@@ -281,6 +337,42 @@ mod tests {
         assert!(kinds.find("v1", "Foo").expect("told").is_none());
         assert!(kinds.find("v1", "Pod").expect("told").is_some());
         assert!(kinds.all_told().is_err());
+    }
+
+    #[test]
+    fn an_object_is_looked_for_in_another_version_once_its_own_is_not_served() {
+        let mut kinds = Kinds::default();
+        kinds.take("policy/v1", Ok(list(&[("poddisruptionbudgets", "PodDisruptionBudget", ALL)])));
+        kinds.take("policy/v2alpha1", Ok(list(&[("poddisruptionbudgets", "PodDisruptionBudget", ALL)])));
+        kinds.take("batch/v1", Ok(list(&[("jobs", "Job", ALL)])));
+        let version = |asked: &str, kind: &str| {
+            let found = kinds.find_any(asked, kind).expect("told");
+            found.map(|served| served.resource.api_version.clone())
+        };
+        let budget = "PodDisruptionBudget";
+        assert_eq!(version("policy/v1beta1", budget).as_deref(), Some("policy/v1"), "the preferred one");
+        assert_eq!(
+            version("policy/v2alpha1", budget).as_deref(),
+            Some("policy/v2alpha1"),
+            "its own is served"
+        );
+        assert_eq!(version("policy/v1beta1", "Job"), None, "another group");
+        assert_eq!(version("v1", "Job"), None);
+        assert!(kinds.find("policy/v1beta1", budget).expect("told").is_none(), "nothing is applied there");
+    }
+
+    #[test]
+    fn while_a_version_of_its_group_is_silent_nothing_counts_as_gone() {
+        let mut kinds = Kinds::default();
+        kinds.take("example.com/v1", Ok(list(&[("others", "Other", ALL)])));
+        kinds.take("example.com/v2", Err(CallError::Away("503 unavailable".to_owned())));
+        let unknown = kinds.find_any("example.com/v1", "Widget").expect_err("unknown");
+        assert!(unknown.to_string().contains("example.com/v2"), "{unknown}");
+        assert!(
+            kinds.find_any("example.com/v2", "Other").expect("told").is_some(),
+            "the first version has it"
+        );
+        assert!(kinds.find_any("example.org/v1", "Widget").expect("told").is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod kinds;
 mod listing;
 mod logs;
 mod objects;
-mod same;
+mod trimming;
 mod watching;
 
 pub use call::CallError;
@@ -16,7 +16,6 @@ pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kube
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
-pub use same::is_as_wanted;
 pub use watching::{Sensed, digest_of};
 
 /// By which API servers know whose fields these are.

@@ -72,7 +72,7 @@ impl Cluster {
         let is_known =
             |(api_version, kind): &(String, String)| matches!(known.find(api_version, kind), Ok(Some(_)));
         if !kinds.iter().all(is_known) {
-            known = self.kinds_now().await?;
+            known = self.kinds_anew().await?;
         }
         let mut lists: Vec<OfKind<'_>> = Vec::with_capacity(kinds.len());
         for (api_version, kind) in kinds {

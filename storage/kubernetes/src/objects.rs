@@ -11,6 +11,8 @@ use crate::kinds::{Scoped, Served};
 
 /// With these the API server quotes what it was sent.
 const QUOTING: [u16; 3] = [400, 422, 500];
+/// How often an object is looked for whose kind goes meanwhile.
+const LOOKS_MAX: usize = 2;
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,10 +86,25 @@ impl Cluster {
         }
     }
 
-    /// The object as it is; `None` if it is not there, or its kind is not served.
+    /// Objects of the kind in whatever version of its API the cluster serves; `None` if it serves none.
+    async fn api_any(&self, key: &ObjectKey) -> Result<Option<Api<DynamicObject>>, CallError> {
+        let served = self.served_any(&key.api_version, &key.kind).await?;
+        Ok(served.map(|served| self.api_of(&served, Some(&key.namespace))))
+    }
+
+    /// The object as it is; `None` if it is not there, or its kind is not served. It comes in another version of
+    /// its API if the cluster does not serve the one that `key` names.
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<Value>, CallError> {
-        let Some(api) = self.api(key).await? else { return Ok(None) };
-        Ok(self.ask(api.get_opt(&key.name)).await?.map(to_json))
+        for _ in 0..LOOKS_MAX {
+            let Some(api) = self.api_any(key).await? else { return Ok(None) };
+            match self.within(api.get(&key.name)).await? {
+                Ok(object) => return Ok(Some(to_json(object))),
+                Err(kube::Error::Api(status)) if is_path_gone(&status) => drop(self.kinds_now().await?),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+                Err(error) => return Err(CallError::of(error)),
+            }
+        }
+        Err(comes_and_goes(key))
     }
 
     /// What server-side apply would make of a manifest, changing nothing. `None` if its kind is not
@@ -120,6 +137,7 @@ impl Cluster {
     ) -> Result<Option<Value>, CallError> {
         let Some(api) = self.api(key).await? else { return Ok(None) };
         let applied = self.ask(api.patch(&key.name, parameters, &Patch::Apply(manifest))).await?;
+        self.note_defined(&key.api_version, &key.kind);
         Ok(Some(to_json(applied)))
     }
 
@@ -142,6 +160,7 @@ impl Cluster {
         let Some(api) = self.api(key).await? else { return Ok(Applied::NotServed) };
         let parameters = PatchParams { force, ..PatchParams::apply(writer) };
         let answer = self.within(api.patch(&key.name, &parameters, &Patch::Apply(manifest))).await?;
+        self.note_defined(&key.api_version, &key.kind);
         applied(key, answer)
     }
 
@@ -155,30 +174,45 @@ impl Cluster {
     }
 
     /// Removes the object that has this UID, and this resource version if one is given; what it owns goes in
-    /// the background.
+    /// the background. It is found in whatever version of its API the cluster serves.
     pub async fn delete_exactly(
         &self,
         key: &ObjectKey,
         uid: &str,
         resource_version: Option<&str>,
     ) -> Result<Deleted, CallError> {
-        let Some(api) = self.api(key).await? else { return Ok(Deleted::Gone) };
         let only = Preconditions {
             uid: Some(uid.to_owned()),
             resource_version: resource_version.map(str::to_owned),
         };
         let parameters = DeleteParams::background().preconditions(only);
-        match self.within(api.delete(&key.name, &parameters)).await? {
-            Ok(_) => Ok(Deleted::Ordered),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deleted::Gone),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                // The UID need not be why: a namespace that ends refuses like this, too.
-                let live = self.ask(api.get_opt(&key.name)).await?.map(to_json);
-                after_conflict(live.as_ref(), uid).ok_or_else(|| CallError::of(kube::Error::Api(status)))
+        for _ in 0..LOOKS_MAX {
+            let Some(api) = self.api_any(key).await? else { return Ok(Deleted::Gone) };
+            match self.within(api.delete(&key.name, &parameters)).await? {
+                Ok(_) => return Ok(Deleted::Ordered),
+                Err(kube::Error::Api(status)) if is_path_gone(&status) => drop(self.kinds_now().await?),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Deleted::Gone),
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    // The UID need not be why: a namespace that ends refuses like this, too.
+                    let live = self.get(key).await?;
+                    let deleted = after_conflict(live.as_ref(), uid);
+                    return deleted.ok_or_else(|| CallError::of(kube::Error::Api(status)));
+                }
+                Err(error) => return Err(CallError::of(error)),
             }
-            Err(error) => Err(CallError::of(error)),
         }
+        Err(comes_and_goes(key))
     }
+}
+
+/// Whether what was asked has no path, so that it says nothing of the object: its kind went since the list of
+/// kinds was made.
+fn is_path_gone(status: &Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_none_or(|details| details.name.is_empty())
+}
+
+fn comes_and_goes(key: &ObjectKey) -> CallError {
+    CallError::Away(format!("the API {} is told of and then not served", key.api_version))
 }
 
 /// What the object that is there says of a removal that met a conflict; `None`: not why.
@@ -191,7 +225,7 @@ fn after_conflict(live: Option<&Value>, uid: &str) -> Option<Deleted> {
     metadata["deletionTimestamp"].is_string().then_some(Deleted::Ordered)
 }
 
-fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
+pub(crate) fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
     match answer {
         Ok(object) => Ok(Applied::Done(to_json(object))),
         Err(kube::Error::Api(status)) if is_outrun(key, &status) => Ok(Applied::Outrun),
@@ -310,6 +344,20 @@ mod tests {
         let internal = json!({"code": 500, "message": "cannot read \"hunter2\""});
         let error = refused("Secret", internal).expect_err("away");
         assert!(matches!(&error, CallError::Away(why) if !why.contains("hunter2")), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_is_gone_says_nothing_of_an_object() {
+        let gone = |status: Value| is_path_gone(&serde_json::from_value(status).expect("a status"));
+        assert!(gone(json!({"code": 404, "message": "404 page not found"})));
+        assert!(gone(json!({
+            "code": 404, "reason": "NotFound", "details": {},
+            "message": "the server could not find the requested resource",
+        })));
+        assert!(!gone(
+            json!({"code": 404, "reason": "NotFound", "details": {"name": "web", "kind": "jobs"}})
+        ));
+        assert!(!gone(json!({"code": 403, "reason": "Forbidden"})));
     }
 
     #[test]

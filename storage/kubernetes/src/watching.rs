@@ -176,7 +176,7 @@ impl Watching {
             return self.fail(error);
         }
         let resource = &self.told.resource;
-        match self.cluster.served(&resource.api_version, &resource.kind).await {
+        match self.cluster.served_any(&resource.api_version, &resource.kind).await {
             Ok(Some(served)) => {
                 let config = watcher::Config::default().labels(&self.selector);
                 self.events = Some(watcher(self.cluster.api_of(&served, None), config).boxed());

@@ -323,8 +323,15 @@ impl WriteDeployments for Writer {
         .await
         .map_err(failed)?;
         let generation = sqlx::query_scalar!(
-            r#"select coalesce(max(generation), 0) + 1 as "generation!: Int<u64>" from deployment
-            where environment_id = $1 and application_id = $2"#,
+            r#"select coalesce(max(taken.generation), 0) + 1 as "generation!: Int<u64>" from (
+                select generation from deployment where application_id = $2 and environment_id in
+                    (select id from environment where address = (select address from environment where id = $1))
+                union all
+                select known.generation from reconcile_state known
+                    join environment place on place.address = known.environment
+                    join application product on product.name = known.application
+                    where place.id = $1 and product.id = $2
+            ) taken"#,
             new.environment_id.as_uuid(),
             new.application_id.as_uuid(),
         )

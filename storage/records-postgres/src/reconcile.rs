@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, RecordsError, Result, WriteReconcile,
+    EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, RecordsError, Result,
+    WriteReconcile,
 };
 use slipway_types::{Address, ApplicationName};
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Text, int, now, rows, text};
+use crate::value::{Int, Text, int, rows, text};
 
 struct StateRow {
     environment: Text<Address>,
@@ -134,14 +135,11 @@ impl WriteReconcile for Writer {
         events: &[ReconcileEvent],
     ) -> Result<bool> {
         state.check_size()?;
-        let at = now();
         let stored = match state.row_version {
-            0 => self.reconcile_insert(state, at).await?,
-            _ => self.reconcile_update(state, at).await?,
+            0 => self.reconcile_insert(state).await?,
+            _ => self.reconcile_update(state).await?,
         };
-        if !stored {
-            return Ok(false);
-        }
+        let Some(at) = stored else { return Ok(false) };
         self.reconcile_append(state, events).await?;
         state.updated_at = at;
         state.row_version += 1;
@@ -159,6 +157,31 @@ impl WriteReconcile for Writer {
             environment.to_string(),
             application.path(),
             int(before_generation),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected())
+    }
+
+    async fn reconcile_thin_events(
+        &mut self,
+        environment: &Address,
+        application: &ApplicationName,
+        generation: u64,
+        kept: EventsKept,
+    ) -> Result<u64> {
+        let removed = sqlx::query!(
+            "delete from reconcile_event where environment = $1 and application = $2 and generation = $3
+            and sequence > (select sequence from reconcile_event where environment = $1 and application = $2
+                and generation = $3 order by sequence limit 1 offset $4)
+            and sequence < (select sequence from reconcile_event where environment = $1 and application = $2
+                and generation = $3 order by sequence desc limit 1 offset $5)",
+            environment.to_string(),
+            application.path(),
+            int(generation),
+            i64::from(kept.first.max(1)) - 1,
+            i64::from(kept.newest.max(1)) - 1,
         )
         .execute(self.db())
         .await
@@ -184,11 +207,12 @@ impl WriteReconcile for Writer {
 }
 
 impl Writer {
-    async fn reconcile_insert(&mut self, state: &ReconcileState, at: DateTime<Utc>) -> Result<bool> {
-        let made = sqlx::query!(
-            "insert into reconcile_state (environment, application, cluster, generation, sequence, document,
-            is_settled, updated_at, row_version) values ($1, $2, $3, $4, $5, $6, $7, $8, 1)
-            on conflict (environment, application) do nothing",
+    /// When it was stored, by the database's clock, as jobs are due.
+    async fn reconcile_insert(&mut self, state: &ReconcileState) -> Result<Option<DateTime<Utc>>> {
+        let made = sqlx::query_scalar!(
+            r#"insert into reconcile_state (environment, application, cluster, generation, sequence, document,
+            is_settled, updated_at, row_version) values ($1, $2, $3, $4, $5, $6, $7, statement_timestamp(), 1)
+            on conflict (environment, application) do nothing returning updated_at as "updated_at!""#,
             state.environment.to_string(),
             state.application.path(),
             state.environment.cluster(),
@@ -196,20 +220,19 @@ impl Writer {
             int(state.sequence),
             text(&state.document),
             state.is_settled,
-            at,
         )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(made.rows_affected() == 1)
+        .fetch_optional(self.db())
+        .await;
+        made.map_err(failed)
     }
 
-    async fn reconcile_update(&mut self, state: &ReconcileState, at: DateTime<Utc>) -> Result<bool> {
+    async fn reconcile_update(&mut self, state: &ReconcileState) -> Result<Option<DateTime<Utc>>> {
         // Versions begin anew where a row was removed and made again, generations do not.
-        let changed = sqlx::query!(
-            "update reconcile_state set generation = $4, sequence = $5, document = $6, is_settled = $7,
-            updated_at = $8, row_version = row_version + 1
-            where environment = $1 and application = $2 and row_version = $3 and generation <= $4",
+        let changed = sqlx::query_scalar!(
+            r#"update reconcile_state set generation = $4, sequence = $5, document = $6, is_settled = $7,
+            updated_at = statement_timestamp(), row_version = row_version + 1
+            where environment = $1 and application = $2 and row_version = $3 and generation <= $4
+            returning updated_at as "updated_at!""#,
             state.environment.to_string(),
             state.application.path(),
             state.row_version,
@@ -217,12 +240,10 @@ impl Writer {
             int(state.sequence),
             text(&state.document),
             state.is_settled,
-            at,
         )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(changed.rows_affected() == 1)
+        .fetch_optional(self.db())
+        .await;
+        changed.map_err(failed)
     }
 
     /// Adds the events of a state that is stored.

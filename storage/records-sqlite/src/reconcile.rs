@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::{ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, Result, WriteReconcile};
+use slipway_records::{
+    EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, Result, WriteReconcile,
+};
 use slipway_types::{Address, ApplicationName};
 
 use crate::error::{failed, failed_insert};
@@ -157,6 +159,31 @@ impl WriteReconcile for Writer {
             environment.to_string(),
             application.path(),
             int(before_generation),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(removed.rows_affected())
+    }
+
+    async fn reconcile_thin_events(
+        &mut self,
+        environment: &Address,
+        application: &ApplicationName,
+        generation: u64,
+        kept: EventsKept,
+    ) -> Result<u64> {
+        let removed = sqlx::query!(
+            "delete from reconcile_event where environment = ?1 and application = ?2 and generation = ?3
+            and sequence > (select sequence from reconcile_event where environment = ?1 and application = ?2
+                and generation = ?3 order by sequence limit 1 offset ?4)
+            and sequence < (select sequence from reconcile_event where environment = ?1 and application = ?2
+                and generation = ?3 order by sequence desc limit 1 offset ?5)",
+            environment.to_string(),
+            application.path(),
+            int(generation),
+            i64::from(kept.first.max(1)) - 1,
+            i64::from(kept.newest.max(1)) - 1,
         )
         .execute(self.db())
         .await

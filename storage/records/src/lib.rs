@@ -75,7 +75,9 @@ pub use package::{
     WritePackages,
 };
 pub use queue::{Job, JobState, Queue, QueueDepth};
-pub use reconcile::{ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile};
+pub use reconcile::{
+    EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile,
+};
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};

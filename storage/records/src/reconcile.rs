@@ -27,7 +27,7 @@ pub struct ReconcileState {
     pub document: String,
     /// Whether nothing is under way.
     pub is_settled: bool,
-    /// When it was last stored: set by [`WriteReconcile::reconcile_save`].
+    /// When it was last stored: set by [`WriteReconcile::reconcile_save`], by the clock by which jobs are due.
     pub updated_at: DateTime<Utc>,
     /// Rises with every stored change; 0: not stored yet.
     pub row_version: i64,
@@ -44,6 +44,15 @@ pub struct ReconcileEvent {
     pub event: String,
     /// When this was so.
     pub at: DateTime<Utc>,
+}
+
+/// Which events of a generation are kept when there are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventsKept {
+    /// So many from the beginning; at least 1.
+    pub first: u32,
+    /// So many up to the last; at least 1.
+    pub newest: u32,
 }
 
 impl ReconcileState {
@@ -109,6 +118,15 @@ pub trait WriteReconcile {
         environment: &Address,
         application: &ApplicationName,
         before_generation: u64,
+    ) -> Result<u64>;
+    /// Removes the events of a generation between the first and the newest ones that are kept; returns how
+    /// many.
+    async fn reconcile_thin_events(
+        &mut self,
+        environment: &Address,
+        application: &ApplicationName,
+        generation: u64,
+        kept: EventsKept,
     ) -> Result<u64>;
     /// Removes what is known and its events; `false` if nothing is known. Generations and numbers of
     /// events are forgotten with it.

@@ -5,7 +5,7 @@ use serde_json::json;
 use slipway_records::{
     Approval, AuditEntry, BundleCheck, CheckState, ConfigurationOrigin, Deployment, DeploymentCause,
     DeploymentFilter, Environment, Hold, NewAuditEntry, NewConfiguration, NewConfigurationSource,
-    NewDeployment, Observation, Seen, SourceAway, Trouble,
+    NewDeployment, Observation, ReconcileState, Seen, SourceAway, Trouble,
 };
 use slipway_types::Violation;
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
@@ -287,6 +287,42 @@ pub async fn a_deployment_is_kept_whole_and_numbered_in_its_place(records: Share
     let next = join_all((0..4).map(|_| insert(&records, new_deployment(&shop, &prod, &row)))).await;
     let generations: BTreeSet<u64> = next.iter().map(|row| row.generation).collect();
     assert_eq!(generations, (2..=5).collect());
+}
+
+pub async fn generations_of_an_address_go_on_when_its_environment_is_made_anew(records: Shared) {
+    let (shop, other) = (application(&records, "shop").await, application(&records, "other").await);
+    let (row, others) = (bundle(&records, &shop, 1).await, bundle(&records, &other, 1).await);
+    let first = environment(&records, "prod").await;
+    for generation in 1..=2 {
+        let made = insert(&records, new_deployment(&shop, &first, &row)).await;
+        assert_eq!(made.generation, generation);
+    }
+    let mut tx = begin(&records).await;
+    assert!(tx.environment_remove(first.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let anew = environment(&records, "prod").await;
+    assert_eq!((anew.address == first.address, anew.id == first.id), (true, false));
+    assert_eq!(insert(&records, new_deployment(&shop, &anew, &row)).await.generation, 3);
+    assert_eq!(insert(&records, new_deployment(&other, &anew, &others)).await.generation, 1);
+
+    // What drives the address may know of more than the rows of deployments do.
+    let mut known = ReconcileState {
+        environment: anew.address.clone(),
+        application: shop.name.clone(),
+        generation: 9,
+        sequence: 0,
+        document: "{}".into(),
+        is_settled: true,
+        updated_at: at(1),
+        row_version: 0,
+    };
+    let mut tx = begin(&records).await;
+    assert!(tx.reconcile_save(&mut known, &[]).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(insert(&records, new_deployment(&shop, &anew, &row)).await.generation, 10);
+    assert_eq!(insert(&records, new_deployment(&other, &anew, &others)).await.generation, 2);
+    let elsewhere = environment(&records, "staging").await;
+    assert_eq!(insert(&records, new_deployment(&shop, &elsewhere, &row)).await.generation, 1);
 }
 
 pub async fn a_deployment_is_saved_only_on_the_version_read(records: Shared) {

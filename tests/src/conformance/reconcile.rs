@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use slipway_records::reconcile::STATE_BYTES_MAX;
-use slipway_records::{PAGE_ROWS_MAX, ReconcileEvent, ReconcileKey, ReconcileState};
+use slipway_records::{EventsKept, PAGE_ROWS_MAX, ReconcileEvent, ReconcileKey, ReconcileState};
 
 use super::prelude::*;
 
@@ -156,6 +156,27 @@ pub async fn events_of_earlier_generations_are_forgotten(records: Shared) {
         assert_eq!(numbers(&records, &shop, 0, 10).await, left, "before {before}");
     }
     assert_eq!(get(&records, &shop).await.as_ref(), Some(&shop));
+}
+
+pub async fn the_first_and_the_newest_events_of_a_generation_are_kept(records: Shared) {
+    let mut shop = state(PLACE, "shop");
+    let told: Vec<_> = (1..=10).map(|n| event(n, if n <= 2 { 1 } else { 2 })).collect();
+    assert!(save(&records, &mut shop, &told).await);
+    for (generation, first, newest, removed, left) in [
+        (2, 5, 5, 0, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (2, 4, 3, 1, vec![1, 2, 3, 4, 5, 6, 8, 9, 10]),
+        (2, 2, 3, 2, vec![1, 2, 3, 4, 8, 9, 10]),
+        (2, 2, 3, 0, vec![1, 2, 3, 4, 8, 9, 10]),
+        (3, 1, 1, 0, vec![1, 2, 3, 4, 8, 9, 10]),
+        (2, 0, 0, 3, vec![1, 2, 3, 10]),
+    ] {
+        let kept = EventsKept { first, newest };
+        let mut tx = begin(&records).await;
+        let count = tx.reconcile_thin_events(&shop.environment, &shop.application, generation, kept).await;
+        tx.commit().await.unwrap();
+        assert_eq!(count.unwrap(), removed, "{kept:?} of {generation}");
+        assert_eq!(numbers(&records, &shop, 0, 20).await, left, "{kept:?} of {generation}");
+    }
 }
 
 fn key(environment: &str, application: &str) -> ReconcileKey {

@@ -1,6 +1,7 @@
 //! What the reconcile core needs of a cluster, against a real API server.
 
 mod failures;
+mod kinds;
 mod listing;
 mod objects;
 mod watching;

@@ -1,7 +1,10 @@
 //! Single objects: removed by their UID alone, applied to the version that was read.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use slipway_kubernetes::{Applied, CallError, Deleted, Scoped};
+use slipway_tests::wait::wait_until;
 
 use crate::{Field, WRITER, text};
 
@@ -102,6 +105,50 @@ async fn what_cannot_be_applied_says_why() {
         let told = format!("{error} {error:?} {}", error.says());
         assert!(!told.contains("hunter2") && !told.contains("aHVudGVyMg"), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_apply_leaves_behind_is_taken_out() {
+    let field = Field::prepare().await;
+    let key = field.key("apps/v1", "Deployment", "web");
+    let spec = |container: Value| {
+        json!({"spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+        }})
+    };
+    let probe = json!({"httpGet": {"path": "/", "port": 80}});
+    let probed = json!({"name": "web", "image": "nowhere.test/web", "readinessProbe": probe});
+    field.apply(&key, &spec(probed)).await;
+    let plain = field.manifest(&key, &spec(json!({"name": "web", "image": "nowhere.test/web"})));
+    let refused =
+        field.cluster.apply_at(&key, &plain, WRITER, true).await.expect_err("a probe without handler");
+    let invalid = "spec.template.spec.containers[0].readinessProbe";
+    assert_eq!(refused.invalid_fields(), Some(vec![invalid]), "{refused}");
+
+    let without = |live: &Value| {
+        let mut trimmed = live.clone();
+        let container = trimmed.pointer_mut("/spec/template/spec/containers/0").expect("a container");
+        container.as_object_mut().expect("a map").remove("readinessProbe");
+        trimmed
+    };
+    let live = field.get(&key).await.expect("the object");
+    field.namespace.kubectl(&["annotate", "deployment", "web", "by=hand"]);
+    let outrun = field.cluster.trim(&key, &live, &without(&live), WRITER).await;
+    assert_eq!(outrun.expect("an answer"), Applied::Outrun, "it is another than was read");
+
+    // Its controller writes its status meanwhile.
+    wait_until("it is trimmed", Duration::from_secs(30), || async {
+        let live = field.get(&key).await.expect("the object");
+        let trimmed = field.cluster.trim(&key, &live, &without(&live), WRITER).await.expect("an answer");
+        matches!(trimmed, Applied::Done(_)).then_some(())
+    })
+    .await;
+    let done = field.cluster.apply_at(&key, &plain, WRITER, true).await.expect("an answer");
+    let Applied::Done(done) = done else { panic!("{done:?}") };
+    assert_eq!(done.pointer("/spec/template/spec/containers/0/readinessProbe"), None);
+    assert_eq!(text(&done, "/metadata/annotations/by"), "hand", "what others wrote stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

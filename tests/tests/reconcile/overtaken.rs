@@ -31,16 +31,15 @@ fn a_newer_revision_ends_older_waits_at_once() {
         });
         waiting.push(made);
     }
-    let ready = json!({"exec": ["/bin/busybox", "true"]});
     let person = document(&json!({
-        "components": [{"name": "web", "properties": {"probes": {"ready": ready}}}],
+        "components": [],
         "workflow": {"steps": [{"name": "person", "type": "suspend"}, {"name": "roll", "type": "deploy"}]},
     }));
     let held = ground.deploy("prod", &version, Some(&person));
     ground.wait(&held, &["progressing", "suspended"], MOVES_WITHIN);
     waiting.push(held);
 
-    let fix = of_web(&json!({"properties": {"env": {"ATTEMPT": "last"}, "probes": {"ready": ready}}}));
+    let fix = of_web(&json!({"properties": {"env": {"ATTEMPT": "last"}}}));
     let live = ground.deployed("prod", &version, Some(&fix));
     assert_serves(&ground.namespace, "web", "one\n");
     assert_variable(&ground.namespace, "web", "ATTEMPT", "last");

@@ -146,7 +146,9 @@ fn fate_of_live(entry: &Entry, marks: &Marks, live: &Live<'_>) -> Fate {
         return Fate::Going(terminating);
     }
     if !owners.is_empty() {
-        return Fate::Release(owners.write(&entry.object, live));
+        // Its version need not be served any more.
+        let served = ObjectRef::of(live.object()).unwrap_or_else(|| entry.object.clone());
+        return Fate::Release(owners.write(&served, live));
     }
     if !marks.is_on(live) {
         return labelled();

@@ -6,10 +6,12 @@ use super::*;
 
 mod cluster;
 mod entries;
+mod leftover;
 mod once;
 mod properties;
 mod pruning;
 mod same;
+mod values;
 mod verdicts;
 
 use cluster::Cluster;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use slipway_handoff::{Object, ObjectRef};
 
 use super::FIELD_MANAGER;
+use super::leftover::name_service_account;
 use super::live::{Live, Terminating};
 use super::marks::{Marks, mark};
 use super::once::without_once;
@@ -158,6 +159,7 @@ pub fn before_apply(wanted: &Wanted<'_>, marks: &Marks, live: Option<&Live<'_>>)
 
 fn update(wanted: &Wanted<'_>, marks: &Marks, live: &Live<'_>) -> Verdict {
     let mut body = wanted.body(marks, Some(live));
+    name_service_account(&mut body, live);
     if is_same(live, &body, FIELD_MANAGER) {
         return Verdict::AlreadySame;
     }

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use slipway_handoff::NodeName;
 
 use super::Schedule;
+use super::course::End;
+use super::progress::Progress;
 use super::standing::{Doing, Slot, Standing};
 
 /// One attempt of a node. Whoever carries it out gives it back with the result.
@@ -35,10 +37,10 @@ pub enum Action {
 }
 
 impl Schedule {
-    /// What is to be done now: nothing, if it has ended.
+    /// What is to be done now. If it has ended, that is only to look for a while whether it came about late.
     pub fn next(&self, now: DateTime<Utc>) -> Vec<Action> {
         if self.is_ended() {
-            return Vec::new();
+            return self.late_looks(now);
         }
         let mut actions = Vec::new();
         let mut looks = Vec::new();
@@ -66,6 +68,28 @@ impl Schedule {
         }
         actions.extend(self.wakes(now).map(Action::WakeAt));
         actions
+    }
+
+    fn late_looks(&self, now: DateTime<Utc>) -> Vec<Action> {
+        if !self.may_come_late() {
+            return Vec::new();
+        }
+        let late = || self.nodes().filter(|(_, progress)| progress.look.late);
+        let due = late().filter(|(_, progress)| progress.look.is_due(now));
+        let turn = |(name, progress): (&NodeName, &Progress)| {
+            Action::CheckNode(Turn { node: name.clone(), attempt: progress.attempt })
+        };
+        let wake = late().filter_map(|(_, progress)| progress.look.at).filter(|at| *at > now).min();
+        due.map(turn).chain(wake.map(Action::WakeAt)).collect()
+    }
+
+    /// Whether it would be as wanted if the nodes were that ended while they were waited for: nothing was left
+    /// out because of them. What was is a person's to begin.
+    pub(super) fn may_come_late(&self) -> bool {
+        let is_stopped = matches!(self.course.end, Some(End::Terminated { .. } | End::Superseded { .. }));
+        let is_lost =
+            |standing: &Standing| matches!(standing, Standing::Skipped { .. } | Standing::Terminated { .. });
+        !is_stopped && self.is_ended() && !self.is_any(is_lost)
     }
 
     /// Whether it is time to remove what is no longer wanted.

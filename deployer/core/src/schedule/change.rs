@@ -28,6 +28,17 @@ pub struct Change {
 }
 
 impl Change {
+    pub(super) fn of_whole(whole: Whole, now: DateTime<Utc>) -> Self {
+        Self {
+            node: None,
+            state: whole.state.in_contract(),
+            reason: whole.reason,
+            at: now,
+            outputs: BTreeMap::new(),
+            filled: Vec::new(),
+        }
+    }
+
     /// The report of it. What one call of the schedule gave may share a sequence number.
     pub fn into_event(self, key: &Key, generation: u64, sequence: u64) -> Event {
         let event = Event {
@@ -98,13 +109,6 @@ impl Schedule {
             return None;
         }
         self.course.told = Some(whole.clone());
-        Some(Change {
-            node: None,
-            state: whole.state.in_contract(),
-            reason: whole.reason,
-            at: now,
-            outputs: BTreeMap::new(),
-            filled: Vec::new(),
-        })
+        Some(Change::of_whole(whole, now))
     }
 }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_handoff::NodeName;
 use slipway_types::Digest;
 
 use super::Schedule;
+use super::change::Change;
 use super::course::Course;
+use super::happened::bounded;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::whole::{Whole, WholeState};
 
 /// The form of checkpoints. Raised when a reader of the old form would misread the new one.
 const FORMAT: u32 = 1;
@@ -42,6 +46,29 @@ pub enum CheckpointError {
     /// It knows a node that the plan has not.
     #[error("the checkpoint has a node `{0}`, the plan has not")]
     Node(NodeName),
+}
+
+impl Checkpoint {
+    /// Whoever drives it cannot go on, and this is why. What that changes, to be told; the schedule that is
+    /// restored tells how things stand anew. `None`: it was told already, or nobody waits for anything.
+    pub fn undriven(&mut self, why: &str, now: DateTime<Utc>) -> Option<Change> {
+        use WholeState as W;
+        let told = self.course.told.as_ref()?;
+        let state = match told.state {
+            W::Live | W::Degraded | W::Unreachable => W::Unreachable,
+            W::Progressing | W::Deleting => told.state,
+            W::Suspended | W::Failed | W::TimedOut | W::Terminated | W::Superseded | W::Deleted => {
+                return None;
+            }
+        };
+        let reason = bounded(format!("it cannot be driven: {why}"));
+        let whole = Whole { state, node: None, reason };
+        if *told == whole {
+            return None;
+        }
+        self.course.told = Some(whole.clone());
+        Some(Change::of_whole(whole, now))
+    }
 }
 
 impl Schedule {

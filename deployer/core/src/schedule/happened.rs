@@ -16,6 +16,12 @@ use super::plan::{Aim, Part, after_ms};
 use super::progress::Trace;
 use super::standing::{Doing, Health, Move, Slot, Standing};
 
+/// So often a node is written anew in one attempt because something of it is gone.
+const REWRITTEN_MAX: u32 = 5;
+
+/// For how long after it ended a node is looked at by itself, in milliseconds.
+const LATE_MS: u64 = 3_600_000;
+
 /// What happened in the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
@@ -102,6 +108,17 @@ pub enum Verdict {
         /// What.
         blocker: String,
     },
+    /// It was ready, and somebody whom the revision leaves that to has just had more of it made: that is no
+    /// harm, unless it goes on for longer than the node may take.
+    Growing {
+        /// What is wanting.
+        blocker: String,
+    },
+    /// One of its objects, which were all written, is gone: it is written anew, a few times.
+    Gone {
+        /// Which.
+        what: String,
+    },
     /// It cannot become ready, e.g. a Job failed.
     Failed {
         /// Why.
@@ -162,7 +179,9 @@ impl Schedule {
                 let progress = self.progress_mut(at);
                 progress.filled = filled;
                 progress.trace = Trace::New;
-                self.onward(at, Some(Part::Apply), now);
+                // What is written anew is past its hold.
+                let done = if progress.rewritten == 0 { Part::Apply } else { Part::Hold };
+                self.onward(at, Some(done), now);
             }
             Err(failure) => self.stumble(at, failure, now),
         }
@@ -186,21 +205,21 @@ impl Schedule {
         match &self.progress(at).standing {
             Standing::Waiting { .. } => self.looked_at_waiting(at, verdict, now),
             Standing::Ready { .. } if !self.is_ended() => self.looked_at_ready(at, verdict, now),
+            Standing::Failed { .. } | Standing::TimedOut { .. } => self.looked_at_late(at, verdict, now),
             _ => {}
         }
     }
 
     fn looked_at_waiting(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
         let blocker = match verdict {
-            Verdict::Ready { mut outputs } => {
-                let step = self.plan.step(at);
-                outputs.retain(|name, _| step.outputs_read().any(|read| read == name));
-                let Some(missing) = step.outputs_read().find(|name| !outputs.contains_key(*name)) else {
-                    return self.arrive(at, outputs, now);
-                };
-                format!("its output `{missing}` is not there yet")
+            Verdict::Ready { outputs } => match self.given(at, outputs) {
+                Ok(outputs) => return self.arrive(at, outputs, now),
+                Err(missing) => missing,
+            },
+            Verdict::Gone { what } if self.write_anew(at, &what, now) => return,
+            Verdict::NotYet { blocker } | Verdict::Growing { blocker } | Verdict::Gone { what: blocker } => {
+                blocker
             }
-            Verdict::NotYet { blocker } => blocker,
             Verdict::Unreachable { why } => format!("its place does not answer: {why}"),
             Verdict::Failed { reason } => {
                 self.go(at, Move::Fail(bounded(reason)), now);
@@ -215,19 +234,81 @@ impl Schedule {
         look.again = false;
     }
 
+    /// The outputs that a node gives by what was read; or what is wanting.
+    fn given(&self, at: usize, mut read: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, String> {
+        let step = self.plan.step(at);
+        read.retain(|name, _| step.outputs_read().any(|wanted| wanted == name));
+        match step.outputs_read().find(|name| !read.contains_key(*name)) {
+            Some(missing) => Err(format!("its output `{missing}` is not there yet")),
+            None => Ok(read),
+        }
+    }
+
+    /// A node that ended while it was waited for: if it is ready after all, so may the whole be.
+    fn looked_at_late(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
+        let look = self.progress(at).look;
+        if !look.late || !look.is_due(now) || !self.may_come_late() {
+            return;
+        }
+        if let Verdict::Ready { outputs } = verdict
+            && let Ok(outputs) = self.given(at, outputs)
+        {
+            self.arrive(at, outputs, now);
+            if self.may_sweep() {
+                self.course.end = None;
+                self.renew(now);
+            }
+            return;
+        }
+        let pace = self.plan.pace;
+        let progress = self.progress_mut(at);
+        let last = after_ms(progress.since, LATE_MS);
+        let look = &mut progress.look;
+        look.count = look.count.saturating_add(1);
+        let next = if look.again { now } else { after_ms(now, pace.watch(look.count)) };
+        look.at = (look.again || next <= last).then_some(next);
+        look.again = false;
+    }
+
+    /// Writes a node anew, from its objects on, if that was not done too often.
+    fn write_anew(&mut self, at: usize, what: &str, now: DateTime<Utc>) -> bool {
+        let pace = self.plan.pace;
+        let progress = self.progress_mut(at);
+        if progress.rewritten >= REWRITTEN_MAX {
+            return false;
+        }
+        progress.rewritten += 1;
+        let until = after_ms(now, pace.retry(progress.rewritten));
+        self.go(at, Move::Stumble { why: bounded(what.to_owned()), until }, now)
+    }
+
+    /// Whether a node that is ready grows, and may still.
+    fn grows(&mut self, at: usize, verdict: &Verdict, now: DateTime<Utc>) -> bool {
+        let timeout_ms = self.plan.step(at).node.timeout_ms;
+        let progress = self.progress_mut(at);
+        if let Verdict::Growing { .. } = verdict {
+            return now < after_ms(*progress.grows_since.get_or_insert(now), timeout_ms);
+        }
+        progress.grows_since = None;
+        false
+    }
+
     fn looked_at_ready(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
+        let grows = self.grows(at, &verdict, now);
         let health = match verdict {
             Verdict::Ready { .. } => Health::Good,
-            Verdict::NotYet { blocker: why } | Verdict::Failed { reason: why } => {
-                Health::Degraded(bounded(why))
-            }
+            Verdict::Growing { .. } if grows => Health::Good,
+            Verdict::NotYet { blocker: why }
+            | Verdict::Growing { blocker: why }
+            | Verdict::Gone { what: why }
+            | Verdict::Failed { reason: why } => Health::Degraded(bounded(why)),
             Verdict::Unreachable { why } => Health::Unreachable(bounded(why)),
         };
         let was = self.progress(at).standing.state();
         self.go(at, Move::Sense(health), now);
         let (pace, is_live) = (self.plan.pace, self.course.sweep == Sweep::Done);
         let progress = self.progress_mut(at);
-        let is_news = progress.standing.state() != was;
+        let is_news = progress.standing.state() != was || grows;
         let look = &mut progress.look;
         look.count = if is_news { 0 } else { look.count.saturating_add(1) };
         look.at = match look.again {
@@ -243,6 +324,9 @@ impl Schedule {
             let progress = self.progress_mut(at);
             match progress.standing {
                 Standing::Waiting { .. } => progress.look.stir(now),
+                Standing::Failed { .. } | Standing::TimedOut { .. } if progress.look.late => {
+                    progress.look.stir(now);
+                }
                 Standing::Ready { .. } if is_watched => progress.look.stir(now),
                 _ => {}
             }
@@ -301,7 +385,7 @@ impl Schedule {
     }
 }
 
-fn bounded(mut reason: String) -> String {
+pub(super) fn bounded(mut reason: String) -> String {
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
         reason.truncate(end);
     }

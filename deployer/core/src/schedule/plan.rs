@@ -74,7 +74,7 @@ fn doubled(first_ms: u64, most_ms: u64, times: u32) -> u64 {
 }
 
 /// So many milliseconds after `at`.
-pub(super) fn after_ms(at: DateTime<Utc>, ms: u64) -> DateTime<Utc> {
+pub(crate) fn after_ms(at: DateTime<Utc>, ms: u64) -> DateTime<Utc> {
     after(at, i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX))
 }
 

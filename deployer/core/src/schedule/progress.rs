@@ -45,12 +45,20 @@ pub(super) struct Look {
     /// Something changed while a look may have been under way: that one does not count.
     #[serde(default)]
     pub(super) again: bool,
+    /// It ended while it was waited for, and is looked at for a while: it may come about after all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) late: bool,
 }
 
 impl Look {
     /// One that is due.
     pub(super) fn now(now: DateTime<Utc>) -> Self {
         Self { at: Some(now), ..Self::default() }
+    }
+
+    /// The first one after it ended.
+    pub(super) fn late(at: DateTime<Utc>) -> Self {
+        Self { at: Some(at), late: true, ..Self::default() }
     }
 
     pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
@@ -65,6 +73,11 @@ impl Look {
             self.at = Some(now);
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What is known of one node.
@@ -86,6 +99,12 @@ pub struct Progress {
     /// Transient failures in a row.
     #[serde(default)]
     pub failures: u32,
+    /// How often it was written anew because something of it was gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) rewritten: u32,
+    /// Since when somebody has had more of it made, while it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grows_since: Option<DateTime<Utc>>,
     /// Whose objects it has in the cluster.
     #[serde(default)]
     pub trace: Trace,
@@ -109,6 +128,8 @@ impl Progress {
             deadline: None,
             attempt: 0,
             failures: 0,
+            rewritten: 0,
+            grows_since: None,
             trace: Trace::Old,
             outputs: BTreeMap::new(),
             filled: Vec::new(),

@@ -1,6 +1,6 @@
 //! Where a node stands: pending → blocked(by) → applying → suspended → waiting(blocker) → ready | failed |
 //! timed_out; what has not begun → skipped; any that has not ended → terminated. What a node does not have
-//! is passed over. Only a retry leads out of failed, timed_out and skipped.
+//! is passed over. Only a retry leads out of failed, timed_out and skipped, or being found ready late.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -127,7 +127,7 @@ pub enum Move {
     Block(Blocker),
     /// It begins its call, or to write its objects.
     Begin(Doing),
-    /// A try came to nothing, and is tried again.
+    /// A try came to nothing, or what came of it is gone: it is tried again.
     Stumble {
         /// Why.
         why: String,
@@ -288,6 +288,10 @@ impl Standing {
             (Self::Applying { doing, slot: Slot::Has, .. }, M::Stumble { why, until }) => {
                 Ok(Self::Applying { doing, slot: Slot::Rests { until }, trouble: Some(why) })
             }
+            // Something of what was written is gone.
+            (Self::Waiting { .. }, M::Stumble { why, until }) => {
+                Ok(Self::Applying { doing: Doing::Apply, slot: Slot::Rests { until }, trouble: Some(why) })
+            }
             (Self::Applying { doing, slot: Slot::Rests { .. }, trouble }, M::Queue) => {
                 Ok(Self::Applying { doing, slot: Slot::Wants, trouble })
             }
@@ -302,6 +306,10 @@ impl Standing {
             }
             (state, M::Wait(blocker)) if state.is_ahead() || state.is_at_work() => {
                 Ok(Self::Waiting { blocker })
+            }
+            // Late, after all.
+            (Self::Failed { .. } | Self::TimedOut { .. }, M::Arrive) => {
+                Ok(Self::Ready { health: Health::Good })
             }
             (state, M::Arrive) if state.is_open() && !state.is_resting() => {
                 Ok(Self::Ready { health: Health::Good })

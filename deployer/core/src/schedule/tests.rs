@@ -11,12 +11,15 @@ use slipway_types::Digest;
 
 use super::*;
 
+mod anew;
 mod filling;
 mod health;
+mod late;
 mod ordering;
 mod random;
 mod removal;
 mod time;
+mod undriven;
 mod walking;
 
 const HOUR: i64 = 3_600;

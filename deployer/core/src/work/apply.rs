@@ -1,13 +1,13 @@
 //! Writing the objects of a node.
 
 use serde_json::Value;
-use slipway_handoff::{Filled, Object};
-use slipway_kubernetes::{Applied, Cluster};
+use slipway_handoff::{Filled, Object, ObjectRef};
+use slipway_kubernetes::{Applied, CallError, Cluster};
 use slipway_records::fault_point;
 
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Live, Verdict, Wanted, Write, before_apply};
+use crate::inventory::{Live, Verdict, Wanted, Write, before_apply, without_leftovers};
 
 /// So often an object that others change at the same time is read again.
 const TRIES_MAX: usize = 5;
@@ -44,7 +44,7 @@ impl Work {
             let write = match before_apply(&wanted, &self.marks, live.as_ref()) {
                 Verdict::Create(write) | Verdict::Update(write) | Verdict::Join(write) => write,
                 Verdict::AlreadySame => {
-                    let uid = live.map(|live| live.uid().to_owned()).unwrap_or_default();
+                    let uid = live.as_ref().map(|live| live.uid().to_owned()).unwrap_or_default();
                     return Ok(Some(Note::Applied { object: object.object.clone(), uid }));
                 }
                 // Should it go, it is made anew: so the inventory keeps its name.
@@ -54,17 +54,30 @@ impl Work {
                 }
                 Verdict::Refused(refusal) => return Err(Hitch::Lasting(refusal.to_string())),
             };
-            if let Some(note) = self.write(cluster, object, &write).await? {
+            if let Some(note) = self.write(cluster, object, &write, live.as_ref()).await? {
                 return Ok(Some(note));
             }
         }
         Err(Hitch::Passing(format!("{} is changed by others faster than it can be written", object.object)))
     }
 
-    /// `None`: somebody changed the object meanwhile.
-    async fn write(&self, cluster: &Cluster, object: &Object, write: &Write) -> Result<Option<Note>, Hitch> {
+    /// `None`: the object is not as it was read any more.
+    async fn write(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        write: &Write,
+        live: Option<&Live<'_>>,
+    ) -> Result<Option<Note>, Hitch> {
         let reference = &object.object;
         let applied = cluster.apply_at(&key_of(reference), &write.body, write.manager, write.force).await;
+        let applied = match applied {
+            Err(refused) => match self.trim(cluster, reference, write, live, &refused).await {
+                Some(trimmed) => trimmed,
+                None => Err(refused),
+            },
+            applied => applied,
+        };
         let told = |hitch| match hitch {
             Hitch::Passing(why) => Hitch::Passing(format!("{reference}: {why}")),
             Hitch::Lasting(why) => Hitch::Lasting(format!("{reference}: {why}")),
@@ -81,5 +94,23 @@ impl Work {
                 reference.api_version, reference.kind
             ))),
         }
+    }
+
+    /// Takes out what stands in the way of a write that was refused, and that no apply can take out. Then the object
+    /// is another than was read. `None`: that is not why.
+    async fn trim(
+        &self,
+        cluster: &Cluster,
+        reference: &ObjectRef,
+        write: &Write,
+        live: Option<&Live<'_>>,
+        refused: &CallError,
+    ) -> Option<Result<Applied, CallError>> {
+        let live = live?;
+        let trimmed = without_leftovers(live, &write.body, &refused.invalid_fields()?)?;
+        tracing::info!(object = %reference, %refused, "defaults of what is not wanted any more are taken out");
+        let key = key_of(reference);
+        let done = cluster.trim(&key, live.object(), &trimmed, write.manager).await;
+        Some(done.map(|done| if let Applied::Done(_) = done { Applied::Outrun } else { done }))
     }
 }

@@ -164,7 +164,10 @@ async fn unready(node: &Node, cluster: &Cluster, asking: &Asking<'_>, found: &mu
             }
         };
         let verdict = match wanted {
-            Wanted::Ready(object) => stands_against(object, live.as_ref(), false),
+            Wanted::Ready(object) => match &live {
+                Some(live) => stands_against(object, live, false),
+                None => Some(Verdict::Gone { what: format!("{reference} is not there") }),
+            },
             Wanted::Awaited(wait) => unfulfilled(wait, live.as_ref()),
         };
         let Some(verdict) = verdict else { continue };
@@ -187,7 +190,8 @@ enum Wanted<'a> {
 fn reason(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Ready { .. } => "",
-        Verdict::NotYet { blocker } => blocker,
+        Verdict::NotYet { blocker } | Verdict::Growing { blocker } => blocker,
+        Verdict::Gone { what } => what,
         Verdict::Failed { reason } => reason,
         Verdict::Unreachable { why } => why,
     }

@@ -8,6 +8,8 @@ use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
 use slipway_records::fault_point;
 
+use super::growing::is_growing;
+use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;
 use crate::schedule::Verdict;
@@ -31,17 +33,33 @@ impl Work {
         let cluster = self.cluster().await?;
         let was_live = applied.is_some();
         let mut found = Found::new();
+        let mut growing = None;
         for object in node.objects.iter().filter(|object| was_live || object.ready != Ready::Applied) {
-            let live = see(&cluster, &mut found, &object.object).await?;
-            if let Some(verdict) = stands_against(object, live, was_live) {
-                return Ok(self.with_cause(&cluster, live, verdict).await);
+            let Some(live) = see(&cluster, &mut found, &object.object).await? else {
+                match self.missing(object, was_live) {
+                    Some(verdict) => return Ok(verdict),
+                    None => continue,
+                }
+            };
+            let Some(verdict) = stands_against(object, live, was_live) else { continue };
+            let verdict = self.with_cause(&cluster, Some(live), verdict).await;
+            let grows = was_live && self.is_growing(&cluster, object, live).await;
+            match verdict {
+                Verdict::NotYet { blocker } if grows => growing = Some(Verdict::Growing { blocker }),
+                verdict => return Ok(verdict),
             }
         }
         for (object, manifest) in applied.into_iter().flat_map(|applied| &applied.objects) {
             let live = see(&cluster, &mut found, &object.object).await?;
+            if live.is_none() && goes_by_itself(manifest) {
+                continue;
+            }
             if let Some(why) = self.drift(&cluster, object, manifest, live).await? {
                 return Ok(Verdict::NotYet { blocker: why });
             }
+        }
+        if let Some(growing) = growing {
+            return Ok(growing);
         }
         // What was waited for once need not hold for ever.
         for wait in node.waits.iter().filter(|_| !was_live) {
@@ -67,6 +85,31 @@ impl Work {
         }
         Ok(Verdict::Ready { outputs })
     }
+
+    /// What it means that an object of a node is not there, which was written; `None`: nothing.
+    fn missing(&self, object: &Object, was_live: bool) -> Option<Verdict> {
+        let reference = &object.object;
+        let goes_by_itself = self.manifest(object).is_some_and(|manifest| goes_by_itself(&manifest));
+        match (was_live, goes_by_itself) {
+            (true, true) => None,
+            (true, false) => Some(Verdict::NotYet { blocker: format!("{reference} is not there") }),
+            // Whether it succeeded nobody can say any more, and twice may be once too often.
+            (false, true) => Some(Verdict::Failed {
+                reason: format!(
+                    "{reference} went before it was seen how it ended: give it a longer \
+                     ttlSecondsAfterFinished, or try again"
+                ),
+            }),
+            (false, false) => Some(Verdict::Gone { what: format!("{reference} is gone") }),
+        }
+    }
+
+    async fn is_growing(&self, cluster: &Cluster, object: &Object, live: &Value) -> bool {
+        match self.manifest(object) {
+            Some(manifest) => is_growing(cluster, object, &manifest, live).await,
+            None => false,
+        }
+    }
 }
 
 async fn see<'f>(
@@ -82,11 +125,8 @@ async fn see<'f>(
 }
 
 /// What stands against an object's being ready.
-pub(super) fn stands_against(object: &Object, live: Option<&Value>, was_live: bool) -> Option<Verdict> {
+pub(super) fn stands_against(object: &Object, live: &Value, was_live: bool) -> Option<Verdict> {
     let reference = &object.object;
-    let Some(live) = live else {
-        return Some(Verdict::NotYet { blocker: format!("{reference} is not there") });
-    };
     let health = match &object.ready {
         Ready::Applied => return None,
         Ready::Kstatus => slipway_health::of_object(live, was_live),

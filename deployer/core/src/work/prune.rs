@@ -89,13 +89,14 @@ impl Work {
                 }
             }
             Fate::Release(write) => {
-                let key = key_of(&object);
+                let key = ObjectRef::of(&write.body).map_or_else(|| key_of(&object), |found| key_of(&found));
                 match cluster.apply_at(&key, &write.body, write.manager, write.force).await? {
-                    Applied::Done(_) | Applied::NotServed => {
+                    Applied::Done(_) => {
                         notes.push(Note::Dropped(object));
                         None
                     }
-                    Applied::Outrun => Some(format!("{object} was changed meanwhile")),
+                    // Its API changed since it was read: it is read again.
+                    Applied::Outrun | Applied::NotServed => Some(format!("{object} was changed meanwhile")),
                 }
             }
             _ => None,

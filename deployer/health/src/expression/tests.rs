@@ -373,3 +373,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_nobody_gives_are_told_before_anything_is_decided() {
+    let known = ["object", "self"];
+    for (text, unknown) in [
+        ("object.status.phase == 'Ready' && self.spec.size > 1", None),
+        ("type(self.port) == int", None),
+        ("object.items.all(item, item.ready)", None),
+        ("objekt.status.phase == 'Ready'", Some("objekt")),
+        ("status.phase == 'Ready'", Some("status")),
+    ] {
+        assert_eq!(Expression::parse(text).unwrap().unknown(&known), unknown, "{text}");
+    }
+}

@@ -57,6 +57,9 @@ pub enum DeploymentState {
         /// What the hand-off waits for, if not merely a free worker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
+        /// Whether its receiver is being asked: it may have it, though its answer is not on record.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        submitted: bool,
     },
     /// Somebody said no.
     Declined {
@@ -166,6 +169,8 @@ pub enum DeploymentEvent {
     Expire(String),
     /// Its maker took it back.
     Withdraw(String),
+    /// The receiver is about to be asked to take it.
+    Submit,
     /// The receiver took it.
     HandOff(String),
     /// It was written for a receiver that never reports back.
@@ -206,6 +211,7 @@ impl DeploymentEvent {
             Self::Decline(..) => "decline",
             Self::Expire(_) => "expire",
             Self::Withdraw(_) => "withdraw",
+            Self::Submit => "submit",
             Self::HandOff(_) => "hand off",
             Self::Deliver(_) => "deliver",
             Self::Progress(_) => "progress",
@@ -357,10 +363,13 @@ impl DeploymentState {
                 Ok(Self::Awaiting { revision, missing })
             }
             (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Approve(break_glass, at)) => {
-                Ok(Self::Approved { revision, break_glass, at: Some(at), why: None })
+                Ok(Self::Approved { revision, break_glass, at: Some(at), why: None, submitted: false })
             }
             (Self::Approved { revision, break_glass, at, .. }, E::Wait(why)) => {
-                Ok(Self::Approved { revision, break_glass, at, why: Some(why) })
+                Ok(Self::Approved { revision, break_glass, at, why: Some(why), submitted: false })
+            }
+            (Self::Approved { revision, break_glass, at, why, .. }, E::Submit) => {
+                Ok(Self::Approved { revision, break_glass, at, why, submitted: true })
             }
             (Self::Frozen { .. } | Self::Awaiting { .. } | Self::Approved { .. }, E::Decline(by, reason)) => {
                 Ok(Self::Declined { by, reason })
@@ -493,5 +502,24 @@ mod tests {
         assert_eq!(state.reason().as_deref(), Some("the receiver"));
         let DeploymentState::Approved { at, .. } = state else { panic!("{state:?}") };
         assert_eq!(at, Some(DateTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn that_a_receiver_is_asked_is_known_until_it_answers() {
+        use DeploymentEvent as E;
+        let is_submitted = |state: &DeploymentState| match state {
+            DeploymentState::Approved { submitted, .. } => *submitted,
+            other => panic!("{other:?}"),
+        };
+        let approved = follow([E::Freeze(digest()), approve()]).unwrap();
+        assert!(!is_submitted(&approved));
+        let asked = approved.apply(E::Submit).unwrap();
+        assert!(is_submitted(&asked) && asked.word() == "approved");
+        assert_eq!(asked.clone().apply(E::Submit).as_ref(), Ok(&asked), "twice is once");
+        let kept = serde_json::to_string(&asked).unwrap();
+        assert_eq!(serde_json::from_str::<DeploymentState>(&kept).unwrap(), asked);
+        let away = asked.clone().apply(E::Wait("it is away".into())).unwrap();
+        assert!(!is_submitted(&away), "it said that it has nothing, or nothing at all");
+        assert!(matches!(asked.apply(E::HandOff("run".into())), Ok(DeploymentState::HandedOff { .. })));
     }
 }

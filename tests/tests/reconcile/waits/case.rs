@@ -145,9 +145,7 @@ impl<'a> Waiting<'a> {
 
 /// What is right, and tells itself from what was wrong.
 fn fix() -> Value {
-    // A probe that is merely left out leaves its defaults behind, which the API server refuses.
-    let ready = json!({"exec": ["/bin/busybox", "true"]});
-    of_web(&json!({"properties": {"env": {"FIXED": "yes"}, "probes": {"ready": ready}}}))
+    of_web(&json!({"properties": {"env": {"FIXED": "yes"}}}))
 }
 
 /// What the page says of why, in lower case: of the whole and of each node.

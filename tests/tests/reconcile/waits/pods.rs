@@ -38,14 +38,10 @@ fn pods_that_never_run_end_by_their_deadline_and_a_fix_goes_through() {
 
 #[test]
 fn pods_that_nobody_may_make_end_by_their_deadline_and_a_fix_goes_through() {
-    let account = Case {
-        // The API server keeps the name under its older name when it is left out.
-        mend: |space| drop(space.kubectl(&["create", "serviceaccount", "nobody"])),
-        ..Case::new("account", &["nobody", "service account", "serviceaccount"], |_| {
-            let nobody = json!({"type": "service-account", "properties": {"name": "nobody"}});
-            json!({"components": [{"name": "web", "traits": [nobody]}]})
-        })
-    };
+    let account = Case::new("account", &["nobody", "service account", "serviceaccount"], |_| {
+        let nobody = json!({"type": "service-account", "properties": {"name": "nobody"}});
+        json!({"components": [{"name": "web", "traits": [nobody]}]})
+    });
     let quota = Case {
         before: |space| drop(space.kubectl(&["create", "quota", "none", "--hard=pods=0"])),
         mend: |space| drop(space.kubectl(&["delete", "resourcequota", "none"])),
