@@ -36,6 +36,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod registry;
 pub mod resolution;
+pub mod rollback;
 pub mod run;
 pub mod secret;
 pub mod selection;
@@ -76,6 +77,7 @@ pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use reconcile::{ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile};
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
+pub use rollback::{ReadRollbacks, Returnable};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use selection::{
@@ -201,6 +203,7 @@ pub trait Read:
     + ReadReconcile
     + ReadRegistry
     + ReadResolutions
+    + ReadRollbacks
     + ReadRuns
     + ReadSecrets
     + ReadSelections
