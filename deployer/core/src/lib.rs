@@ -13,6 +13,7 @@ mod kept;
 mod receiver;
 pub mod schedule;
 mod sense;
+mod task_memory;
 mod turn;
 mod work;
 

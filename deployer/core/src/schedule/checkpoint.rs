@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use slipway_handoff::NodeName;
 use slipway_types::Digest;
 
@@ -42,6 +43,13 @@ pub enum CheckpointError {
     /// It knows a node that the plan has not.
     #[error("the checkpoint has a node `{0}`, the plan has not")]
     Node(NodeName),
+}
+
+impl Checkpoint {
+    /// What a node gave when it was ready.
+    pub(crate) fn outputs(&self, node: &str) -> Option<&BTreeMap<String, Value>> {
+        self.nodes.get(node).map(|progress| &progress.outputs)
+    }
 }
 
 impl Schedule {
