@@ -376,3 +376,50 @@ pub trait WriteDeployments {
     /// Keeps a check's newest report.
     async fn check_put(&mut self, check: &BundleCheck) -> Result<()>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(version_id: Option<VersionId>, rollback_to: Option<u64>) -> Hold {
+        Hold {
+            environment_id: EnvironmentId::new(),
+            application_id: ApplicationId::new(),
+            version_id,
+            reason: "x".to_owned(),
+            by: "ann".to_owned(),
+            at: DateTime::UNIX_EPOCH,
+            rollback_to,
+        }
+    }
+
+    #[test]
+    fn what_a_hold_stands_against() {
+        use DeploymentCause as C;
+        let (this, other) = (VersionId::new(), VersionId::new());
+        let reason = || "x".to_owned();
+        let back = |was_live| C::Rollback { to: 1, reason: reason(), was_live };
+        let reach = C::Reach { from: "dev".to_owned() };
+        let remove = C::Remove { reason: reason() };
+        let (pin, plain, rolled) = (hold(Some(other), None), hold(None, None), hold(None, Some(1)));
+        let pin_of_this = hold(Some(this), Some(1));
+        for (cause, by) in [
+            (C::Deploy, [true, false, false, false]),
+            (C::Follow, [true, true, true, false]),
+            (reach, [true, false, true, false]),
+            (remove, [true, false, false, true]),
+            (back(false), [true, false, false, false]),
+            (back(true), [false; 4]),
+        ] {
+            let found = [&pin, &plain, &rolled, &pin_of_this].map(|hold| hold.stands_against(this, &cause));
+            assert_eq!(found, by, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_of_an_earlier_release_passes_the_gates() {
+        let kept: DeploymentCause =
+            serde_json::from_str(r#"{"cause":"rollback","to":2,"reason":"x"}"#).unwrap();
+        assert!(!kept.is_return());
+    }
+}
