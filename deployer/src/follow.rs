@@ -217,6 +217,7 @@ impl FollowHandler {
             reason: reason.chars().take(500).collect(),
             by: SLIPWAY.to_owned(),
             at: Utc::now(),
+            rollback_to: None,
         };
         let mut tx = self.stage.records.begin().await?;
         let mut failed = failed.clone();

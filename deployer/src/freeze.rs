@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use slipway_handoff::oci::{REVISION_CONFIG, repository};
 use slipway_handoff::{Graph, Key, ManifestSet, Node, Revision};
-use slipway_oci::builtin::NewManifest;
+use slipway_oci::builtin::{NewManifest, RegistryError, revision_tag};
 use slipway_types::media_type::OCI_MANIFEST;
 use slipway_types::{Digest, Fault};
 
@@ -19,8 +19,6 @@ use crate::stage::Stage;
 pub const KEPT_ARTIFACT: &str = "application/vnd.slipway.kept-revision.v1";
 /// Media type of its layer: the objects by digest.
 pub const KEPT_OBJECTS: &str = "application/vnd.slipway.objects.v1+json";
-/// Hex digits of a revision in its tag.
-const TAG_HEX: usize = 24;
 /// The largest kept document, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -63,11 +61,6 @@ impl Frozen {
     }
 }
 
-/// The tag of a kept revision.
-pub fn tag(revision: &Digest) -> String {
-    format!("r-{}", &revision.hex()[..TAG_HEX])
-}
-
 fn storage(error: &slipway_objects::BlobError) -> Fault {
     tracing::warn!(%error, "cannot keep a revision");
     Fault::transient("storage_unavailable", format!("the object store fails: {error}"))
@@ -99,9 +92,12 @@ impl Stage {
             "config": descriptors.pop(),
             "layers": layers,
         });
-        let manifest = NewManifest::new(repository, manifest.to_string()).tagged(tag(&revision));
-        self.registry.put_manifest(manifest).await?;
-        Ok(revision)
+        let manifest = NewManifest::new(repository, manifest.to_string()).tagged(revision_tag(&revision));
+        match self.registry.put_manifest(manifest).await {
+            // Kept for rollbacks, in the form of an earlier release, it stays as it is.
+            Ok(_) | Err(RegistryError::RollbackProtected { .. }) => Ok(revision),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A kept revision with its objects.
@@ -110,7 +106,7 @@ impl Stage {
             || Fault::bug("revision_unreadable", format!("the kept revision {revision} cannot be read"));
         let document = self.blobs.get(revision, MAX_BYTES).await.map_err(|error| storage(&error))?;
         let document: Revision = serde_json::from_slice(&document).map_err(|_| unreadable())?;
-        let (_, manifest) = self.registry.get_manifest(&repository(key), &tag(revision)).await?;
+        let (_, manifest) = self.registry.get_manifest(&repository(key), &revision_tag(revision)).await?;
         let kept: Kept = serde_json::from_slice(&manifest).map_err(|_| unreadable())?;
         let layer = kept.layers.first().ok_or_else(unreadable)?;
         let objects = self.blobs.get(&layer.digest, MAX_BYTES).await.map_err(|error| storage(&error))?;

@@ -45,7 +45,8 @@ pub struct Facts {
 /// How one gate stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gate {
-    /// `pin`, `order`, `approvals`, `window`, `labels`, `channel`, `check`, `signature`, `soak`.
+    /// `pin`, `order`, `approvals`, `window`, `labels`, `channel`, `check`, `signature`, `soak`; `rollback` where
+    /// none of them is asked.
     pub gate: &'static str,
     /// Whether it is open.
     pub open: bool,

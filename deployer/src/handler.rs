@@ -3,7 +3,7 @@
 //! Every step observes, acts and records, and may be killed before and after its effect: a revision is
 //! kept under its digest, a receiver answers a resubmission with the same run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,10 @@ impl DeployHandler {
     /// Checks and freezes.
     async fn draft(&self, subject: Subject) -> Result<(), JobError> {
         match &subject.deployment.cause {
+            DeploymentCause::Rollback { to, was_live: true, .. } => {
+                let to = *to;
+                return self.take_up_with_secrets_of_now(subject, to).await;
+            }
             DeploymentCause::Rollback { to, .. } => {
                 let to = *to;
                 return self.take_up(subject, to).await;
@@ -332,8 +336,13 @@ impl DeployHandler {
         let mut read = self.stage.records.read().await.map_err(fault)?;
         let approvals = read.approvals_of(deployment.id).await.map_err(fault)?;
         drop(read);
-        let wanted = &environment.settings.gates.signatures;
-        let signed = self.stage.signatures(&application.name, &subject.bundle, wanted).await?.digests();
+        // What returns is let out by nobody's word or signature.
+        let signed = if deployment.cause.is_return() {
+            BTreeSet::new()
+        } else {
+            let wanted = &environment.settings.gates.signatures;
+            self.stage.signatures(&application.name, &subject.bundle, wanted).await?.digests()
+        };
         let submission =
             submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals, &signed);
         let receiver = self.stage.receiver(environment).await?;

@@ -15,7 +15,11 @@ pub(crate) async fn gate(
     let Some(hold) = hold.filter(|hold| hold.stands_against(deployment.bundle_id, &deployment.cause)) else {
         return Ok(None);
     };
-    let what = if hold.version_id.is_some() { "pinned to another version" } else { "held" };
+    let what = match (hold.version_id, hold.rollback_to) {
+        (Some(_), _) => "pinned to another version",
+        (None, Some(_)) => "rolled back and kept so",
+        (None, None) => "held",
+    };
     let (name, by, reason) = (&environment.name, &hold.by, &hold.reason);
     let detail =
         format!("`{name}` is {what} by {by}: {reason}; it waits for `slipway release APP --env {name}`");

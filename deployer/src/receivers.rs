@@ -12,7 +12,7 @@ use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
     CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver, ReceiverError,
-    ReceiverKind, Revision, Submission,
+    ReceiverKind, Revision, Submission, Tasks,
 };
 use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
@@ -178,6 +178,7 @@ pub fn submission(
             DeploymentCause::Restart { .. } => Cause::Rotation { by },
         },
         deadline: stage.deadline(deployment),
+        tasks: if deployment.cause.is_return() { Tasks::Done } else { Tasks::Run },
     }
 }
 

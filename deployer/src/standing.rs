@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    Deployment, DeploymentFilter, Environment, Observation, PackageVersion, Page, Read, RecordsError,
+    Deployment, DeploymentCause, DeploymentFilter, Environment, Observation, PackageVersion, Page, Read,
+    RecordsError,
 };
 use slipway_types::environment::EnvironmentSettings;
 use slipway_types::id::{ApplicationId, EnvironmentId};
@@ -20,13 +21,21 @@ use crate::stage::Stage;
 /// How many deployments upstream are looked at for a soak.
 const UPSTREAM_MAX: u32 = 200;
 
-/// How every gate stands for a deployment now, in the order people read them.
+/// How every gate stands for a deployment now, in the order people read them. A return to what was live asks none.
 pub async fn gates(
     stage: &Stage,
     deployment: &Deployment,
     environment: &Environment,
     bundle: &PackageVersion,
 ) -> Result<Vec<Gate>, Fault> {
+    if let DeploymentCause::Rollback { to, was_live: true, .. } = &deployment.cause {
+        return Ok(vec![Gate {
+            gate: "rollback",
+            open: true,
+            detail: format!("generation {to} was live: no gate is asked"),
+            opens_in_s: None,
+        }]);
+    }
     let fault = |error: RecordsError| crate::records_fault(&error);
     let mut read = stage.records.read().await.map_err(fault)?;
     let revision = deployment.revision.unwrap_or_else(|| Digest::of(""));
@@ -159,7 +168,7 @@ fn ran(deployment: &Deployment, observation: Option<&Observation>) -> Option<Dat
 #[cfg(test)]
 pub(crate) mod tests {
     use chrono::TimeDelta;
-    use slipway_records::{DeploymentCause, NewDeployment};
+    use slipway_records::NewDeployment;
     use slipway_types::Version;
     use slipway_types::id::{DeploymentId, VersionId};
 

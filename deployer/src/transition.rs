@@ -30,6 +30,9 @@ pub async fn advance(
     if state.is_out() {
         deployment.handed_off_at.get_or_insert(Utc::now());
     }
+    if state.has_arrived() {
+        deployment.live_at.get_or_insert(Utc::now());
+    }
     let (before, after) = (was.word(), state.word());
     deployment.state = state;
     if !tx.deployment_save(deployment).await? {

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod registry;
 pub mod resolutions;
+pub mod rollbacks;
 pub mod runs;
 pub mod secrets;
 mod selection_model;
@@ -179,6 +180,10 @@ macro_rules! conformance {
             resolutions [
                 the_last_resolution_of_a_reference_is_kept
                 old_resolutions_go_a_few_at_a_time
+            ]
+            rollbacks [
+                the_last_live_revisions_are_kept_however_often_each_was_live
+                a_kept_generation_is_found_by_any_part_of_its_bundle
             ]
             runs [
                 a_run_is_kept_whole_and_numbered_in_its_application

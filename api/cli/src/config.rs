@@ -81,7 +81,7 @@ sections! {
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
-        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf,
+        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf, rollback_depth: u32,
     }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
@@ -320,6 +320,10 @@ fn check(config: &Config) -> Result<()> {
             bail!("secrets.kubernetes_namespaces: `{place}` is not CLUSTER/NAMESPACE");
         }
     }
+    let depth = config.deploy.rollback_depth;
+    if !(1..=50).contains(&depth) {
+        bail!("deploy.rollback_depth is {depth}: give 1 to 50");
+    }
     config.held_backends()?;
     config.image_tags()?;
     check_image_target(config)
@@ -473,6 +477,10 @@ mod tests {
         {
             let wrong = message(&[("SLIPWAY__SERVER__ADMIN_TOKEN", token)]);
             assert!(wrong.contains(part) && !wrong.contains("slw_x"), "{wrong}");
+        }
+        for depth in ["0", "51"] {
+            let wrong = message(&[("SLIPWAY__DEPLOY__ROLLBACK_DEPTH", depth)]);
+            assert!(wrong.contains(&format!("deploy.rollback_depth is {depth}")), "{wrong}");
         }
         let mistyped = message(&[("SLIPWAY_SERVER__LISTEN", "127.0.0.1:1")]);
         assert!(mistyped.contains("SLIPWAY__SERVER__LISTEN"), "{mistyped}");

@@ -29,6 +29,7 @@ mod packages;
 mod places;
 mod plan;
 mod precondition;
+mod rollbacks;
 mod run_actions;
 mod run_views;
 mod runs;

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_handoff::{Answer, Cause, Key, Known, Mode, Proof, Revision, Submission};
+use slipway_handoff::{Answer, Cause, Key, Known, Mode, Proof, Revision, Submission, Tasks};
 use slipway_types::Digest;
 
 use crate::inventory::Inventory;
 use crate::schedule::Checkpoint;
+use crate::task_memory::TaskMemory;
 
 /// So many orders are remembered, so that one that comes again changes nothing.
 const ORDERS_MAX: usize = 64;
@@ -25,6 +26,8 @@ pub(crate) struct Header {
     pub(crate) predecessor: Option<Digest>,
     pub(crate) cause: Cause,
     pub(crate) deadline: DateTime<Utc>,
+    #[serde(default)]
+    pub(crate) tasks: Tasks,
 }
 
 impl Header {
@@ -39,6 +42,7 @@ impl Header {
             predecessor: submission.predecessor,
             cause: submission.cause.clone(),
             deadline: submission.deadline,
+            tasks: submission.tasks,
         }
     }
 
@@ -55,6 +59,7 @@ impl Header {
             predecessor: self.predecessor,
             cause: self.cause,
             deadline: self.deadline,
+            tasks: self.tasks,
         }
     }
 }
@@ -79,6 +84,9 @@ pub(crate) struct Kept {
     /// How long after it was stored the next turn is to be, in milliseconds, if nobody needs one earlier.
     #[serde(default)]
     pub(crate) rests_ms: Option<u64>,
+    /// What Jobs gave, of this generation and of those before.
+    #[serde(default)]
+    pub(crate) tasks: TaskMemory,
 }
 
 impl Kept {

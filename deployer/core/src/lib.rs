@@ -15,6 +15,7 @@ mod kept;
 mod receiver;
 pub mod schedule;
 mod sense;
+mod task_memory;
 mod turn;
 mod work;
 

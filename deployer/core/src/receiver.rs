@@ -21,6 +21,7 @@ use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
 use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
 use crate::sense::Senses;
+use crate::task_memory::TaskMemory;
 
 /// What the core calls itself in errors.
 const CORE: &str = "the built-in core";
@@ -56,6 +57,15 @@ pub struct Core {
     pub(crate) options: CoreOptions,
     /// What its sensor tells, if this process has one.
     pub(crate) senses: Arc<Senses>,
+}
+
+/// What was handed off.
+pub(crate) struct HandedOff {
+    /// As it is carried out: without tasks that are done.
+    pub(crate) submission: Submission,
+    pub(crate) manifests: ManifestSet,
+    /// All that is not removed, Jobs that are done among it.
+    pub(crate) stays: Inventory,
 }
 
 /// A key's row with what it says.
@@ -164,7 +174,7 @@ impl Core {
             let why = format!("generation {} of {} was never handed off", order.generation, order.key);
             return Err(Fault::permanent("not_here", why));
         }
-        let (submission, _) = self.submission(&loaded).await?;
+        let HandedOff { submission, .. } = self.submission(&loaded).await?;
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let mut schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
@@ -178,11 +188,16 @@ impl Core {
         Ok(self.save(&mut loaded, changes, true, now).await?.then_some(answer))
     }
 
-    /// What was handed off, with its manifests.
-    pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<(Submission, ManifestSet), Fault> {
+    /// What was handed off, as it is carried out.
+    pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<HandedOff, Fault> {
         let header = loaded.kept.submission.clone();
         let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
-        Ok((header.with(document), manifests))
+        let whole = header.with(document);
+        let stays = match whole.mode {
+            Mode::Delete => Inventory::default(),
+            Mode::Apply | Mode::DryRun => Inventory::of(&whole.document.graph, whole.generation),
+        };
+        Ok(HandedOff { submission: loaded.kept.tasks.carried_out(whole), manifests, stays })
     }
 
     /// The plan of a submission that was taken, at the pace that what is sensed of the key allows.
@@ -199,7 +214,13 @@ fn begin(
     submission: &Submission,
     now: DateTime<Utc>,
 ) -> Result<(Loaded, Vec<Change>), InvalidPlan> {
-    let plan = Plan::new(submission)?;
+    let graph = &submission.document.graph;
+    let tasks = match &before {
+        Some(Loaded { kept, .. }) => kept.tasks.clone().followed_by(&kept.checkpoint, graph),
+        None => TaskMemory::of(graph),
+    };
+    let carried_out = tasks.carried_out(submission.clone());
+    let plan = Plan::new(&carried_out)?;
     let mut schedule = Schedule::new(plan, now);
     if let Some(loaded) = &before {
         schedule = schedule.behind(loaded.kept.submission.generation);
@@ -207,7 +228,7 @@ fn begin(
     let changes = schedule.happened(Happened::Tick, now);
     let wanted = match submission.mode {
         Mode::Delete => Inventory::default(),
-        Mode::Apply | Mode::DryRun => Inventory::of(&submission.document.graph, submission.generation),
+        Mode::Apply | Mode::DryRun => Inventory::of(&carried_out.document.graph, submission.generation),
     };
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
@@ -221,6 +242,7 @@ fn begin(
         inventory,
         orders: std::collections::VecDeque::new(),
         rests_ms: None,
+        tasks,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {

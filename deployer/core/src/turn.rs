@@ -18,7 +18,7 @@ use slipway_types::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::gathering::Gathering;
-use crate::receiver::{Core, Loaded};
+use crate::receiver::{Core, HandedOff, Loaded};
 use crate::schedule::{Action, Aim, Change, Happened, Schedule, WholeState, after_ms};
 use crate::work::{Note, Outcome, Work};
 
@@ -74,11 +74,11 @@ impl Core {
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
         let key = loaded.kept.submission.key.clone();
-        let (submission, manifests) = self.submission(&loaded).await?;
+        let HandedOff { submission, manifests, stays } = self.submission(&loaded).await?;
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), submission, manifests);
+        let work = Work::new(self.clone(), submission, manifests, stays);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
         let mut effects = FuturesUnordered::new();

@@ -32,6 +32,8 @@ pub(crate) struct Work {
     core: Core,
     submission: Arc<Submission>,
     manifests: Arc<ManifestSet>,
+    /// What is not removed.
+    stays: Arc<Inventory>,
     marks: Arc<Marks>,
     /// Bounds how many nodes are looked at at once.
     looks: Arc<Semaphore>,
@@ -74,13 +76,14 @@ pub(crate) struct Prepared {
 }
 
 impl Work {
-    pub(crate) fn new(core: Core, submission: Submission, manifests: ManifestSet) -> Self {
+    pub(crate) fn new(core: Core, submission: Submission, manifests: ManifestSet, stays: Inventory) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
         Self {
             core,
             submission: Arc::new(submission),
             manifests: Arc::new(manifests),
+            stays: Arc::new(stays),
             marks: Arc::new(marks),
             looks: Arc::new(looks),
             stop: CancellationToken::new(),

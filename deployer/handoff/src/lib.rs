@@ -23,6 +23,7 @@ pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod submission;
+pub mod tasks;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -45,6 +46,7 @@ pub use revision::{Bundle, Configuration, Definition, DefinitionKind, Environmen
 pub use secret::{SecretPlace, SecretUse};
 pub use settings::{ReceiverSettings, SecretHandling};
 pub use submission::{Cause, Key, Mode, Proof, ProofKind, Submission};
+pub use tasks::{TaskOutputs, Tasks};
 
 /// The version of this contract. A receiver answers [`Answer::Unsupported`] to one it does not know.
 pub const CONTRACT_VERSION: u32 = 1;

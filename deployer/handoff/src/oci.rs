@@ -51,6 +51,8 @@ pub const ANNOTATION_APPLICATION: &str = "dev.slipway.application";
 pub const ANNOTATION_ENVIRONMENT: &str = "dev.slipway.environment";
 /// Secrets that were left out, `namespace/name`, separated by commas.
 pub const ANNOTATION_SECRETS: &str = "dev.slipway.secrets-left-out";
+/// Jobs that were left out since they are done, `namespace/name`, separated by commas.
+pub const ANNOTATION_TASKS: &str = "dev.slipway.tasks-left-out";
 /// The tag that names the newest generation.
 pub const LIVE_TAG: &str = "live";
 
@@ -91,7 +93,7 @@ pub fn repository(key: &Key) -> String {
 
 /// The tag of a generation.
 pub fn generation_tag(generation: u64) -> String {
-    format!("g{generation}")
+    slipway_oci::builtin::generation_tag(generation)
 }
 
 impl OciReceiver {
@@ -167,7 +169,7 @@ impl Receiver for OciReceiver {
         if let Some(answer) = admit(submission, live.as_ref(), &allowed, limits) {
             return Ok(answer);
         }
-        if submission.mode == Mode::Apply && submission.document.graph.is_empty() {
+        if submission.mode == Mode::Apply && submission.graph().is_empty() {
             return Ok(Answer::Unsupported {
                 capability: "empty".to_owned(),
                 reason: "neither Flux nor Argo CD takes an artifact without objects: take the application \
@@ -197,7 +199,7 @@ impl Receiver for OciReceiver {
     }
 }
 
-/// How a left-out Secret is named in [`ANNOTATION_SECRETS`].
+/// How what is left out is named in [`ANNOTATION_SECRETS`] and [`ANNOTATION_TASKS`].
 fn short_name(object: &ObjectRef) -> String {
     match &object.namespace {
         Some(namespace) => format!("{namespace}/{}", object.name),

@@ -8,7 +8,7 @@ use slipway_types::Digest;
 
 use crate::{
     Bundle, CONTRACT_VERSION, Cause, Configuration, Definition, DefinitionKind, Environment, Graph, Key,
-    ManifestSet, Mode, Node, Object, ObjectRef, Phase, Revision, Submission, revision,
+    ManifestSet, Mode, Node, Object, ObjectRef, Phase, Revision, Submission, Tasks, revision,
 };
 
 pub(crate) fn object(manifests: &mut ManifestSet, object: &Value) -> Object {
@@ -91,5 +91,6 @@ pub(crate) fn submission(generation: u64, document: Revision) -> Submission {
         predecessor: None,
         cause: Cause::Deploy { by: "ann".into() },
         deadline: DateTime::from_timestamp(1_900_000_000, 0).unwrap(),
+        tasks: Tasks::Run,
     }
 }

@@ -1,12 +1,15 @@
 //! What is handed off.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_types::{Address, ApplicationName, Digest};
 
+use crate::graph::Graph;
 use crate::revision::Revision;
+use crate::tasks::{TaskOutputs, Tasks};
 
 /// What is deployed where: the unit of ordering.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,4 +111,21 @@ pub struct Submission {
     pub cause: Cause,
     /// When the receiver gives up.
     pub deadline: DateTime<Utc>,
+    /// Whether what the revision does once is to be done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tasks: Tasks,
+}
+
+impl Submission {
+    /// The graph as it is to be carried out, by a receiver that remembers nothing of tasks that are done.
+    pub fn graph(&self) -> Cow<'_, Graph> {
+        match self.tasks {
+            Tasks::Run => Cow::Borrowed(&self.document.graph),
+            Tasks::Done => Cow::Owned(self.document.graph.with_tasks_done(&TaskOutputs::new())),
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -15,7 +15,7 @@ use crate::subject::Subject;
 use crate::transition::advance;
 
 impl DeployHandler {
-    /// A rollback takes up the revision of an earlier generation as it is.
+    /// A rollback to what was never live takes up the revision of that generation as it is.
     pub(super) async fn take_up(&self, subject: Subject, generation: u64) -> Result<(), JobError> {
         let Subject { deployment, application, environment, .. } = subject;
         let Some(revision) = self.revision_of(&deployment, generation).await? else {
@@ -26,7 +26,7 @@ impl DeployHandler {
         self.freeze(deployment, &environment, &frozen, Mode::Apply).await
     }
 
-    /// A rotation takes it up with nothing moved but versions of secrets.
+    /// A rotation, and a rollback to what was live, take it up with nothing moved but versions of secrets.
     pub(super) async fn take_up_with_secrets_of_now(
         &self,
         subject: Subject,

@@ -15,6 +15,7 @@ use crate::signature::signed_by_tag;
 
 mod elsewhere;
 mod error;
+mod kept;
 mod protection;
 mod signatures;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(crate) mod tests;
 
 pub use elsewhere::BlobBody;
 pub use error::RegistryError;
+pub use kept::{ROLLBACK_DEPTH_DEFAULT, generation_tag, revision_tag};
 pub use signatures::{Offered, PreparedSignature, SIGNATURES_MAX};
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
@@ -34,6 +36,8 @@ pub struct BuiltinRegistry {
     limits: ManifestLimits,
     /// Who fetches blobs that lie in other registries.
     upstream: Option<Registries>,
+    /// How many live revisions of each application in each environment are kept.
+    rollback_depth: u32,
 }
 
 /// What must be there before a manifest is taken.
@@ -132,7 +136,8 @@ impl PreparedManifest {
 impl BuiltinRegistry {
     /// The registry over `records` and `blobs`.
     pub fn new(records: Arc<dyn Records>, blobs: Blobs) -> Self {
-        Self { records, blobs, limits: ManifestLimits::default(), upstream: None }
+        let (limits, rollback_depth) = (ManifestLimits::default(), ROLLBACK_DEPTH_DEFAULT);
+        Self { records, blobs, limits, upstream: None, rollback_depth }
     }
 
     /// The same with a client that fetches blobs which lie in other registries.
@@ -146,6 +151,14 @@ impl BuiltinRegistry {
     #[must_use]
     pub fn with_limits(mut self, limits: ManifestLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same, keeping so many live revisions of each application in each environment, with all that they
+    /// consist of.
+    #[must_use]
+    pub fn with_rollback_depth(mut self, revisions: u32) -> Self {
+        self.rollback_depth = revisions;
         self
     }
 
@@ -199,6 +212,7 @@ impl BuiltinRegistry {
     /// Takes a blob out of a repository; `false` if it was not there. Its bytes stay until collected.
     pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
         let mut tx = self.records.begin().await?;
+        kept::of_blob(tx.as_mut(), repository, digest, self.rollback_depth).await?;
         protection::of_blob(tx.as_mut(), repository, digest).await?;
         let was_there = tx.blob_unlink(repository, digest).await?;
         tx.commit().await?;
@@ -247,7 +261,7 @@ impl BuiltinRegistry {
     /// before their index. On an error the caller drops the transaction.
     pub async fn put_manifests_tx(&self, tx: &mut dyn Write, manifests: &[PreparedManifest]) -> Result<()> {
         for manifest in manifests {
-            put_rows(tx, manifest).await?;
+            put_rows(tx, manifest, self.rollback_depth).await?;
         }
         Ok(())
     }
@@ -259,7 +273,7 @@ impl BuiltinRegistry {
         if tx.manifest_get(repository, digest).await?.is_none() {
             return Err(RegistryError::ManifestUnknown { reference: digest.to_string() });
         }
-        put_tag_row(tx.as_mut(), repository, tag, digest, None).await?;
+        put_tag_row(tx.as_mut(), (repository, tag), digest, None, self.rollback_depth).await?;
         Ok(tx.commit().await?)
     }
 
@@ -282,16 +296,29 @@ impl BuiltinRegistry {
         let mut tx = self.records.begin().await?;
         let deleted = if reference.contains(':') {
             let digest: Digest = reference.parse()?;
+            kept::of_digest(tx.as_mut(), repository, &digest, self.rollback_depth).await?;
             protection::of_digest(tx.as_mut(), repository, &digest).await?;
             tx.manifest_delete(repository, &digest).await?
         } else {
-            protection::of_tag(tx.as_mut(), repository, reference, None).await?;
+            self.tag_may_go(tx.as_mut(), repository, reference).await?;
             tx.tag_delete(repository, reference).await?
         };
         if !deleted {
             return Err(unknown());
         }
         Ok(tx.commit().await?)
+    }
+
+    async fn tag_may_go(&self, read: &mut dyn Read, repository: &str, tag: &str) -> Result<()> {
+        kept::of_tag(read, repository, tag, self.rollback_depth).await?;
+        let refused = protection::of_tag(read, repository, tag, None).await;
+        // Who still needs the version says more than that it is one.
+        if refused.is_err()
+            && let Some(digest) = read.tag_get(repository, tag).await?
+        {
+            kept::of_digest(read, repository, &digest, self.rollback_depth).await?;
+        }
+        refused
     }
 
     /// Tags in byte order, those after `after`, at most `limit`; an unknown repository is an error.
@@ -352,7 +379,7 @@ async fn find(read: &mut dyn Read, repository: &str, reference: &str) -> Result<
     read.manifest_get(repository, &digest).await?.ok_or_else(unknown)
 }
 
-async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()> {
+async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest, rollback_depth: u32) -> Result<()> {
     let repository = manifest.row.repository.as_str();
     for (digest, size) in &manifest.blobs {
         match &manifest.rule {
@@ -371,7 +398,10 @@ async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()>
         tx.manifest_put(&manifest.row).await?;
     }
     match &manifest.tag {
-        Some(tag) => put_tag_row(tx, repository, tag, &manifest.row.digest, manifest.extends.as_ref()).await,
+        Some(tag) => {
+            let (digest, extends) = (&manifest.row.digest, manifest.extends.as_ref());
+            put_tag_row(tx, (repository, tag), digest, extends, rollback_depth).await
+        }
         None => Ok(()),
     }
 }
@@ -379,14 +409,17 @@ async fn put_rows(tx: &mut dyn Write, manifest: &PreparedManifest) -> Result<()>
 /// `extends`: what the tag may name now though it names signatures.
 async fn put_tag_row(
     tx: &mut dyn Write,
-    repository: &str,
-    tag: &str,
+    (repository, tag): (&str, &str),
     digest: &Digest,
     extends: Option<&Digest>,
+    rollback_depth: u32,
 ) -> Result<()> {
     let current = tx.tag_get(repository, tag).await?;
     if current == Some(*digest) {
         return Ok(());
+    }
+    if current.is_some() {
+        kept::of_tag(tx, repository, tag, rollback_depth).await?;
     }
     protection::of_tag(tx, repository, tag, Some(digest)).await?;
     if current.is_none() || !protection::is_signed_version(tx, repository, tag).await? {

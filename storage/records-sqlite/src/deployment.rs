@@ -36,6 +36,7 @@ struct DeploymentRow {
     created_at: Millis,
     frozen_at: Option<Millis>,
     handed_off_at: Option<Millis>,
+    live_at: Option<Millis>,
     finished_at: Option<Millis>,
 }
 
@@ -63,6 +64,7 @@ impl From<DeploymentRow> for Deployment {
             created_at: row.created_at.0,
             frozen_at: row.frozen_at.map(|at| at.0),
             handed_off_at: row.handed_off_at.map(|at| at.0),
+            live_at: row.live_at.map(|at| at.0),
             finished_at: row.finished_at.map(|at| at.0),
         }
     }
@@ -80,11 +82,14 @@ macro_rules! deployments {
             predecessor as "predecessor?: _", violations as "violations!: _", notes as "notes!: _",
             state_json as "state!: _", row_version as "row_version!", created_at as "created_at!: _",
             frozen_at as "frozen_at?: _", handed_off_at as "handed_off_at?: _",
-            finished_at as "finished_at?: _" from deployment d "# + $tail
+            live_at as "live_at?: _", finished_at as "finished_at?: _" from deployment d "# + $tail
             $(, $arg)*
         )
     };
 }
+
+// After the macro, which it uses.
+mod rollback;
 
 struct ApprovalRow {
     deployment_id: Text<DeploymentId>,
@@ -115,6 +120,7 @@ struct HoldRow {
     reason: String,
     set_by: String,
     set_at: Millis,
+    rollback_to: Option<Int<u64>>,
 }
 
 impl From<HoldRow> for Hold {
@@ -126,6 +132,7 @@ impl From<HoldRow> for Hold {
             reason: row.reason,
             by: row.set_by,
             at: row.set_at.0,
+            rollback_to: row.rollback_to.map(|generation| generation.0),
         }
     }
 }
@@ -135,8 +142,8 @@ macro_rules! holds {
         sqlx::query_as!(
             HoldRow,
             r#"select environment_id as "environment_id!: _", application_id as "application_id!: _",
-            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!: _"
-            from hold "# + $tail
+            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!: _",
+            rollback_to as "rollback_to?: _" from hold "# + $tail
             $(, $arg)*
         )
     };
@@ -364,7 +371,7 @@ impl WriteDeployments for Writer {
         let saved = sqlx::query!(
             "update deployment set revision = ?3, predecessor = ?4, violations = ?5, notes = ?6, state = ?7,
             state_json = ?8, frozen_at = ?9, handed_off_at = ?10, finished_at = ?11,
-            row_version = row_version + 1 where id = ?1 and row_version = ?2",
+            live_at = ?12, row_version = row_version + 1 where id = ?1 and row_version = ?2",
             deployment.id.to_string(),
             deployment.row_version,
             deployment.revision.map(|digest| digest.to_string()),
@@ -376,6 +383,7 @@ impl WriteDeployments for Writer {
             deployment.frozen_at.map(millis),
             deployment.handed_off_at.map(millis),
             deployment.finished_at.map(millis),
+            deployment.live_at.map(millis),
         )
         .execute(self.db())
         .await
@@ -411,16 +419,17 @@ impl WriteDeployments for Writer {
 
     async fn hold_put(&mut self, hold: &Hold) -> Result<()> {
         sqlx::query!(
-            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at)
-            values (?1, ?2, ?3, ?4, ?5, ?6) on conflict (environment_id, application_id) do update
+            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at, rollback_to)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (environment_id, application_id) do update
             set version_id = excluded.version_id, reason = excluded.reason, set_by = excluded.set_by,
-            set_at = excluded.set_at",
+            set_at = excluded.set_at, rollback_to = excluded.rollback_to",
             hold.environment_id.to_string(),
             hold.application_id.to_string(),
             hold.version_id.map(|id| id.to_string()),
             hold.reason,
             hold.by,
             millis(hold.at),
+            hold.rollback_to.map(int),
         )
         .execute(self.db())
         .await

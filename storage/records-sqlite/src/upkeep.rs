@@ -45,6 +45,7 @@ macro_rules! expired_versions {
             and not exists (select 1 from channel_history h where h.application_id = a.id
                 and v.id in (h.from_version_id, h.to_version_id))
             and not exists (select 1 from deployed d where d.version_id = v.id)
+            and not exists (select 1 from deployment d where d.bundle_id = v.id)
             and not exists (select 1 from version_content c where c.digest = v.digest and c.version_id <> v.id)
             and v.id is not (select max(n.id) from version n where n.application_id = a.id and n.component = '')
             and "# + $tail

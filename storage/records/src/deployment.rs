@@ -34,6 +34,10 @@ pub enum DeploymentCause {
         to: u64,
         /// Why.
         reason: String,
+        /// Whether that generation was live once: then no gate is asked, its tasks do not run again and its
+        /// secrets are those of now.
+        #[serde(default)]
+        was_live: bool,
     },
     /// What runs again, so that its workloads take new secrets.
     Restart {
@@ -63,6 +67,11 @@ impl DeploymentCause {
             Self::Restart { .. } => "restart",
             Self::Remove { .. } => "remove",
         }
+    }
+
+    /// Whether it returns to what was live once: no gate, pin or person is asked.
+    pub fn is_return(&self) -> bool {
+        matches!(self, Self::Rollback { was_live: true, .. })
     }
 }
 
@@ -111,6 +120,8 @@ pub struct Deployment {
     pub frozen_at: Option<DateTime<Utc>>,
     /// When a receiver took it.
     pub handed_off_at: Option<DateTime<Utc>>,
+    /// When it was live for the first time, or delivered to a receiver that never reports.
+    pub live_at: Option<DateTime<Utc>>,
     /// When it became terminal.
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -165,6 +176,7 @@ impl NewDeployment {
             created_at: at,
             frozen_at: None,
             handed_off_at: None,
+            live_at: None,
             finished_at: None,
         }
     }
@@ -215,16 +227,32 @@ pub struct Hold {
     pub by: String,
     /// When.
     pub at: DateTime<Utc>,
+    /// The generation that a rollback returned to, if that is why. Until it is released nothing by itself moves
+    /// what runs, neither following nor setting drift right.
+    pub rollback_to: Option<u64>,
 }
 
 impl Hold {
     /// Whether it stands against a deployment. A pin allows its version alone, and no removal; a hold keeps
-    /// out what comes by itself.
+    /// out what comes by itself, that of a rollback also what deployments elsewhere bring along. Nothing
+    /// stands against a return to what was live.
     pub fn stands_against(&self, bundle: VersionId, cause: &DeploymentCause) -> bool {
+        if cause.is_return() {
+            return false;
+        }
         match self.version_id {
             Some(pinned) => pinned != bundle || matches!(cause, DeploymentCause::Remove { .. }),
+            None if self.is_rollback() => {
+                matches!(cause, DeploymentCause::Follow | DeploymentCause::Reach { .. })
+            }
             None => *cause == DeploymentCause::Follow,
         }
+    }
+
+    /// Whether a rollback keeps what runs exactly as it is until somebody releases it. Whoever sets drift right
+    /// by itself asks this first.
+    pub fn is_rollback(&self) -> bool {
+        self.rollback_to.is_some()
     }
 }
 
@@ -347,4 +375,51 @@ pub trait WriteDeployments {
     async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool>;
     /// Keeps a check's newest report.
     async fn check_put(&mut self, check: &BundleCheck) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(version_id: Option<VersionId>, rollback_to: Option<u64>) -> Hold {
+        Hold {
+            environment_id: EnvironmentId::new(),
+            application_id: ApplicationId::new(),
+            version_id,
+            reason: "x".to_owned(),
+            by: "ann".to_owned(),
+            at: DateTime::UNIX_EPOCH,
+            rollback_to,
+        }
+    }
+
+    #[test]
+    fn what_a_hold_stands_against() {
+        use DeploymentCause as C;
+        let (this, other) = (VersionId::new(), VersionId::new());
+        let reason = || "x".to_owned();
+        let back = |was_live| C::Rollback { to: 1, reason: reason(), was_live };
+        let reach = C::Reach { from: "dev".to_owned() };
+        let remove = C::Remove { reason: reason() };
+        let (pin, plain, rolled) = (hold(Some(other), None), hold(None, None), hold(None, Some(1)));
+        let pin_of_this = hold(Some(this), Some(1));
+        for (cause, by) in [
+            (C::Deploy, [true, false, false, false]),
+            (C::Follow, [true, true, true, false]),
+            (reach, [true, false, true, false]),
+            (remove, [true, false, false, true]),
+            (back(false), [true, false, false, false]),
+            (back(true), [false; 4]),
+        ] {
+            let found = [&pin, &plain, &rolled, &pin_of_this].map(|hold| hold.stands_against(this, &cause));
+            assert_eq!(found, by, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_of_an_earlier_release_passes_the_gates() {
+        let kept: DeploymentCause =
+            serde_json::from_str(r#"{"cause":"rollback","to":2,"reason":"x"}"#).unwrap();
+        assert!(!kept.is_return());
+    }
 }

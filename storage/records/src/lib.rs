@@ -37,6 +37,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod registry;
 pub mod resolution;
+pub mod rollback;
 pub mod run;
 pub mod secret;
 pub mod selection;
@@ -80,6 +81,7 @@ pub use reconcile::{
 };
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
+pub use rollback::{ReadRollbacks, Returnable};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use selection::{
@@ -206,6 +208,7 @@ pub trait Read:
     + ReadReconcile
     + ReadRegistry
     + ReadResolutions
+    + ReadRollbacks
     + ReadRuns
     + ReadSecrets
     + ReadSelections

@@ -50,8 +50,8 @@ pub trait ReadUpkeep {
         limit: u32,
     ) -> Result<Vec<ApplicationId>>;
     /// Versions of branches that were deleted before `gone_before` and that may go: no label of
-    /// people's, never named by a channel, no other version with or of their digest, not the
-    /// application's newest bundle, and no run of the application under way. Bundles first.
+    /// people's, never named by a channel, never chosen for an environment, no other version with or of their
+    /// digest, not the application's newest bundle, and no run of the application under way. Bundles first.
     async fn versions_expired(
         &mut self,
         application: ApplicationId,

@@ -14,7 +14,7 @@ use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use super::prelude::*;
 
-async fn environment(records: &Shared, name: &str) -> Environment {
+pub(super) async fn environment(records: &Shared, name: &str) -> Environment {
     let mut tx = begin(records).await;
     let address = word(&format!("eu/kind/{name}"));
     let made =
@@ -23,7 +23,7 @@ async fn environment(records: &Shared, name: &str) -> Environment {
     made
 }
 
-async fn bundle(records: &Shared, application: &Application, n: u32) -> PackageVersion {
+pub(super) async fn bundle(records: &Shared, application: &Application, n: u32) -> PackageVersion {
     let run = insert_run(records, new_run(application.id, n)).await;
     let mut tx = begin(records).await;
     let version: Version = word(&format!("0.1.{n}"));
@@ -46,7 +46,7 @@ async fn bundle(records: &Shared, application: &Application, n: u32) -> PackageV
     row
 }
 
-fn new_deployment(
+pub(super) fn new_deployment(
     application: &Application,
     environment: &Environment,
     bundle: &PackageVersion,
@@ -65,7 +65,7 @@ fn new_deployment(
     }
 }
 
-async fn insert(records: &Shared, new: NewDeployment) -> Deployment {
+pub(super) async fn insert(records: &Shared, new: NewDeployment) -> Deployment {
     let mut tx = begin(records).await;
     let made = tx.deployment_insert(new).await.unwrap();
     tx.commit().await.unwrap();
@@ -78,7 +78,7 @@ pub(super) async fn deployed(records: &Shared, application: &Application, name: 
     insert(records, new_deployment(application, &environment, &row)).await
 }
 
-async fn save(records: &Shared, deployment: &mut Deployment) -> bool {
+pub(super) async fn save(records: &Shared, deployment: &mut Deployment) -> bool {
     let mut tx = begin(records).await;
     let saved = tx.deployment_save(deployment).await.unwrap();
     tx.commit().await.unwrap();
@@ -278,6 +278,7 @@ pub async fn a_deployment_is_kept_whole_and_numbered_in_its_place(records: Share
     made.violations = vec![Violation::new("x", "components[web]", "y").hint("z")];
     made.notes = vec!["a note".into()];
     made.frozen_at = Some(at(5));
+    made.live_at = Some(at(6));
     assert!(save(&records, &mut made).await);
     let mut read = read(&records).await;
     assert_eq!(read.deployment_get(made.id).await.unwrap(), Some(made.clone()));
@@ -457,8 +458,9 @@ pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
         reason: "audit".into(),
         by: "ann".into(),
         at: at(1),
+        rollback_to: Some(7),
     };
-    tx.hold_put(&Hold { version_id: None, ..hold.clone() }).await.unwrap();
+    tx.hold_put(&Hold { version_id: None, rollback_to: None, ..hold.clone() }).await.unwrap();
     tx.hold_put(&hold).await.unwrap();
     assert_eq!(tx.hold_list().await.unwrap(), std::slice::from_ref(&hold));
     assert_eq!(tx.hold_get(prod.id, shop.id).await.unwrap(), Some(hold));

@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 use slipway_records::RepositoryContent;
 
+use super::deployments::{environment, insert, new_deployment};
 use super::prelude::*;
 
 /// Later than all that a test does.
@@ -92,11 +93,14 @@ pub async fn a_removed_version_is_never_published_again(records: Shared) {
 pub async fn versions_that_people_chose_stay(records: Shared) {
     let (shop, run) = deleted_branch(&records).await;
     let feature = feature(&run);
-    let versions = ["0.1.0-feature.1", "0.1.0-feature.2", "0.1.0-feature.3", "0.1.0-feature.4"];
     let mut rows = Vec::new();
-    for version in versions {
-        rows.push(insert_version(&records, new_version(&feature, None, version)).await);
+    for n in 1..=5 {
+        let version = format!("0.1.0-feature.{n}");
+        rows.push(insert_version(&records, new_version(&feature, None, &version)).await);
     }
+    // Whatever became of it there.
+    let prod = environment(&records, "prod").await;
+    insert(&records, new_deployment(&shop, &prod, &rows[3])).await;
     let mut tx = begin(&records).await;
     let label = LabelChange {
         version_id: rows[0].id,
@@ -117,10 +121,10 @@ pub async fn versions_that_people_chose_stay(records: Shared) {
     tx.commit().await.unwrap();
     assert_eq!(expired(&records, shop.id).await, Vec::<String>::new(), "the newest bundle stays too");
     insert_version(&records, new_version(&run, None, "0.1.0-main.1")).await;
-    assert_eq!(expired(&records, shop.id).await, ["0.1.0-feature.4"]);
+    assert_eq!(expired(&records, shop.id).await, ["0.1.0-feature.5"]);
     // A release of the same bundle holds the version it was built as.
     let tag = Run { git_ref: GitRef::Tag("v1.0.0".into()), ..run.clone() };
-    insert_version(&records, NewVersion { digest: rows[3].digest, ..new_version(&tag, None, "1.0.0") }).await;
+    insert_version(&records, NewVersion { digest: rows[4].digest, ..new_version(&tag, None, "1.0.0") }).await;
     assert_eq!(expired(&records, shop.id).await, Vec::<String>::new());
 }
 

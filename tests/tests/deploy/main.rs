@@ -66,6 +66,12 @@ fn a_bundle_is_deployed_promoted_pinned_and_rolled_back() {
     assert_eq!((back["bundle"].as_str(), back["cause"].as_str()), (Some(&*first), Some("rollback")));
     field.apply(staging, back["reason"].as_str().expect("an artifact"));
     assert_eq!((page(staging, "web"), page(&prod, "web")), ("one\n".into(), "two\n".into()));
+    // What may be returned to stays, whoever asks.
+    let kept = format!("/v2/default/shop/d/local/test/{}/default/manifests/g1", staging.name);
+    let authorization = format!("Bearer {}", field.server.token());
+    let refused = field.server.request("DELETE", &kept, &[("Authorization", &authorization)], b"");
+    let why = refused.text();
+    assert!(refused.status == 403 && why.contains("generation 1") && why.contains("`staging`"), "{why}");
     let place = field.place("prod").expect("prod runs something");
     assert_eq!((place["behind"].as_bool(), place["version"].as_str()), (Some(true), Some(&*second)));
 }

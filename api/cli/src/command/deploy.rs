@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::run::duration;
 use super::{Exit, Global};
-use crate::client::{Client, Usage};
+use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, table, text};
 
 mod decide;
@@ -131,9 +131,9 @@ pub(crate) enum DeployCommand {
         #[arg(long, default_value = "10m", value_parser = duration)]
         timeout: Duration,
     },
-    /// Return to what ran before, as a new generation
+    /// Return at once to what was live before, past all gates, as a new generation
     #[command(
-        after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway deploy rollback shop --env prod --reason 'carts are empty'"
+        after_help = "Nothing by itself moves the environment afterwards, until: slipway release APP --env ENV.\nExit codes as of `slipway deploy create`.\nExample: slipway deploy rollback shop --env prod --reason 'carts are empty'"
     )]
     Rollback {
         /// The application
@@ -141,7 +141,7 @@ pub(crate) enum DeployCommand {
         /// The environment
         #[arg(long, value_name = "NAME")]
         env: String,
-        /// The generation to return to; the one before if absent
+        /// The generation to return to, else the last live one; one that was never live passes the gates
         #[arg(long, value_name = "GENERATION")]
         to: Option<u64>,
         /// Why; kept with the deployment
@@ -295,11 +295,11 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
             return Watch { timeout, through_gates: true }.run(&client, &id, global).await;
         }
         DeployCommand::Rollback { app, env, to, reason, follow } => {
-            let to = match to {
-                Some(to) => to,
-                None => generation_before(&client, &app, &env).await?,
-            };
-            let body = json!({"application": app, "environment": env, "rollback_to": to, "reason": reason});
+            let mut body = json!({"application": app, "environment": env, "reason": reason});
+            match to {
+                Some(to) => body["rollback_to"] = to.into(),
+                None => body["rollback"] = true.into(),
+            }
             return create(&client, &body, &follow, global).await;
         }
         DeployCommand::Restart { app, env, reason, secrets_only, follow } => {
@@ -363,30 +363,6 @@ async fn create(client: &Client, body: &Value, follow: &Follow, global: &Global)
     Ok(Exit::OK)
 }
 
-/// The newest generation that ran something else than what was handed off last.
-async fn generation_before(client: &Client, app: &str, env: &str) -> Result<u64> {
-    let query = [("application", app.to_owned()), ("environment", env.to_owned())];
-    let rows = client.list("/api/v1/deployments", &query, 200).await?;
-    let Some((generation, version)) = before(&rows) else {
-        bail!(Usage(format!(
-            "nothing else ran of {app} in {env}; `slipway deploy list {app} --env {env}` shows what did, name one with --to"
-        )));
-    };
-    say(format!("Returning to generation {generation}, which ran {version}."));
-    Ok(generation)
-}
-
-/// Of deployments, newest first, the one to return to.
-fn before(rows: &[Value]) -> Option<(u64, String)> {
-    let mut out = rows.iter().filter(|row| !row["handed_off_at"].is_null());
-    let current = out.next()?;
-    let never_ran = |row: &Value| {
-        matches!(row["state"].as_str(), Some("failed" | "timed_out" | "terminated" | "deleted"))
-    };
-    let other = out.find(|row| row["revision"] != current["revision"] && !never_ran(row))?;
-    Some((other["generation"].as_u64()?, text(&other["bundle"])))
-}
-
 fn list(rows: Vec<Value>, global: &Global) {
     if global.json() {
         return print_json(&Value::Array(rows));
@@ -407,31 +383,4 @@ fn list(rows: Vec<Value>, global: &Global) {
         .collect();
     let empty = "No deployment yet. Make one: slipway deploy create APP --env ENVIRONMENT";
     table(&["DEPLOYMENT", "BUNDLE", "STATE", "CAUSE", "BY", "MADE", "REASON"], &cells, empty);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(generation: u64, revision: &str, state: &str, out: bool) -> Value {
-        let at = out.then_some("2026-01-01T00:00:00Z");
-        let bundle = format!("1.{generation}.0");
-        json!({"generation": generation, "revision": revision, "state": state, "handed_off_at": at, "bundle": bundle})
-    }
-
-    #[test]
-    fn a_rollback_returns_to_what_ran_before() {
-        let rows = [
-            row(7, "r7", "awaiting", false),
-            row(6, "r5", "live", true),
-            row(5, "r5", "superseded", true),
-            row(4, "r4", "failed", true),
-            row(3, "r3", "rejected", false),
-            row(2, "r2", "superseded", true),
-            row(1, "r1", "superseded", true),
-        ];
-        assert_eq!(before(&rows), Some((2, "1.2.0".to_owned())));
-        assert_eq!(before(&rows[..4]), None);
-        assert_eq!(before(&[]), None);
-    }
 }

@@ -35,7 +35,8 @@ impl Registry {
         blobs: &Blobs,
     ) -> Result<Self> {
         let others = Others::open(config, network, secrets, blobs).await?;
-        let builtin = BuiltinRegistry::new(records, blobs.clone());
+        let builtin =
+            BuiltinRegistry::new(records, blobs.clone()).with_rollback_depth(config.deploy.rollback_depth);
         let Some(prefix) = config.image_target()? else {
             // Images that went to a registry once may still lie there.
             let builtin = builtin.with_upstream(others.all.clone());

@@ -42,6 +42,8 @@ pub(crate) struct DeploymentView {
     reason: Option<String>,
     frozen_at: Option<DateTime<Utc>>,
     handed_off_at: Option<DateTime<Utc>>,
+    /// When it was live for the first time, or delivered: a rollback returns to it at once.
+    live_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
 }
 
@@ -145,6 +147,7 @@ pub(super) fn view(deployment: &Deployment, application: &str, environment: &str
         reason: deployment.state.reason(),
         frozen_at: deployment.frozen_at,
         handed_off_at: deployment.handed_off_at,
+        live_at: deployment.live_at,
         finished_at: deployment.finished_at,
     }
 }

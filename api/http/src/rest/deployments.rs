@@ -32,7 +32,7 @@ use super::deployment_views::{
 use super::labels::checked_reason;
 use super::list::{List, PageQuery};
 use super::logs::{sse, wait_for};
-use super::{bundles, environments};
+use super::{bundles, environments, rollbacks};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::problem::{ApiError, chain};
@@ -41,7 +41,7 @@ use crate::state::ServerState;
 /// The largest document given with a deployment, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 
-/// What is to be deployed where. At most one of `bundle`, `select`, `promote_from`, `rollback_to`,
+/// What is to be deployed where. At most one of `bundle`, `select`, `promote_from`, `rollback`, `rollback_to`,
 /// `restart` and `remove`; none means the newest release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +59,10 @@ pub(crate) struct DeployBody {
     /// What this environment runs.
     #[schema(value_type = Option<String>)]
     promote_from: Option<EnvironmentName>,
-    /// The revision of this generation.
+    /// The newest revision that was live and is not what runs.
+    #[serde(default)]
+    rollback: bool,
+    /// The revision of this generation. One that was live passes no gates.
     rollback_to: Option<u64>,
     /// What runs already, with the configuration and the secrets of now.
     #[serde(default)]
@@ -157,20 +160,21 @@ impl DeployBody {
             self.bundle.is_some(),
             self.select.is_some(),
             self.promote_from.is_some(),
+            self.rollback,
             self.rollback_to.is_some(),
             self.restart,
             self.remove,
         ];
         if given.into_iter().filter(|given| *given).count() > 1 {
-            let detail =
-                "give one of `bundle`, `select`, `promote_from`, `rollback_to`, `restart` and `remove`";
+            let detail = "give one of `bundle`, `select`, `promote_from`, `rollback`, `rollback_to`, `restart` \
+                          and `remove`";
             return Err(ApiError::bad_request("bad_body", detail));
         }
         if self.secrets_only && (!self.restart || self.document.is_some()) {
             let detail = "secrets_only: goes with `restart`, and without `document`";
             return Err(ApiError::bad_request("bad_body", detail));
         }
-        let needs_reason = self.rollback_to.is_some() || self.restart || self.remove;
+        let needs_reason = self.rolls_back() || self.restart || self.remove;
         if needs_reason && self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(ApiError::bad_request("bad_body", "reason: say why"));
         }
@@ -179,6 +183,10 @@ impl DeployBody {
             return Err(ApiError::bad_request("bad_body", detail));
         }
         Ok(())
+    }
+
+    fn rolls_back(&self) -> bool {
+        self.rollback || self.rollback_to.is_some()
     }
 }
 
@@ -203,18 +211,13 @@ async fn choose(
         let row = read.version_get(running.bundle_id).await?.ok_or_else(no_bundle)?;
         let asked = format!("what {from} runs: generation {}", running.generation);
         (row, DeploymentCause::Promote { from: from.to_string() }, json!({"asked": asked}))
-    } else if let Some(to) = body.rollback_to {
-        let earlier = read.deployment_by_generation(environment.id, application.id, to).await?;
-        let ran = |earlier: &slipway_records::Deployment| {
-            earlier.handed_off_at.is_some() && !matches!(earlier.cause, DeploymentCause::Remove { .. })
-        };
-        let earlier = earlier.filter(ran).ok_or_else(|| {
-            let detail = format!("generation {to} never ran in `{}`", environment.name);
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_ran", detail)
-                .hint("`slipway deploy list` shows what did")
-        })?;
+    } else if body.rolls_back() {
+        let earlier = rollbacks::earlier(read, &application, &environment, body.rollback_to).await?;
         let row = read.version_get(earlier.bundle_id).await?.ok_or_else(no_bundle)?;
-        (row, DeploymentCause::Rollback { to, reason }, json!({"asked": format!("generation {to} again")}))
+        let (cause, explanation) = rollbacks::cause(&earlier, reason);
+        // What was given with it belongs to what runs again.
+        document = document.or(earlier.document);
+        (row, cause, explanation)
     } else if body.restart {
         let running = running(read, &application, &environment.name).await?;
         let running = still_wanted(running, &environment.name)?;
@@ -372,6 +375,7 @@ impl DeployBody {
             bundle: None,
             select: None,
             promote_from: None,
+            rollback: false,
             rollback_to: None,
             restart: true,
             remove: false,

@@ -283,6 +283,8 @@ pub(crate) async fn hold(
         reason,
         by: caller.0.person().to_owned(),
         at: Utc::now(),
+        // Who pins what was rolled back lets nothing go.
+        rollback_to: tx.hold_get(environment.id, application.id).await?.and_then(|before| before.rollback_to),
     };
     tx.hold_put(&hold).await?;
     tx.audit(entry(&caller, "environment.hold", &name, detail)).await?;

@@ -39,6 +39,9 @@ pub(crate) struct PinView {
     reason: String,
     by: String,
     at: DateTime<Utc>,
+    /// The generation that a rollback returned to: nothing by itself moves what runs until it is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback_to: Option<u64>,
 }
 
 /// What the environment upstream runs.
@@ -175,6 +178,7 @@ pub(crate) async fn list(
                     reason: hold.reason.clone(),
                     by: hold.by.clone(),
                     at: hold.at,
+                    rollback_to: hold.rollback_to,
                 }),
                 behind: upstream
                     .as_ref()

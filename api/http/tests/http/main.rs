@@ -7,4 +7,5 @@ mod hooks;
 mod logs;
 mod registry;
 mod rest;
+mod rollbacks;
 mod server;

@@ -32,7 +32,7 @@ pub(crate) async fn run(server: &Server, application: &str) -> Run {
     run
 }
 
-async fn bundle(server: &Server, run: &Run, version: &str) -> PackageVersion {
+pub(crate) async fn bundle(server: &Server, run: &Run, version: &str) -> PackageVersion {
     let mut tx = server.records.begin().await.unwrap();
     let image = json!({
         "repository": "default/shop/i/api", "digest": Digest::of("image"), "size": 1, "platforms": [],

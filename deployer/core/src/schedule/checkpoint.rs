@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use slipway_handoff::NodeName;
 use slipway_types::Digest;
 
@@ -68,6 +69,13 @@ impl Checkpoint {
         }
         self.course.told = Some(whole.clone());
         Some(Change::of_whole(whole, now))
+    }
+}
+
+impl Checkpoint {
+    /// What a node gave when it was ready.
+    pub(crate) fn outputs(&self, node: &str) -> Option<&BTreeMap<String, Value>> {
+        self.nodes.get(node).map(|progress| &progress.outputs)
     }
 }
 

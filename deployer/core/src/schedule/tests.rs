@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use slipway_handoff::{
     Bundle, CONTRACT_VERSION, Call, Cause, Command, Configuration, Environment, Graph, Hold, Key, Mode, Node,
-    Object, ObjectRef, Output, Pointer, Revision, Submission, Wait, revision,
+    Object, ObjectRef, Output, Pointer, Revision, Submission, Tasks, Wait, revision,
 };
 use slipway_types::Digest;
 
@@ -18,6 +18,7 @@ mod late;
 mod ordering;
 mod random;
 mod removal;
+mod returning;
 mod time;
 mod undriven;
 mod walking;
@@ -94,6 +95,7 @@ fn submission(mode: Mode, nodes: impl IntoIterator<Item = (String, Node)>) -> Su
         predecessor: None,
         cause: Cause::Deploy { by: "ann".into() },
         deadline: at(HOUR),
+        tasks: Tasks::Run,
     }
 }
 

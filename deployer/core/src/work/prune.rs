@@ -18,15 +18,12 @@ impl Work {
     /// Removes what is no longer wanted; done once the cluster says that all of it is gone.
     pub(super) async fn prune(&self, inventory: &Inventory, notes: &mut Vec<Note>) -> Result<(), Hitch> {
         let document = &self.submission.document;
-        let wanted = match self.submission.mode {
-            Mode::Delete => Inventory::default(),
-            Mode::Apply | Mode::DryRun => Inventory::of(&document.graph, self.submission.generation),
-        };
-        if inventory.beyond(&wanted).next().is_none() {
+        let wanted = self.stays.as_ref();
+        if inventory.beyond(wanted).next().is_none() {
             return Ok(());
         }
         let cluster = self.cluster().await?;
-        let found = read(&cluster, inventory.beyond(&wanted).map(|entry| &entry.object)).await?;
+        let found = read(&cluster, inventory.beyond(wanted).map(|entry| &entry.object)).await?;
         let mut sights = BTreeMap::new();
         for (object, found) in &found {
             let live = found.as_ref().map(Live::of).transpose();
@@ -35,9 +32,7 @@ impl Work {
         }
         let sweep = match self.submission.mode {
             Mode::Delete => Sweep::Removal,
-            Mode::Apply | Mode::DryRun => {
-                Sweep::Update { wanted: &wanted, allow_empty: document.allow_empty }
-            }
+            Mode::Apply | Mode::DryRun => Sweep::Update { wanted, allow_empty: document.allow_empty },
         };
         let prunings = prune(inventory, &sweep, &self.marks, &sights);
         let prunings = prunings.map_err(|empty| Hitch::Lasting(empty.to_string()))?;

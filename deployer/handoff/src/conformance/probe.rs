@@ -11,6 +11,7 @@ use crate::node::{Node, Object, ObjectRef, Wait};
 use crate::revision::{Bundle, Configuration, Environment, FORMAT, Revision};
 use crate::secret::{MARKER, SecretPlace, SecretUse};
 use crate::submission::{Cause, Key, Mode, Submission};
+use crate::tasks::Tasks;
 use crate::{CONTRACT_VERSION, Graph};
 
 /// The ConfigMap that is submitted.
@@ -114,5 +115,6 @@ fn of(key: &Key, generation: u64, node: Node) -> Submission {
         predecessor: None,
         cause: Cause::Deploy { by: "conformance test".to_owned() },
         deadline: Utc::now() + TimeDelta::hours(1),
+        tasks: Tasks::Run,
     }
 }

@@ -111,7 +111,8 @@ pub(super) async fn build(
     source: &dyn Manifests,
     max_manifest_bytes: usize,
 ) -> Result<Value, ReceiverError> {
-    let graph = &submission.document.graph;
+    let graph = submission.graph();
+    let graph = graph.as_ref();
     let (mut components, mut names) = (Vec::new(), BTreeMap::new());
     let mut written: BTreeSet<&NodeName> = BTreeSet::new();
     for name in graph.order() {

@@ -16,7 +16,7 @@ use slipway_types::{Digest, Violation};
 use super::store::StoredManifest;
 use super::{
     ANNOTATION_APPLICATION, ANNOTATION_ENVIRONMENT, ANNOTATION_GENERATION, ANNOTATION_REVISION,
-    ANNOTATION_SECRETS, OciOptions, REVISION_ARTIFACT, REVISION_CONFIG, files, short_name,
+    ANNOTATION_SECRETS, ANNOTATION_TASKS, OciOptions, REVISION_ARTIFACT, REVISION_CONFIG, files, short_name,
 };
 use crate::kubevela;
 use crate::manifests::{self, Manifests};
@@ -24,6 +24,7 @@ use crate::node::ObjectRef;
 use crate::receiver::ReceiverError;
 use crate::secret;
 use crate::submission::{Mode, Submission};
+use crate::tasks::{Tasks, is_task};
 
 /// Where the sources are. The OCI image specification's key.
 const ANNOTATION_SOURCE: &str = "org.opencontainers.image.source";
@@ -50,7 +51,7 @@ impl Artifact {
         let mut kept: Vec<(ObjectRef, Value, usize)> = Vec::new();
         let mut left_out = Vec::new();
         let removes = submission.mode == Mode::Delete;
-        for (object, wave) in files::ordered(&submission.document.graph) {
+        for (object, wave) in files::ordered(&submission.graph()) {
             if removes && !object.object.is_namespace() {
                 continue;
             }
@@ -108,6 +109,7 @@ impl Artifact {
             (ANNOTATION_SOURCE, bundle.source.clone()),
             (ANNOTATION_COMMIT, bundle.commit.clone()),
             (ANNOTATION_SECRETS, (!left_out.is_empty()).then(|| left_out.join(","))),
+            (ANNOTATION_TASKS, done_tasks(submission)),
         ];
         let manifest = ImageManifest::artifact(REVISION_ARTIFACT, config.clone(), vec![content.clone()]);
         let manifest = annotations
@@ -129,6 +131,16 @@ impl Artifact {
     pub fn blobs(&self) -> impl Iterator<Item = (&Descriptor, &Bytes)> {
         self.blobs.iter().map(|(descriptor, bytes)| (descriptor, bytes))
     }
+}
+
+/// The Jobs of a revision that are not run again, by name.
+fn done_tasks(submission: &Submission) -> Option<String> {
+    if submission.tasks == Tasks::Run {
+        return None;
+    }
+    let objects = submission.document.graph.objects().map(|(_, object)| &object.object);
+    let names: Vec<String> = objects.filter(|object| is_task(object)).map(short_name).collect();
+    (!names.is_empty()).then(|| names.join(","))
 }
 
 fn layer(files: &[(String, String)]) -> Bytes {

@@ -8,7 +8,7 @@ use super::*;
 use crate::node::{Node, Object, Wait};
 use crate::sample::{self, config_map, deployment, object};
 use crate::secret::{SecretPlace, SecretUse};
-use crate::{ManifestSet, Mode, Revision};
+use crate::{Graph, ManifestSet, Mode, Revision, Tasks};
 
 const REPOSITORY: &str = "default/shop/d/eu/kind/shop/default";
 
@@ -165,6 +165,30 @@ async fn secrets_are_refused_or_left_out_and_never_written() {
     let manifest = store.tagged(REPOSITORY, "live").await.unwrap().unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
     assert_eq!(manifest["annotations"]["dev.slipway.secrets-left-out"], "shop/db");
+}
+
+#[tokio::test]
+async fn a_revision_that_comes_back_brings_no_job_again() {
+    let (store, receiver) = receiver(OciOptions::default());
+    let (mut revision, mut manifests) = sample::plain();
+    let metadata = json!({"name": "migrate", "namespace": "shop"});
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata});
+    let mut nodes: BTreeMap<String, Node> = revision.graph.into();
+    nodes.get_mut("config").unwrap().objects.push(object(&mut manifests, &job));
+    revision.graph = Graph::try_from(nodes).unwrap();
+    for (generation, tasks, count, told) in
+        [(1, Tasks::Run, 3, json!(null)), (2, Tasks::Done, 2, json!("shop/migrate"))]
+    {
+        let submission = crate::Submission { tasks, ..sample::submission(generation, revision.clone()) };
+        let answer = receiver.submit(&submission, &manifests).await.unwrap();
+        assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
+        let names: Vec<String> = files(&store, "live").await.into_keys().collect();
+        assert_eq!(names.len(), count, "{names:?}");
+        let manifest = store.tagged(REPOSITORY, "live").await.unwrap().unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
+        assert_eq!(manifest["annotations"]["dev.slipway.tasks-left-out"], told);
+        assert_eq!(manifest["config"]["digest"], submission.revision.to_string(), "the revision is the same");
+    }
 }
 
 #[tokio::test]

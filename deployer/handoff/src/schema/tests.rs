@@ -10,7 +10,7 @@ use crate::node::{Call, Collect, Hold, Hole, HoleType, Input, Node, Output, Read
 use crate::sample::{self, config_map, object};
 use crate::{
     Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind, SecretPlace,
-    SecretUse, Submission,
+    SecretUse, Submission, Tasks,
 };
 
 fn validator(schema: &str) -> Validator {
@@ -83,6 +83,10 @@ fn whatever_is_sent_fits_the_schema() {
         submission.cause = cause;
         assert_eq!(errors(super::SUBMISSION, &submission), Vec::<String>::new());
     }
+    submission.tasks = Tasks::Done;
+    assert_eq!(errors(super::SUBMISSION, &submission), Vec::<String>::new());
+    submission.tasks = Tasks::Run;
+    assert!(serde_json::to_value(&submission).unwrap().get("tasks").is_none(), "only a rollback says it");
     for mode in [Mode::Delete, Mode::DryRun] {
         submission.mode = mode;
         assert_eq!(errors(super::SUBMISSION, &submission), Vec::<String>::new());

@@ -3,6 +3,7 @@
 use slipway_objects::BlobError;
 use slipway_records::RecordsError;
 use slipway_types::digest::InvalidDigest;
+use slipway_types::name::EnvironmentName;
 use slipway_types::{Class, Digest, Fault};
 
 use crate::error::ImageError;
@@ -58,6 +59,23 @@ pub enum RegistryError {
         /// Which manifest or blob.
         digest: Digest,
     },
+    /// A rollback may return to it.
+    #[error(
+        "`{content}` in `{repository}` is kept to roll back: generation {generation} in the environment \
+         `{environment}` was live, and the last {depth} live revisions stay (deploy.rollback_depth)"
+    )]
+    RollbackProtected {
+        /// The repository.
+        repository: String,
+        /// Which tag, manifest or blob.
+        content: String,
+        /// Where it was live.
+        environment: EnvironmentName,
+        /// Its newest generation there.
+        generation: u64,
+        /// How many live revisions are kept.
+        depth: u32,
+    },
     /// The repository does not hold that blob.
     #[error("blob {digest} is not in the repository")]
     BlobUnknown {
@@ -100,9 +118,10 @@ impl RegistryError {
             Self::RepositoryInvalid { .. } => "NAME_INVALID",
             Self::RepositoryUnknown { .. } => "NAME_UNKNOWN",
             Self::TagInvalid { .. } | Self::ManifestInvalid(_) => "MANIFEST_INVALID",
-            Self::TagProtected { .. } | Self::SignaturesProtected { .. } | Self::ContentProtected { .. } => {
-                "DENIED"
-            }
+            Self::TagProtected { .. }
+            | Self::SignaturesProtected { .. }
+            | Self::ContentProtected { .. }
+            | Self::RollbackProtected { .. } => "DENIED",
             Self::BlobUnknown { .. } => "BLOB_UNKNOWN",
             Self::Upstream(error) if matches!(**error, ImageError::NotFound { .. }) => "BLOB_UNKNOWN",
             Self::ManifestBlobUnknown { .. } => "MANIFEST_BLOB_UNKNOWN",
@@ -120,9 +139,10 @@ impl RegistryError {
             | Self::TagInvalid { .. }
             | Self::ManifestInvalid(_)
             | Self::DigestInvalid(_) => 400,
-            Self::TagProtected { .. } | Self::SignaturesProtected { .. } | Self::ContentProtected { .. } => {
-                403
-            }
+            Self::TagProtected { .. }
+            | Self::SignaturesProtected { .. }
+            | Self::ContentProtected { .. }
+            | Self::RollbackProtected { .. } => 403,
             Self::RepositoryUnknown { .. }
             | Self::BlobUnknown { .. }
             | Self::ManifestBlobUnknown { .. }

@@ -264,7 +264,7 @@ impl BuiltinRegistry {
         for blob in &signature.blobs {
             tx.blob_link(&row.repository, &blob.digest, blob.size).await?;
         }
-        put_rows(tx, &signature.manifest).await?;
+        put_rows(tx, &signature.manifest, self.rollback_depth).await?;
         if !tx.tag_move(&row.repository, &signature.tag, before, &row.digest).await? {
             return Ok(false);
         }

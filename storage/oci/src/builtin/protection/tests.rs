@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use chrono::Utc;
-use slipway_records::{Inserted, NewRun, NewSource, NewVersion, SourceKind};
+use slipway_records::{DeploymentCause, Inserted, NewDeployment, NewRun, NewSource, NewVersion, SourceKind};
 use slipway_types::environment::{EnvironmentSettings, Signer};
 use slipway_types::label::Labels;
 use slipway_types::signing::PublicKey;
@@ -8,7 +8,7 @@ use slipway_types::{CommitId, GitRef};
 
 use super::*;
 use crate::builtin::tests::{image, registry};
-use crate::builtin::{BuiltinRegistry, NewManifest, PreparedSignature, SIGNATURES_MAX};
+use crate::builtin::{BuiltinRegistry, NewManifest, PreparedSignature, SIGNATURES_MAX, revision_tag};
 use crate::signature::{SIGNATURE_ANNOTATION, Signature, SigningKey, payload, signature_tag};
 
 const REPOSITORY: &str = "default/shop/c/api";
@@ -254,4 +254,81 @@ async fn signatures_of_others_keep_none_out_that_an_environment_asks_for() {
     put(&with(late.sign(&payload))).await.unwrap();
     let error = put(&with("AAAA".to_owned())).await.unwrap_err();
     assert!(matches!(error, RegistryError::ManifestInvalid(_)), "{error}");
+}
+
+/// Deploys version 1.0.0 of `shop`'s component `api` in `prod`, where it is live as this revision.
+async fn live(registry: &BuiltinRegistry, revision: &str) {
+    let mut tx = registry.records.begin().await.unwrap();
+    let shop = tx.application_by_name(&"shop".parse().unwrap()).await.unwrap().unwrap();
+    let api: ComponentName = "api".parse().unwrap();
+    let version = tx.version_find(shop.id, Some(&api), &Version::release(1, 0, 0)).await.unwrap().unwrap();
+    let name = "prod".parse().unwrap();
+    let prod = match tx.environment_by_name(&name).await.unwrap() {
+        Some(prod) => prod,
+        None => {
+            let address = "unit/cluster/prod".parse().unwrap();
+            tx.environment_insert(&name, &address, &EnvironmentSettings::default(), "ann").await.unwrap()
+        }
+    };
+    let new = NewDeployment {
+        application_id: shop.id,
+        environment_id: prod.id,
+        bundle_id: version.id,
+        bundle_version: version.version,
+        bundle_digest: version.digest,
+        lock: version.fingerprint,
+        choice: serde_json::Value::Null,
+        cause: DeploymentCause::Deploy,
+        created_by: "ann".into(),
+        document: None,
+    };
+    let mut made = tx.deployment_insert(new).await.unwrap();
+    made.revision = Some(Digest::of(revision));
+    made.live_at = Some(Utc::now());
+    assert!(tx.deployment_save(&mut made).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_rollback_may_need_stays_and_its_refusal_says_for_what() {
+    const REVISIONS: &str = "default/shop/d/unit/cluster/prod/default";
+    let (_directory, registry) = registry().await;
+    let registry = registry.with_rollback_depth(2);
+    let package = image(&registry, REPOSITORY, b"layer").await;
+    let package = publish(&registry, package, None).await.to_string();
+    let tag = revision_tag(&Digest::of("first"));
+    let objects = image(&registry, REVISIONS, b"objects").await;
+    let kept = registry.put_manifest(NewManifest::new(REVISIONS, objects).tagged(tag.clone())).await.unwrap();
+    let kept = kept.digest().to_string();
+    live(&registry, "first").await;
+
+    let is_told = |error: &RegistryError| {
+        let text = error.to_string();
+        matches!(error, RegistryError::RollbackProtected { generation: 1, depth: 2, .. })
+            && text.contains("generation 1")
+            && text.contains("`prod`")
+            && error.status() == 403
+    };
+    for (repository, content) in
+        [(REPOSITORY, &*package), (REPOSITORY, "1.0.0"), (REVISIONS, &*kept), (REVISIONS, &*tag)]
+    {
+        let error = registry.delete_manifest(repository, content).await.unwrap_err();
+        assert!(is_told(&error), "{content}: {error}");
+    }
+    let error = registry.delete_blob(REVISIONS, &Digest::of("objects")).await.unwrap_err();
+    assert!(is_told(&error), "{error}");
+    // Whoever pushes does not take its place either.
+    let other = image(&registry, REVISIONS, b"other").await;
+    let error = registry.put_manifest(NewManifest::new(REVISIONS, other).tagged(tag.clone())).await;
+    assert!(is_told(&error.unwrap_err()));
+
+    // What is live several times counts once.
+    live(&registry, "second").await;
+    live(&registry, "second").await;
+    assert!(is_told(&registry.delete_manifest(REVISIONS, &tag).await.unwrap_err()));
+    live(&registry, "third").await;
+    registry.delete_manifest(REVISIONS, &tag).await.unwrap();
+    registry.delete_manifest(REVISIONS, &kept).await.unwrap();
+    let error = registry.delete_manifest(REPOSITORY, &package).await.unwrap_err();
+    assert!(matches!(error, RegistryError::RollbackProtected { generation: 4, .. }), "{error}");
 }
