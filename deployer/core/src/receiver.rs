@@ -14,11 +14,13 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{ReconcileEvent, ReconcileState, Records, RecordsError, Write, fault_point};
 use slipway_types::Fault;
 
+use crate::cache::{Read, Revisions};
 use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
 use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
 use crate::sense::Senses;
+use crate::sense::ladder::LadderOptions;
 
 /// What the core calls itself in errors.
 const CORE: &str = "the built-in core";
@@ -34,11 +36,21 @@ pub struct CoreOptions {
     pub requests_at_once: usize,
     /// Whether it may make HTTP requests that revisions ask for.
     pub calls: bool,
+    /// How often clusters are polled that are not watched.
+    pub ladder: LadderOptions,
+    /// How much memory revisions may take that were read and may be needed again, in bytes.
+    pub revision_cache_bytes: usize,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), requests_at_once: 8, calls: false }
+        Self {
+            limits: Limits::default(),
+            requests_at_once: 8,
+            calls: false,
+            ladder: LadderOptions::default(),
+            revision_cache_bytes: 32 << 20,
+        }
     }
 }
 
@@ -50,6 +62,7 @@ pub struct Core {
     pub(crate) options: CoreOptions,
     /// What its sensor tells, if this process has one.
     pub(crate) senses: Arc<Senses>,
+    revisions: Arc<Revisions>,
 }
 
 /// A key's row with what it says.
@@ -61,7 +74,8 @@ pub(crate) struct Loaded {
 impl Core {
     /// A core that keeps its state in `records` and works by `host`.
     pub fn new(records: Arc<dyn Records>, host: Arc<dyn Host>, options: CoreOptions) -> Self {
-        Self { records, host, options, senses: Arc::default() }
+        let revisions = Arc::new(Revisions::new(options.revision_cache_bytes));
+        Self { records, host, options, senses: Arc::default(), revisions }
     }
 
     /// What is kept of a key; `None`: nothing was ever handed off for it.
@@ -169,10 +183,16 @@ impl Core {
     }
 
     /// What was handed off, with its manifests.
-    pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<(Submission, ManifestSet), Fault> {
+    pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<(Submission, Arc<ManifestSet>), Fault> {
         let header = loaded.kept.submission.clone();
-        let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
-        Ok((header.with(document), manifests))
+        let read = match self.revisions.get(&header.revision) {
+            Some(read) => read,
+            None => {
+                let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
+                self.revisions.put(header.revision, Read::new(document, manifests))
+            }
+        };
+        Ok((header.with(read.document.clone()), Arc::clone(&read.manifests)))
     }
 
     /// The plan of a submission that was taken, at the pace that what is sensed of the key allows.
