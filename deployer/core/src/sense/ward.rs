@@ -85,6 +85,9 @@ impl Ward {
 
     /// Senses until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        if self.is_polled {
+            tracing::info!(cluster = self.name, "is polled, as its registration says");
+        }
         while stop.run_until_cancelled(self.step()).await.is_some() {}
     }
 
