@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use slipway_core::schedule::Turn;
-use slipway_core::{Evidence, Host};
+use slipway_core::{Driven, Evidence, Host};
 use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
 use slipway_records::Environment;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_types::environment::ReceiverSettings;
+use slipway_types::environment::{ReceiverSettings, Sensing};
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Address, Digest, Fault, SecretScope};
 
@@ -74,7 +74,7 @@ impl Host for CoreHost {
         self.stage.cluster_of(&environment).await
     }
 
-    async fn clusters(&self) -> Result<Vec<(String, Arc<Cluster>)>, Fault> {
+    async fn clusters(&self) -> Result<Vec<Driven>, Fault> {
         let fault = |error| crate::records_fault(&error);
         let mut read = self.stage.records.read().await.map_err(fault)?;
         let environments = read.environment_list().await.map_err(fault)?;
@@ -85,8 +85,12 @@ impl Host for CoreHost {
         let mut clusters = Vec::new();
         for row in rows.iter().filter(|row| driven.contains(row.name.as_str())) {
             match self.stage.clusters.of(row).await {
-                Ok(cluster) => clusters.push((row.name.to_string(), cluster)),
-                Err(fault) => tracing::debug!(cluster = %row.name, fault = fault.message, "is not watched"),
+                Ok(cluster) => clusters.push(Driven {
+                    name: row.name.to_string(),
+                    cluster,
+                    is_polled: row.settings.sensing == Sensing::Pull,
+                }),
+                Err(fault) => tracing::debug!(cluster = %row.name, fault = fault.message, "is not sensed"),
             }
         }
         Ok(clusters)

@@ -12,6 +12,16 @@ use slipway_types::{Address, Digest, Fault};
 use crate::evidence::Evidence;
 use crate::schedule::Turn;
 
+/// A cluster that the core drives.
+pub struct Driven {
+    /// The name that it is registered under.
+    pub name: String,
+    /// The way there.
+    pub cluster: Arc<Cluster>,
+    /// Whether it is asked now and then what changed there, instead of being watched.
+    pub is_polled: bool,
+}
+
 /// What the core asks of the server that it is part of. A fault that is transient is asked about again within
 /// the deadline of what needs it; any other ends that.
 #[async_trait]
@@ -25,9 +35,9 @@ pub trait Host: Send + Sync {
     /// The cluster of an address.
     async fn cluster(&self, environment: &Address) -> Result<Arc<Cluster>, Fault>;
 
-    /// The registered clusters, by name, of the environments that the core drives. One that cannot be connected to
-    /// just now is left out: the turns there tell why.
-    async fn clusters(&self) -> Result<Vec<(String, Arc<Cluster>)>, Fault>;
+    /// The registered clusters of the environments that the core drives. One that cannot be connected to just now is
+    /// left out: the turns there tell why.
+    async fn clusters(&self) -> Result<Vec<Driven>, Fault>;
 
     /// The value that a secret has now, in the scope that the revision names.
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault>;

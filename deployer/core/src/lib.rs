@@ -5,6 +5,7 @@
 //! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
 //! whose objects changed.
 
+mod cache;
 mod evidence;
 mod gathering;
 mod handler;
@@ -21,6 +22,6 @@ mod work;
 
 pub use evidence::Evidence;
 pub use handler::ReconcileHandler;
-pub use host::Host;
+pub use host::{Driven, Host};
 pub use receiver::{Core, CoreOptions};
-pub use sense::Sensor;
+pub use sense::{Sensor, ladder};

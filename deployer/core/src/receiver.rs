@@ -16,11 +16,13 @@ use slipway_records::{
 };
 use slipway_types::Fault;
 
+use crate::cache::{Read, Revisions};
 use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
 use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
 use crate::sense::Senses;
+use crate::sense::ladder::LadderOptions;
 use crate::task_memory::TaskMemory;
 
 /// What the core calls itself in errors.
@@ -41,11 +43,21 @@ pub struct CoreOptions {
     pub requests_at_once: usize,
     /// Whether it may make HTTP requests that revisions ask for.
     pub calls: bool,
+    /// How often clusters are polled that are not watched.
+    pub ladder: LadderOptions,
+    /// How much memory revisions may take that were read and may be needed again, in bytes.
+    pub revision_cache_bytes: usize,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), requests_at_once: 8, calls: false }
+        Self {
+            limits: Limits::default(),
+            requests_at_once: 8,
+            calls: false,
+            ladder: LadderOptions::default(),
+            revision_cache_bytes: 32 << 20,
+        }
     }
 }
 
@@ -57,13 +69,14 @@ pub struct Core {
     pub(crate) options: CoreOptions,
     /// What its sensor tells, if this process has one.
     pub(crate) senses: Arc<Senses>,
+    revisions: Arc<Revisions>,
 }
 
 /// What was handed off.
 pub(crate) struct HandedOff {
     /// As it is carried out: without tasks that are done.
     pub(crate) submission: Submission,
-    pub(crate) manifests: ManifestSet,
+    pub(crate) manifests: Arc<ManifestSet>,
     /// All that is not removed, Jobs that are done among it.
     pub(crate) stays: Inventory,
 }
@@ -77,7 +90,8 @@ pub(crate) struct Loaded {
 impl Core {
     /// A core that keeps its state in `records` and works by `host`.
     pub fn new(records: Arc<dyn Records>, host: Arc<dyn Host>, options: CoreOptions) -> Self {
-        Self { records, host, options, senses: Arc::default() }
+        let revisions = Arc::new(Revisions::new(options.revision_cache_bytes));
+        Self { records, host, options, senses: Arc::default(), revisions }
     }
 
     /// What is kept of a key; `None`: nothing was ever handed off for it.
@@ -191,12 +205,19 @@ impl Core {
     /// What was handed off, as it is carried out.
     pub(crate) async fn submission(&self, loaded: &Loaded) -> Result<HandedOff, Fault> {
         let header = loaded.kept.submission.clone();
-        let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
-        let whole = header.with(document);
+        let read = match self.revisions.get(&header.revision) {
+            Some(read) => read,
+            None => {
+                let (document, manifests) = self.host.kept(&header.key, &header.revision).await?;
+                self.revisions.put(header.revision, Read::new(document, manifests))
+            }
+        };
+        let whole = header.with(read.document.clone());
         let stays = match whole.mode {
             Mode::Delete => Inventory::default(),
             Mode::Apply | Mode::DryRun => Inventory::of(&whole.document.graph, whole.generation),
         };
+        let manifests = Arc::clone(&read.manifests);
         Ok(HandedOff { submission: loaded.kept.tasks.carried_out(whole), manifests, stays })
     }
 

@@ -243,9 +243,9 @@ impl Driver<'_> {
         let now = Utc::now();
         let key = &self.loaded.kept.submission.key;
         let mut read = self.core.records.read().await?;
-        let state = read.reconcile_get(&key.environment, &key.application).await?;
+        let version = read.reconcile_version(&key.environment, &key.application).await?;
         drop(read);
-        if state.is_none_or(|state| state.row_version != self.loaded.state.row_version) {
+        if version != Some(self.loaded.state.row_version) {
             return Ok(false);
         }
         let changes = self.schedule.happened(Happened::Tick, now);
@@ -268,6 +268,9 @@ impl Driver<'_> {
         let is_stored = self.core.save(&mut self.loaded, changes, false, now).await?;
         if is_stored && tells {
             let submission = &self.loaded.kept.submission;
+            if state != WholeState::Live && !state.is_ended() {
+                self.core.senses.not_good(&submission.key);
+            }
             self.core.host.tell(&submission.key, submission.generation).await;
         }
         Ok(is_stored)

@@ -76,13 +76,18 @@ pub(crate) struct Prepared {
 }
 
 impl Work {
-    pub(crate) fn new(core: Core, submission: Submission, manifests: ManifestSet, stays: Inventory) -> Self {
+    pub(crate) fn new(
+        core: Core,
+        submission: Submission,
+        manifests: Arc<ManifestSet>,
+        stays: Inventory,
+    ) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
         Self {
             core,
             submission: Arc::new(submission),
-            manifests: Arc::new(manifests),
+            manifests,
             stays: Arc::new(stays),
             marks: Arc::new(marks),
             looks: Arc::new(looks),

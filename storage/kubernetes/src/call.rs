@@ -52,6 +52,11 @@ impl CallError {
         Some(causes.map(|cause| cause.field.as_str()).collect())
     }
 
+    /// Whether a right is missing, which the message names.
+    pub fn is_forbidden(&self) -> bool {
+        self.has_code(403)
+    }
+
     pub(crate) fn has_code(&self, code: u16) -> bool {
         matches!(self, Self::Refused(status) if status.code == code)
     }

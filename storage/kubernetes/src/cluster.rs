@@ -82,7 +82,7 @@ impl Cluster {
     }
 
     /// Whether the API server answers at all.
-    pub(crate) async fn answers(&self) -> Result<(), CallError> {
+    pub async fn answers(&self) -> Result<(), CallError> {
         self.ask(self.client.apiserver_version()).await.map(drop)
     }
 

@@ -225,6 +225,11 @@ impl Cluster {
         }
     }
 
+    /// The kinds as they were when they were last looked at, whenever that was.
+    pub(crate) async fn kinds_ever(&self) -> Result<Arc<Kinds>, CallError> {
+        self.kinds_since(None).await
+    }
+
     /// The kinds as they are.
     pub(crate) async fn kinds_now(&self) -> Result<Arc<Kinds>, CallError> {
         self.kinds_since(Some(Instant::now())).await

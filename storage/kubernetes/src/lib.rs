@@ -3,6 +3,7 @@
 mod call;
 mod cluster;
 mod connect;
+mod glimpse;
 mod kinds;
 mod listing;
 mod logs;
@@ -13,6 +14,7 @@ mod watching;
 pub use call::CallError;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
+pub use glimpse::Glimpse;
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};

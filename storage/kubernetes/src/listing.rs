@@ -145,8 +145,20 @@ impl Cluster {
         resource: &ApiResource,
         chosen: &ListParams,
     ) -> Result<Vec<Value>, CallError> {
+        let take = |object: DynamicObject| typed(object, resource);
+        self.every_as(api, resource, chosen, &take).await
+    }
+
+    /// What `take` makes of each of these objects; of the objects themselves one page at most is kept.
+    pub(crate) async fn every_as<T: Send>(
+        &self,
+        api: &Api<DynamicObject>,
+        resource: &ApiResource,
+        chosen: &ListParams,
+        take: &(dyn Fn(DynamicObject) -> T + Send + Sync),
+    ) -> Result<Vec<T>, CallError> {
         for _ in 0..LISTED_ANEW_MAX {
-            match self.pages(api, resource, chosen).await {
+            match self.pages(api, chosen, take).await {
                 // All pages are of one moment, which the API server forgets after some minutes.
                 Err(error) if error.has_code(410) => {}
                 listed => return listed,
@@ -156,17 +168,17 @@ impl Cluster {
         Err(CallError::Away(format!("its list of {kind} expires before the last page")))
     }
 
-    async fn pages(
+    async fn pages<T: Send>(
         &self,
         api: &Api<DynamicObject>,
-        resource: &ApiResource,
         chosen: &ListParams,
-    ) -> Result<Vec<Value>, CallError> {
+        take: &(dyn Fn(DynamicObject) -> T + Send + Sync),
+    ) -> Result<Vec<T>, CallError> {
         let mut found = Vec::new();
         let mut wanted = chosen.clone().limit(self.options.page_objects);
         loop {
             let page = self.ask(api.list(&wanted)).await?;
-            found.extend(page.items.into_iter().map(|object| typed(object, resource)));
+            found.extend(page.items.into_iter().map(take));
             self.bounded(found.len())?;
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => wanted = wanted.continue_token(&token),

@@ -77,6 +77,23 @@ impl<H: Handle> ReadReconcile for Session<H> {
         Ok(row.map(ReconcileState::from))
     }
 
+    async fn reconcile_version(
+        &mut self,
+        environment: &Address,
+        application: &ApplicationName,
+    ) -> Result<Option<i64>> {
+        let version = sqlx::query_scalar!(
+            r#"select row_version as "row_version!" from reconcile_state
+            where environment = ?1 and application = ?2"#,
+            environment.to_string(),
+            application.path(),
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(version)
+    }
+
     async fn reconcile_events(
         &mut self,
         environment: &Address,

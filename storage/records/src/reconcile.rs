@@ -80,6 +80,12 @@ pub trait ReadReconcile {
         environment: &Address,
         application: &ApplicationName,
     ) -> Result<Option<ReconcileState>>;
+    /// The [`ReconcileState::row_version`] of an application in an environment; `None`: nothing is known of it.
+    async fn reconcile_version(
+        &mut self,
+        environment: &Address,
+        application: &ApplicationName,
+    ) -> Result<Option<i64>>;
     /// Its events with a number above `since`, the oldest first; `limit` is capped at
     /// [`crate::PAGE_ROWS_MAX`].
     async fn reconcile_events(

@@ -13,7 +13,7 @@ use crate::name::{InvalidName, is_name};
 pub use settings::{
     Approvals, CheckOwner, ClusterFacts, ClusterLabels, ClusterSettings, EXPIRE_AFTER_HOURS,
     EnvironmentSettings, Follow, Gates, InvalidSettings, PullRegistry, ReceiverSettings, SecretHandling,
-    Signer, Soak,
+    Sensing, Signer, Soak,
 };
 pub use window::{InvalidWindow, Window};
 

@@ -31,8 +31,13 @@ async fn save(records: &Shared, state: &mut ReconcileState, events: &[ReconcileE
     saved
 }
 
+/// What is known, whose version is told alone just so.
 async fn get(records: &Shared, state: &ReconcileState) -> Option<ReconcileState> {
-    read(records).await.reconcile_get(&state.environment, &state.application).await.unwrap()
+    let mut read = read(records).await;
+    let known = read.reconcile_get(&state.environment, &state.application).await.unwrap();
+    let version = read.reconcile_version(&state.environment, &state.application).await.unwrap();
+    assert_eq!(version, known.as_ref().map(|known| known.row_version));
+    known
 }
 
 async fn events(records: &Shared, state: &ReconcileState, since: u64, limit: u32) -> Vec<ReconcileEvent> {

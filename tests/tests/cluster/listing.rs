@@ -1,9 +1,9 @@
 //! Objects found by their label.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use slipway_kubernetes::{CallError, ClusterOptions, Deleted};
+use slipway_kubernetes::{CallError, ClusterOptions, Deleted, digest_of};
 
 use crate::{Field, text};
 
@@ -92,4 +92,31 @@ async fn labelled_everywhere_finds_each_object_once_whatever_its_kind() {
     assert_eq!(all, expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
     let ingress = found.objects.iter().find(|object| object["kind"] == "Ingress").expect("the Ingress");
     assert_eq!(ingress["apiVersion"], "networking.k8s.io/v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_glimpse_tells_of_an_object_what_a_watch_does() {
+    let field = Field::prepare().await;
+    let key = |name: &str| field.key("v1", "ConfigMap", name);
+    let glimpses = || async {
+        let found = field.cluster.glimpses("v1", "ConfigMap", &field.selector()).await.expect("a list");
+        let digests = found.into_iter().map(|found| (found.key.name, found.digest));
+        digests.collect::<BTreeMap<_, _>>()
+    };
+    assert!(glimpses().await.is_empty());
+    let made = field.apply(&key("a"), &json!({"data": {"round": "1"}})).await;
+    field.apply(&key("b"), &json!({"data": {"round": "1"}})).await;
+    let first = glimpses().await;
+    assert_eq!(first.len(), 2);
+    assert_eq!(first.get("a"), Some(&digest_of(&made)));
+    assert_eq!(glimpses().await, first, "nothing changed");
+    field.apply(&key("a"), &json!({"data": {"round": "2"}})).await;
+    let second = glimpses().await;
+    assert!(second["a"] != first["a"] && second["b"] == first["b"]);
+    let unserved = field.cluster.glimpses("nowhere.test/v1", "Thing", &field.selector()).await;
+    assert!(unserved.expect("a list").is_empty());
+    for (api_version, kind) in [("v1", "ConfigMap"), ("apps/v1", "Deployment"), ("nowhere.test/v1", "Thing")]
+    {
+        assert!(field.cluster.may_watch(api_version, kind).await.expect("an answer"), "{kind}");
+    }
 }

@@ -16,6 +16,7 @@ mod line;
 mod ordered;
 mod overtaken;
 mod pair;
+mod polled;
 mod rollback;
 mod same_objects;
 mod waits;

@@ -17,7 +17,7 @@ const UNREADABLE: &str = "no kubeconfig: give a file that you may read with --ku
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
-    /// Register a cluster, or change the labels and the context of one
+    /// Register a cluster, or change labels, context and sensing of one
     #[command(
         after_help = "Without a kubeconfig the cluster is the one that the server runs in.\nExample: slipway cluster add kind --kubeconfig-file ~/.kube/config --label region=eu"
     )]
@@ -97,6 +97,10 @@ pub(crate) struct AddArgs {
     /// A label that policies choose clusters by; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::key_value)]
     label: Vec<(String, String)>,
+    /// How the built-in core hears what changes there: at once by a watch of each kind, or by asking every 5 seconds to
+    /// 5 minutes, for clusters that are very many or behind what ends long answers; as before if absent, and watch at first
+    #[arg(long, value_parser = ["watch", "pull"])]
+    sensing: Option<String>,
 }
 
 /// How a cluster is reached.
@@ -179,6 +183,7 @@ async fn add(client: &Client, args: AddArgs, global: &Global) -> Result<()> {
     for (key, value) in args.label {
         settings["labels"][key] = value.into();
     }
+    settings["sensing"] = args.sensing.into();
     let cluster = put(client, &args.name, &args.access, settings, false).await?;
     if global.json() {
         print_json(&cluster);
@@ -322,7 +327,7 @@ fn list(rows: Vec<Value>, global: &Global) {
 }
 
 fn show(cluster: &Value) {
-    for key in ["name", "uid", "kubeconfig", "context", "version", "nodes"] {
+    for key in ["name", "uid", "kubeconfig", "context", "version", "nodes", "sensing"] {
         data(format!("{key:<12}{}", text(&cluster[key])));
     }
     data(format!("{:<12}{}", "platforms", joined(&cluster["platforms"])));

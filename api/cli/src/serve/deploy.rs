@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use slipway_charts::{ChartOptions, Renderer};
+use slipway_core::ladder::LadderOptions;
 use slipway_core::{Core, CoreOptions, ReconcileHandler, Sensor};
 use slipway_definitions::RenderOptions;
 use slipway_deployer::clusters::Clusters;
@@ -84,7 +85,9 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
     };
     // The core works by the stage, which hands off to it.
     let host = Arc::new(CoreHost { stage: stage.clone() });
-    let core = Core::new(Arc::clone(ground.records), host, CoreOptions::default());
+    let ladder = LadderOptions { polls_per_second: deploy.polls_per_second, ..LadderOptions::default() };
+    let options = CoreOptions { ladder, ..CoreOptions::default() };
+    let core = Core::new(Arc::clone(ground.records), host, options);
     let port: Arc<dyn CorePort> = Arc::new(core.clone());
     Ok((Stage { core: Some(port), ..stage }, core))
 }

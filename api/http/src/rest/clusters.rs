@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::deploying::ClusterLook;
 use slipway_records::{Cluster, NewAuditEntry, Read};
-use slipway_types::environment::ClusterSettings;
+use slipway_types::environment::{ClusterSettings, Sensing};
 use slipway_types::name::ClusterName;
 use slipway_types::{Fault, Role, SecretReference};
 use utoipa::ToSchema;
@@ -34,6 +34,8 @@ pub(crate) struct ClusterView {
     labels: BTreeMap<String, String>,
     /// Why nothing new may go there.
     cordoned: Option<String>,
+    /// How the built-in core hears what changes there: `watch` or `pull`.
+    sensing: &'static str,
     /// Kubernetes version.
     version: Option<String>,
     nodes: Option<usize>,
@@ -59,6 +61,10 @@ pub(crate) struct ClusterBody {
     /// For selectors of policies.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// How the built-in core hears what changes there: `watch`, or `pull` to ask now and then; absent: as before, and
+    /// at first `watch`.
+    #[schema(value_type = Option<String>)]
+    sensing: Option<Sensing>,
     /// Whether another cluster may take the name over.
     #[serde(default)]
     replace: bool,
@@ -96,6 +102,7 @@ impl From<Cluster> for ClusterView {
             context: cluster.settings.context,
             labels: cluster.settings.labels,
             cordoned: cluster.settings.cordoned,
+            sensing: cluster.settings.sensing.word(),
             version: facts.as_ref().map(|facts| facts.version.clone()),
             nodes: facts.as_ref().map(|facts| facts.nodes),
             platforms: facts.iter().flat_map(|facts| &facts.platforms).map(ToString::to_string).collect(),
@@ -167,6 +174,7 @@ pub(crate) async fn put(
         context: body.context,
         labels: body.labels,
         cordoned: known.as_ref().and_then(|known| known.settings.cordoned.clone()),
+        sensing: body.sensing.or(known.map(|known| known.settings.sensing)).unwrap_or_default(),
     };
     let look = state.deploying.look_at_cluster(name.as_str(), &settings).await;
     let ClusterLook { uid, facts } = look.map_err(ApiError::of_fault)?;

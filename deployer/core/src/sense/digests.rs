@@ -1,6 +1,6 @@
 //! What each object was when it was last seen, so that only what changed wakes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use slipway_handoff::ObjectRef;
 use slipway_kubernetes::ObjectKey;
@@ -11,7 +11,7 @@ use slipway_types::Digest;
 pub(super) const OBJECTS_MAX: usize = 100_000;
 
 /// The first 8 bytes of a digest.
-fn head(digest: &Digest) -> u64 {
+pub(super) fn head(digest: &Digest) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
@@ -106,6 +106,20 @@ impl Digests {
         Some(mark.owner)
     }
 
+    /// All objects of a watch are these: gives the others that it had, with whose they were.
+    pub(super) fn retain(&mut self, watch: u64, there: &HashSet<Place>) -> Vec<(Place, Owner)> {
+        let Some(objects) = self.watches.get_mut(&watch) else { return Vec::new() };
+        let gone = objects.extract_if(|place, _| !there.contains(place));
+        let gone: Vec<(Place, Owner)> = gone.map(|(place, mark)| (place, mark.owner)).collect();
+        self.len -= gone.len();
+        gone
+    }
+
+    /// Whether a new object may find no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.len >= self.max
+    }
+
     /// A watch ended.
     pub(super) fn forget(&mut self, watch: u64) {
         let objects = self.watches.remove(&watch);
@@ -149,6 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_list_does_not_have_went() {
+        let mut digests = Digests::new(3);
+        for (watch, place) in [(1, 1), (1, 2), (2, 3)] {
+            digests.seen(watch, Place(place), mark("a", "1"));
+        }
+        assert!(digests.is_full());
+        assert_eq!(digests.retain(1, &HashSet::from([Place(1), Place(7)])), [(Place(2), Owner::of("a"))]);
+        assert!(!digests.is_full());
+        assert_eq!(digests.seen(2, Place(3), mark("a", "1")), News::Nothing, "another watch keeps its own");
+        assert_eq!(digests.retain(4, &HashSet::new()), []);
+    }
+
+    #[test]
     fn an_object_has_one_place_by_whatever_it_is_named() {
         let object = ObjectRef {
             api_version: "apps/v1".to_owned(),
@@ -170,7 +197,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_is_kept_than_the_limit_and_it_is_counted_right(
-            steps in proptest::collection::vec((0_u8..4, 0_u64..3, 0_u64..12), 0..200),
+            steps in proptest::collection::vec((0_u8..5, 0_u64..3, 0_u64..12), 0..200),
             max in 0_usize..8,
         ) {
             let mut digests = Digests::new(max);
@@ -179,6 +206,9 @@ mod tests {
                     0 => digests.forget(watch),
                     1 => {
                         digests.gone(watch, Place(place));
+                    }
+                    2 => {
+                        digests.retain(watch, &HashSet::from([Place(place), Place(place + 1)]));
                     }
                     _ => {
                         digests.seen(watch, Place(place), mark("a", &what.to_string()));

@@ -14,7 +14,7 @@ use crate::inventory::{Inventory, InventoryId};
 pub(super) struct Index {
     keys: BTreeMap<Key, Held>,
     /// By the label's value.
-    labels: HashMap<String, Key>,
+    owners: HashMap<Owner, Key>,
     /// The label of a shared object names one of its owners only.
     shared: HashMap<Place, BTreeSet<Key>>,
 }
@@ -39,7 +39,7 @@ impl Index {
         for place in &shared {
             self.shared.entry(*place).or_default().insert(key.clone());
         }
-        self.labels.insert(InventoryId::of(key).as_str().to_owned(), key.clone());
+        self.owners.insert(Owner::of(InventoryId::of(key).as_str()), key.clone());
         self.keys.insert(key.clone(), Held { kinds, shared, read_at: now });
         !was_told
     }
@@ -47,7 +47,7 @@ impl Index {
     /// Forgets a key; `false`: it was not known.
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         let Some(held) = self.keys.remove(key) else { return false };
-        self.labels.remove(InventoryId::of(key).as_str());
+        self.owners.remove(&Owner::of(InventoryId::of(key).as_str()));
         for place in held.shared {
             if let Some(keys) = self.shared.get_mut(&place) {
                 keys.remove(key);
@@ -79,18 +79,18 @@ impl Index {
     }
 
     /// Whose label this is.
-    pub(super) fn labelled(&self, label: &str) -> Option<&Key> {
-        self.labels.get(label)
-    }
-
-    /// Whose label had this hash. That is asked when an object changes hands, which is rare.
     pub(super) fn owner(&self, owner: Owner) -> Option<&Key> {
-        self.labels.iter().find(|(label, _)| Owner::of(label) == owner).map(|(_, key)| key)
+        self.owners.get(&owner)
     }
 
     /// Who shares an object.
     pub(super) fn sharers(&self, place: Place) -> impl Iterator<Item = &Key> {
         self.shared.get(&place).into_iter().flatten()
+    }
+
+    /// All keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.keys()
     }
 
     /// All kinds that some key holds.
@@ -148,12 +148,11 @@ mod tests {
         assert!(index.put(&web, &Inventory::default(), now));
         assert!(!index.put(&shop, &Inventory::default(), now), "it is known");
         let label = InventoryId::of(&shop);
-        assert_eq!(index.labelled(label.as_str()), Some(&shop));
         assert_eq!(index.owner(Owner::of(label.as_str())), Some(&shop));
-        assert_eq!(index.labelled("shop"), None);
+        assert_eq!(index.owner(Owner::of("shop")), None);
         index.retain(&BTreeSet::from([web.clone()]));
         assert!(index.has(&web) && !index.has(&shop));
-        assert_eq!(index.labelled(label.as_str()), None);
+        assert_eq!(index.owner(Owner::of(label.as_str())), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What turns may rely on: which kinds are watched in which cluster.
+//! What turns may rely on: which kinds are sensed in which cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use slipway_handoff::{Key, ObjectRef, Submission};
@@ -10,10 +11,13 @@ use super::kinds::Kind;
 use crate::inventory::Inventory;
 use crate::schedule::Pace;
 
-/// The first pause between looks at what is live and watched whole.
-const WATCHED_FIRST_MS: u64 = 60_000;
+/// The first pause between looks at what is live and sensed whole: whatever changes there wakes its key.
+const SENSED_FIRST_MS: u64 = 1_800_000;
 /// The longest such pause.
-const WATCHED_MOST_MS: u64 = 3_600_000;
+const SENSED_MOST_MS: u64 = 3_600_000;
+/// The pause between looks at what is live in a cluster that is known to be away: when it comes back, its keys are
+/// woken.
+const EXPIRED_MS: u64 = 900_000;
 
 /// What is watched, told by the sensor of this process and asked by its turns. Without a sensor: nothing.
 #[derive(Debug, Default)]
@@ -29,6 +33,10 @@ struct Board {
     /// Keys for which something was handed off.
     handed_off: Mutex<BTreeSet<Key>>,
     stirred: Notify,
+    /// Something there is not good.
+    restless: Notify,
+    /// Whether the cluster is known to be away.
+    is_expired: AtomicBool,
 }
 
 /// The place of who watches a cluster. With it goes all that it told.
@@ -46,9 +54,18 @@ impl Senses {
         let objects = submission.document.graph.objects().map(|(_, object)| &object.object);
         let usual = Pace::default();
         if self.is_whole(cluster, objects, inventory) {
-            Pace { watch_first_ms: WATCHED_FIRST_MS, watch_most_ms: WATCHED_MOST_MS, ..usual }
+            Pace { watch_first_ms: SENSED_FIRST_MS, watch_most_ms: SENSED_MOST_MS, ..usual }
+        } else if self.board(cluster).is_some_and(|board| board.is_expired.load(Ordering::Relaxed)) {
+            Pace { watch_first_ms: EXPIRED_MS, watch_most_ms: EXPIRED_MS, ..usual }
         } else {
             usual
+        }
+    }
+
+    /// A key is not as it should be: its cluster is asked often for a while, if it is not watched.
+    pub(crate) fn not_good(&self, key: &Key) {
+        if let Some(board) = self.board(key.environment.cluster()) {
+            board.restless.notify_one();
         }
     }
 
@@ -101,6 +118,16 @@ impl Post {
     pub(super) fn are_whole<'k>(&self, mut kinds: impl Iterator<Item = &'k Kind>) -> bool {
         let whole = self.board.whole.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.all(|kind| whole.contains(kind))
+    }
+
+    /// Tells whether the cluster is known to be away.
+    pub(super) fn tell_expired(&self, is_expired: bool) {
+        self.board.is_expired.store(is_expired, Ordering::Relaxed);
+    }
+
+    /// Returns once something is not good.
+    pub(super) async fn restless(&self) {
+        self.board.restless.notified().await;
     }
 
     /// Returns once something was handed off.

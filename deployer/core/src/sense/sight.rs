@@ -10,6 +10,7 @@ use super::digests::{Digests, Mark, News, OBJECTS_MAX, Owner, Place};
 use super::index::Index;
 use super::kinds::Kind;
 use super::senses::Post;
+use super::sensing::Glimpse;
 use super::wakes::{Cause, Wakes};
 use crate::inventory::{INVENTORY, Inventory};
 
@@ -28,7 +29,7 @@ pub(super) struct Sight {
     count: u64,
     /// Labels that led to no key when they were asked about.
     strangers: HashSet<Owner>,
-    /// Whether it was told that the cluster is not watched.
+    /// Whether it was told that the cluster is not sensed.
     is_break_told: bool,
 }
 
@@ -108,14 +109,9 @@ impl Sight {
         let was_whole = watch.was_whole;
         match sensed {
             Sensed::Seen { key, labels, digest, object: _ } => {
-                let (place, label) = (Place::of_key(&key), inventory_of(&labels));
-                match self.digests.seen(number, place, Mark::new(Owner::of(label), &digest)) {
-                    News::Nothing => false,
-                    // Nobody relies on this watch yet, and whoever will has looked by then.
-                    News::New if !was_whole => false,
-                    News::New => self.changed(place, label, None, now),
-                    News::Changed(before) => self.changed(place, label, Some(before), now),
-                }
+                let label = inventory_of(&labels).to_owned();
+                let glimpse = Glimpse { place: Place::of_key(&key), label, digest };
+                self.seen(number, was_whole, &glimpse, now)
             }
             Sensed::Gone { key, labels } => {
                 let place = Place::of_key(&key);
@@ -137,11 +133,59 @@ impl Sight {
         }
     }
 
+    /// Takes in all there is of a kind at one moment; `true`: something is of a key that is not known.
+    pub(super) fn take_all(&mut self, kind: &Kind, number: u64, glimpses: &[Glimpse], now: Instant) -> bool {
+        let Some(watch) = self.watches.get(kind).filter(|watch| watch.number == number) else { return false };
+        let was_whole = watch.was_whole;
+        let mut is_strange = false;
+        for glimpse in glimpses {
+            is_strange |= self.seen(number, was_whole, glimpse, now);
+        }
+        let there: HashSet<Place> = glimpses.iter().map(|glimpse| glimpse.place).collect();
+        for (place, owner) in self.digests.retain(number, &there) {
+            for key in self.index.owner(owner).into_iter().chain(self.index.sharers(place)) {
+                self.wakes.changed(key, now);
+            }
+        }
+        if self.digests.is_full() {
+            self.broke(kind, Stands::Broken, "there are more objects than are told apart", now);
+        } else {
+            self.listed(kind);
+        }
+        is_strange
+    }
+
+    /// The cluster gave no answer for so long that nothing that was polled may be relied on.
+    pub(super) fn expired<'k>(&mut self, kinds: impl Iterator<Item = &'k Kind>, why: &str, now: Instant) {
+        for kind in kinds {
+            self.broke(kind, Stands::Broken, why, now);
+        }
+    }
+
+    /// It answers again: all that was said of it since is looked at anew.
+    pub(super) fn returned(&mut self, now: Instant) {
+        for key in self.index.keys() {
+            self.wakes.spread(key, Cause::Change, now);
+        }
+    }
+
+    /// Takes in what an object is; `true`: it is of a key that is not known.
+    fn seen(&mut self, number: u64, was_whole: bool, glimpse: &Glimpse, now: Instant) -> bool {
+        let Glimpse { place, label, digest } = glimpse;
+        match self.digests.seen(number, *place, Mark::new(Owner::of(label), digest)) {
+            News::Nothing => false,
+            // Nobody relies on this watch yet, and whoever will has looked by then.
+            News::New if !was_whole => false,
+            News::New => self.changed(*place, label, None, now),
+            News::Changed(before) => self.changed(*place, label, Some(before), now),
+        }
+    }
+
     /// Wakes whoever an object is of, and was of; `true`: it is of nobody who is known.
     fn changed(&mut self, place: Place, label: &str, before: Option<Owner>, now: Instant) -> bool {
         let owner = Owner::of(label);
         let before = before.filter(|before| *before != owner).and_then(|before| self.index.owner(before));
-        let current = self.index.labelled(label);
+        let current = self.index.owner(owner);
         for key in current.into_iter().chain(before).chain(self.index.sharers(place)) {
             self.wakes.changed(key, now);
         }
@@ -162,7 +206,7 @@ impl Sight {
         let mut watches = self.watches.values();
         if self.is_break_told && watches.all(|watch| matches!(watch.stands, Stands::Whole | Stands::Denied)) {
             self.is_break_told = false;
-            tracing::info!(cluster = self.cluster, "the cluster is watched again");
+            tracing::info!(cluster = self.cluster, "the cluster is sensed again");
         }
     }
 
@@ -186,14 +230,14 @@ impl Sight {
                 cluster = self.cluster,
                 kind = kind.kind,
                 why,
-                "cannot watch: what is live there is looked at more often instead"
+                "cannot be sensed: what is live there is looked at more often instead"
             );
         }
     }
 }
 
 /// The label that says whose an object is; empty without one.
-fn inventory_of(labels: &BTreeMap<String, String>) -> &str {
+pub(super) fn inventory_of(labels: &BTreeMap<String, String>) -> &str {
     labels.get(INVENTORY).map(String::as_str).unwrap_or_default()
 }
 

@@ -1,26 +1,36 @@
-//! One cluster under watch: a watch of each kind that its keys hold.
+//! One cluster that is sensed: each kind that its keys hold is watched, or polled.
+//!
+//! A kind is polled where somebody chose that for the cluster, and where the kubeconfig's user may list it and not
+//! watch it. Both ways tell of it under one number, so that what changed on the way from one to the other is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::{self, AbortHandle, Abortable, BoxStream, SelectAll};
 use slipway_handoff::Key;
 use slipway_kubernetes::{Cluster, Sensed};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::kinds::{Kind, Rewatch, WATCHES_MAX};
+use super::pull::{Lists, Polls};
+use super::rounds::Rounds;
 use super::senses::Post;
+use super::sensing::{Report, Sensing as _, Told};
 use super::sight::Sight;
-use crate::inventory::INVENTORY;
+use super::watches::Watches;
+use crate::host::Driven;
 use crate::receiver::Core;
 
 mod learn;
+mod unwatchable;
+
+use unwatchable::Unwatchable;
 
 /// How often it is looked which keys there are and what they hold.
 const LEARN_EVERY: Duration = Duration::from_secs(30);
+/// The same for a cluster that is polled: there may be very many of them.
+const LEARN_EVERY_POLLED: Duration = Duration::from_secs(300);
 /// The least time between two such looks, however much is heard of that is not known.
 const LEARN_APART: Duration = Duration::from_secs(3);
 /// So many keys are woken by one transaction.
@@ -28,18 +38,20 @@ const WAKES_AT_ONCE: usize = 64;
 /// When keys are woken that could not be, because the records did not answer.
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a watch told, with its kind and its number.
-type Told = (Arc<Kind>, u64, Sensed);
-
-/// A cluster under watch.
+/// A cluster that is sensed.
 pub(super) struct Ward {
     core: Core,
     name: String,
     cluster: Arc<Cluster>,
     sight: Sight,
-    told: SelectAll<Abortable<BoxStream<'static, Told>>>,
-    /// By which watches are ended.
-    aborts: BTreeMap<Kind, AbortHandle>,
+    /// Whether all of it is polled.
+    is_polled: bool,
+    watches: Watches,
+    polls: Polls,
+    /// Kinds that are polled because they may not be watched.
+    unwatchable: Unwatchable,
+    /// Numbers of the kinds that are sensed.
+    numbers: BTreeMap<Kind, u64>,
     /// Keys whose inventories are to be read.
     unread: BTreeSet<Key>,
     learnt_at: Instant,
@@ -49,16 +61,21 @@ pub(super) struct Ward {
 }
 
 impl Ward {
-    pub(super) fn new(core: Core, name: String, cluster: Arc<Cluster>) -> Self {
+    pub(super) fn new(core: Core, driven: Driven, rounds: Arc<Rounds>) -> Self {
+        let Driven { name, cluster, is_polled } = driven;
         let post = Post::take(Arc::clone(&core.senses), name.clone());
         let now = Instant::now();
+        let lists: Arc<dyn Lists> = Arc::<Cluster>::clone(&cluster);
         Self {
             core,
             sight: Sight::new(name.clone(), post),
+            is_polled,
+            watches: Watches::new(Arc::clone(&cluster)),
+            polls: Polls::new(lists, name.clone(), rounds),
+            unwatchable: Unwatchable::default(),
+            numbers: BTreeMap::new(),
             name,
             cluster,
-            told: SelectAll::new(),
-            aborts: BTreeMap::new(),
             unread: BTreeSet::new(),
             learnt_at: now,
             learn_at: now,
@@ -66,8 +83,11 @@ impl Ward {
         }
     }
 
-    /// Watches until `stop`.
+    /// Senses until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        if self.is_polled {
+            tracing::info!(cluster = self.name, "is polled, as its registration says");
+        }
         while stop.run_until_cancelled(self.step()).await.is_some() {}
     }
 
@@ -75,15 +95,59 @@ impl Ward {
         let wake_at = self.sight.wakes.next();
         tokio::select! {
             () = tokio::time::sleep_until(self.learn_at) => self.learn().await,
-            () = self.sight.post.stirred() => self.learn_soon(),
+            () = self.sight.post.stirred() => {
+                self.learn_soon();
+                self.polls.hasten();
+            }
+            () = self.sight.post.restless() => self.polls.hasten(),
             () = tokio::time::sleep_until(wake_at.unwrap_or(self.learn_at)), if wake_at.is_some() => {
                 self.wake().await;
             }
-            Some((kind, number, sensed)) = self.told.next() => {
-                if self.sight.take(&kind, number, sensed, Instant::now()) {
-                    self.learn_soon();
-                }
+            told = self.watches.told() => self.watched(told),
+            told = self.polls.told() => self.take(told),
+        }
+    }
+
+    /// Takes in what a watch told. A kind that may not be watched may be listed.
+    fn watched(&mut self, told: Told) {
+        match told {
+            Told::Of { kind, number, report: Report::One(Sensed::Denied(why)) } => {
+                tracing::info!(
+                    cluster = self.name,
+                    kind = kind.kind,
+                    why,
+                    "is polled, since it may not be watched"
+                );
+                self.watches.end(&kind);
+                self.polls.begin(&kind, number);
+                self.unwatchable.add(Kind::clone(&kind), Instant::now());
             }
+            told => self.take(told),
+        }
+    }
+
+    fn take(&mut self, told: Told) {
+        let now = Instant::now();
+        let is_strange = match told {
+            Told::Of { kind, number, report: Report::One(sensed) } => {
+                self.sight.take(&kind, number, sensed, now)
+            }
+            Told::Of { kind, number, report: Report::All(glimpses) } => {
+                self.sight.take_all(&kind, number, &glimpses, now)
+            }
+            Told::Expired(why) => {
+                self.sight.post.tell_expired(self.is_polled);
+                self.sight.expired(self.polls.kinds(), &why, now);
+                false
+            }
+            Told::Returned => {
+                self.sight.post.tell_expired(false);
+                self.sight.returned(now);
+                false
+            }
+        };
+        if is_strange {
+            self.learn_soon();
         }
     }
 
@@ -104,14 +168,14 @@ impl Ward {
         }
     }
 
-    /// Watches the kinds that keys hold now, and no others.
+    /// Senses the kinds that keys hold now, and no others.
     fn rewatch(&mut self) {
         let rewatch = Rewatch::of(&self.sight.watched(), &self.sight.index.kinds(), WATCHES_MAX);
         for kind in &rewatch.end {
-            self.unwatch(kind);
+            self.end(kind);
         }
         for kind in rewatch.begin {
-            self.watch(kind);
+            self.begin(kind);
         }
         let is_limited = !rewatch.left_out.is_empty();
         if is_limited && !self.is_limit_told {
@@ -124,20 +188,35 @@ impl Ward {
         self.is_limit_told = is_limited;
     }
 
-    fn watch(&mut self, kind: Kind) {
+    fn begin(&mut self, kind: Kind) {
         let number = self.sight.begin(kind.clone());
-        let named = Arc::new(kind.clone());
-        let sensed = self.cluster.watch((kind.api_version.clone(), kind.kind.clone()), INVENTORY.to_owned());
-        let told = sensed.map(move |sensed| (Arc::clone(&named), number, sensed)).boxed();
-        let (told, abort) = stream::abortable(told);
-        self.told.push(told);
-        self.aborts.insert(kind, abort);
+        if self.is_polled {
+            self.polls.begin(&kind, number);
+        } else {
+            self.watches.begin(&kind, number);
+        }
+        self.numbers.insert(kind, number);
     }
 
-    fn unwatch(&mut self, kind: &Kind) {
-        if let Some(abort) = self.aborts.remove(kind) {
-            abort.abort();
-        }
+    fn end(&mut self, kind: &Kind) {
+        self.watches.end(kind);
+        self.polls.end(kind);
+        self.unwatchable.remove(kind);
+        self.numbers.remove(kind);
         self.sight.end(kind);
+    }
+
+    /// Watches again what it was not allowed to watch and is by now.
+    async fn watch_what_may_be(&mut self) {
+        while let Some(kind) = self.unwatchable.due(Instant::now()) {
+            // No answer says nothing: it is asked about again later.
+            let may_watch = self.cluster.may_watch(&kind.api_version, &kind.kind).await.unwrap_or(false);
+            self.unwatchable.asked(&kind, may_watch, Instant::now());
+            if let Some(number) = self.numbers.get(&kind).copied().filter(|_| may_watch) {
+                tracing::info!(cluster = self.name, kind = kind.kind, "is watched, since it may be by now");
+                self.polls.end(&kind);
+                self.watches.begin(&kind, number);
+            }
+        }
     }
 }

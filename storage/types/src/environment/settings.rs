@@ -326,6 +326,35 @@ pub struct ClusterSettings {
     /// Why nothing new may go there, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cordoned: Option<String>,
+    /// How the built-in core hears what changes there.
+    #[serde(skip_serializing_if = "Sensing::is_usual")]
+    pub sensing: Sensing,
+}
+
+/// How the built-in core hears what changes in a cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sensing {
+    /// By a watch of each kind: at once, at the price of an open connection.
+    #[default]
+    Watch,
+    /// By a list of each kind now and then: for clusters that are very many, or behind what ends long answers.
+    Pull,
+}
+
+impl Sensing {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The word of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Pull => "pull",
+        }
+    }
 }
 
 /// What a cluster says of itself.

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod copy;
+mod core_fleet;
 mod idle;
 mod job;
 mod kaniko;
 mod objects;
 mod plan;
+mod pull_ladder;
 mod push;
 mod report;
 mod requests;
@@ -20,7 +22,8 @@ mod select;
 mod webhook;
 
 const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB] | job [ROUNDS] \
-                     | requests [BUILDS] | plan | select [BUNDLES]";
+                     | requests [BUILDS] | plan | select [BUNDLES] | core-apply [APPLICATIONS] \
+                     | core-idle [APPLICATIONS] | pull-ladder [CLUSTERS]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -55,6 +58,12 @@ fn run(words: &[&str]) -> Result<bool> {
         ["requests"] => requests::run(requests::BUILDS_DEFAULT),
         ["requests", builds] => requests::run(builds.parse()?),
         ["plan"] => plan::run(),
+        ["core-apply"] => core_fleet::apply(core_fleet::APPLICATIONS_DEFAULT),
+        ["core-apply", count] => core_fleet::apply(count.parse()?),
+        ["core-idle"] => core_fleet::idle(core_fleet::APPLICATIONS_DEFAULT),
+        ["core-idle", count] => core_fleet::idle(count.parse()?),
+        ["pull-ladder"] => pull_ladder::run(),
+        ["pull-ladder", clusters] => pull_ladder::run_with(clusters.parse()?),
         ["select"] => select::run(select::BUNDLES_DEFAULT),
         ["select", bundles] => select::run(bundles.parse()?),
         _ => bail!("{USAGE}"),

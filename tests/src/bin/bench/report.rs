@@ -66,6 +66,19 @@ pub(crate) fn verdict(met: bool, text: &str) {
     println!("{}  {text}", if met { "PASS" } else { "FAIL" });
 }
 
+/// How long a process was on a core so far, in seconds. The kernel counts it in hundredths on every architecture
+/// (`USER_HZ`, proc(5)).
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process has ended")?;
+    // Its name, which may have anything in it, stands in brackets.
+    let (_, rest) = stat.rsplit_once(')').context("/proc/PID/stat names no program")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<f64> {
+        Ok(fields.get(at).context("/proc/PID/stat is too short")?.parse::<f64>()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
 /// A line of `/proc/PID/status` in MiB: `VmRSS` is the memory in use, `VmHWM` the most there was.
 pub(crate) fn memory_mib(pid: u32, key: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server has ended")?;

@@ -54,6 +54,15 @@ fn seen(kind: &str, owner: &Key, content: &str) -> Sensed {
     Sensed::Seen { key: object(kind), labels: labels(owner), digest, object: serde_json::Value::Null }
 }
 
+/// What a list has of the one object of a kind.
+fn glimpse(kind: &str, owner: &Key, content: &str) -> Glimpse {
+    Glimpse {
+        place: Place::of_key(&object(kind)),
+        label: InventoryId::of(owner).as_str().to_owned(),
+        digest: Digest::of(content),
+    }
+}
+
 /// The key `shop` holds a Service and a Secret, the key `web` a Service; nothing is due.
 struct Rig {
     sight: Sight,
@@ -76,6 +85,10 @@ impl Rig {
 
     fn told(&mut self, of: &str, sensed: Sensed) -> bool {
         self.sight.take(&kind(of), self.numbers[of], sensed, self.now)
+    }
+
+    fn listed(&mut self, of: &str, glimpses: &[Glimpse]) -> bool {
+        self.sight.take_all(&kind(of), self.numbers[of], glimpses, self.now)
     }
 
     fn all_told(&mut self) {
@@ -179,4 +192,52 @@ fn what_an_ended_watch_still_tells_is_passed_over() {
     rig.sight.begin(kind("Service"));
     rig.told("Service", Sensed::Listed);
     assert!(!rig.is_whole("web"), "that was the old one's list");
+}
+
+#[test]
+fn lists_tell_what_changed_came_and_went_since_the_one_before() {
+    let mut rig = Rig::new();
+    assert!(!rig.listed("Secret", &[]));
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "1")]);
+    assert!(rig.is_whole("shop"));
+    assert!(rig.woken().is_empty(), "the first list wakes nobody");
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "1")]);
+    assert!(rig.woken().is_empty());
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "2")]);
+    assert_eq!(rig.woken(), [key("shop")]);
+    rig.listed("Service", &[glimpse("Service", &key("web"), "2")]);
+    assert_eq!(rig.woken(), [key("shop"), key("web")], "it changed hands");
+    rig.listed("Service", &[]);
+    assert_eq!(rig.woken(), [key("web")]);
+    rig.listed("Secret", &[glimpse("Secret", &key("shop"), "1")]);
+    assert_eq!(rig.woken(), [key("shop")], "it came");
+    assert!(rig.listed("Secret", &[glimpse("Secret", &key("other"), "1")]), "nobody knows whose it is");
+}
+
+#[test]
+fn a_list_goes_on_where_a_watch_ended() {
+    let mut rig = Rig::new();
+    rig.all_told();
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "1")]);
+    assert!(rig.woken().is_empty(), "both tell the same of what is the same");
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "2")]);
+    assert_eq!(rig.woken(), [key("shop")]);
+}
+
+#[test]
+fn when_a_cluster_expires_those_who_relied_on_it_are_woken_and_all_when_it_is_back() {
+    let mut rig = Rig::new();
+    rig.all_told();
+    let kinds = [kind("Secret"), kind("Service")];
+    rig.sight.expired(kinds.iter(), "no route", rig.now);
+    assert!(!rig.is_whole("shop") && !rig.is_whole("web"));
+    assert_eq!(rig.woken(), [key("shop"), key("web")]);
+    rig.sight.returned(rig.now);
+    rig.listed("Service", &[glimpse("Service", &key("shop"), "1")]);
+    assert_eq!(
+        rig.woken(),
+        [key("shop"), key("web")],
+        "they are to say that it is back, though nothing changed"
+    );
+    assert!(rig.is_whole("web"));
 }

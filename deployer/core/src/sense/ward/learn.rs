@@ -7,7 +7,7 @@ use slipway_records::PAGE_ROWS_MAX;
 use slipway_types::{Class, Fault};
 use tokio::time::Instant;
 
-use super::{LEARN_EVERY, Ward};
+use super::{LEARN_EVERY, LEARN_EVERY_POLLED, Ward};
 use crate::inventory::Inventory;
 use crate::receiver::{Core, fault, wake_up};
 
@@ -16,15 +16,16 @@ use crate::receiver::{Core, fault, wake_up};
 const READ_AGAIN: usize = 50;
 
 impl Ward {
-    /// Looks which keys there are, and has watched what they hold.
+    /// Looks which keys there are, and has sensed what they hold.
     pub(super) async fn learn(&mut self) {
         self.learnt_at = Instant::now();
-        self.learn_at = self.learnt_at + LEARN_EVERY;
+        self.learn_at = self.learnt_at + if self.is_polled { LEARN_EVERY_POLLED } else { LEARN_EVERY };
         if let Err(fault) = self.learn_keys().await {
             let fault = fault.message;
             tracing::warn!(cluster = self.name, fault, "cannot read what is deployed there; trying again");
         }
         self.rewatch();
+        self.watch_what_may_be().await;
         self.sight.tidy(Instant::now());
     }
 
