@@ -134,6 +134,9 @@ impl DeployHandler {
                 Ok(found) => plan.violations.extend(found),
                 Err(fault) => return self.wait_or_fail(subject.deployment, fault).await,
             }
+            if !subject.deployment.cause.leave().is_empty() {
+                plan.violations.extend(self.stage.cannot_adopt(&subject.environment).await?);
+            }
         }
         let made_by = plan.made_by();
         let mut deployment = subject.deployment.clone();
@@ -225,7 +228,8 @@ impl DeployHandler {
         let Some(frozen) = &plan.revision else { return Ok(Vec::new()) };
         let cluster = self.stage.cluster_of(&subject.environment).await?;
         let (application, address) = (&subject.application.name, &subject.environment.address);
-        Ok(compare(&cluster, frozen, application, address).await?.1)
+        let leave = subject.deployment.cause.leave();
+        Ok(compare(&cluster, frozen, application, address, leave).await?.1)
     }
 
     /// What cannot be done now is waited for, by name and until its deadline; what cannot be done at all

@@ -1,5 +1,6 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
+mod adoptions;
 mod applications;
 mod audit;
 mod bundle_query;
@@ -124,6 +125,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployments::list, deployments::create))
         .routes(routes!(deployments::plan))
         .routes(routes!(deployments::show))
+        .routes(routes!(adoptions::plan))
+        .routes(routes!(adoptions::create))
         .routes(routes!(deployment_words::approve))
         .routes(routes!(deployment_words::decline))
         .routes(routes!(deployment_words::withdraw))

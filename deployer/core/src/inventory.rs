@@ -12,6 +12,7 @@
 //!
 //! An object is only ever removed if its label names this inventory and its UID is the one that was applied.
 
+mod adopt;
 mod entries;
 mod fields;
 mod id;
@@ -27,6 +28,10 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{
+    ADOPTER, ARGO_TRACKING, HELM_NAMESPACE, HELM_RELEASE, INSTANCE, LAST_APPLIED, MANAGED_BY, Tool, controller_of,
+    handed_over, without_theirs,
+};
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
 pub use live::{Incomplete, Live, Manager, Terminating};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_handoff::{Answer, Cause, Key, Known, Mode, Proof, Revision, Submission};
+use slipway_handoff::{Adoption, Answer, Cause, Key, Known, Mode, Proof, Revision, Submission};
 use slipway_types::Digest;
 
 use crate::inventory::Inventory;
@@ -25,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) predecessor: Option<Digest>,
     pub(crate) cause: Cause,
     pub(crate) deadline: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) adopt: Vec<Adoption>,
 }
 
 impl Header {
@@ -39,6 +41,7 @@ impl Header {
             predecessor: submission.predecessor,
             cause: submission.cause.clone(),
             deadline: submission.deadline,
+            adopt: submission.adopt.clone(),
         }
     }
 
@@ -55,6 +58,7 @@ impl Header {
             predecessor: self.predecessor,
             cause: self.cause,
             deadline: self.deadline,
+            adopt: self.adopt,
         }
     }
 }

@@ -305,6 +305,7 @@ impl CorePort for Core {
             C::Outputs,
             C::Conditions,
             C::Ownership,
+            C::Adoption,
         ]);
         if self.options.calls {
             can.insert(C::Calls);

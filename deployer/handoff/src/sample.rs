@@ -91,5 +91,6 @@ pub(crate) fn submission(generation: u64, document: Revision) -> Submission {
         predecessor: None,
         cause: Cause::Deploy { by: "ann".into() },
         deadline: DateTime::from_timestamp(1_900_000_000, 0).unwrap(),
+        adopt: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_types::{Address, ApplicationName, Digest};
 
+use crate::node::ObjectRef;
 use crate::revision::Revision;
 
 /// What is deployed where: the unit of ordering.
@@ -84,6 +85,16 @@ pub enum ProofKind {
     Check,
 }
 
+/// Leave to take over one object that another tool made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adoption {
+    /// Which object, in any version of its API.
+    pub object: ObjectRef,
+    /// Its UID: another object of that name may not be taken over.
+    pub uid: String,
+}
+
 /// One frozen revision on its way to a receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,4 +119,7 @@ pub struct Submission {
     pub cause: Cause,
     /// When the receiver gives up.
     pub deadline: DateTime<Utc>,
+    /// What of others may be taken over, by this generation alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopt: Vec<Adoption>,
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use slipway_core::inventory::{COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY};
 use slipway_handoff::{ManifestSet, Object};
 use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey, is_as_wanted};
+use slipway_records::AdoptedObject;
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
@@ -51,12 +52,13 @@ pub enum Change {
     Unknown,
 }
 
-/// Differences and violations of a frozen plan in its cluster.
+/// Differences and violations of a frozen plan in its cluster; `leave`: what of others may be taken over.
 pub async fn compare(
     cluster: &Cluster,
     frozen: &Frozen,
     application: &ApplicationName,
     address: &Address,
+    leave: &[AdoptedObject],
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
@@ -65,7 +67,7 @@ pub async fn compare(
     let live = Live::look(cluster, &keys).await.map_err(|error| fault_of(address.cluster(), &error))?;
     let mut looks: Vec<BoxFuture<'_, Result<Looked, CallError>>> = Vec::with_capacity(keys.len());
     for ((node, object), key) in graph.objects().zip(&keys) {
-        let subject = Subject { node, object, key };
+        let subject = Subject { node, object, key, leave };
         looks.push(Box::pin(look(cluster, &live, &dressing, frozen, subject, &brought)));
     }
     let mut looks = stream::iter(looks).buffered(AT_ONCE);
@@ -78,7 +80,7 @@ pub async fn compare(
     Ok((differences, violations))
 }
 
-fn key_of(object: &Object) -> ObjectKey {
+pub(super) fn key_of(object: &Object) -> ObjectKey {
     let reference = &object.object;
     ObjectKey {
         api_version: reference.api_version.clone(),
@@ -93,13 +95,28 @@ struct Subject<'a> {
     node: &'a str,
     object: &'a Object,
     key: &'a ObjectKey,
+    leave: &'a [AdoptedObject],
+}
+
+impl Subject<'_> {
+    /// Whether this very object may be taken over.
+    fn has_leave(&self, live: &Value) -> bool {
+        let uid = live["metadata"]["uid"].as_str();
+        self.leave.iter().any(|leave| {
+            let is_it = leave.kind == self.key.kind && leave.name == self.key.name;
+            is_it && Some(leave.uid.as_str()) == uid
+        })
+    }
 }
 
 /// What was found of one object.
 type Looked = (Difference, Option<Violation>);
 
 /// Kinds and namespaces that the revision itself brings: what needs them cannot be tried yet.
-fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSet) -> BTreeSet<String> {
+pub(super) fn brought<'a>(
+    objects: impl Iterator<Item = &'a Object>,
+    manifests: &ManifestSet,
+) -> BTreeSet<String> {
     let mut brought = BTreeSet::new();
     for object in objects {
         let manifest: Option<Value> =
@@ -123,15 +140,17 @@ async fn look(
     live: &Live,
     dressing: &Dressing<'_>,
     frozen: &Frozen,
-    Subject { node, object, key }: Subject<'_>,
+    subject: Subject<'_>,
     brought: &BTreeSet<String>,
 ) -> Result<Looked, CallError> {
+    let Subject { node, object, key, .. } = subject;
     let plain = |change| Difference { object: key.to_string(), change, fields: Vec::new() };
     let component = node.split('.').next().unwrap_or(node);
     let path = format!("components[{component}]");
     let live = live.get(cluster, key).await?;
     if let Some(owner) = live
         .as_deref()
+        .filter(|live| !subject.has_leave(live))
         .and_then(|live| dressing.foreign_owner(live))
         .filter(|_| !object.shared && key.kind != "Namespace")
     {
@@ -172,7 +191,7 @@ async fn look(
 }
 
 /// The object with texts in place of secret references, as an API server takes it.
-fn without_markers(mut object: Value) -> Value {
+pub(super) fn without_markers(mut object: Value) -> Value {
     for (field, stand_in) in [("data", "c2xpcHdheQ=="), ("stringData", "slipway")] {
         let Some(fields) = object.get_mut(field).and_then(Value::as_object_mut) else { continue };
         for value in fields.values_mut().filter(|value| value.is_object()) {

@@ -8,7 +8,7 @@ use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 
-use crate::{Page, Result};
+use crate::{AdoptFrom, AdoptedObject, Page, Result};
 
 /// Why a deployment exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,16 @@ pub enum DeploymentCause {
         /// Why.
         reason: String,
     },
+    /// Somebody chose a bundle that takes over what another tool deployed.
+    Adopt {
+        /// From which kind of tool.
+        from: AdoptFrom,
+        /// The Helm release or Argo CD application; `None`: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<String>,
+        /// What may be taken over, and nothing else.
+        objects: Vec<AdoptedObject>,
+    },
 }
 
 impl DeploymentCause {
@@ -62,6 +72,15 @@ impl DeploymentCause {
             Self::Rollback { .. } => "rollback",
             Self::Restart { .. } => "restart",
             Self::Remove { .. } => "remove",
+            Self::Adopt { .. } => "adopt",
+        }
+    }
+
+    /// What of others may be taken over.
+    pub fn leave(&self) -> &[AdoptedObject] {
+        match self {
+            Self::Adopt { objects, .. } => objects,
+            _ => &[],
         }
     }
 }

@@ -91,6 +91,7 @@ fn submission(mode: Mode, nodes: impl IntoIterator<Item = (String, Node)>) -> Su
         predecessor: None,
         cause: Cause::Deploy { by: "ann".into() },
         deadline: at(HOUR),
+        adopt: Vec::new(),
     }
 }
 

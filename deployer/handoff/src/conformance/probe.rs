@@ -114,5 +114,6 @@ fn of(key: &Key, generation: u64, node: Node) -> Submission {
         predecessor: None,
         cause: Cause::Deploy { by: "conformance test".to_owned() },
         deadline: Utc::now() + TimeDelta::hours(1),
+        adopt: Vec::new(),
     }
 }
