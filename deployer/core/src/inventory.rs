@@ -29,12 +29,12 @@ mod verdict;
 mod tests;
 
 pub use adopt::{
-    ADOPTER, ARGO_TRACKING, HELM_NAMESPACE, HELM_RELEASE, INSTANCE, LAST_APPLIED, MANAGED_BY, Tool, controller_of,
-    handed_over, without_theirs,
+    ADOPTER, ARGO_TRACKING, HELM_NAMESPACE, HELM_RELEASE, INSTANCE, LAST_APPLIED, MANAGED_BY, Tool,
+    controller_of, handed_over, without_theirs,
 };
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
-pub use live::{Incomplete, Live, Manager, Terminating};
+pub use live::{Incomplete, Live, Manager, Terminating, writer_of};
 pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};

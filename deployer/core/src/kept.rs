@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use slipway_handoff::{Adoption, Answer, Cause, Key, Known, Mode, Proof, Revision, Submission};
 use slipway_types::Digest;
 
+use crate::correction::Corrections;
 use crate::inventory::Inventory;
 use crate::schedule::Checkpoint;
 
@@ -83,6 +84,12 @@ pub(crate) struct Kept {
     /// When the next turn is to be, if nobody needs one earlier.
     #[serde(default)]
     pub(crate) wakes_at: Option<DateTime<Utc>>,
+    /// What was written again since others changed it.
+    #[serde(default, skip_serializing_if = "Corrections::is_empty")]
+    pub(crate) corrections: Corrections,
+    /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_unlisted: bool,
 }
 
 impl Kept {

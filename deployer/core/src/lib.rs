@@ -5,6 +5,7 @@
 //! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
 //! whose objects changed.
 
+mod correction;
 mod handler;
 mod hitch;
 mod host;
@@ -17,6 +18,6 @@ mod turn;
 mod work;
 
 pub use handler::ReconcileHandler;
-pub use host::Host;
+pub use host::{DriftRule, Host};
 pub use receiver::{Core, CoreOptions};
 pub use sense::Sensor;

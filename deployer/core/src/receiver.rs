@@ -14,6 +14,7 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{ReconcileEvent, ReconcileState, Records, RecordsError, Write, fault_point};
 use slipway_types::Fault;
 
+use crate::correction::Corrections;
 use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
@@ -199,6 +200,7 @@ fn begin(
         Mode::Delete => Inventory::default(),
         Mode::Apply | Mode::DryRun => Inventory::of(&submission.document.graph, submission.generation),
     };
+    let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -211,6 +213,8 @@ fn begin(
         inventory,
         orders: std::collections::VecDeque::new(),
         wakes_at: None,
+        corrections: Corrections::default(),
+        is_unlisted,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {

@@ -67,7 +67,7 @@ impl Core {
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), submission, manifests);
+        let work = Work::new(self.clone(), submission, manifests, !loaded.kept.is_unlisted);
         let mut driver =
             Driver { core: self, loaded, schedule, work, under_way: BTreeSet::new(), is_noted: false };
         let mut effects = FuturesUnordered::new();
@@ -108,7 +108,7 @@ impl Driver<'_> {
         {
             changes.extend(again);
         }
-        if self.was_woken(now) {
+        if self.was_woken(now) || self.is_to_be_corrected(now) {
             let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
             changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
         }
@@ -153,6 +153,12 @@ impl Driver<'_> {
         self.loaded.kept.wakes_at.is_some_and(|at| now + WOKEN_EARLY < at)
     }
 
+    /// Whether something that others changed may be written again by now, and could not be before.
+    fn is_to_be_corrected(&self, now: DateTime<Utc>) -> bool {
+        let due = self.loaded.kept.corrections.due_after(self.loaded.state.updated_at);
+        due.is_some_and(|at| at <= now)
+    }
+
     /// Begins what the schedule names and is not under way; gives when it wants to be asked again.
     fn begin_what_is_due(
         &mut self,
@@ -168,8 +174,7 @@ impl Driver<'_> {
             if self.is_under_way(&action) {
                 continue;
             }
-            let Some(task) = self.work.task(action.clone(), &self.schedule, &self.loaded.kept.inventory)
-            else {
+            let Some(task) = self.work.task(action.clone(), &self.schedule, &self.loaded.kept) else {
                 continue;
             };
             self.under_way.insert(action.clone());
@@ -215,6 +220,11 @@ impl Driver<'_> {
                 }
             }
             Note::Dropped(object) => drop(inventory.dropped(&object)),
+            Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
+            Note::Found(found) => {
+                *inventory = found.union_before_apply(inventory);
+                self.loaded.kept.is_unlisted = false;
+            }
         }
     }
 
@@ -257,6 +267,7 @@ impl Driver<'_> {
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
         let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
         let Some(at) = wake.or(again) else { return Ok(Stretch::Done(Next::Ended)) };
+        let at = self.loaded.kept.corrections.due_after(now).map_or(at, |due| due.min(at));
         let at = at.min(now + PAUSE_MAX);
         self.loaded.kept.wakes_at = Some(at);
         if !self.core.save(&mut self.loaded, Vec::new(), false, now).await? {

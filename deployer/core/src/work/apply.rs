@@ -19,6 +19,7 @@ impl Work {
         prepared: Prepared,
         notes: &mut Vec<Note>,
     ) -> Result<Vec<Filled>, Hitch> {
+        notes.extend(self.found_first().await?.map(Note::Found));
         let cluster = self.cluster().await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
@@ -28,7 +29,7 @@ impl Work {
         Ok(prepared.filled)
     }
 
-    async fn apply_object(
+    pub(super) async fn apply_object(
         &self,
         cluster: &Cluster,
         object: &Object,

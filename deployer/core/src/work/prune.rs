@@ -22,6 +22,12 @@ impl Work {
             Mode::Delete => Inventory::default(),
             Mode::Apply | Mode::DryRun => Inventory::of(&document.graph, self.submission.generation),
         };
+        let found = self.found_first().await?;
+        notes.extend(found.clone().map(Note::Found));
+        let inventory = &match &found {
+            Some(found) => found.union_before_apply(inventory),
+            None => inventory.clone(),
+        };
         if inventory.beyond(&wanted).next().is_none() {
             return Ok(());
         }
