@@ -15,6 +15,7 @@ pub mod definitions;
 pub mod follow;
 pub mod freeze;
 pub mod gates;
+mod generations;
 pub mod handler;
 pub mod observe;
 pub mod order;

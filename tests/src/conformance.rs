@@ -83,6 +83,7 @@ macro_rules! conformance {
                 a_deployment_is_kept_whole_and_numbered_in_its_place
                 a_deployment_is_saved_only_on_the_version_read
                 deployments_are_filtered_before_the_limit
+                generations_never_fall_at_an_address
                 the_newest_deployment_that_went_out_is_what_runs
                 what_a_receiver_says_is_saved_only_on_the_version_read
                 a_person_has_one_word_on_a_deployment

@@ -353,8 +353,12 @@ pub trait ReadDeployments {
 /// Changing deployments.
 #[async_trait]
 pub trait WriteDeployments {
-    /// Makes a draft of the next generation.
+    /// Makes a draft of the next generation: above all that were ever made of the application at the
+    /// environment's address, be it by environments that were removed.
     async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment>;
+    /// Gives a draft the next generation that is above `floor`, if the row still has `deployment.row_version`, and
+    /// raises that; `false` if somebody was faster, or it is no draft any more.
+    async fn deployment_raise(&mut self, deployment: &mut Deployment, floor: u64) -> Result<bool>;
     /// Stores revision, violations, notes, state and times if the row still has
     /// `deployment.row_version`, and raises it; `false` if somebody was faster.
     async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool>;

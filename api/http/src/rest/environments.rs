@@ -309,6 +309,10 @@ pub(crate) async fn release(
     tx.audit(entry(&caller, "environment.release", &name, detail)).await?;
     let follow = JobPayload::Follow { application: application.id };
     tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+    // What others changed meanwhile may be corrected from now on.
+    let (address, name) = (environment.address.clone(), application.name.clone());
+    let look = JobPayload::Reconcile { environment: address, application: name };
+    tx.job_enqueue(NewJob::new(look, Some(application.id))).await?;
     for waiting in tx.deployments_open(environment.id, application.id).await? {
         if waiting.state.is_pending() {
             let look = JobPayload::Deploy { deployment: waiting.id };
