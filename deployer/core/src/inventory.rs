@@ -23,6 +23,7 @@ mod order;
 mod owners;
 mod prune;
 mod same;
+mod selector;
 mod verdict;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
+pub use selector::keep_selector;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 
 pub use slipway_kubernetes::FIELD_MANAGER;

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, Value};
 use slipway_core::inventory::{
     ADOPTER, ARGO_TRACKING, HELM_NAMESPACE, HELM_RELEASE, INSTANCE, InventoryId, LAST_APPLIED, Live,
-    MANAGED_BY, Tool, controller_of, without_theirs,
+    MANAGED_BY, Tool, controller_of, keep_selector, without_theirs,
 };
 use slipway_handoff::admission::wanting;
 use slipway_handoff::{Capability, Mode, Object, ObjectRef};
@@ -243,6 +243,7 @@ impl<'a> Look<'a> {
                 once.set(&mut sent, there.clone());
             }
         }
+        keep_selector(&mut sent, live, true);
         let applied = match self.cluster.try_apply(key, &sent, FIELD_MANAGER).await {
             Ok(Some(applied)) => applied,
             Ok(None) => return Ok(Err(format!("the cluster does not serve {}", object.object.api_version))),

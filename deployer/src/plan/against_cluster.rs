@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
-use slipway_core::inventory::{COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY};
+use slipway_core::inventory::{COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, keep_selector};
 use slipway_handoff::{ManifestSet, Object};
 use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey, is_as_wanted};
 use slipway_records::AdoptedObject;
@@ -162,11 +162,14 @@ async fn look(
     if needs && live.is_none() {
         return Ok((plain(Change::Create), None));
     }
-    let manifest: Value = frozen
+    let mut manifest: Value = frozen
         .manifests
         .get(&object.manifest)
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
+    if let Some(live) = live.as_deref() {
+        keep_selector(&mut manifest, live, subject.has_leave(live));
+    }
     if live.as_deref().is_some_and(|live| is_as_wanted(live, &manifest, FIELD_MANAGER)) {
         return Ok((plain(Change::Same), None));
     }

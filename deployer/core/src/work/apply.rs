@@ -70,7 +70,7 @@ impl Work {
     }
 
     /// Whether this generation has leave to take over this very object.
-    fn may_adopt(&self, object: &ObjectRef, live: &Live<'_>) -> bool {
+    pub(super) fn may_adopt(&self, object: &ObjectRef, live: &Live<'_>) -> bool {
         let mut leaves = self.submission.adopt.iter();
         leaves.any(|leave| leave.object.identity() == object.identity() && leave.uid == live.uid())
     }

@@ -66,7 +66,7 @@ impl Work {
             return Ok(None);
         }
         let Ok(seen) = Live::of(found) else { return Ok(None) };
-        let wanted = Wanted { object, manifest, adopt: false };
+        let wanted = Wanted { object, manifest, adopt: self.may_adopt(reference, &seen) };
         let mut write = match before_apply(&wanted, &self.marks, Some(&seen)) {
             Verdict::Update(write) => write,
             Verdict::Wait(terminating) => return Ok(Some((format!("{reference} {terminating}"), None))),
