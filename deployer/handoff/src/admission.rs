@@ -172,9 +172,7 @@ mod tests {
         let object = crate::ObjectRef::of(&sample::config_map("a")).unwrap();
         submission.adopt = vec![crate::Adoption { object, uid: "u".into() }];
         let refused = answer(&submission, None);
-        assert!(
-            matches!(refused, Some(Answer::Unsupported { capability, .. }) if capability == "adoption")
-        );
+        assert!(matches!(refused, Some(Answer::Unsupported { capability, .. }) if capability == "adoption"));
         let can = BTreeSet::from([Capability::Adoption]);
         assert_eq!(admit(&submission, None, &can, &Limits::default()), None);
     }

@@ -45,9 +45,7 @@ pub mod upkeep;
 pub mod upload;
 pub mod worker;
 
-pub use adopting::{
-    AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject, AdoptedView, UnknownTool,
-};
+pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject, AdoptedView, UnknownTool};
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};

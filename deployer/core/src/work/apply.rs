@@ -82,7 +82,6 @@ impl Work {
             Applied::Done(_) => tracing::info!(%object, "is taken over"),
             Applied::Outrun | Applied::NotServed => {}
         }
-        fault_point::reach("core.handed_over");
         Ok(())
     }
 

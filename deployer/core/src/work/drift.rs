@@ -92,7 +92,8 @@ impl Work {
 }
 
 fn told(reference: &ObjectRef, seen: &Live<'_>, field: &str) -> Told {
-    let path: Vec<&str> = field.split('.').collect();
+    // Two steps at most, and a key may have dots.
+    let path: Vec<&str> = field.splitn(2, '.').collect();
     let by = writer_of(seen, &path).unwrap_or(SOMEBODY);
     (format!("{reference} is not as it was applied: {by} changed {field}"), Some(by.to_owned()))
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::{CallError, Cluster};
-use slipway_records::fault_point;
 
 use super::Work;
 use crate::hitch::Hitch;
@@ -27,7 +26,6 @@ impl Work {
                 CallError::Refused(_) => Hitch::Passing(why),
             }
         })?;
-        fault_point::reach("core.listed");
         *is_listed = true;
         Ok(Some(found))
     }

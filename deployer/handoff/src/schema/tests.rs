@@ -9,8 +9,8 @@ use slipway_types::{Digest, Violation};
 use crate::node::{Call, Collect, Hold, Hole, HoleType, Input, Node, Output, Ready, Wait};
 use crate::sample::{self, config_map, object};
 use crate::{
-    Adoption, Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind, SecretPlace,
-    SecretUse, Submission,
+    Adoption, Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind,
+    SecretPlace, SecretUse, Submission,
 };
 
 fn validator(schema: &str) -> Validator {
