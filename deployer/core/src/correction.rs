@@ -9,6 +9,8 @@ use slipway_handoff::ObjectRef;
 
 /// The pause after the first correction of an object; it doubles with each further one.
 const PAUSE_FIRST: TimeDelta = TimeDelta::minutes(5);
+/// How soon after a correction it is looked whether all is as wanted again.
+const LOOK_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// So often an object is corrected.
 const TIMES_MAX: u32 = 4;
 /// Who leaves an object alone for so long does not fight over it.
@@ -89,9 +91,11 @@ impl Corrections {
         }
     }
 
-    /// The first time after `since` at which something may be written again.
+    /// The first time after `since` to look again: soon after a correction, and when something may be written
+    /// again.
     pub(crate) fn due_after(&self, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.0.iter().filter_map(Correction::next).filter(|at| *at > since).min()
+        let soon = self.0.iter().filter_map(|known| known.at.checked_add_signed(LOOK_AFTER));
+        soon.chain(self.0.iter().filter_map(Correction::next)).filter(|at| *at > since).min()
     }
 }
 
@@ -122,14 +126,16 @@ mod tests {
             corrections.corrected(web.clone(), "kubectl-edit".into(), at(now));
             let next = at(now + pause);
             assert_eq!(corrections.leave(&web, at(now + pause - 1)), Leave::From { at: next, times });
-            assert_eq!(corrections.due_after(at(now)), Some(next));
+            let soon = at(now) + LOOK_AFTER;
+            assert_eq!(corrections.due_after(at(now)), Some(soon));
+            assert_eq!(corrections.due_after(soon), Some(next));
             assert_eq!(corrections.due_after(next), None, "once it is due nobody is woken for it again");
             assert_eq!(corrections.leave(&web, next), Leave::Now);
             now += pause;
         }
         corrections.corrected(web.clone(), "kubectl-edit".into(), at(now));
         assert_eq!(corrections.leave(&web, at(now + 100_000)), Leave::Never { times: TIMES_MAX });
-        assert_eq!(corrections.due_after(at(now)), None);
+        assert_eq!(corrections.due_after(at(now) + LOOK_AFTER), None);
         assert_eq!(corrections.leave(&object("other"), at(now)), Leave::Now, "each object by itself");
     }
 

@@ -153,7 +153,7 @@ impl Driver<'_> {
         self.loaded.kept.wakes_at.is_some_and(|at| now + WOKEN_EARLY < at)
     }
 
-    /// Whether something that others changed may be written again by now, and could not be before.
+    /// Whether it is time to look at what others changed: it was written again, or may be by now.
     fn is_to_be_corrected(&self, now: DateTime<Utc>) -> bool {
         let due = self.loaded.kept.corrections.due_after(self.loaded.state.updated_at);
         due.is_some_and(|at| at <= now)
