@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use slipway_core::schedule::Turn;
-use slipway_core::{Driven, Evidence, Host};
+use slipway_core::{DriftRule, Driven, Evidence, Host};
 use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
-use slipway_records::Environment;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_types::environment::{ReceiverSettings, Sensing};
+use slipway_records::{DeploymentCause, Environment};
+use slipway_types::environment::{DriftPolicy, ReceiverSettings, Sensing};
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Address, Digest, Fault, SecretScope};
 
@@ -31,6 +31,26 @@ impl CoreHost {
         found.map_err(|error| crate::records_fault(&error))?.ok_or_else(|| {
             Fault::permanent("no_environment", format!("there is no environment at {address} any more"))
         })
+    }
+
+    /// Who keeps an application in an environment as it is, in words. A pin keeps its version, and what others
+    /// change of that is no part of it, unless it came of a rollback.
+    async fn holder(&self, key: &Key, environment: &Environment) -> Result<Option<String>, Fault> {
+        let fault = |error| crate::records_fault(&error);
+        let mut read = self.stage.records.read().await.map_err(fault)?;
+        let Some(application) = read.application_by_name(&key.application).await.map_err(fault)? else {
+            return Ok(None);
+        };
+        let hold = read.hold_get(environment.id, application.id).await.map_err(fault)?;
+        let Some(hold) = hold else { return Ok(None) };
+        if hold.version_id.is_some() {
+            let out = read.deployment_out(environment.id, application.id).await.map_err(fault)?;
+            if !out.is_some_and(|out| matches!(out.cause, DeploymentCause::Rollback { .. })) {
+                return Ok(None);
+            }
+        }
+        let release = format!("slipway release {} --env {}", application.name, environment.name);
+        Ok(Some(format!("{} holds it ({}) until `{release}`", hold.by, hold.reason)))
     }
 
     /// Has what waits for news of a deployment ask for them now.
@@ -108,6 +128,17 @@ impl Host for CoreHost {
         }
         let scope = used.scope.clone().unwrap_or(SecretScope::Global);
         Ok(self.stage.secrets.resolve_in(reference, &scope).await?.value)
+    }
+
+    async fn drift(&self, key: &Key) -> Result<DriftRule, Fault> {
+        let environment = self.environment(&key.environment).await?;
+        match environment.settings.drift() {
+            DriftPolicy::Report => Ok(DriftRule::Report),
+            DriftPolicy::Correct => {
+                let holder = self.holder(key, &environment).await?;
+                Ok(holder.map_or(DriftRule::Correct, DriftRule::Held))
+            }
+        }
     }
 
     async fn call(&self, call: &Call) -> Result<(), Fault> {

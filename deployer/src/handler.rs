@@ -138,6 +138,16 @@ impl DeployHandler {
                 Ok(found) => plan.violations.extend(found),
                 Err(fault) => return self.wait_or_fail(subject.deployment, fault).await,
             }
+            if !subject.deployment.cause.leave().is_empty() {
+                plan.violations.extend(self.stage.cannot_adopt(&subject.environment).await?);
+            }
+        }
+        if let Some(frozen) = plan.revision.as_ref().filter(|_| plan.violations.is_empty()) {
+            let Subject { application, environment, deployment, .. } = &subject;
+            let there = self.stage.generation_there(&application.name, environment, frozen).await?;
+            if let Some(floor) = there.filter(|floor| *floor >= deployment.generation) {
+                return self.raise(deployment.clone(), floor).await;
+            }
         }
         let made_by = plan.made_by();
         let mut deployment = subject.deployment.clone();
@@ -163,6 +173,17 @@ impl DeployHandler {
         deployment.frozen_at = Some(Utc::now());
         self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on, &made_by).await?;
         fault_point::reach("deploy.frozen");
+        Ok(())
+    }
+
+    /// Gives a draft a generation above what its cluster has; it is planned anew then.
+    async fn raise(&self, mut deployment: Deployment, floor: u64) -> Result<(), JobError> {
+        let mut tx = self.stage.records.begin().await?;
+        if tx.deployment_raise(&mut deployment, floor).await? {
+            tx.audit(entry(SLIPWAY, "deployment.raise", &deployment, json!({"above": floor}))).await?;
+            tx.commit().await?;
+            self.stage.records.changes().send(Change::Deployment(deployment.id));
+        }
         Ok(())
     }
 
@@ -229,7 +250,8 @@ impl DeployHandler {
         let Some(frozen) = &plan.revision else { return Ok(Vec::new()) };
         let cluster = self.stage.cluster_of(&subject.environment).await?;
         let (application, address) = (&subject.application.name, &subject.environment.address);
-        Ok(compare(&cluster, frozen, application, address).await?.1)
+        let leave = subject.deployment.cause.leave();
+        Ok(compare(&cluster, frozen, application, address, leave).await?.1)
     }
 
     /// What cannot be done now is waited for, by name and until its deadline; what cannot be done at all

@@ -16,6 +16,7 @@ mod failures;
 pub mod follow;
 pub mod freeze;
 pub mod gates;
+mod generations;
 pub mod handler;
 pub mod observe;
 pub mod order;

@@ -25,6 +25,7 @@ use crate::packages::{self, Package};
 use crate::stage::Stage;
 use crate::waves::After;
 
+mod adopt;
 mod against_cluster;
 mod choices;
 mod choosing;

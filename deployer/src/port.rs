@@ -9,7 +9,7 @@ use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
     OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
-use slipway_records::{Application, Deployment, Environment, PackageVersion};
+use slipway_records::{AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::{Address, Fault, RegistryPrefix, Violation};
 
@@ -58,7 +58,7 @@ impl Stage {
     ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
         let (application, address) = (&wanted.application.name, &wanted.environment.address);
         let cluster = self.cluster_of(&wanted.environment).await?;
-        let (mut differences, violations) = compare(&cluster, frozen, application, address).await?;
+        let (mut differences, violations) = compare(&cluster, frozen, application, address, &[]).await?;
         if let Some(running) = running {
             differences.extend(running.removed(&cluster, frozen, application, address).await?);
         }
@@ -106,6 +106,10 @@ impl Deploying for Stage {
             Err(fault) => shown.notes.push(format!("not compared with the cluster: {}", fault.message)),
         }
         Ok(shown)
+    }
+
+    async fn adoption(&self, wanted: &AdoptRequest) -> Result<AdoptPlan, Fault> {
+        self.adoption_of(wanted).await
     }
 
     async fn gates(

@@ -11,12 +11,12 @@ use slipway_handoff::http::{HttpOptions, HttpReceiver, SigningKey};
 use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
-    CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver, ReceiverError,
-    ReceiverKind, Revision, Submission, Tasks,
+    Adoption, CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver,
+    ReceiverError, ReceiverKind, Revision, Submission, Tasks,
 };
 use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
-use slipway_records::{Approval, Deployment, DeploymentCause, Environment};
+use slipway_records::{AdoptedObject, Approval, Deployment, DeploymentCause, Environment};
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::state::DeploymentState;
 use slipway_types::{ApplicationName, Class, Digest, Fault, Violation};
@@ -173,13 +173,20 @@ pub fn submission(
             | DeploymentCause::Promote { .. }
             | DeploymentCause::Follow
             | DeploymentCause::Reach { .. }
-            | DeploymentCause::Remove { .. } => Cause::Deploy { by },
+            | DeploymentCause::Remove { .. }
+            | DeploymentCause::Adopt { .. } => Cause::Deploy { by },
             DeploymentCause::Rollback { reason, .. } => Cause::Rollback { by, reason: reason.clone() },
             DeploymentCause::Restart { .. } => Cause::Rotation { by },
         },
         deadline: stage.deadline(deployment),
         tasks: if deployment.cause.is_return() { Tasks::Done } else { Tasks::Run },
+        adopt: deployment.cause.leave().iter().map(adoption).collect(),
     }
+}
+
+fn adoption(leave: &AdoptedObject) -> Adoption {
+    let AdoptedObject { api_version, kind, namespace, name, uid } = leave.clone();
+    Adoption { object: ObjectRef { api_version, kind, namespace, name }, uid }
 }
 
 /// What is deployed where.

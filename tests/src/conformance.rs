@@ -86,6 +86,7 @@ macro_rules! conformance {
                 generations_of_an_address_go_on_when_its_environment_is_made_anew
                 a_deployment_is_saved_only_on_the_version_read
                 deployments_are_filtered_before_the_limit
+                generations_never_fall_at_an_address
                 the_newest_deployment_that_went_out_is_what_runs
                 what_a_receiver_says_is_saved_only_on_the_version_read
                 a_person_has_one_word_on_a_deployment

@@ -144,6 +144,11 @@ enum Command {
         after_help = "Exit codes as of `slipway deploy create`.\nExample: slipway promote shop --from staging --to prod"
     )]
     Promote(deploy::PromoteArgs),
+    /// Take over what another tool deployed, as a deployment of its own, through the gates
+    #[command(
+        after_help = "With --check nothing is changed: it tells what is taken over, what changes and restarts, and what\ncannot be taken over. Exit codes as of `slipway deploy create`; with --check 1 if something cannot.\nExample: slipway adopt shop --env prod --from helm --release shop --check\nExample: slipway adopt shop --env prod --from helm --release shop --reason 'we leave Helm'"
+    )]
+    Adopt(deploy::AdoptArgs),
     /// Show which version of what runs where
     #[command(after_help = "Example: slipway where shop")]
     Where(place::WhereArgs),
@@ -217,6 +222,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Env(command) => environment::run(command, &global).await,
         Command::Deploy(command) => deploy::run(command, &global).await,
         Command::Promote(args) => deploy::promote(args, &global).await,
+        Command::Adopt(args) => deploy::adopt(args, &global).await,
         Command::Where(args) => place::show(args, &global).await,
         Command::Pin(args) => place::pin_to(args, &global).await,
         Command::Hold(args) => place::hold(args, &global).await,

@@ -1,5 +1,6 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
+mod adoptions;
 mod applications;
 mod audit;
 mod bundle_query;
@@ -128,6 +129,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployments::show))
         .routes(routes!(deployment_failures::list))
         .routes(routes!(deployment_failures::log))
+        .routes(routes!(adoptions::plan))
+        .routes(routes!(adoptions::create))
         .routes(routes!(deployment_words::approve))
         .routes(routes!(deployment_words::decline))
         .routes(routes!(deployment_words::withdraw))

@@ -22,6 +22,17 @@ pub struct Driven {
     pub is_polled: bool,
 }
 
+/// What is done about what others change of what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriftRule {
+    /// It is told.
+    Report,
+    /// It is written again.
+    Correct,
+    /// It would be, but somebody holds it: why, in words.
+    Held(String),
+}
+
 /// What the core asks of the server that it is part of. A fault that is transient is asked about again within
 /// the deadline of what needs it; any other ends that.
 #[async_trait]
@@ -41,6 +52,9 @@ pub trait Host: Send + Sync {
 
     /// The value that a secret has now, in the scope that the revision names.
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault>;
+
+    /// What is done there about what others change.
+    async fn drift(&self, key: &Key) -> Result<DriftRule, Fault>;
 
     /// Makes an HTTP request, if the configuration lists its host.
     async fn call(&self, call: &Call) -> Result<(), Fault>;

@@ -12,6 +12,7 @@
 //!
 //! An object is only ever removed if its label names this inventory and its UID is the one that was applied.
 
+mod adopt;
 mod entries;
 mod fields;
 mod id;
@@ -23,21 +24,27 @@ mod order;
 mod owners;
 mod prune;
 mod same;
+mod selector;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{
+    ADOPTER, ARGO_TRACKING, HELM_NAMESPACE, HELM_RELEASE, INSTANCE, LAST_APPLIED, MANAGED_BY, Tool,
+    controller_of, handed_over, without_theirs,
+};
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
 pub use leftover::without_leftovers;
-pub use live::{Incomplete, Live, Manager, Terminating};
+pub use live::{Incomplete, Live, Manager, Terminating, writer_of};
 pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
 pub use same::changes_no_value;
+pub use selector::keep_selector;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 
 pub use slipway_kubernetes::FIELD_MANAGER;

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_handoff::{Answer, Cause, Key, Known, Mode, Proof, Revision, Submission, Tasks};
+use slipway_handoff::{Adoption, Answer, Cause, Key, Known, Mode, Proof, Revision, Submission, Tasks};
 use slipway_types::Digest;
 
+use crate::correction::Corrections;
 use crate::inventory::Inventory;
 use crate::schedule::Checkpoint;
 use crate::task_memory::TaskMemory;
@@ -28,6 +29,8 @@ pub(crate) struct Header {
     pub(crate) deadline: DateTime<Utc>,
     #[serde(default)]
     pub(crate) tasks: Tasks,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) adopt: Vec<Adoption>,
 }
 
 impl Header {
@@ -43,6 +46,7 @@ impl Header {
             cause: submission.cause.clone(),
             deadline: submission.deadline,
             tasks: submission.tasks,
+            adopt: submission.adopt.clone(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Header {
             cause: self.cause,
             deadline: self.deadline,
             tasks: self.tasks,
+            adopt: self.adopt,
         }
     }
 }
@@ -87,6 +92,12 @@ pub(crate) struct Kept {
     /// What Jobs gave, of this generation and of those before.
     #[serde(default)]
     pub(crate) tasks: TaskMemory,
+    /// What was written again since others changed it.
+    #[serde(default, skip_serializing_if = "Corrections::is_empty")]
+    pub(crate) corrections: Corrections,
+    /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_unlisted: bool,
 }
 
 impl Kept {

@@ -6,6 +6,7 @@
 //! whose objects changed.
 
 mod cache;
+mod correction;
 mod evidence;
 mod gathering;
 mod handler;
@@ -22,6 +23,6 @@ mod work;
 
 pub use evidence::Evidence;
 pub use handler::ReconcileHandler;
-pub use host::{Driven, Host};
+pub use host::{DriftRule, Driven, Host};
 pub use receiver::{Core, CoreOptions};
 pub use sense::{Sensor, ladder};

@@ -17,6 +17,7 @@ use slipway_records::{
 use slipway_types::Fault;
 
 use crate::cache::{Read, Revisions};
+use crate::correction::Corrections;
 use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::kept::{Header, Kept};
@@ -251,6 +252,7 @@ fn begin(
         Mode::Delete => Inventory::default(),
         Mode::Apply | Mode::DryRun => Inventory::of(&carried_out.document.graph, submission.generation),
     };
+    let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -264,6 +266,8 @@ fn begin(
         orders: std::collections::VecDeque::new(),
         rests_ms: None,
         tasks,
+        corrections: Corrections::default(),
+        is_unlisted,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {
@@ -383,6 +387,7 @@ impl CorePort for Core {
             C::Outputs,
             C::Conditions,
             C::Ownership,
+            C::Adoption,
         ]);
         if self.options.calls {
             can.insert(C::Calls);

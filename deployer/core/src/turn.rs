@@ -78,7 +78,7 @@ impl Core {
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), submission, manifests, stays);
+        let work = Work::new(self.clone(), submission, manifests, stays, !loaded.kept.is_unlisted);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
         let mut effects = FuturesUnordered::new();
@@ -125,7 +125,7 @@ impl Driver<'_> {
         }
         // Nothing but a wake brings a turn of what has ended and is looked at no more.
         let is_at_rest = self.schedule.is_ended() && self.loaded.kept.rests_ms.is_none();
-        if is_at_rest || self.was_woken(due) {
+        if is_at_rest || self.was_woken(due) || self.is_to_be_corrected(now) {
             let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
             changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
         }
@@ -173,6 +173,12 @@ impl Driver<'_> {
         is_early(due, state.updated_at, kept.rests_ms)
     }
 
+    /// Whether it is time to look at what others changed: it was written again, or may be by now.
+    fn is_to_be_corrected(&self, now: DateTime<Utc>) -> bool {
+        let due = self.loaded.kept.corrections.due_after(self.loaded.state.updated_at);
+        due.is_some_and(|at| at <= now)
+    }
+
     /// Begins what the schedule names and is not under way; gives when it wants to be asked again.
     fn begin_what_is_due(
         &mut self,
@@ -188,8 +194,7 @@ impl Driver<'_> {
             if self.is_under_way(&action) {
                 continue;
             }
-            let Some(task) = self.work.task(action.clone(), &self.schedule, &self.loaded.kept.inventory)
-            else {
+            let Some(task) = self.work.task(action.clone(), &self.schedule, &self.loaded.kept) else {
                 continue;
             };
             self.under_way.insert(action.clone());
@@ -235,6 +240,11 @@ impl Driver<'_> {
                 }
             }
             Note::Dropped(object) => drop(inventory.dropped(&object)),
+            Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
+            Note::Found(found) => {
+                *inventory = found.union_before_apply(inventory);
+                self.loaded.kept.is_unlisted = false;
+            }
         }
     }
 
@@ -280,6 +290,7 @@ impl Driver<'_> {
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
         let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
         let Some(at) = wake.or(again) else { return Ok(Stretch::Done(Next::Ended)) };
+        let at = self.loaded.kept.corrections.due_after(now).map_or(at, |due| due.min(at));
         let delay = (at.min(now + PAUSE_MAX) - now).to_std().unwrap_or_default();
         self.loaded.kept.rests_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         if !self.core.save(&mut self.loaded, Vec::new(), false, now).await? {

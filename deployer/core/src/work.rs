@@ -6,17 +6,21 @@ use std::sync::Arc;
 use serde_json::Value;
 use slipway_handoff::{Filled, ManifestSet, Node, Object, ObjectRef, Submission};
 use slipway_kubernetes::{Cluster, ObjectKey};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::correction::Corrections;
 use crate::hitch::Hitch;
 use crate::inventory::{Inventory, Marks, apply_order};
+use crate::kept::Kept;
 use crate::receiver::Core;
-use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict};
+use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict, WholeState};
 
 mod apply;
+mod correct;
 mod drift;
 mod evidence;
+mod found;
 mod growing;
 mod look;
 mod passing;
@@ -25,6 +29,8 @@ mod prune;
 mod secrets;
 
 pub(crate) use evidence::Failed;
+
+use look::Seen;
 
 /// What an effect needs beside the schedule: the same for a whole generation. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +43,8 @@ pub(crate) struct Work {
     marks: Arc<Marks>,
     /// Bounds how many nodes are looked at at once.
     looks: Arc<Semaphore>,
+    /// Whether it is known what the cluster has of the key.
+    is_listed: Arc<Mutex<bool>>,
     /// Nothing more is begun once it is cancelled; a write that is under way is brought to its end.
     stop: CancellationToken,
 }
@@ -57,14 +65,19 @@ pub(crate) enum Note {
     Applied { object: ObjectRef, uid: String },
     /// It is gone, or is not the key's.
     Dropped(ObjectRef),
+    /// Others had changed it, and it was written again.
+    Corrected { object: ObjectRef, by: String },
+    /// What the cluster has of the key, whose inventory was lost.
+    Found(Inventory),
 }
 
 /// An action with all that it needs of the schedule and the inventory as they are when it begins.
 pub(crate) enum Task {
     Call(Turn),
     Start(Turn, Result<Prepared, Failure>),
-    /// With their objects as they were applied, if they were ready before.
-    Look(Vec<(Turn, Option<Prepared>)>),
+    /// With their objects as they were applied, if they were ready before, and how often others' changes were
+    /// corrected, if that may be done.
+    Look(Vec<(Turn, Option<Prepared>)>, Option<Corrections>),
     Prune(Inventory),
 }
 
@@ -81,6 +94,7 @@ impl Work {
         submission: Submission,
         manifests: Arc<ManifestSet>,
         stays: Inventory,
+        is_listed: bool,
     ) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
@@ -91,6 +105,7 @@ impl Work {
             stays: Arc::new(stays),
             marks: Arc::new(marks),
             looks: Arc::new(looks),
+            is_listed: Arc::new(Mutex::new(is_listed)),
             stop: CancellationToken::new(),
         }
     }
@@ -123,22 +138,23 @@ impl Work {
     }
 
     /// What an action needs of where things stand; `None`: there is nothing to do.
-    pub(crate) fn task(&self, action: Action, schedule: &Schedule, inventory: &Inventory) -> Option<Task> {
+    pub(crate) fn task(&self, action: Action, schedule: &Schedule, kept: &Kept) -> Option<Task> {
         match action {
             Action::Call(turn) => Some(Task::Call(turn)),
             Action::StartNode(turn) => {
                 let prepared = self.prepare(&turn, schedule);
                 Some(Task::Start(turn, prepared))
             }
-            Action::CheckNode(turn) => Some(Task::Look(vec![(turn, None)])),
+            Action::CheckNode(turn) => Some(Task::Look(vec![(turn, None)], None)),
             Action::Look(turns) => {
                 let turns = turns.into_iter().map(|turn| {
                     let applied = self.prepare(&turn, schedule).unwrap_or_default();
                     (turn, Some(applied))
                 });
-                Some(Task::Look(turns.collect()))
+                let is_held = schedule.whole().state == WholeState::Suspended;
+                Some(Task::Look(turns.collect(), (!is_held).then(|| kept.corrections.clone())))
             }
-            Action::Prune => Some(Task::Prune(inventory.clone())),
+            Action::Prune => Some(Task::Prune(kept.inventory.clone())),
             Action::WakeAt(_) => None,
         }
     }
@@ -178,10 +194,9 @@ impl Work {
                 let result = self.apply(prepared, &mut notes).await.map_err(Failure::from);
                 Outcome { happened: vec![Happened::Applied { turn, result }], notes }
             }
-            Task::Look(turns) => {
-                let looks = self.look_at_each(turns);
-                let happened = self.stop.run_until_cancelled(looks).await;
-                Outcome { happened: happened.unwrap_or_default(), notes: Vec::new() }
+            Task::Look(turns, corrections) => {
+                let looks = self.stop.run_until_cancelled(self.look_at_each(turns)).await;
+                self.settle_looks(looks.unwrap_or_default(), corrections.as_ref()).await
             }
             Task::Prune(inventory) => {
                 let mut notes = Vec::new();
@@ -192,21 +207,21 @@ impl Work {
     }
 
     /// Looks at nodes one after the other. Once the cluster gives no answer it is not asked for the others.
-    async fn look_at_each(&self, turns: Vec<(Turn, Option<Prepared>)>) -> Vec<Happened> {
+    async fn look_at_each(&self, turns: Vec<(Turn, Option<Prepared>)>) -> Vec<(Turn, Seen)> {
         let _permit = self.looks.acquire().await;
-        let mut happened = Vec::with_capacity(turns.len());
+        let mut looks = Vec::with_capacity(turns.len());
         let mut silence = None;
         for (turn, applied) in turns {
-            let verdict = match &silence {
-                Some(silence) => Verdict::clone(silence),
+            let seen = match &silence {
+                Some(silence) => Verdict::clone(silence).into(),
                 None => self.look(&turn.node, applied.as_ref()).await,
             };
-            if matches!(verdict, Verdict::Unreachable { .. }) {
-                silence = Some(verdict.clone());
+            if matches!(seen.verdict, Verdict::Unreachable { .. }) {
+                silence = Some(seen.verdict.clone());
             }
-            happened.push(Happened::Looked { turn, verdict });
+            looks.push((turn, seen));
         }
-        happened
+        looks
     }
 
     async fn call(&self, turn: &Turn) -> Result<(), Hitch> {

@@ -85,7 +85,8 @@ fn violations(submission: &Submission, limits: &Limits) -> Vec<Violation> {
 
 fn missing(submission: &Submission, capabilities: &BTreeSet<Capability>) -> Option<Answer> {
     let needs = needs(&submission.document, submission.mode);
-    let capability = needs.into_iter().find(|wanted| !capabilities.contains(wanted))?;
+    let adopts = (!submission.adopt.is_empty()).then_some(Capability::Adoption);
+    let capability = needs.into_iter().chain(adopts).find(|wanted| !capabilities.contains(wanted))?;
     Some(Answer::unsupported(capability, wanting(capability)))
 }
 
@@ -119,6 +120,10 @@ pub fn wanting(capability: Capability) -> &'static str {
         Capability::Ownership => {
             "the revision sends fields once, or keeps or shares objects, and this receiver cannot: use another \
              receiver, or leave the policies apply-once, garbage-collect and shared-resource out"
+        }
+        Capability::Adoption => {
+            "the deployment takes over objects that other tools made and this receiver cannot: deploy by the \
+             built-in core, `receiver: {type: core}`"
         }
         Capability::Calls => "the revision makes HTTP requests and this receiver makes none",
         Capability::Resume => "the revision holds at a step and this receiver cannot be told to go on",
@@ -159,6 +164,17 @@ mod tests {
         let Some(Answer::Rejected { violations }) = answer(&submission, None) else { panic!("not rejected") };
         let codes: Vec<&str> = violations.iter().map(|violation| violation.code.as_str()).collect();
         assert_eq!(codes, ["revision_mismatch", "key_mismatch"]);
+    }
+
+    #[test]
+    fn taking_over_needs_a_receiver_that_can() {
+        let mut submission = sample::submission(1, sample::plain().0);
+        let object = crate::ObjectRef::of(&sample::config_map("a")).unwrap();
+        submission.adopt = vec![crate::Adoption { object, uid: "u".into() }];
+        let refused = answer(&submission, None);
+        assert!(matches!(refused, Some(Answer::Unsupported { capability, .. }) if capability == "adoption"));
+        let can = BTreeSet::from([Capability::Adoption]);
+        assert_eq!(admit(&submission, None, &can, &Limits::default()), None);
     }
 
     #[test]

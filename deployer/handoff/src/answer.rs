@@ -74,6 +74,8 @@ pub enum Capability {
     Calls,
     /// Send fields once, keep objects that a revision no longer has, and share objects.
     Ownership,
+    /// Take over objects that other tools made, where a submission gives leave.
+    Adoption,
 }
 
 impl fmt::Display for Capability {
@@ -91,6 +93,7 @@ impl fmt::Display for Capability {
             Self::Conditions => "conditions",
             Self::Calls => "calls",
             Self::Ownership => "ownership",
+            Self::Adoption => "adoption",
         })
     }
 }

@@ -45,7 +45,7 @@ pub use receiver::{Command, Order, Receiver, ReceiverError, ReceiverKind};
 pub use revision::{Bundle, Configuration, Definition, DefinitionKind, Environment, Limits, Revision};
 pub use secret::{SecretPlace, SecretUse};
 pub use settings::{ReceiverSettings, SecretHandling};
-pub use submission::{Cause, Key, Mode, Proof, ProofKind, Submission};
+pub use submission::{Adoption, Cause, Key, Mode, Proof, ProofKind, Submission};
 pub use tasks::{TaskOutputs, Tasks};
 
 /// The version of this contract. A receiver answers [`Answer::Unsupported`] to one it does not know.

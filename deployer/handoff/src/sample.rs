@@ -92,5 +92,6 @@ pub(crate) fn submission(generation: u64, document: Revision) -> Submission {
         cause: Cause::Deploy { by: "ann".into() },
         deadline: DateTime::from_timestamp(1_900_000_000, 0).unwrap(),
         tasks: Tasks::Run,
+        adopt: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use slipway_types::{Address, ApplicationName, Digest};
 
 use crate::graph::Graph;
+use crate::node::ObjectRef;
 use crate::revision::Revision;
 use crate::tasks::{TaskOutputs, Tasks};
 
@@ -87,6 +88,16 @@ pub enum ProofKind {
     Check,
 }
 
+/// Leave to take over one object that another tool made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adoption {
+    /// Which object, in any version of its API.
+    pub object: ObjectRef,
+    /// Its UID: another object of that name may not be taken over.
+    pub uid: String,
+}
+
 /// One frozen revision on its way to a receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +125,9 @@ pub struct Submission {
     /// Whether what the revision does once is to be done.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tasks: Tasks,
+    /// What of others may be taken over, by this generation alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopt: Vec<Adoption>,
 }
 
 impl Submission {

@@ -8,10 +8,12 @@ use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_core::inventory::{
-    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, without_leftovers,
+    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, keep_selector,
+    without_leftovers,
 };
 use slipway_handoff::{ManifestSet, Object};
 use slipway_kubernetes::{CallError, Cluster, FIELD_MANAGER, ObjectKey};
+use slipway_records::AdoptedObject;
 use slipway_types::{Address, ApplicationName, Fault, Violation};
 
 use super::Frozen;
@@ -53,12 +55,13 @@ pub enum Change {
     Unknown,
 }
 
-/// Differences and violations of a frozen plan in its cluster.
+/// Differences and violations of a frozen plan in its cluster; `leave`: what of others may be taken over.
 pub async fn compare(
     cluster: &Cluster,
     frozen: &Frozen,
     application: &ApplicationName,
     address: &Address,
+    leave: &[AdoptedObject],
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
@@ -67,7 +70,7 @@ pub async fn compare(
     let live = Live::look(cluster, &keys).await.map_err(|error| fault_of(address.cluster(), &error))?;
     let mut looks: Vec<BoxFuture<'_, Result<Looked, CallError>>> = Vec::with_capacity(keys.len());
     for ((node, object), key) in graph.objects().zip(&keys) {
-        let subject = Subject { node, object, key };
+        let subject = Subject { node, object, key, leave };
         looks.push(Box::pin(look(cluster, &live, &dressing, frozen, subject, &brought)));
     }
     let mut looks = stream::iter(looks).buffered(AT_ONCE);
@@ -80,7 +83,7 @@ pub async fn compare(
     Ok((differences, violations))
 }
 
-fn key_of(object: &Object) -> ObjectKey {
+pub(super) fn key_of(object: &Object) -> ObjectKey {
     let reference = &object.object;
     ObjectKey {
         api_version: reference.api_version.clone(),
@@ -95,13 +98,28 @@ struct Subject<'a> {
     node: &'a str,
     object: &'a Object,
     key: &'a ObjectKey,
+    leave: &'a [AdoptedObject],
+}
+
+impl Subject<'_> {
+    /// Whether this very object may be taken over.
+    fn has_leave(&self, live: &Value) -> bool {
+        let uid = live["metadata"]["uid"].as_str();
+        self.leave.iter().any(|leave| {
+            let is_it = leave.kind == self.key.kind && leave.name == self.key.name;
+            is_it && Some(leave.uid.as_str()) == uid
+        })
+    }
 }
 
 /// What was found of one object.
 type Looked = (Difference, Option<Violation>);
 
 /// Kinds and namespaces that the revision itself brings: what needs them cannot be tried yet.
-fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSet) -> BTreeSet<String> {
+pub(super) fn brought<'a>(
+    objects: impl Iterator<Item = &'a Object>,
+    manifests: &ManifestSet,
+) -> BTreeSet<String> {
     let mut brought = BTreeSet::new();
     for object in objects {
         let manifest: Option<Value> =
@@ -125,15 +143,17 @@ async fn look(
     live: &Live,
     dressing: &Dressing<'_>,
     frozen: &Frozen,
-    Subject { node, object, key }: Subject<'_>,
+    subject: Subject<'_>,
     brought: &BTreeSet<String>,
 ) -> Result<Looked, CallError> {
+    let Subject { node, object, key, .. } = subject;
     let plain = |change| Difference { object: key.to_string(), change, fields: Vec::new() };
     let component = node.split('.').next().unwrap_or(node);
     let path = format!("components[{component}]");
     let live = live.get(cluster, key).await?;
     if let Some(owner) = live
         .as_deref()
+        .filter(|live| !subject.has_leave(live))
         .and_then(|live| dressing.foreign_owner(live))
         .filter(|_| !object.shared && key.kind != "Namespace")
     {
@@ -145,11 +165,14 @@ async fn look(
     if needs && live.is_none() {
         return Ok((plain(Change::Create), None));
     }
-    let manifest: Value = frozen
+    let mut manifest: Value = frozen
         .manifests
         .get(&object.manifest)
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
+    if let Some(live) = live.as_deref() {
+        keep_selector(&mut manifest, live, subject.has_leave(live));
+    }
     if live.as_deref().is_some_and(|live| changes_no_value(live, &manifest, FIELD_MANAGER)) {
         return Ok((plain(Change::Same), None));
     }
@@ -188,7 +211,7 @@ fn taken_out(key: &ObjectKey, live: Option<&Value>, sent: &Value, refused: &Call
 }
 
 /// The object with texts in place of secret references, as an API server takes it.
-fn without_markers(mut object: Value) -> Value {
+pub(super) fn without_markers(mut object: Value) -> Value {
     for (field, stand_in) in [("data", "c2xpcHdheQ=="), ("stringData", "slipway")] {
         let Some(fields) = object.get_mut(field).and_then(Value::as_object_mut) else { continue };
         for value in fields.values_mut().filter(|value| value.is_object()) {

@@ -164,6 +164,46 @@ impl Cluster {
         applied(key, answer)
     }
 
+    /// JSON merge patch (RFC 7386) of an object that is there; a patch with `metadata.resourceVersion` is only
+    /// merged into the object that has this version, else it is [`Applied::Outrun`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`Cluster::apply_at`]. An object that is not there is [`CallError::Refused`] (404).
+    pub async fn merge_at(&self, key: &ObjectKey, patch: &Value, writer: &str) -> Result<Applied, CallError> {
+        self.merge(key, patch, &merging(writer)).await
+    }
+
+    /// What [`Cluster::merge_at`] would make of an object, changing nothing.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn try_merge(
+        &self,
+        key: &ObjectKey,
+        patch: &Value,
+        writer: &str,
+    ) -> Result<Applied, CallError> {
+        self.merge(key, patch, &PatchParams { dry_run: true, ..merging(writer) }).await
+    }
+
+    async fn merge(
+        &self,
+        key: &ObjectKey,
+        patch: &Value,
+        parameters: &PatchParams,
+    ) -> Result<Applied, CallError> {
+        let Some(api) = self.api(key).await? else { return Ok(Applied::NotServed) };
+        let answer = self.within(api.patch(&key.name, parameters, &Patch::Merge(patch))).await?;
+        match answer {
+            Err(kube::Error::Api(status)) if has_no_path(&status) => {
+                Err(without_values(key, CallError::of(kube::Error::Api(status))))
+            }
+            answer => applied(key, answer),
+        }
+    }
+
     /// Removes an object; that it is not there is as good.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), CallError> {
         let Some(api) = self.api(key).await? else { return Ok(()) };
@@ -213,6 +253,10 @@ fn is_path_gone(status: &Status) -> bool {
 
 fn comes_and_goes(key: &ObjectKey) -> CallError {
     CallError::Away(format!("the API {} is told of and then not served", key.api_version))
+}
+
+fn merging(writer: &str) -> PatchParams {
+    PatchParams { field_manager: Some(writer.to_owned()), ..PatchParams::default() }
 }
 
 /// What the object that is there says of a removal that met a conflict; `None`: not why.

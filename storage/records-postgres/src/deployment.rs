@@ -10,6 +10,7 @@ use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
 use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
+use sqlx::PgConnection;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
@@ -318,34 +319,41 @@ impl<H: Handle> ReadDeployments for Session<H> {
     }
 }
 
+/// The generation that comes next at an environment's address. Generations are given one after the other.
+async fn next_generation(
+    db: &mut PgConnection,
+    environment: EnvironmentId,
+    application: ApplicationId,
+) -> Result<u64> {
+    sqlx::query!("select 1 as one from environment where id = $1 for update", environment.as_uuid())
+        .fetch_optional(&mut *db)
+        .await
+        .map_err(failed)?;
+    let generation = sqlx::query_scalar!(
+        r#"select coalesce(max(taken.generation), 0) + 1 as "generation!: Int<u64>" from (
+            select generation from deployment where application_id = $2 and environment_id in
+                (select there.id from environment own join environment there on there.address = own.address
+                where own.id = $1)
+            union all
+            select known.generation from reconcile_state known
+                join environment place on place.address = known.environment
+                join application product on product.name = known.application
+                where place.id = $1 and product.id = $2
+        ) taken"#,
+        environment.as_uuid(),
+        application.as_uuid(),
+    )
+    .fetch_one(db)
+    .await
+    .map_err(failed)?;
+    Ok(generation.0)
+}
+
 #[async_trait]
 impl WriteDeployments for Writer {
     async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment> {
-        // Generations are given one after the other.
-        sqlx::query!(
-            "select 1 as one from environment where id = $1 for update",
-            new.environment_id.as_uuid()
-        )
-        .fetch_optional(self.db())
-        .await
-        .map_err(failed)?;
-        let generation = sqlx::query_scalar!(
-            r#"select coalesce(max(taken.generation), 0) + 1 as "generation!: Int<u64>" from (
-                select generation from deployment where application_id = $2 and environment_id in
-                    (select id from environment where address = (select address from environment where id = $1))
-                union all
-                select known.generation from reconcile_state known
-                    join environment place on place.address = known.environment
-                    join application product on product.name = known.application
-                    where place.id = $1 and product.id = $2
-            ) taken"#,
-            new.environment_id.as_uuid(),
-            new.application_id.as_uuid(),
-        )
-        .fetch_one(self.db())
-        .await
-        .map_err(failed)?;
-        let deployment = new.draft(generation.0, now());
+        let generation = next_generation(self.db(), new.environment_id, new.application_id).await?;
+        let deployment = new.draft(generation, now());
         sqlx::query!(
             "insert into deployment (id, application_id, environment_id, generation, bundle_id, bundle_version,
             bundle_digest, lock_digest, choice, cause, created_by, document, violations, notes, state,
@@ -375,6 +383,30 @@ impl WriteDeployments for Writer {
         .map_err(failed)?;
         self.tell(Change::Deployment(deployment.id));
         Ok(deployment)
+    }
+
+    async fn deployment_raise(&mut self, deployment: &mut Deployment, floor: u64) -> Result<bool> {
+        let (environment, application) = (deployment.environment_id, deployment.application_id);
+        let next = next_generation(self.db(), environment, application).await?;
+        let generation = next.max(floor.saturating_add(1));
+        let raised = sqlx::query!(
+            "update deployment set generation = $3, row_version = row_version + 1
+            where id = $1 and row_version = $2 and state = 'draft'",
+            deployment.id.as_uuid(),
+            deployment.row_version,
+            int(generation),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?
+        .rows_affected()
+            == 1;
+        if raised {
+            deployment.generation = generation;
+            deployment.row_version += 1;
+            self.tell(Change::Deployment(deployment.id));
+        }
+        Ok(raised)
     }
 
     async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool> {

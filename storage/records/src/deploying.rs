@@ -14,7 +14,7 @@ use slipway_types::{
     Violation,
 };
 
-use crate::{Application, Deployment, Environment, PackageVersion};
+use crate::{AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
 
 /// What is to be planned.
 #[derive(Debug, Clone)]
@@ -273,6 +273,8 @@ pub struct SecretUser {
 pub trait Deploying: Send + Sync {
     /// What a bundle would become in an environment.
     async fn plan(&self, wanted: &DeployRequest) -> Result<DeployPlan, Fault>;
+    /// What of others a bundle would take over in an environment, and what that would change.
+    async fn adoption(&self, wanted: &AdoptRequest) -> Result<AdoptPlan, Fault>;
     /// How an environment's gates stand for a deployment.
     async fn gates(
         &self,

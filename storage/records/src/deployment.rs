@@ -8,7 +8,7 @@ use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 
-use crate::{Page, Result};
+use crate::{AdoptFrom, AdoptedObject, Page, Result};
 
 /// Why a deployment exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,16 @@ pub enum DeploymentCause {
         /// Why.
         reason: String,
     },
+    /// Somebody chose a bundle that takes over what another tool deployed.
+    Adopt {
+        /// From which kind of tool.
+        from: AdoptFrom,
+        /// The Helm release or Argo CD application; `None`: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<String>,
+        /// What may be taken over, and nothing else.
+        objects: Vec<AdoptedObject>,
+    },
 }
 
 impl DeploymentCause {
@@ -66,6 +76,15 @@ impl DeploymentCause {
             Self::Rollback { .. } => "rollback",
             Self::Restart { .. } => "restart",
             Self::Remove { .. } => "remove",
+            Self::Adopt { .. } => "adopt",
+        }
+    }
+
+    /// What of others may be taken over.
+    pub fn leave(&self) -> &[AdoptedObject] {
+        match self {
+            Self::Adopt { objects, .. } => objects,
+            _ => &[],
         }
     }
 
@@ -362,8 +381,12 @@ pub trait ReadDeployments {
 /// Changing deployments.
 #[async_trait]
 pub trait WriteDeployments {
-    /// Makes a draft of the next generation.
+    /// Makes a draft of the next generation: above all that were ever made of the application at the
+    /// environment's address, be it by environments that were removed.
     async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment>;
+    /// Gives a draft the next generation that is above `floor`, if the row still has `deployment.row_version`, and
+    /// raises that; `false` if somebody was faster, or it is no draft any more.
+    async fn deployment_raise(&mut self, deployment: &mut Deployment, floor: u64) -> Result<bool>;
     /// Stores revision, violations, notes, state and times if the row still has
     /// `deployment.row_version`, and raises it; `false` if somebody was faster.
     async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool>;

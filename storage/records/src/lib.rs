@@ -9,6 +9,7 @@
 
 use async_trait::async_trait;
 
+pub mod adopting;
 pub mod application;
 pub mod audit;
 pub mod build;
@@ -46,6 +47,7 @@ pub mod upkeep;
 pub mod upload;
 pub mod worker;
 
+pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject, AdoptedView, UnknownTool};
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};

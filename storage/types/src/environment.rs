@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::name::{InvalidName, is_name};
 
 pub use settings::{
-    Approvals, CheckOwner, ClusterFacts, ClusterLabels, ClusterSettings, EXPIRE_AFTER_HOURS,
+    Approvals, CheckOwner, ClusterFacts, ClusterLabels, ClusterSettings, DriftPolicy, EXPIRE_AFTER_HOURS,
     EnvironmentSettings, Follow, Gates, InvalidSettings, PullRegistry, ReceiverSettings, SecretHandling,
     Sensing, Signer, Soak,
 };

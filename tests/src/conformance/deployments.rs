@@ -447,6 +447,38 @@ pub async fn a_person_has_one_word_on_a_deployment(records: Shared) {
     assert_eq!(said, [("ann", Digest::of("a")), ("bob", Digest::of("b"))]);
 }
 
+pub async fn generations_never_fall_at_an_address(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut first = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    assert_eq!(first.generation, 1);
+    let raise = async |deployment: &mut Deployment, floor: u64| {
+        let mut tx = begin(&records).await;
+        let raised = tx.deployment_raise(deployment, floor).await.unwrap();
+        tx.commit().await.unwrap();
+        raised
+    };
+    let mut stale = first.clone();
+    assert!(raise(&mut first, 8).await);
+    assert_eq!(first.generation, 9);
+    assert_eq!(read(&records).await.deployment_get(first.id).await.unwrap(), Some(first.clone()));
+    assert!(!raise(&mut stale, 20).await, "on the row that was read alone");
+    assert!(raise(&mut first, 3).await);
+    assert_eq!(first.generation, 10, "above what there is already");
+    first.state = DeploymentState::Frozen { revision: Digest::of("r") };
+    assert!(save(&records, &mut first).await);
+    assert!(!raise(&mut first, 20).await, "what is frozen keeps its generation");
+
+    let mut tx = begin(&records).await;
+    assert!(tx.environment_remove(prod.id).await.unwrap());
+    let settings = EnvironmentSettings::default();
+    let anew = tx.environment_insert(&prod.name, &prod.address, &settings, "ann").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(insert(&records, new_deployment(&shop, &anew, &row)).await.generation, 11);
+    let other = environment(&records, "other").await;
+    assert_eq!(insert(&records, new_deployment(&shop, &other, &row)).await.generation, 1);
+}
+
 pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
     let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
     let row = bundle(&records, &shop, 1).await;

@@ -60,3 +60,47 @@ fn drift_is_seen() {
     assert_serves(space, "web", "one\n");
     assert_whole(&ground, space, &again, Some(&document));
 }
+
+#[test]
+fn drift_is_corrected_where_the_environment_says_so() {
+    let ground = Ground::prepare();
+    let space = &ground.namespace;
+    ground.server.cli(&["env", "set", "prod", "--drift", "correct"]).ok();
+    let document = of_web(&json!({"traits": [{"type": "scaler", "properties": {"replicas": 2}}]}));
+    let live = ground.deployed("prod", &ground.publish("one\n"), Some(&document));
+
+    let replicas = || cluster::field(space, "deployment", "web", "/spec/replicas");
+    space.kubectl(&["scale", "deployment/web", "--replicas=1"]);
+    wait::holds("the replicas are two again", SEEN_WITHIN, || replicas() == 2);
+    space.kubectl(&["delete", "configmap", "shop-settings"]);
+    wait::holds("the ConfigMap is there again", SEEN_WITHIN, || {
+        cluster::object(space, "configmap", "shop-settings").is_some()
+    });
+    ground.live(&live);
+
+    // Whoever does it again is not written against at once.
+    space.kubectl(&["scale", "deployment/web", "--replicas=1"]);
+    assert_told(&ground, &live, "written back once");
+    assert_eq!(replicas(), 1);
+    space.kubectl(&["scale", "deployment/web", "--replicas=2"]);
+    ground.live(&live);
+
+    // What people hold stays as it is until they release it.
+    let component = || cluster::field(space, "service", "web", "/metadata/labels/slipway.dev~1component");
+    ground.server.cli(&["hold", "shop", "--env", "prod", "--reason", "an incident"]).ok();
+    space.kubectl(&["label", "service", "web", "slipway.dev/component=other", "--overwrite"]);
+    assert_told(&ground, &live, "holds it (an incident)");
+    assert_told(&ground, &live, "kubectl");
+    assert_eq!(component(), "other");
+    ground.server.cli(&["release", "shop", "--env", "prod"]).ok();
+    wait::holds("the label is as it was", SEEN_WITHIN, || component() == "web");
+    let live = ground.live(&live);
+    assert_whole(&ground, space, &live, Some(&document));
+}
+
+fn assert_told(ground: &Ground, live: &Value, what: &str) {
+    wait::until(&format!("{what:?} is told"), SEEN_WITHIN, || {
+        let shown = ground.show(live);
+        if told(&shown).contains(what) { Ok(()) } else { Err(shown) }
+    });
+}

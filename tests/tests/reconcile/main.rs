@@ -1,5 +1,6 @@
 //! The built-in reconcile core on a real cluster: what it makes, keeps, waits for, sees and takes away.
 
+mod adopt;
 mod autoscaled;
 mod cluster;
 mod demo;
@@ -13,6 +14,7 @@ mod inventory;
 mod kills;
 mod life;
 mod line;
+mod lost;
 mod ordered;
 mod overtaken;
 mod pair;

@@ -1,4 +1,4 @@
-//! `slipway deploy` and `slipway promote`.
+//! `slipway deploy`, `slipway promote` and `slipway adopt`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::{Exit, Global};
 use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, table, text};
 
+mod adopt;
 mod decide;
 mod logs;
 mod plan;
@@ -21,6 +22,7 @@ mod view;
 mod wanted;
 mod watch;
 
+pub(crate) use adopt::{AdoptArgs, run as adopt};
 use logs::LogArgs;
 use target::Target;
 use view::name_of;
@@ -171,6 +173,7 @@ pub(crate) enum DeployCommand {
     },
     /// Take an application away from an environment, through its gates
     #[command(
+        visible_alias = "delete",
         after_help = "Exit codes as of `slipway deploy create`; 0: it is gone, or the receiver `oci` was told.\nExample: slipway deploy remove shop --env staging --reason 'the fair is over' --yes"
     )]
     Remove {
@@ -348,7 +351,17 @@ fn put_reason(body: &mut Value, reason: Option<String>) {
 }
 
 async fn create(client: &Client, body: &Value, follow: &Follow, global: &Global) -> Result<Exit> {
-    let made = client.post("/api/v1/deployments", body).await?;
+    create_at(client, "/api/v1/deployments", body, follow, global).await
+}
+
+async fn create_at(
+    client: &Client,
+    path: &str,
+    body: &Value,
+    follow: &Follow,
+    global: &Global,
+) -> Result<Exit> {
+    let made = client.post(path, body).await?;
     if !follow.no_wait {
         say(format!("{} {} by {}", name_of(&made), text(&made["bundle"]), text(&made["created_by"])));
         let watch = Watch { timeout: follow.timeout, through_gates: false };

@@ -144,11 +144,11 @@ pub(crate) struct PlanView {
 }
 
 /// A bundle that was chosen, and why.
-struct Chosen {
+pub(super) struct Chosen {
     application: Application,
     environment: Environment,
     bundle: PackageVersion,
-    cause: DeploymentCause,
+    pub(super) cause: DeploymentCause,
     explanation: Value,
     /// Configuration for this deployment alone.
     document: Option<String>,
@@ -190,7 +190,7 @@ impl DeployBody {
     }
 }
 
-async fn choose(
+pub(super) async fn choose(
     caller: &Caller,
     read: &mut dyn Read,
     body: &DeployBody,
@@ -277,7 +277,14 @@ fn still_wanted(
     Ok(running)
 }
 
-fn request(chosen: &Chosen) -> DeployRequest {
+impl Chosen {
+    /// The bundle's version.
+    pub(super) fn version(&self) -> &Version {
+        &self.bundle.version
+    }
+}
+
+pub(super) fn request(chosen: &Chosen) -> DeployRequest {
     DeployRequest {
         application: chosen.application.clone(),
         environment: chosen.environment.clone(),
@@ -363,27 +370,38 @@ pub(crate) async fn create(
 }
 
 impl DeployBody {
+    /// A bundle for an environment, which is not deployed by this body alone.
+    pub(super) fn plain(
+        (application, environment): (ApplicationName, EnvironmentName),
+        (bundle, select): (Option<Version>, Option<Selection>),
+        document: Option<String>,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            application,
+            environment,
+            bundle,
+            select,
+            promote_from: None,
+            rollback: false,
+            rollback_to: None,
+            restart: false,
+            remove: false,
+            secrets_only: false,
+            document,
+            objects: false,
+            reason,
+        }
+    }
+
     /// The revision that runs, once more, with nothing moved but versions of secrets.
     pub(super) fn rotation(
         application: ApplicationName,
         environment: EnvironmentName,
         reason: Option<String>,
     ) -> Self {
-        Self {
-            application,
-            environment,
-            bundle: None,
-            select: None,
-            promote_from: None,
-            rollback: false,
-            rollback_to: None,
-            restart: true,
-            remove: false,
-            secrets_only: true,
-            document: None,
-            objects: false,
-            reason,
-        }
+        let plain = Self::plain((application, environment), (None, None), None, reason);
+        Self { restart: true, secrets_only: true, ..plain }
     }
 }
 
@@ -403,10 +421,20 @@ pub(super) async fn make_within(
 ) -> Result<DeploymentView, ApiError> {
     let reason = checked_reason(body.reason.clone())?;
     let chosen = choose(caller, tx, body, Role::Operator).await?;
+    store(tx, caller, &chosen, reason).await
+}
+
+/// Makes a deployment of what was chosen.
+pub(super) async fn store(
+    tx: &mut dyn Write,
+    caller: &Caller,
+    chosen: &Chosen,
+    reason: Option<String>,
+) -> Result<DeploymentView, ApiError> {
     let what =
         What { application: &chosen.application, environment: &chosen.environment, cause: &chosen.cause };
     what.keep_to_holds(tx, caller, chosen.bundle.id).await?;
-    let deployment = tx.deployment_insert(new_deployment(&chosen, caller)).await?;
+    let deployment = tx.deployment_insert(new_deployment(chosen, caller)).await?;
     tx.audit(NewAuditEntry {
         actor: caller.name().to_owned(),
         action: "deployment.create",

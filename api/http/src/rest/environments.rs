@@ -182,9 +182,13 @@ pub(crate) async fn put(
             if body.if_revision.is_some_and(|wanted| wanted != environment.revision) {
                 return Err(moved(&name, environment.revision));
             }
+            let is_drift_new = environment.settings.drift() != body.settings.drift();
             environment.settings = body.settings;
             if !tx.environment_save(&mut environment, caller.name()).await? {
                 return Err(moved(&name, environment.revision));
+            }
+            if is_drift_new {
+                look_again(tx.as_mut(), &environment).await?;
             }
             (StatusCode::OK, environment)
         }
@@ -211,6 +215,19 @@ pub(crate) async fn put(
     tx.commit().await?;
     let notes = notes(&state, &environment, &clusters).await;
     Ok((status, Json(EnvironmentView { notes, ..environment.into() })))
+}
+
+/// Has the built-in core look at what runs in an environment.
+async fn look_again(tx: &mut dyn Write, environment: &Environment) -> Result<(), ApiError> {
+    let mut running = tx.deployments_out().await?;
+    running.retain(|running| running.environment_id == environment.id);
+    for running in running {
+        let Some(application) = tx.application_get(running.application_id).await? else { continue };
+        let address = environment.address.clone();
+        let look = JobPayload::Reconcile { environment: address, application: application.name };
+        tx.job_enqueue(NewJob::new(look, Some(application.id))).await?;
+    }
+    Ok(())
 }
 
 /// What will not work in an environment, as far as that is seen before anything is deployed there.
@@ -311,6 +328,10 @@ pub(crate) async fn release(
     tx.audit(entry(&caller, "environment.release", &name, detail)).await?;
     let follow = JobPayload::Follow { application: application.id };
     tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+    // What others changed meanwhile may be corrected from now on.
+    let (address, name) = (environment.address.clone(), application.name.clone());
+    let look = JobPayload::Reconcile { environment: address, application: name };
+    tx.job_enqueue(NewJob::new(look, Some(application.id))).await?;
     for waiting in tx.deployments_open(environment.id, application.id).await? {
         if waiting.state.is_pending() {
             let look = JobPayload::Deploy { deployment: waiting.id };

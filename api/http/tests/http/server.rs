@@ -23,7 +23,9 @@ use slipway_records::deploying::{
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
-use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
+use slipway_records::{
+    AdoptPlan, AdoptRequest, Application, Deployment, Environment, NewToken, PackageVersion, Records, Source,
+};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
@@ -129,6 +131,10 @@ impl Composing for NoPlanning {
 impl Deploying for NoPlanning {
     async fn plan(&self, _: &DeployRequest) -> Result<DeployPlan, Fault> {
         Ok(DeployPlan::default())
+    }
+
+    async fn adoption(&self, _: &AdoptRequest) -> Result<AdoptPlan, Fault> {
+        Ok(AdoptPlan::default())
     }
 
     async fn gates(

@@ -35,6 +35,16 @@ impl<'a> Fields<'a> {
         self.0.is_empty()
     }
 
+    /// Whether the place itself is among them.
+    pub(super) fn has_itself(self) -> bool {
+        self.0.contains_key(".")
+    }
+
+    /// The same as it is written.
+    pub(super) fn to_value(self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
     /// The set below a field.
     pub(super) fn field(self, name: &str) -> Option<Self> {
         self.0.get(&format!("f:{name}")).and_then(Self::of)

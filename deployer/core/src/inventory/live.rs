@@ -33,6 +33,8 @@ pub struct Manager<'a> {
     pub applies: bool,
     /// The version of the API that its fields are written in.
     pub api_version: &'a str,
+    /// When it last wrote, as the API server says it.
+    pub at: &'a str,
     pub(super) fields: Option<Fields<'a>>,
 }
 
@@ -116,6 +118,7 @@ impl<'a> Live<'a> {
             name: text(entry, "manager"),
             applies: text(entry, "operation") == "Apply",
             api_version: text(entry, "apiVersion"),
+            at: text(entry, "time"),
             fields: entry.get("fieldsV1").and_then(Fields::of),
         })
     }
@@ -149,6 +152,19 @@ impl<'a> Live<'a> {
             (None, None) => "nobody that Slipway knows".to_owned(),
         }
     }
+}
+
+/// Who but Slipway last wrote to a field, which is named step by step.
+pub fn writer_of<'a>(live: &Live<'a>, path: &[&str]) -> Option<&'a str> {
+    let has = |manager: &Manager<'a>| {
+        let mut fields = manager.fields;
+        for step in path {
+            fields = fields.and_then(|fields| fields.field(step));
+        }
+        fields.is_some()
+    };
+    let others = live.managers().filter(|manager| ![FIELD_MANAGER, OWNERS_MANAGER].contains(&manager.name));
+    others.filter(has).max_by_key(|manager| manager.at).map(|manager| manager.name)
 }
 
 impl fmt::Debug for Live<'_> {

@@ -4,6 +4,7 @@ use slipway_types::Digest;
 
 use super::*;
 
+mod adopt;
 mod cluster;
 mod entries;
 mod leftover;

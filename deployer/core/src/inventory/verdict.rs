@@ -12,6 +12,7 @@ use super::marks::{Marks, mark};
 use super::once::without_once;
 use super::owners::Owners;
 use super::same::is_same;
+use super::selector::keep_selector;
 
 /// An object that a generation wants.
 #[derive(Clone, Copy)]
@@ -20,7 +21,7 @@ pub struct Wanted<'a> {
     pub object: &'a Object,
     /// Its manifest, holes filled and secrets put in.
     pub manifest: &'a Value,
-    /// Whether somebody asked that it be taken over if it is there and nobody's.
+    /// Whether somebody asked that the very object that is there be taken over, if it is nobody's.
     pub adopt: bool,
 }
 
@@ -115,6 +116,7 @@ impl Wanted<'_> {
         let mut body = self.manifest.clone();
         if let Some(live) = live {
             without_once(&mut body, &self.object.once, live);
+            keep_selector(&mut body, live.object(), self.adopt);
         }
         let owners = self.is_shared().then(|| {
             let mut owners = live.map(Owners::of).unwrap_or_default();

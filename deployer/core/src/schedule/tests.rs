@@ -96,6 +96,7 @@ fn submission(mode: Mode, nodes: impl IntoIterator<Item = (String, Node)>) -> Su
         cause: Cause::Deploy { by: "ann".into() },
         deadline: at(HOUR),
         tasks: Tasks::Run,
+        adopt: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use slipway_records::fault_point;
 
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Live, Verdict, Wanted, Write, before_apply, without_leftovers};
+use crate::inventory::{ADOPTER, Live, Verdict, Wanted, Write, before_apply, handed_over, without_leftovers};
 
 /// So often an object that others change at the same time is read again.
 const TRIES_MAX: usize = 5;
@@ -19,6 +19,7 @@ impl Work {
         prepared: Prepared,
         notes: &mut Vec<Note>,
     ) -> Result<Vec<Filled>, Hitch> {
+        notes.extend(self.found_first().await?.map(Note::Found));
         let cluster = self.cluster().await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
@@ -28,7 +29,7 @@ impl Work {
         Ok(prepared.filled)
     }
 
-    async fn apply_object(
+    pub(super) async fn apply_object(
         &self,
         cluster: &Cluster,
         object: &Object,
@@ -40,7 +41,14 @@ impl Work {
             let found = cluster.get(&key).await?;
             let live = found.as_ref().map(Live::of).transpose();
             let live = live.map_err(|error| Hitch::Passing(format!("{}: {error}", object.object)))?;
-            let wanted = Wanted { object, manifest, adopt: false };
+            let adopt = live.as_ref().is_some_and(|live| self.may_adopt(&object.object, live));
+            if let Some(live) = live.as_ref().filter(|live| adopt && is_free(live))
+                && let Some(patch) = handed_over(live, manifest)
+            {
+                self.hand_over(cluster, &object.object, &patch).await?;
+                continue;
+            }
+            let wanted = Wanted { object, manifest, adopt };
             let write = match before_apply(&wanted, &self.marks, live.as_ref()) {
                 Verdict::Create(write) | Verdict::Update(write) | Verdict::Join(write) => write,
                 Verdict::AlreadySame => {
@@ -61,6 +69,22 @@ impl Work {
         Err(Hitch::Passing(format!("{} is changed by others faster than it can be written", object.object)))
     }
 
+    /// Whether this generation has leave to take over this very object.
+    pub(super) fn may_adopt(&self, object: &ObjectRef, live: &Live<'_>) -> bool {
+        let mut leaves = self.submission.adopt.iter();
+        leaves.any(|leave| leave.object.identity() == object.identity() && leave.uid == live.uid())
+    }
+
+    /// Makes what another tool owns of an object Slipway's; whether somebody was faster is seen by who looks again.
+    async fn hand_over(&self, cluster: &Cluster, object: &ObjectRef, patch: &Value) -> Result<(), Hitch> {
+        let merged = cluster.merge_at(&key_of(object), patch, ADOPTER).await;
+        match merged.map_err(|error| told(object, Hitch::from(error)))? {
+            Applied::Done(_) => tracing::info!(%object, "is taken over"),
+            Applied::Outrun | Applied::NotServed => {}
+        }
+        Ok(())
+    }
+
     /// `None`: the object is not as it was read any more.
     async fn write(
         &self,
@@ -78,12 +102,7 @@ impl Work {
             },
             applied => applied,
         };
-        let told = |hitch| match hitch {
-            Hitch::Passing(why) => Hitch::Passing(format!("{reference}: {why}")),
-            Hitch::Lasting(why) => Hitch::Lasting(format!("{reference}: {why}")),
-            away @ Hitch::Away(_) => away,
-        };
-        match applied.map_err(|error| told(Hitch::from(error)))? {
+        match applied.map_err(|error| told(reference, Hitch::from(error)))? {
             Applied::Done(done) => {
                 let uid = done["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
                 Ok(Some(Note::Applied { object: reference.clone(), uid }))
@@ -113,4 +132,18 @@ impl Work {
         let done = cluster.trim(&key, live.object(), &trimmed, write.manager).await;
         Some(done.map(|done| if let Applied::Done(_) = done { Applied::Outrun } else { done }))
     }
+}
+
+/// The same with the name of the object that it is about.
+fn told(object: &ObjectRef, hitch: Hitch) -> Hitch {
+    match hitch {
+        Hitch::Passing(why) => Hitch::Passing(format!("{object}: {why}")),
+        Hitch::Lasting(why) => Hitch::Lasting(format!("{object}: {why}")),
+        away @ Hitch::Away(_) => away,
+    }
+}
+
+/// Whether no inventory has an object yet, and it stays.
+fn is_free(live: &Live<'_>) -> bool {
+    live.inventory().is_none() && live.terminating().is_none()
 }

@@ -1,38 +1,80 @@
 //! What others changed of an object since it was applied.
 
 use serde_json::Value;
-use slipway_handoff::Object;
+use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::Cluster;
 
-use super::{Work, key_of};
+use super::look::{Found, see};
+use super::passing::goes_by_itself;
+use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Live, Verdict, Wanted, before_apply};
+use crate::inventory::{Live, Verdict, Wanted, before_apply, writer_of};
 
 /// Parts of an object that the API server and controllers write by themselves.
 const OTHERS: [&str; 2] = ["metadata", "status"];
 /// Parts of `metadata` that they do not.
 const NAMED: [&str; 2] = ["labels", "annotations"];
 
+/// Whom a change is laid to whose writer is not known.
+const SOMEBODY: &str = "somebody";
+
+/// What others changed of an object.
+pub(super) struct Drift {
+    /// Which object.
+    pub(super) object: Object,
+    /// As it was applied, without the values of secrets.
+    pub(super) manifest: Value,
+    /// What is not as it was applied, in words.
+    pub(super) told: String,
+    /// Who did it; `None`: it cannot be set right by writing the object.
+    pub(super) by: Option<String>,
+}
+
+/// The words and the writer of a [`Drift`].
+type Told = (String, Option<String>);
+
 impl Work {
-    /// What is not as it was applied, in words. Secrets are left out: their values may have been rotated since.
-    pub(super) async fn drift(
+    /// What others changed of objects that were applied.
+    pub(super) async fn drifts(
+        &self,
+        cluster: &Cluster,
+        applied: &Prepared,
+        found: &mut Found,
+    ) -> Result<Vec<Drift>, Hitch> {
+        let mut drifts = Vec::new();
+        for (object, manifest) in &applied.objects {
+            let live = see(cluster, found, &object.object).await?;
+            if live.is_none() && goes_by_itself(manifest) {
+                continue;
+            }
+            if let Some((told, by)) = self.drift(cluster, object, manifest, live).await? {
+                drifts.push(Drift { object: object.clone(), manifest: manifest.clone(), told, by });
+            }
+        }
+        Ok(drifts)
+    }
+
+    /// What is not as it was applied. What Secrets hold is left out: their values may have been rotated since.
+    async fn drift(
         &self,
         cluster: &Cluster,
         object: &Object,
         manifest: &Value,
         live: Option<&Value>,
-    ) -> Result<Option<String>, Hitch> {
+    ) -> Result<Option<Told>, Hitch> {
         let reference = &object.object;
+        let Some(found) = live else {
+            return Ok(Some((format!("{reference} is not there"), Some(SOMEBODY.to_owned()))));
+        };
         if reference.is_secret() {
             return Ok(None);
         }
-        let Some(found) = live else { return Ok(Some(format!("{reference} is not there"))) };
         let Ok(seen) = Live::of(found) else { return Ok(None) };
-        let wanted = Wanted { object, manifest, adopt: false };
+        let wanted = Wanted { object, manifest, adopt: self.may_adopt(reference, &seen) };
         let mut write = match before_apply(&wanted, &self.marks, Some(&seen)) {
             Verdict::Update(write) => write,
-            Verdict::Wait(terminating) => return Ok(Some(format!("{reference} {terminating}"))),
-            Verdict::Refused(refusal) => return Ok(Some(refusal.to_string())),
+            Verdict::Wait(terminating) => return Ok(Some((format!("{reference} {terminating}"), None))),
+            Verdict::Refused(refusal) => return Ok(Some((refusal.to_string(), None))),
             Verdict::Create(_) | Verdict::Join(_) | Verdict::AlreadySame | Verdict::Borrow => {
                 return Ok(None);
             }
@@ -49,10 +91,15 @@ impl Work {
                 None
             }
         };
-        Ok(tried
-            .and_then(|tried| changed(found, &tried))
-            .map(|field| format!("{reference} is not as it was applied: somebody changed {field}")))
+        Ok(tried.and_then(|tried| changed(found, &tried)).map(|field| told(reference, &seen, &field)))
     }
+}
+
+fn told(reference: &ObjectRef, seen: &Live<'_>, field: &str) -> Told {
+    // Two steps at most, and a key may have dots.
+    let path: Vec<&str> = field.splitn(2, '.').collect();
+    let by = writer_of(seen, &path).unwrap_or(SOMEBODY);
+    (format!("{reference} is not as it was applied: {by} changed {field}"), Some(by.to_owned()))
 }
 
 /// The first field, two steps deep, in which two states of one object differ.

@@ -8,6 +8,7 @@ use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
 use slipway_records::fault_point;
 
+use super::drift::Drift;
 use super::growing::is_growing;
 use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
@@ -15,47 +16,66 @@ use crate::hitch::Hitch;
 use crate::schedule::Verdict;
 
 /// Objects by reference as one look found them; `None`: the cluster said that it is not there.
-type Found = BTreeMap<ObjectRef, Option<Value>>;
+pub(super) type Found = BTreeMap<ObjectRef, Option<Value>>;
+
+/// What a look came to.
+pub(super) struct Seen {
+    /// How the node stands, whatever others changed.
+    pub(super) verdict: Verdict,
+    /// What others changed.
+    pub(super) drifts: Vec<Drift>,
+}
+
+impl From<Verdict> for Seen {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, drifts: Vec::new() }
+    }
+}
 
 impl Work {
     /// How a node stands. `applied`: its objects as they were applied, if it was ready before; then what falls
     /// behind or was changed by others is told as that.
-    pub(super) async fn look(&self, name: &str, applied: Option<&Prepared>) -> Verdict {
+    pub(super) async fn look(&self, name: &str, applied: Option<&Prepared>) -> Seen {
         let Some(node) = self.node(name) else {
-            return Verdict::Failed { reason: format!("there is no node `{name}`") };
+            return Verdict::Failed { reason: format!("there is no node `{name}`") }.into();
         };
-        let verdict = self.look_at(node, applied).await.unwrap_or_else(Verdict::from);
+        let seen = self.look_at(node, applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
         fault_point::reach("core.checked");
-        verdict
+        seen
     }
 
-    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Verdict, Hitch> {
+    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Seen, Hitch> {
         let cluster = self.cluster().await?;
-        let was_live = applied.is_some();
         let mut found = Found::new();
+        let verdict = self.standing_of(&cluster, node, applied.is_some(), &mut found).await?;
+        let drifts = match applied {
+            Some(applied) => self.drifts(&cluster, applied, &mut found).await?,
+            None => Vec::new(),
+        };
+        Ok(Seen { verdict, drifts })
+    }
+
+    async fn standing_of(
+        &self,
+        cluster: &Cluster,
+        node: &Node,
+        was_live: bool,
+        found: &mut Found,
+    ) -> Result<Verdict, Hitch> {
         let mut growing = None;
         for object in node.objects.iter().filter(|object| was_live || object.ready != Ready::Applied) {
-            let Some(live) = see(&cluster, &mut found, &object.object).await? else {
+            let Some(live) = see(cluster, found, &object.object).await? else {
                 match self.missing(object, was_live) {
                     Some(verdict) => return Ok(verdict),
                     None => continue,
                 }
             };
             let Some(verdict) = stands_against(object, live, was_live) else { continue };
-            let verdict = self.with_cause(&cluster, Some(live), verdict).await;
-            let grows = was_live && self.is_growing(&cluster, object, live).await;
+            let verdict = self.with_cause(cluster, Some(live), verdict).await;
+            let grows = was_live && self.is_growing(cluster, object, live).await;
             match verdict {
                 Verdict::NotYet { blocker } if grows => growing = Some(Verdict::Growing { blocker }),
                 verdict => return Ok(verdict),
-            }
-        }
-        for (object, manifest) in applied.into_iter().flat_map(|applied| &applied.objects) {
-            let live = see(&cluster, &mut found, &object.object).await?;
-            if live.is_none() && goes_by_itself(manifest) {
-                continue;
-            }
-            if let Some(why) = self.drift(&cluster, object, manifest, live).await? {
-                return Ok(Verdict::NotYet { blocker: why });
             }
         }
         if let Some(growing) = growing {
@@ -63,7 +83,7 @@ impl Work {
         }
         // What was waited for once need not hold for ever.
         for wait in node.waits.iter().filter(|_| !was_live) {
-            let live = see(&cluster, &mut found, &wait.object).await?;
+            let live = see(cluster, found, &wait.object).await?;
             if let Some(verdict) = unfulfilled(wait, live) {
                 return Ok(verdict);
             }
@@ -75,7 +95,7 @@ impl Work {
                 let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
                 return Ok(Verdict::Failed { reason });
             }
-            let live = see(&cluster, &mut found, object).await?;
+            let live = see(cluster, found, object).await?;
             let Some(value) = live.and_then(|live| path.get(live)) else {
                 return Ok(Verdict::NotYet {
                     blocker: format!("{object} has no {path} yet, the output `{name}`"),
@@ -112,7 +132,7 @@ impl Work {
     }
 }
 
-async fn see<'f>(
+pub(super) async fn see<'f>(
     cluster: &Cluster,
     found: &'f mut Found,
     object: &ObjectRef,

@@ -19,6 +19,12 @@ impl Work {
     pub(super) async fn prune(&self, inventory: &Inventory, notes: &mut Vec<Note>) -> Result<(), Hitch> {
         let document = &self.submission.document;
         let wanted = self.stays.as_ref();
+        let found = self.found_first().await?;
+        notes.extend(found.clone().map(Note::Found));
+        let inventory = &match &found {
+            Some(found) => found.union_before_apply(inventory),
+            None => inventory.clone(),
+        };
         if inventory.beyond(wanted).next().is_none() {
             return Ok(());
         }

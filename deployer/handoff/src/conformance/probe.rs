@@ -116,5 +116,6 @@ fn of(key: &Key, generation: u64, node: Node) -> Submission {
         cause: Cause::Deploy { by: "conformance test".to_owned() },
         deadline: Utc::now() + TimeDelta::hours(1),
         tasks: Tasks::Run,
+        adopt: Vec::new(),
     }
 }

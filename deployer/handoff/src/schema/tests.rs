@@ -9,8 +9,8 @@ use slipway_types::{Digest, Violation};
 use crate::node::{Call, Collect, Hold, Hole, HoleType, Input, Node, Output, Ready, Wait};
 use crate::sample::{self, config_map, object};
 use crate::{
-    Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind, SecretPlace,
-    SecretUse, Submission, Tasks,
+    Adoption, Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind,
+    SecretPlace, SecretUse, Submission, Tasks,
 };
 
 fn validator(schema: &str) -> Validator {
@@ -58,6 +58,7 @@ fn full() -> Submission {
     };
     let mut document =
         sample::revision(BTreeMap::from([("a".to_owned(), node), ("b".to_owned(), Node::default())]));
+    let adopted = reference.clone();
     document.secrets = vec![SecretUse {
         reference: "secret://builtin/a#b".parse().unwrap(),
         scope: Some("application/default/shop".parse().unwrap()),
@@ -65,6 +66,7 @@ fn full() -> Submission {
         used_in: vec![SecretPlace { object: reference, key: "k".into() }],
     }];
     let mut submission = sample::submission(1, document);
+    submission.adopt = vec![Adoption { object: adopted, uid: "u".into() }];
     submission.proof = vec![Proof { kind: ProofKind::Approval, digest: Digest::of("p") }];
     submission.predecessor = Some(Digest::of("before"));
     submission
@@ -118,6 +120,8 @@ fn the_schema_is_as_closed_as_the_types() {
         "/document/graph/a/hold",
         "/document/secrets/0",
         "/document/secrets/0/used_in/0",
+        "/adopt/0",
+        "/adopt/0/object",
     ] {
         let mut more = whole.clone();
         more.pointer_mut(place).unwrap()["surprise"] = json!(1);

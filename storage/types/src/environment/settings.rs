@@ -37,9 +37,23 @@ pub struct EnvironmentSettings {
     /// How long a deployment may wait for its gates, in hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_after_hours: Option<u32>,
+    /// What the built-in core does about what others change of what runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftPolicy>,
     /// For selectors of policies.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+/// What is done about what others change of what runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftPolicy {
+    /// It is told.
+    #[default]
+    Report,
+    /// It is written again.
+    Correct,
 }
 
 /// How long a deployment may wait for its gates where nothing else is set, in hours.
@@ -307,6 +321,11 @@ impl EnvironmentSettings {
     /// How long a deployment may wait for its gates, in hours.
     pub fn expire_after_hours(&self) -> u32 {
         self.expire_after_hours.unwrap_or(EXPIRE_AFTER_HOURS)
+    }
+
+    /// What the built-in core does about what others change of what runs.
+    pub fn drift(&self) -> DriftPolicy {
+        self.drift.unwrap_or_default()
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct SettingFlags {
     /// The key that the receiver `http` and Slipway sign with, as secret://…
     #[arg(long, value_name = "REF", requires = "receiver")]
     receiver_key: Option<String>,
+    /// What the receiver core does about what others change
+    #[arg(long, value_name = "POLICY", value_parser = ["report", "correct"])]
+    drift: Option<String>,
     /// Deploy by itself what is published from this branch
     #[arg(long, value_name = "BRANCH")]
     follow_branch: Option<String>,
@@ -65,6 +68,7 @@ impl SettingFlags {
         self.upstream.is_none()
             && self.approvals.is_none()
             && self.receiver.is_none()
+            && self.drift.is_none()
             && self.follow().next().is_none()
             && !self.no_follow
     }
@@ -92,6 +96,9 @@ impl SettingFlags {
         }
         if let Some(receiver) = &self.receiver {
             settings["receiver"] = self.receiver(receiver)?;
+        }
+        if let Some(drift) = &self.drift {
+            settings["drift"] = drift.as_str().into();
         }
         if self.no_follow {
             remove(settings, "follow");
