@@ -62,6 +62,9 @@ pub const CORE_POINTS: [&str; 5] =
 /// Those that only checks come to.
 pub const CHECK_POINTS: [&str; 3] = ["check.started", "check.ended", "check.committed"];
 
+/// Those that only notices come to, in that order.
+pub const NOTICE_POINTS: [&str; 3] = ["notice.spread", "notice.before_send", "notice.sent"];
+
 struct Armed {
     point: String,
     left: AtomicU32,
@@ -94,7 +97,9 @@ impl Armed {
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     debug_assert!(
-        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CORE_POINTS, &CHECK_POINTS].concat().contains(&point),
+        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CORE_POINTS, &CHECK_POINTS, &NOTICE_POINTS]
+            .concat()
+            .contains(&point),
         "{point} is not listed"
     );
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)

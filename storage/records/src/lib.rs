@@ -25,8 +25,11 @@ pub mod detail;
 pub mod environment;
 pub mod fault_point;
 pub mod git;
+pub mod incident;
 pub mod job;
 pub mod log;
+pub mod notice;
+pub mod noticing;
 pub mod observation;
 pub mod package;
 pub mod pipeline;
@@ -65,8 +68,10 @@ pub use environment::{
     Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
 };
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
+pub use notice::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
 pub use package::{
     Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
@@ -195,7 +200,9 @@ pub trait Read:
     + ReadDeployments
     + ReadEnvironments
     + ReadGit
+    + ReadIncidents
     + ReadLogs
+    + ReadNotices
     + ReadObservations
     + ReadPackages
     + ReadReconcile
@@ -225,7 +232,9 @@ pub trait Write:
     + WriteDeployments
     + WriteEnvironments
     + WriteGit
+    + WriteIncidents
     + WriteLogs
+    + WriteNotices
     + WriteObservations
     + WritePackages
     + WriteReconcile
