@@ -31,7 +31,7 @@ fn options(config: &Config, network: &Network) -> Result<NoticeOptions> {
         bail!("notices.max_per_minute is 0: nothing would ever be sent; give 1 or more");
     }
     let networks = notices.allow_private_networks.iter().map(|text| {
-        text.parse().with_context(|| {
+        text.parse::<ipnet::IpNet>().with_context(|| {
             format!("notices.allow_private_networks: `{text}` is not a network such as 10.1.0.0/16")
         })
     });
@@ -75,4 +75,37 @@ pub(super) fn lanes(notices: &Notices) -> Vec<Lane> {
             slots: SENDING_SLOTS,
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn checked(key: &str, value: &str) -> Result<()> {
+        let variable = (format!("SLIPWAY__NOTICES__{key}"), value.to_owned());
+        check(&config::load(None, std::iter::once(variable), vec![])?.config)
+    }
+
+    #[test]
+    fn channels_are_checked_with_the_configuration_and_their_secrets_are_the_servers_own() {
+        checked("GRACE_S", "0").unwrap();
+        let slack =
+            r#"[{name = "ops", kind = "slack", url = "secret://builtin/notices/ops", events = ["failed"]}]"#;
+        checked("CHANNELS", slack).unwrap();
+        let variable = ("SLIPWAY__NOTICES__CHANNELS".to_owned(), slack.to_owned());
+        let config = config::load(None, std::iter::once(variable), vec![]).unwrap().config;
+        let held: Vec<String> = config.secrets_held().iter().map(ToString::to_string).collect();
+        assert_eq!(held, ["secret://builtin/notices/ops"]);
+        for (key, value, part) in [
+            ("MAX_PER_MINUTE", "0", "notices.max_per_minute"),
+            ("ALLOW_PRIVATE_NETWORKS", "10.0.0.0/99", "notices.allow_private_networks"),
+            ("CHANNELS", r#"[{name = "ops", kind = "pigeon"}]"#, "notices.channels"),
+            ("CHANNELS", r#"[{name = "ops", kind = "slack", channel = "x"}]"#, "channel"),
+            ("CHANNELS", r#"[{name = "ops", kind = "slack", url = "https://t0ken"}]"#, "channel `ops`: url"),
+        ] {
+            let message = format!("{:#}", checked(key, value).unwrap_err());
+            assert!(message.contains(part) && !message.contains("t0ken"), "{message}");
+        }
+    }
 }
