@@ -40,6 +40,8 @@ pub struct CollectOptions {
     pub keep_upload_hours: u32,
     /// What references of base images led to is kept so many hours.
     pub keep_resolution_hours: u32,
+    /// Incidents that are over are kept so many days, with what was told of them.
+    pub keep_incident_days: u32,
     /// Files of earlier boots in the spool are kept so many hours.
     pub keep_spool_hours: u32,
     /// Blobs that nothing refers to are kept so many hours, counted from when that was first seen.
@@ -73,6 +75,7 @@ impl Default for CollectOptions {
             keep_cache_days: 14,
             keep_upload_hours: 12,
             keep_resolution_hours: 24,
+            keep_incident_days: 90,
             keep_spool_hours: 24,
             gc_grace_hours: 24,
             scan_interval_hours: 6,
@@ -112,6 +115,8 @@ pub struct Collected {
     pub cached_steps: u64,
     /// What references of base images led to.
     pub resolutions: u64,
+    /// Incidents that are over.
+    pub incidents: u64,
     /// Logs.
     pub logs: u64,
     /// Packs replaced by one that holds them.

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use slipway_handoff::{Answer, Capability, Mode};
-use slipway_records::fault_point;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{
     Change, DefinitionHold, Deployment, DeploymentCause, Environment, FrozenDefinition, Handler, Job,
-    JobContext, JobError, NewAuditEntry, NewDeployment, Observation, RecordsError, Write,
+    JobContext, JobError, NewAuditEntry, NewDeployment, Observation, RecordsError, Write, fault_point,
+    incident,
 };
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
@@ -289,9 +289,27 @@ impl DeployHandler {
         let why = format!("gates are closed: {}", missing.join("; "));
         let delay = next_look(&gates).unwrap_or(GATES_PAUSE).min(GATES_PAUSE);
         if is_told_anew(&deployment.state, &gates) {
-            self.record(deployment, DeploymentEvent::Await(missing)).await?;
+            let approvals = gates.iter().find(|gate| gate.gate == "approvals" && !gate.open);
+            self.await_gates(deployment, missing, approvals.map(|gate| gate.detail.as_str())).await?;
         }
         Err(JobError::Wait { why, delay })
+    }
+
+    /// Stores which gates are closed, and that people are to be told if theirs is among them.
+    async fn await_gates(
+        &self,
+        mut deployment: Deployment,
+        missing: Vec<String>,
+        approvals: Option<&str>,
+    ) -> Result<(), JobError> {
+        let mut tx = self.stage.records.begin().await?;
+        let event = DeploymentEvent::Await(missing);
+        if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? == Moved::Stored {
+            incident::awaits_approval(tx.as_mut(), &deployment, approvals).await?;
+            tx.commit().await?;
+            self.stage.records.changes().send(Change::Deployment(deployment.id));
+        }
+        Ok(())
     }
 
     /// Hands the revision to the environment's receiver.

@@ -4,7 +4,7 @@ use chrono::Utc;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Deployment, NewAuditEntry, Result, Write};
+use slipway_records::{Deployment, NewAuditEntry, Result, Write, incident};
 use slipway_types::state::DeploymentEvent;
 
 use crate::waves;
@@ -61,5 +61,6 @@ pub async fn advance(
             }
         }
     }
+    incident::follow(tx, &was, deployment).await?;
     Ok(Moved::Stored)
 }

@@ -12,6 +12,7 @@ pub mod deliveries;
 pub mod deployments;
 pub mod failures;
 pub mod git;
+pub mod incidents;
 pub mod logs;
 pub mod packages;
 mod prelude;
@@ -107,6 +108,13 @@ macro_rules! conformance {
                 one_pack_takes_the_place_of_several
                 packs_that_are_gone_are_not_replaced
                 parallel_replacements_and_additions_lose_no_pack
+            ]
+            incidents [
+                one_incident_of_a_kind_is_open_in_a_place
+                incidents_are_filtered_before_the_limit
+                a_channel_is_told_once_and_oldest_first
+                what_came_of_a_notice_is_noted_once
+                incidents_that_are_over_are_forgotten_by_age
             ]
             logs [
                 chunks_follow_one_another

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "slipway-records-postgres",
     ],
     &["slipway-oam", "slipway-definitions", "slipway-charts", "slipway-handoff", "slipway-health"],
-    &["slipway-core"],
+    &["slipway-core", "slipway-notices"],
     &["slipway-builder", "slipway-packager", "slipway-deployer", "slipway-http"],
     &["slipway"],
     &["slipway-tests"],

@@ -26,6 +26,7 @@ mod environment;
 mod fetch_context;
 mod label;
 mod login;
+mod notice;
 mod place;
 mod pull;
 mod receiver;
@@ -152,6 +153,12 @@ enum Command {
     /// Show which version of what runs where
     #[command(after_help = "Example: slipway where shop")]
     Where(place::WhereArgs),
+    /// Incidents: what was not as wanted somewhere, from when until when, and who was told
+    #[command(subcommand)]
+    Incident(notice::IncidentCommand),
+    /// Notices: the channels by which people are told of incidents
+    #[command(subcommand)]
+    Notice(notice::NoticeCommand),
     /// Keep an application in an environment at one version
     #[command(after_help = "Example: slipway pin shop 1.4.2 --env prod --reason 'the fair'")]
     Pin(place::PinArgs),
@@ -224,6 +231,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Promote(args) => deploy::promote(args, &global).await,
         Command::Adopt(args) => deploy::adopt(args, &global).await,
         Command::Where(args) => place::show(args, &global).await,
+        Command::Incident(command) => notice::incidents(command, &global).await,
+        Command::Notice(command) => notice::run(command, &global).await,
         Command::Pin(args) => place::pin_to(args, &global).await,
         Command::Hold(args) => place::hold(args, &global).await,
         Command::Release(args) => place::release(args, &global).await,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use slipway_builder::backend::Choice;
 use slipway_builder::target::INTERNAL_HOST;
+use slipway_notices::ChannelSettings;
 use slipway_packager::ImageTag;
 use slipway_types::name::ClusterName;
 use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     pub secrets: Secrets,
     pub packages: Packages,
     pub deploy: Deploy,
+    pub notices: Notices,
     pub gc: Gc,
     pub log: Log,
 }
@@ -82,6 +84,9 @@ sections! {
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
         allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf, rollback_depth: u32, polls_per_second: u32,
+    }
+    Notices {
+        channels: Vec<ChannelSettings>, grace_s: u32, max_per_minute: u32, allow_private_networks: Vec<String>, allow_plain: bool,
     }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }
@@ -364,7 +369,9 @@ impl Config {
             &self.network.proxy_password,
             &self.registry.image_target_password,
         ];
-        credentials.chain(settings).filter_map(|reference| reference.parse().ok()).collect()
+        let named = credentials.chain(settings).filter_map(|reference| reference.parse().ok());
+        let channels = self.notices.channels.iter().flat_map(|channel| [&channel.url, &channel.secret]);
+        named.chain(channels.filter_map(|reference| reference.parse().ok())).collect()
     }
 
     /// The external registry that images go to; `None`: the built-in one.

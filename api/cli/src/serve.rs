@@ -20,6 +20,7 @@ mod kaniko;
 mod listen;
 pub(crate) mod machine;
 mod network;
+mod notices;
 mod observe;
 mod parts;
 mod registry;
@@ -138,6 +139,7 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
     log_filter(config)?;
     listen::tls(config).await?;
     network::check(config)?;
+    notices::check(config)?;
     registry::check(config)?;
     kaniko::check(config)
 }

@@ -23,9 +23,11 @@ mod deployments;
 mod environments;
 mod events;
 mod following;
+mod incidents;
 mod labels;
 mod list;
 mod logs;
+mod notices;
 mod packages;
 mod places;
 mod plan;
@@ -140,6 +142,9 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_orders::retry))
         .routes(routes!(deployment_orders::terminate))
         .routes(routes!(places::list))
+        .routes(routes!(incidents::list))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::test))
         .routes(routes!(checks::list))
         .routes(routes!(checks::put))
         .routes(routes!(checks::rerun))

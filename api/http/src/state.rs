@@ -17,6 +17,7 @@ use slipway_records::Records;
 use slipway_records::composing::Composing;
 use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
+use slipway_records::noticing::Noticing;
 use slipway_records::port::{BuildPlaces, MachineCheck, Planning, SourceCheck};
 use slipway_secrets::Secrets;
 use tokio_util::sync::CancellationToken;
@@ -140,6 +141,8 @@ pub struct ServerParts {
     pub composing: Arc<dyn Composing>,
     /// Definitions.
     pub defining: Arc<dyn Defining>,
+    /// Notices.
+    pub noticing: Arc<dyn Noticing>,
     /// What is counted; others feed it too.
     pub metrics: Arc<Metrics>,
     /// Fires when the server stops: `/readyz` fails and streams end.

@@ -1,4 +1,5 @@
-//! What goes by its age alone: spool files, done jobs, uploads, tokens of builds, resolutions, logs.
+//! What goes by its age alone: spool files, done jobs, uploads, tokens of builds, resolutions, incidents,
+//! logs.
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ impl Pass<'_> {
         self.expire_tokens().await?;
         self.expire_cached_steps().await?;
         self.expire_resolutions().await?;
+        self.expire_incidents().await?;
         self.expire_logs().await
     }
 
@@ -84,6 +86,22 @@ impl Pass<'_> {
             }
             tx.commit().await?;
             self.collected.resolutions += removed;
+        }
+        self.collected.unfinished = true;
+        Ok(())
+    }
+
+    async fn expire_incidents(&mut self) -> Result<(), JobError> {
+        let before = self.now - CollectOptions::days(self.options.keep_incident_days);
+        for _ in 0..self.options.max_pages {
+            self.go_on()?;
+            let mut tx = self.records.begin().await?;
+            let removed = tx.incidents_forget(before, self.options.page_rows).await?;
+            if removed == 0 {
+                return Ok(());
+            }
+            tx.commit().await?;
+            self.collected.incidents += removed;
         }
         self.collected.unfinished = true;
         Ok(())

@@ -65,6 +65,9 @@ pub const FAILURE_POINTS: [&str; 1] = ["core.gathering"];
 /// Those that only checks come to.
 pub const CHECK_POINTS: [&str; 3] = ["check.started", "check.ended", "check.committed"];
 
+/// Those that only notices come to, in that order.
+pub const NOTICE_POINTS: [&str; 3] = ["notice.spread", "notice.before_send", "notice.sent"];
+
 struct Armed {
     point: String,
     left: AtomicU32,
@@ -97,9 +100,17 @@ impl Armed {
 pub fn reach(point: &'static str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     debug_assert!(
-        [&POINTS[..], &CLUSTER_POINTS, &DEPLOY_POINTS, &CORE_POINTS, &FAILURE_POINTS, &CHECK_POINTS]
-            .concat()
-            .contains(&point),
+        [
+            &POINTS[..],
+            &CLUSTER_POINTS,
+            &DEPLOY_POINTS,
+            &CORE_POINTS,
+            &FAILURE_POINTS,
+            &CHECK_POINTS,
+            &NOTICE_POINTS,
+        ]
+        .concat()
+        .contains(&point),
         "{point} is not listed"
     );
     if let Some(armed) = ARMED.get_or_init(Armed::from_env)

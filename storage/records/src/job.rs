@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_types::id::{ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
+use slipway_types::id::{
+    ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, IncidentId, RunId, SourceId,
+};
+use slipway_types::name::NoticeChannelName;
 use slipway_types::{Address, ApplicationName};
 
 /// What a job is to do.
@@ -88,13 +91,23 @@ pub enum JobPayload {
         /// What.
         application: ApplicationName,
     },
+    /// Decide which channels are to be told of an incident, and what.
+    Incident {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Send what waits for a channel.
+    Notice {
+        /// Which channel.
+        channel: NoticeChannelName,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 18] = [
         "deliver",
         "plan",
         "build",
@@ -110,6 +123,8 @@ impl JobPayload {
         "follow",
         "configure",
         "reconcile",
+        "incident",
+        "notice",
         "collect",
     ];
 
@@ -131,6 +146,8 @@ impl JobPayload {
             Self::Follow { .. } => "follow",
             Self::Configure { .. } => "configure",
             Self::Reconcile { .. } => "reconcile",
+            Self::Incident { .. } => "incident",
+            Self::Notice { .. } => "notice",
             Self::Collect => "collect",
         }
     }
@@ -151,6 +168,8 @@ impl JobPayload {
             Self::Follow { application } => format!("follow/{application}"),
             Self::Configure { source } => format!("configure/{source}"),
             Self::Reconcile { environment, application } => format!("reconcile/{environment}/{application}"),
+            Self::Incident { incident } => format!("incident/{incident}"),
+            Self::Notice { channel } => format!("notice/{channel}"),
             Self::Collect => "collect".to_owned(),
         }
     }

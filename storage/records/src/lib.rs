@@ -27,8 +27,11 @@ pub mod environment;
 pub mod failure;
 pub mod fault_point;
 pub mod git;
+pub mod incident;
 pub mod job;
 pub mod log;
+pub mod notice;
+pub mod noticing;
 pub mod observation;
 pub mod package;
 pub mod pipeline;
@@ -70,8 +73,10 @@ pub use environment::{
 };
 pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
+pub use notice::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
 pub use package::{
     Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
@@ -204,7 +209,9 @@ pub trait Read:
     + ReadEnvironments
     + ReadFailures
     + ReadGit
+    + ReadIncidents
     + ReadLogs
+    + ReadNotices
     + ReadObservations
     + ReadPackages
     + ReadReconcile
@@ -236,7 +243,9 @@ pub trait Write:
     + WriteEnvironments
     + WriteFailures
     + WriteGit
+    + WriteIncidents
     + WriteLogs
+    + WriteNotices
     + WriteObservations
     + WritePackages
     + WriteReconcile

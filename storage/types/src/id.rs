@@ -84,4 +84,8 @@ id!(
     UploadId,
     /// One boot of one server process.
     InstanceId,
+    /// An application that is not as wanted somewhere, or something else that people are told of once.
+    IncidentId,
+    /// One notice to one channel; who receives it tells repetitions by it.
+    NoticeId,
 );

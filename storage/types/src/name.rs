@@ -134,6 +134,11 @@ name!(
     ChannelName,
     "channel"
 );
+name!(
+    /// Where notices go to: a group, a mailbox, a service.
+    NoticeChannelName,
+    "notice channel"
+);
 
 /// What the names of checks that developers declare begin with.
 pub const SOURCE_CHECK_PREFIX: &str = "source/";

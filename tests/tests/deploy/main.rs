@@ -7,6 +7,7 @@ mod following;
 mod kills;
 mod kubevela;
 mod ledger;
+mod notices;
 mod observing;
 mod plans;
 mod rotation;

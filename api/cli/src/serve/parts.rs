@@ -35,11 +35,13 @@ use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
 use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
 use slipway_network::Network;
+use slipway_notices::Notices;
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::source::Images;
 use slipway_packager::{Composer, PackageHandler, PackageOptions};
 use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
+use slipway_records::noticing::Noticing;
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
@@ -51,7 +53,7 @@ use url::Url;
 
 use super::machine::Machine;
 use super::registry::Registry;
-use super::{DataDirectory, deploy, kaniko, network, observe, or_below, timers};
+use super::{DataDirectory, deploy, kaniko, network, notices, observe, or_below, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -71,6 +73,7 @@ pub(crate) struct Parts {
     kaniko: Option<KanikoBackend>,
     stage: Arc<Stage>,
     core: Core,
+    notices: Notices,
     metrics: Arc<Metrics>,
     state: ServerState,
 }
@@ -134,6 +137,7 @@ impl Parts {
             network: &network,
         })?;
         let stage = Arc::new(stage);
+        let notices = notices::open(config, &records, &secrets, &network)?;
         let metrics = Arc::new(Metrics::default());
         let state = ServerState::new(ServerParts {
             records: Arc::clone(&records),
@@ -152,6 +156,7 @@ impl Parts {
             deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
             composing: Arc::new(composer(&records, &blobs, &images, &target)),
             defining: Arc::clone(&stage) as Arc<dyn Defining>,
+            noticing: Arc::new(notices.clone()) as Arc<dyn Noticing>,
             metrics: Arc::clone(&metrics),
             stopping: stop,
             options: http_options(config)?,
@@ -169,6 +174,7 @@ impl Parts {
             kaniko,
             stage,
             core,
+            notices,
             metrics,
             state,
         })
@@ -235,6 +241,7 @@ impl Parts {
         }
         if config.has(Role::Deployer) {
             lanes.extend(deploy::lanes(&self.stage, &self.core, &self.git, config.deploy.max_deploys));
+            lanes.extend(notices::lanes(&self.notices));
         }
         if config.has(Role::Gc) {
             lanes.push(Lane {

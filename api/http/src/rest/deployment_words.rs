@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Approval, Change, Deployment, NewAuditEntry, Write};
+use slipway_records::{Approval, Change, Deployment, NewAuditEntry, Write, incident};
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 use slipway_types::{Digest, Role};
 use utoipa::ToSchema;
@@ -85,9 +85,9 @@ async fn say(
     if state.is_terminal() {
         deployment.finished_at = Some(Utc::now());
     }
-    deployment.state = state;
+    let was = std::mem::replace(&mut deployment.state, state);
     if tx.deployment_save(deployment).await? {
-        return Ok(());
+        return incident::follow(tx, &was, deployment).await.map_err(ApiError::from);
     }
     Err(ApiError::conflict("changed_meanwhile", "the deployment changed just now").hint("look at it again"))
 }
@@ -209,6 +209,8 @@ pub(crate) async fn break_glass(
     if !tx.deployment_save(&mut deployment).await? {
         return Err(refused(&deployment, "let past the gates"));
     }
+    let told = format!("{} went past the gates: {reason}", caller.0.person());
+    incident::gates_broken(tx.as_mut(), &deployment, &told).await?;
     tx.audit(entry(&caller, "deployment.break_glass", &deployment, Some(&reason))).await?;
     wake(tx.as_mut(), &deployment).await?;
     tx.commit().await?;

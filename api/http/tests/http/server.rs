@@ -20,6 +20,7 @@ use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
     ReportRefused, ReportTaken, SecretName, SecretUser,
 };
+use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
@@ -31,7 +32,7 @@ use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
-use slipway_types::name::DefinitionName;
+use slipway_types::name::{DefinitionName, NoticeChannelName};
 use slipway_types::{
     Address, CommitId, DefinitionKind, Fault, ImageReference, RegistryPrefix, Role, Version, Violation,
 };
@@ -123,6 +124,17 @@ impl MachineCheck for NoPlanning {
 impl Composing for NoPlanning {
     async fn compose(&self, wanted: &Composition) -> Result<Composed, Fault> {
         Err(Fault::permanent("bundle_missing", format!("there is no bundle {}", wanted.from)))
+    }
+}
+
+#[async_trait]
+impl Noticing for NoPlanning {
+    fn channels(&self) -> Vec<NoticeChannel> {
+        Vec::new()
+    }
+
+    async fn test(&self, _: &NoticeChannelName, _: &str) -> Option<Result<String, Fault>> {
+        None
     }
 }
 
@@ -255,6 +267,7 @@ impl Server {
             deploying: Arc::new(NoPlanning),
             composing: Arc::new(NoPlanning),
             defining: Arc::new(NoPlanning),
+            noticing: Arc::new(NoPlanning),
             metrics: Arc::new(Metrics::default()),
             stopping: stopping.clone(),
             options,

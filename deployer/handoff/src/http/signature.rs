@@ -50,6 +50,8 @@ pub enum Purpose {
     Command,
     /// A receiver tells what happened.
     Report,
+    /// People are told what becomes of a deployment.
+    Notice,
 }
 
 impl Purpose {
@@ -61,6 +63,7 @@ impl Purpose {
             Self::Observe => "observe",
             Self::Command => "command",
             Self::Report => "report",
+            Self::Notice => "notice",
         }
     }
 }

@@ -1,0 +1,111 @@
+//! Notices from their configuration.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use slipway_network::Network;
+use slipway_notices::{Channel, IncidentHandler, NoticeHandler, NoticeOptions, Notices, channels};
+use slipway_records::{Lane, Records};
+use slipway_secrets::Secrets;
+
+use crate::config::Config;
+
+/// Channels that are sent to at once: they wait for the network, not for this machine.
+const SENDING_SLOTS: usize = 8;
+
+/// The channels of a configuration.
+fn configured(config: &Config) -> Result<Vec<Channel>> {
+    let notices = &config.notices;
+    channels(&notices.channels, notices.allow_plain).context("notices.channels")
+}
+
+/// Looks at what the configuration says by itself.
+pub(super) fn check(config: &Config) -> Result<()> {
+    options(config, &Network::default())?;
+    configured(config).map(drop)
+}
+
+fn options(config: &Config, network: &Network) -> Result<NoticeOptions> {
+    let notices = &config.notices;
+    if notices.max_per_minute == 0 {
+        bail!("notices.max_per_minute is 0: nothing would ever be sent; give 1 or more");
+    }
+    let networks = notices.allow_private_networks.iter().map(|text| {
+        text.parse::<ipnet::IpNet>().with_context(|| {
+            format!("notices.allow_private_networks: `{text}` is not a network such as 10.1.0.0/16")
+        })
+    });
+    Ok(NoticeOptions {
+        public_url: config.public_url(),
+        grace_s: notices.grace_s,
+        max_per_minute: notices.max_per_minute,
+        allow_plain: notices.allow_plain,
+        allow_private_addresses: networks.collect::<Result<_>>()?,
+        network: network.clone(),
+        ..NoticeOptions::default()
+    })
+}
+
+/// The channels, ready to be sent to.
+pub(super) fn open(
+    config: &Config,
+    records: &Arc<dyn Records>,
+    secrets: &Secrets,
+    network: &Network,
+) -> Result<Notices> {
+    Ok(Notices {
+        records: Arc::clone(records),
+        secrets: secrets.clone(),
+        channels: Arc::new(configured(config)?),
+        options: Arc::new(options(config, network)?),
+    })
+}
+
+/// What works notices off.
+pub(super) fn lanes(notices: &Notices) -> Vec<Lane> {
+    vec![
+        Lane {
+            name: "incidents",
+            handlers: vec![("incident", Arc::new(IncidentHandler { notices: notices.clone() }))],
+            slots: 1,
+        },
+        Lane {
+            name: "notices",
+            handlers: vec![("notice", Arc::new(NoticeHandler { notices: notices.clone() }))],
+            slots: SENDING_SLOTS,
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn checked(key: &str, value: &str) -> Result<()> {
+        let variable = (format!("SLIPWAY__NOTICES__{key}"), value.to_owned());
+        check(&config::load(None, std::iter::once(variable), vec![])?.config)
+    }
+
+    #[test]
+    fn channels_are_checked_with_the_configuration_and_their_secrets_are_the_servers_own() {
+        checked("GRACE_S", "0").unwrap();
+        let slack =
+            r#"[{name = "ops", kind = "slack", url = "secret://builtin/notices/ops", events = ["failed"]}]"#;
+        checked("CHANNELS", slack).unwrap();
+        let variable = ("SLIPWAY__NOTICES__CHANNELS".to_owned(), slack.to_owned());
+        let config = config::load(None, std::iter::once(variable), vec![]).unwrap().config;
+        let held: Vec<String> = config.secrets_held().iter().map(ToString::to_string).collect();
+        assert_eq!(held, ["secret://builtin/notices/ops"]);
+        for (key, value, part) in [
+            ("MAX_PER_MINUTE", "0", "notices.max_per_minute"),
+            ("ALLOW_PRIVATE_NETWORKS", "10.0.0.0/99", "notices.allow_private_networks"),
+            ("CHANNELS", r#"[{name = "ops", kind = "pigeon"}]"#, "notices.channels"),
+            ("CHANNELS", r#"[{name = "ops", kind = "slack", channel = "x"}]"#, "channel"),
+            ("CHANNELS", r#"[{name = "ops", kind = "slack", url = "https://t0ken"}]"#, "channel `ops`: url"),
+        ] {
+            let message = format!("{:#}", checked(key, value).unwrap_err());
+            assert!(message.contains(part) && !message.contains("t0ken"), "{message}");
+        }
+    }
+}

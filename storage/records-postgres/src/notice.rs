@@ -1,0 +1,165 @@
+//! Notices on their way to channels.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_records::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Result, Tried, WriteNotices};
+use slipway_types::id::{IncidentId, NoticeId};
+use slipway_types::name::NoticeChannelName;
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Id, Int, Json, Text, json, now, rows, text};
+
+struct NoticeRow {
+    id: Id<NoticeId>,
+    channel: Text<NoticeChannelName>,
+    once: String,
+    incident_id: Id<IncidentId>,
+    body: Json<serde_json::Value>,
+    state: Text<NoticeState>,
+    folded_into: Option<Id<NoticeId>>,
+    attempts: Int<u32>,
+    next_at: Option<DateTime<Utc>>,
+    answer: Option<String>,
+    created_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl From<NoticeRow> for NoticeDelivery {
+    fn from(row: NoticeRow) -> Self {
+        Self {
+            id: row.id.0,
+            channel: row.channel.0,
+            once: row.once,
+            incident_id: row.incident_id.0,
+            body: row.body.0,
+            state: row.state.0,
+            folded_into: row.folded_into.map(|id| id.0),
+            attempts: row.attempts.0,
+            next_at: row.next_at,
+            answer: row.answer,
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+        }
+    }
+}
+
+macro_rules! notices {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            NoticeRow,
+            r#"select id as "id!: _", channel as "channel!: _", once as "once!",
+            incident_id as "incident_id!: _", body as "body!: _", state as "state!: _",
+            folded_into as "folded_into?: _", attempts as "attempts!: _", next_at as "next_at?",
+            answer as "answer?", created_at as "created_at!", ended_at as "ended_at?"
+            from notice_delivery "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+fn uuids(ids: &[NoticeId]) -> Vec<uuid::Uuid> {
+    ids.iter().map(NoticeId::as_uuid).collect()
+}
+
+#[async_trait]
+impl<H: Handle> ReadNotices for Session<H> {
+    async fn notices_of(&mut self, incident: IncidentId) -> Result<Vec<NoticeDelivery>> {
+        let found = notices!("where incident_id = $1 order by id", incident.as_uuid());
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(NoticeDelivery::from).collect())
+    }
+
+    async fn notices_pending(
+        &mut self,
+        channel: &NoticeChannelName,
+        limit: u32,
+    ) -> Result<Vec<NoticeDelivery>> {
+        let found = notices!(
+            "where channel = $1 and state = 'pending' order by id limit $2",
+            channel.as_str(),
+            rows(limit)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(NoticeDelivery::from).collect())
+    }
+
+    async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64> {
+        let count = sqlx::query_scalar!(
+            r#"select count(distinct coalesce(folded_into, id)) as "count!: Int<u64>" from notice_delivery
+            where channel = $1 and ended_at >= $2 and state = 'sent'"#,
+            channel.as_str(),
+            since,
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(count.0)
+    }
+
+    async fn notice_last(&mut self, channel: &NoticeChannelName) -> Result<Option<NoticeDelivery>> {
+        let found = notices!(
+            "where channel = $1 and ended_at is not null order by ended_at desc, id desc limit 1",
+            channel.as_str()
+        );
+        Ok(found.fetch_optional(self.db()).await.map_err(failed)?.map(NoticeDelivery::from))
+    }
+}
+
+#[async_trait]
+impl WriteNotices for Writer {
+    async fn notice_insert(&mut self, new: NewNotice) -> Result<Option<NoticeId>> {
+        let id = NoticeId::new();
+        let made = sqlx::query!(
+            "insert into notice_delivery (id, channel, once, incident_id, body, state, attempts, created_at)
+            values ($1, $2, $3, $4, $5, 'pending', 0, $6) on conflict (channel, once) do nothing",
+            id.as_uuid(),
+            new.channel.as_str(),
+            new.once,
+            new.incident_id.as_uuid(),
+            json(&new.body),
+            now(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok((made.rows_affected() == 1).then_some(id))
+    }
+
+    async fn notices_fold(&mut self, ids: &[NoticeId], into: NoticeId) -> Result<()> {
+        let ids = uuids(ids);
+        sqlx::query!(
+            "update notice_delivery set folded_into = $2
+            where state = 'pending' and id = any($1)",
+            &ids,
+            into.as_uuid(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn notices_tried(&mut self, ids: &[NoticeId], tried: &Tried) -> Result<()> {
+        let (state, answer, next_at) = match tried {
+            Tried::Sent(answer) => (NoticeState::Sent, answer, None),
+            Tried::Failed(why) => (NoticeState::Failed, why, None),
+            Tried::Again(why, at) => (NoticeState::Pending, why, Some(*at)),
+        };
+        let ended_at = (state != NoticeState::Pending).then(now);
+        let ids = uuids(ids);
+        sqlx::query!(
+            "update notice_delivery set state = $2, answer = $3, next_at = $4, ended_at = $5,
+            attempts = attempts + 1 where state = 'pending' and id = any($1)",
+            &ids,
+            state.word(),
+            text(answer),
+            next_at,
+            ended_at,
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! People are told of an incident once, also by a server that is killed while it tells them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use serde_json::{Value, json};
+use slipway_handoff::{Capability, NodeState};
+use slipway_records::fault_point::NOTICE_POINTS;
+use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
+
+use crate::service::{SECRET, Service, report};
+use crate::world::{Field, options};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A service that hears notices.
+#[derive(Clone)]
+struct Hook {
+    url: String,
+    heard: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let url = format!("http://{}/notices", listener.local_addr().expect("an address"));
+        let kept = Arc::clone(&heard);
+        let hear = move |body: Bytes| async move {
+            let message = serde_json::from_slice(&body).expect("JSON");
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        };
+        let router = Router::new().route("/notices", post(hear));
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+                axum::serve(listener, router).await
+            })
+        });
+        Self { url, heard }
+    }
+
+    fn heard(&self) -> Vec<Value> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ids of notices of an event, repetitions left in.
+    fn ids(&self, event: &str) -> Vec<String> {
+        let heard = self.heard();
+        let of_event = heard.iter().filter(|message| message["notice"]["event"] == event);
+        of_event.map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
+    }
+
+    /// Waits until so many different notices of an event were heard.
+    fn await_told(&self, event: &str, count: usize) {
+        wait::until(&format!("{count} notices say {event}"), WITHIN, || {
+            let ids: BTreeSet<String> = self.ids(event).into_iter().collect();
+            if ids.len() == count { Ok(()) } else { Err(json!(self.heard())) }
+        });
+    }
+}
+
+#[test]
+fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
+    let namespace = Namespace::create();
+    let hook = Hook::start();
+    let channel = format!(
+        "[{{name = \"ops\", kind = \"webhook\", url = {:?}, secret = \"secret://builtin/hook\"}}]",
+        hook.url
+    );
+    let options = options(&namespace)
+        .env("SLIPWAY__DEPLOY__ALLOW_HTTP_RECEIVERS", "true")
+        .env("SLIPWAY__NOTICES__CHANNELS", &channel)
+        .env("SLIPWAY__NOTICES__ALLOW_PLAIN", "true")
+        .env("SLIPWAY__NOTICES__ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8")
+        .env("SLIPWAY__NOTICES__GRACE_S", "0");
+    let mut field = Field::on(namespace, options);
+    let service = Service::start([Capability::Observe]);
+    field.server.set_secret("core-key", SECRET);
+    let untold = field.server.cli(&["notice", "test", "ops"]);
+    assert!(untold.code == 1 && untold.stdout.contains("secret://builtin/hook"), "{}", untold.stdout);
+    field.server.set_secret("hook", SECRET);
+    field.server.cli(&["notice", "test", "ops"]).ok();
+    assert_eq!(hook.heard()[0]["kind"], "test");
+    let channels = field.server.json(&["notice", "list"]);
+    assert_eq!(
+        (&channels[0]["kind"], &channels[0]["pending"]),
+        (&json!("webhook"), &json!(0)),
+        "{channels:#}"
+    );
+    assert!(!channels.to_string().contains(&hook.url), "{channels:#}");
+
+    field.environment("prod", "default", &service.settings());
+    let address = format!("local/test/{}/default", field.namespace.name);
+    let version = field.publish("one\n");
+    let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", &version, "--no-wait"];
+    let made = field.server.json(&create);
+    field.wait_for(&made, &["handed_off"]);
+    let says = |field: &Field, state, reason: &str| {
+        let event = service.happens(None, state, reason);
+        assert_eq!(report(&field.server, &address, SECRET, &[event]).status, 200);
+    };
+    says(&field, NodeState::Ready, "");
+    field.wait_for(&made, &["live"]);
+
+    let marker = field.server.scratch().join("stopped");
+    for (number, point) in NOTICE_POINTS.into_iter().enumerate() {
+        let before = hook.ids("degraded").len();
+        field.server.stop();
+        drop(std::fs::remove_file(&marker));
+        let armed = field.server.options_mut();
+        armed.env.insert("SLIPWAY_TEST_STOP_AT".into(), format!("{point}:1"));
+        armed.env.insert("SLIPWAY_TEST_STOP_MARKER".into(), marker.display().to_string());
+        field.server.restart();
+        says(&field, NodeState::Degraded, "1 of 2 replicas");
+        wait::holds(&format!("the server comes to {point}"), WITHIN, || marker.exists());
+        field.server.kill9();
+        field.server.options_mut().env.remove("SLIPWAY_TEST_STOP_AT");
+        field.server.restart();
+        hook.await_told("degraded", number + 1);
+        let open = field.server.json(&["incident", "list", "shop", "--env", "prod", "--open"]);
+        let about = &open[0]["about"];
+        assert_eq!(
+            (&about["state"], &about["blocker"]),
+            (&json!("degraded"), &json!("1 of 2 replicas")),
+            "{open:#}"
+        );
+        says(&field, NodeState::Ready, "");
+        hook.await_told("recovered", number + 1);
+        // What was sent and not noted is sent again, and nothing else is.
+        let told = hook.ids("degraded").len() - before;
+        assert_eq!(told, if point == "notice.sent" { 2 } else { 1 }, "killed at {point}");
+    }
+    let incidents = field.server.json(&["incident", "list", "shop"]);
+    let all: Vec<&Value> = incidents.as_array().into_iter().flatten().collect();
+    assert_eq!(all.len(), NOTICE_POINTS.len(), "{incidents:#}");
+    assert!(all.iter().all(|one| one["open"] == false && one["ended"]["state"] == "live"), "{incidents:#}");
+    assert!(field.server.cli(&["incident", "list", "shop"]).ok().stdout.contains("over (was degraded)"));
+    assert_eq!(hook.ids("recovered").len(), NOTICE_POINTS.len());
+}
