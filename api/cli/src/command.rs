@@ -156,7 +156,7 @@ enum Command {
     /// End a pin or a hold
     #[command(after_help = "Example: slipway release shop --env prod")]
     Release(place::ReleaseArgs),
-    /// Definitions: component types, traits, policies and workflow steps
+    /// Definitions: component types, traits, policies, workflow steps and add-ons
     #[command(subcommand)]
     Definition(definition::DefinitionCommand),
     /// Receivers: who is handed what is deployed
