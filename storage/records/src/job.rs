@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_types::id::{ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
+use slipway_types::id::{AddonId, ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
 use slipway_types::{Address, ApplicationName};
 
 /// What a job is to do.
@@ -88,13 +88,18 @@ pub enum JobPayload {
         /// What.
         application: ApplicationName,
     },
+    /// Bring an instance of an add-on on: plan it, hand it off, hear what becomes of it.
+    Addon {
+        /// Which instance.
+        addon: AddonId,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "deliver",
         "plan",
         "build",
@@ -110,6 +115,7 @@ impl JobPayload {
         "follow",
         "configure",
         "reconcile",
+        "addon",
         "collect",
     ];
 
@@ -131,6 +137,7 @@ impl JobPayload {
             Self::Follow { .. } => "follow",
             Self::Configure { .. } => "configure",
             Self::Reconcile { .. } => "reconcile",
+            Self::Addon { .. } => "addon",
             Self::Collect => "collect",
         }
     }
@@ -151,6 +158,7 @@ impl JobPayload {
             Self::Follow { application } => format!("follow/{application}"),
             Self::Configure { source } => format!("configure/{source}"),
             Self::Reconcile { environment, application } => format!("reconcile/{environment}/{application}"),
+            Self::Addon { addon } => format!("addon/{addon}"),
             Self::Collect => "collect".to_owned(),
         }
     }

@@ -9,6 +9,7 @@
 
 use async_trait::async_trait;
 
+pub mod addon;
 pub mod application;
 pub mod audit;
 pub mod build;
@@ -44,6 +45,7 @@ pub mod upkeep;
 pub mod upload;
 pub mod worker;
 
+pub use addon::{AddonBinding, AddonInstance, ReadAddons, WriteAddons};
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
@@ -185,7 +187,8 @@ impl Page {
 
 /// Everything that can be read.
 pub trait Read:
-    ReadApplications
+    ReadAddons
+    + ReadApplications
     + ReadAudit
     + ReadBuilds
     + ReadConfigurationSources
@@ -215,6 +218,7 @@ pub trait Read:
 #[async_trait]
 pub trait Write:
     Read
+    + WriteAddons
     + WriteApplications
     + WriteAudit
     + WriteBuilds
