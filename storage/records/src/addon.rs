@@ -78,10 +78,8 @@ impl AddonInstance {
     pub fn change(&mut self, event: AddonEvent, by: &str, at: DateTime<Utc>) -> bool {
         let Ok(state) = self.state.clone().apply(event) else { return false };
         self.state = state;
-        // What its receiver has stays known: a removal is made from it.
-        if self.handed_off == self.generation {
-            self.predecessor = self.revision.or(self.predecessor);
-        }
+        // What its receiver may have stays known: a removal is made from it.
+        self.predecessor = self.revision.or(self.predecessor);
         self.generation += 1;
         self.revision = None;
         self.changed_at = at;
@@ -138,6 +136,24 @@ impl AddonBinding {
     pub fn secret(&self, output: &str) -> String {
         format!("addon/{}/{}/{output}", self.addon, self.short())
     }
+}
+
+/// The longest account, in characters: PostgreSQL has names of 63 bytes, and definitions may add to it.
+pub const ACCOUNT_CHARS_MAX: usize = 40;
+/// Hex digits by which accounts are told apart that would read the same.
+const ACCOUNT_HEX: usize = 6;
+
+/// What instances call an application in an environment, of `[a-z0-9_]`: no two are called the same.
+pub fn account_of(application: &ApplicationName, environment: &EnvironmentName) -> String {
+    let plain = application.to_string().replace(['/', '-'], "_");
+    let account = format!("{plain}_{}", environment.as_str().replace('-', "_"));
+    let whole = format!("{} {environment}", application.path());
+    let is_clear = !whole.contains('-') && account.len() <= ACCOUNT_CHARS_MAX;
+    if is_clear {
+        return account;
+    }
+    let kept = account.len().min(ACCOUNT_CHARS_MAX - ACCOUNT_HEX - 1);
+    format!("{}_{}", &account[..kept], &Digest::of(whole).hex()[..ACCOUNT_HEX])
 }
 
 /// Looking up add-ons.
@@ -209,16 +225,37 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_off_stays_known_however_often_it_is_changed() {
+    fn what_its_receiver_may_have_stays_known_however_often_it_is_changed() {
         let mut orders = instance();
         assert!(orders.change(AddonEvent::Change, "bob", Utc::now()));
         assert_eq!((orders.generation, orders.revision), (2, None));
         assert_eq!((orders.predecessor, orders.changed_by.as_str()), (Some(Digest::of("first")), "bob"));
-        // The second was frozen and never handed off.
-        orders.revision = Some(Digest::of("second"));
+        assert!(orders.change(AddonEvent::Change, "bob", Utc::now()));
+        assert_eq!(orders.predecessor, Some(Digest::of("first")), "the second was never frozen");
+        orders.revision = Some(Digest::of("third"));
         assert!(orders.change(AddonEvent::Release, "bob", Utc::now()));
-        assert_eq!((orders.generation, orders.predecessor), (3, Some(Digest::of("first"))));
+        assert_eq!((orders.generation, orders.predecessor), (4, Some(Digest::of("third"))));
         assert!(!orders.change(AddonEvent::Change, "bob", Utc::now()));
-        assert_eq!(orders.generation, 3);
+        assert_eq!(orders.generation, 4);
+    }
+
+    #[test]
+    fn accounts_tell_all_applications_and_environments_apart() {
+        let of = |application: &str, environment: &str| {
+            account_of(&application.parse().unwrap(), &environment.parse().unwrap())
+        };
+        assert_eq!(of("shop", "prod"), "shop_prod");
+        assert_eq!(of("commerce/shop", "prod"), "commerce_shop_prod");
+        let long = "a".repeat(40);
+        let all = [
+            of("shop", "prod"),
+            of("shop-web", "prod"),
+            of("shop", "web-prod"),
+            of("shop/web", "prod"),
+            of(&format!("{long}/{long}"), &long),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len(), "{all:?}");
+        assert!(all.iter().all(|account| account.len() <= ACCOUNT_CHARS_MAX), "{all:?}");
+        assert_eq!(of("default/shop-web", "prod"), of("shop-web", "prod"));
     }
 }

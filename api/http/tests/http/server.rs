@@ -188,6 +188,18 @@ impl Deploying for NoPlanning {
     async fn secret_users(&self, _: &SecretName) -> Result<Vec<SecretUser>, Fault> {
         Ok(Vec::new())
     }
+
+    async fn check_addon(
+        &self,
+        draft: AddonInstance,
+        version: Option<&Version>,
+    ) -> Result<Result<AddonInstance, Vec<Violation>>, Fault> {
+        if draft.definition.as_str() == "unknown" {
+            return Ok(Err(vec![Violation::new("unknown_definition", "definition", "there is no such add-on")]));
+        }
+        let version = version.cloned().unwrap_or_else(|| Version::release(1, 0, 0));
+        Ok(Ok(AddonInstance { version, ..draft }))
+    }
 }
 
 #[async_trait]
