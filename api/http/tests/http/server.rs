@@ -23,7 +23,9 @@ use slipway_records::deploying::{
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
-use slipway_records::{Application, Deployment, Environment, NewToken, PackageVersion, Records, Source};
+use slipway_records::{
+    AddonInstance, Application, Deployment, Environment, NewToken, PackageVersion, Records, Source,
+};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
 use slipway_types::access::RepositoryGrant;
