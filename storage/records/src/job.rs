@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_types::id::{AddonId, ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId};
+use slipway_types::id::{
+    AddonId, ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, RunId, SourceId,
+};
 use slipway_types::{Address, ApplicationName};
 
 /// What a job is to do.

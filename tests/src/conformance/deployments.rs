@@ -14,7 +14,7 @@ use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use super::prelude::*;
 
-async fn environment(records: &Shared, name: &str) -> Environment {
+pub(super) async fn environment(records: &Shared, name: &str) -> Environment {
     let mut tx = begin(records).await;
     let address = word(&format!("eu/kind/{name}"));
     let made =

@@ -197,7 +197,11 @@ impl Deploying for NoPlanning {
         version: Option<&Version>,
     ) -> Result<Result<AddonInstance, Vec<Violation>>, Fault> {
         if draft.definition.as_str() == "unknown" {
-            return Ok(Err(vec![Violation::new("unknown_definition", "definition", "there is no such add-on")]));
+            return Ok(Err(vec![Violation::new(
+                "unknown_definition",
+                "definition",
+                "there is no such add-on",
+            )]));
         }
         let version = version.cloned().unwrap_or_else(|| Version::release(1, 0, 0));
         Ok(Ok(AddonInstance { version, ..draft }))
