@@ -61,7 +61,8 @@ fn an_add_on_is_bound_by_two_applications_and_released_once_nobody_needs_it() {
     }}}));
     let file = ground.file("named.json", &named);
     let unbound = server.cli(&["deploy", "plan", "shop", "--env", "prod", "--bundle", &version, "-f", &file]);
-    assert!(unbound.stdout.contains("addon bind board shop --env prod"), "{}", unbound.stdout);
+    let told = format!("{}{}", unbound.stdout, unbound.stderr);
+    assert!(told.contains("addon bind board shop --env prod"), "{told}");
     server.json(&["addon", "bind", "board", "shop", "--env", "prod", "--as", "BOARD"]);
     let bound = server.json(&["addon", "bind", "board", "cart", "--env", "other"]);
     assert_eq!(bound["bindings"].as_array().map(Vec::len), Some(2), "{bound:#}");
