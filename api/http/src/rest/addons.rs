@@ -286,13 +286,13 @@ fn changed(
         return Err(fixed("definition", addon.definition.as_str()));
     }
     if let Some(team) = &body.team {
-        addon.team = team.clone();
+        addon.team.clone_from(team);
     }
     if let Some(owner) = &body.owner {
         addon.owner.clone_from(owner);
     }
     if let Some(properties) = &body.properties {
-        addon.properties = properties.clone();
+        addon.properties.clone_from(properties);
     }
     if !addon.change(AddonEvent::Change, caller.name(), Utc::now()) {
         return Err(releasing(&addon));
