@@ -57,6 +57,11 @@ impl CoreHost {
     async fn wake(&self, key: &Key, generation: u64) -> Result<(), Fault> {
         let fault = |error| crate::records_fault(&error);
         let mut tx = self.stage.records.begin().await.map_err(fault)?;
+        if let Some(name) = key.application.addon() {
+            let Some(addon) = tx.addon_by_name(&name).await.map_err(fault)? else { return Ok(()) };
+            tx.job_enqueue(addon.job()).await.map_err(fault)?;
+            return tx.commit().await.map_err(fault);
+        }
         let Some(application) = tx.application_by_name(&key.application).await.map_err(fault)? else {
             return Ok(());
         };

@@ -3,8 +3,9 @@
 //! A deployment moves by one job ([`handler::DeployHandler`]): its plan is made and frozen as a
 //! [`slipway_handoff::Revision`], its environment's gates are asked until all are open, and the revision
 //! is handed to the environment's receiver, which is then listened to ([`observe::ObserveHandler`]). Environments that follow get deployments by
-//! [`follow::FollowHandler`].
+//! [`follow::FollowHandler`]. Instances of add-ons move by a job of their own ([`addon::AddonHandler`]).
 
+pub mod addon;
 pub mod cluster_secrets;
 pub mod clusters;
 pub mod configuration;

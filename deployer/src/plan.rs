@@ -25,8 +25,10 @@ use crate::packages::{self, Package};
 use crate::stage::Stage;
 use crate::waves::After;
 
+pub(crate) mod addon;
 mod adopt;
 mod against_cluster;
+mod bound;
 mod choices;
 mod choosing;
 mod closed;
@@ -126,6 +128,7 @@ struct Ground<'a> {
     packages: Vec<Package>,
     levels: Levels,
     definitions: HeldDefinitions,
+    bound: Vec<bound::Bound>,
 }
 
 /// An application whose definitions are chosen and whose policies have spoken.
@@ -225,6 +228,8 @@ impl Stage {
         let (levels, authors, violations) = loaded.await.map_err(|error| crate::records_fault(&error))?;
         let holds = read.definition_holds(Some(request.application.id)).await;
         let holds = holds.map_err(|error| crate::records_fault(&error))?;
+        let bound = bound::load(read.as_mut(), request.application.id, request.environment.id).await;
+        let bound = bound.map_err(|error| crate::records_fault(&error))?;
         drop(read);
         let definitions = HeldDefinitions::new(self.definitions.current().await?, holds);
         let mut packages = Vec::new();
@@ -232,7 +237,7 @@ impl Stage {
             packages.push(Package::read(&self.blobs, &self.options.packages, member).await?);
         }
         Ok(Ok((
-            Ground { stage: self, request, facts, cluster_labels, packages, levels, definitions },
+            Ground { stage: self, request, facts, cluster_labels, packages, levels, definitions, bound },
             authors,
             violations,
         )))
@@ -385,6 +390,7 @@ impl Ground<'_> {
             let notes = std::mem::take(&mut chosen.notes);
             return Ok(Plan { notes, reaches, order, ..Plan::default() });
         }
+        violations.extend(self.fill_bound(&mut chosen));
         let mut rendered = slipway_definitions::render(session, &chosen.render)
             .await
             .map_err(|error| plugin_fault(&error))?;

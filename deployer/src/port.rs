@@ -9,9 +9,11 @@ use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
     OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
-use slipway_records::{AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
+use slipway_records::{
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
+};
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
-use slipway_types::{Address, Fault, RegistryPrefix, Violation};
+use slipway_types::{Address, Fault, RegistryPrefix, Version, Violation};
 
 use crate::configuration::LevelAuthor;
 use crate::gates::Gate;
@@ -200,6 +202,14 @@ impl Deploying for Stage {
 
     async fn secret_users(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault> {
         self.users_of(secret).await
+    }
+
+    async fn check_addon(
+        &self,
+        draft: AddonInstance,
+        version: Option<&Version>,
+    ) -> Result<Result<AddonInstance, Vec<Violation>>, Fault> {
+        self.checked_addon(draft, version).await
     }
 }
 

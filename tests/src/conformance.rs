@@ -4,6 +4,7 @@
 #![expect(missing_docs, reason = "the name of each function is the promise it checks")]
 #![expect(clippy::unwrap_used, reason = "a failing promise is a panic")]
 
+pub mod addons;
 pub mod applications;
 pub mod builds;
 pub mod declared_checks;
@@ -36,6 +37,11 @@ pub mod uploads;
 macro_rules! conformance {
     ($make:path) => {
         $crate::conformance! { $make;
+            addons [
+                an_add_on_is_kept_whole_and_its_name_is_taken_until_it_is_released
+                an_add_on_is_saved_only_on_the_version_read
+                an_application_is_bound_once_in_an_environment_until_that_ends
+            ]
             applications [
                 a_source_is_found_by_id_and_name
                 sources_are_listed_by_name

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Client, ServerArgs, Usage};
 use crate::output::{Format, json as print_json, say, text};
 
+mod addon;
 mod admin;
 mod app;
 mod audit;
@@ -168,7 +169,10 @@ enum Command {
     /// End a pin or a hold
     #[command(after_help = "Example: slipway release shop --env prod")]
     Release(place::ReleaseArgs),
-    /// Definitions: component types, traits, policies and workflow steps
+    /// Add-ons: databases, queues and the like, which applications are bound to
+    #[command(subcommand)]
+    Addon(addon::AddonCommand),
+    /// Definitions: component types, traits, policies, workflow steps and add-ons
     #[command(subcommand)]
     Definition(definition::DefinitionCommand),
     /// Receivers: who is handed what is deployed
@@ -236,6 +240,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Pin(args) => place::pin_to(args, &global).await,
         Command::Hold(args) => place::hold(args, &global).await,
         Command::Release(args) => place::release(args, &global).await,
+        Command::Addon(command) => addon::run(command, &global).await,
         Command::Definition(command) => definition::run(command, &global).await,
         Command::Receiver(command) => receiver::run(command, &global).await,
         Command::Audit(command) => audit::run(command, &global).await,

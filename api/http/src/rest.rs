@@ -1,5 +1,7 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
+mod addon_bindings;
+mod addons;
 mod adoptions;
 mod applications;
 mod audit;
@@ -145,6 +147,10 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(incidents::list))
         .routes(routes!(notices::list))
         .routes(routes!(notices::test))
+        .routes(routes!(addons::list))
+        .routes(routes!(addons::show, addons::put, addons::release))
+        .routes(routes!(addons::protect))
+        .routes(routes!(addon_bindings::bind, addon_bindings::unbind))
         .routes(routes!(checks::list))
         .routes(routes!(checks::put))
         .routes(routes!(checks::rerun))

@@ -25,7 +25,7 @@ pub enum Origin {
     Installed,
 }
 
-/// A component type, trait, policy or workflow step of one version.
+/// A component type, trait, policy, workflow step or add-on of one version.
 pub struct Definition {
     manifest: Manifest,
     schema: Schema,

@@ -1,3 +1,3 @@
-//! The four kinds of definitions, as everything above and below names them.
+//! The five kinds of definitions, as everything above and below names them.
 
 pub use slipway_types::definition::{DefinitionKind, UnknownKind};

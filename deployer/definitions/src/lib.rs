@@ -1,4 +1,4 @@
-//! Definitions: component types, traits, policies and workflow steps as plug-ins.
+//! Definitions: component types, traits, policies, workflow steps and add-ons as plug-ins.
 //!
 //! A [`Definition`] is a folder of YAML, JSON Schema and Starlark. A [`Catalogue`] holds several
 //! versions of each side by side. [`render`](render::render) turns an application whose definitions
@@ -37,15 +37,15 @@ pub use field_path::{FieldPath, PathPattern};
 pub use folder::{Folder, FolderError, FolderOptions};
 pub use golden::{TestReport, test_definition};
 pub use kind::DefinitionKind;
-pub use manifest::{Manifest, Phase, Takes};
+pub use manifest::{AddonBody, Manifest, Phase, Reach, Takes};
 pub use object::{GroupKind, ObjectKey};
 pub use render::{
     Caused, OwnedPath, PackageObject, RenderedComponent, RenderedObject, SecretUse, apply_traits,
-    check_together, render,
+    check_together, render, render_addon,
 };
 pub use request::{
-    ClusterFacts, ComponentRequest, EnvironmentFacts, Holds, ImageFacts, RenderOptions, RenderRequest,
-    TraitRequest,
+    AddonFacts, BindingFacts, ClusterFacts, ComponentRequest, EndedFacts, EnvironmentFacts, Holds,
+    ImageFacts, RenderOptions, RenderRequest, TraitRequest,
 };
 pub use scaffold::scaffold;
 pub use trial::{Trial, context_faults, try_definition};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use slipway_types::Version;
-use slipway_types::name::DefinitionName;
+use slipway_types::name::{DefinitionName, OutputName};
 
 use crate::field_path::PathPattern;
 use crate::kind::DefinitionKind;
@@ -53,6 +53,8 @@ pub enum Body {
     Policy,
     /// A workflow step.
     Step,
+    /// An add-on.
+    Addon(AddonBody),
 }
 
 /// What a component type says.
@@ -158,7 +160,37 @@ pub struct Requirement {
     pub install: Option<String>,
 }
 
+/// What an add-on says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddonBody {
+    /// Secrets that Slipway makes once for each instance, and that it alone sees.
+    pub generates: BTreeSet<OutputName>,
+    /// Secrets that Slipway makes for each binding, and gives to the application as outputs.
+    pub binding_generates: BTreeSet<OutputName>,
+    /// Who reaches what it makes.
+    pub reach: Reach,
+}
+
+/// Who reaches what an add-on makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// What runs in the same cluster.
+    #[default]
+    Cluster,
+    /// Whoever has its outputs.
+    Anywhere,
+}
+
 impl Manifest {
+    /// What an add-on says, if this is one.
+    pub fn as_addon(&self) -> Option<&AddonBody> {
+        match &self.body {
+            Body::Addon(body) => Some(body),
+            _ => None,
+        }
+    }
+
     /// What a trait says, if this is one.
     pub fn as_trait(&self) -> Option<&TraitBody> {
         match &self.body {

@@ -1,5 +1,6 @@
 //! An application rendered: component types first, then each trait alone on what they rendered.
 
+mod addon;
 mod applied;
 mod base;
 mod outputs;
@@ -16,6 +17,7 @@ use slipway_plugins::Session;
 use slipway_types::{SecretReference, Violation};
 
 pub use crate::call::RenderError;
+pub use addon::render_addon;
 pub(crate) use base::checked_verb;
 pub use together::check_together;
 pub(crate) use trait_checks::unmet;

@@ -1,6 +1,6 @@
 //! What is rendered, for where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,43 @@ pub struct RenderRequest {
     pub components: Vec<ComponentRequest>,
     /// What may be rendered.
     pub options: RenderOptions,
+}
+
+/// An instance of an add-on as its definition sees it, beside what every component has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AddonFacts {
+    /// References to the secrets that were made for it, by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Who is bound to it.
+    pub bindings: Vec<BindingFacts>,
+    /// Bindings that have ended: of each account the last, and none of an account that is bound now.
+    pub ended: Vec<EndedFacts>,
+}
+
+/// A binding that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndedFacts {
+    /// Named it.
+    pub name: String,
+    /// What its application was called by.
+    pub account: String,
+}
+
+/// An application that is bound to an add-on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BindingFacts {
+    /// Names this binding and no other, as a part of a DNS label.
+    pub name: String,
+    /// The application, `team/name`.
+    pub application: String,
+    /// Its environment's name.
+    pub environment: String,
+    /// Its environment's namespace.
+    pub namespace: String,
+    /// What the application is called by, of `[a-z0-9_]`, at most 63 characters.
+    pub account: String,
+    /// References to the secrets that were made for it, by name.
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// An environment as definitions see it.

@@ -48,6 +48,15 @@ const STEP: &[(&str, &str)] = files![
     "examples/no-room.yaml",
 ];
 
+const ADDON: &[(&str, &str)] = files![
+    "addon":
+    "definition.yaml",
+    "schema.json",
+    "main.star",
+    "examples/one-binding.yaml",
+    "examples/no-message.yaml",
+];
+
 /// The files of a working definition of `kind` called `name`, by their path in its folder.
 pub fn scaffold(kind: DefinitionKind, name: &DefinitionName) -> BTreeMap<String, String> {
     let files = match kind {
@@ -55,6 +64,7 @@ pub fn scaffold(kind: DefinitionKind, name: &DefinitionName) -> BTreeMap<String,
         DefinitionKind::Trait => TRAIT,
         DefinitionKind::Policy => POLICY,
         DefinitionKind::Step => STEP,
+        DefinitionKind::Addon => ADDON,
     };
     files.iter().map(|(path, text)| ((*path).to_owned(), text.replace(PLACEHOLDER, name.as_str()))).collect()
 }

@@ -98,14 +98,16 @@ fn take(request: &RenderRequest, definition: &Arc<Definition>, returned: Value, 
             Ok(_) => trial.returned = Some(without_nulls(returned)),
             Err(violations) => trial.violations.extend(violations),
         },
-        DefinitionKind::Component | DefinitionKind::Trait => match call::verbs(definition, returned, "") {
-            Ok(verbs) => {
-                let shown =
-                    verbs.into_iter().map(|verb| shown(request, definition, verb, &mut trial.violations));
-                trial.returned = Some(shown.collect());
+        DefinitionKind::Component | DefinitionKind::Trait | DefinitionKind::Addon => {
+            match call::verbs(definition, returned, "") {
+                Ok(verbs) => {
+                    let shown =
+                        verbs.into_iter().map(|verb| shown(request, definition, verb, &mut trial.violations));
+                    trial.returned = Some(shown.collect());
+                }
+                Err(violations) => trial.violations.extend(violations),
             }
-            Err(violations) => trial.violations.extend(violations),
-        },
+        }
     }
 }
 
@@ -144,7 +146,7 @@ pub fn context_faults(definition: &Arc<Definition>, overrides: &Value) -> Vec<Vi
 }
 
 /// Parts of the context whose fields are anybody's.
-const OPEN: [&str; 3] = ["ctx.labels", "ctx.selector", "ctx.workload"];
+const OPEN: [&str; 4] = ["ctx.labels", "ctx.secrets", "ctx.selector", "ctx.workload"];
 
 fn unknown_fields(known: &Value, found: &Value, path: &str, faults: &mut Vec<Violation>) {
     if OPEN.contains(&path) {
@@ -247,7 +249,7 @@ fn test_request(definition: &Arc<Definition>) -> RenderRequest {
 fn test_context(request: &RenderRequest, definition: &Definition) -> Value {
     let component = &request.components[0];
     let mut fields = match definition.kind() {
-        DefinitionKind::Component | DefinitionKind::Trait => {
+        DefinitionKind::Component | DefinitionKind::Trait | DefinitionKind::Addon => {
             context::of_component(request, component, &Value::Null)
         }
         DefinitionKind::Policy | DefinitionKind::Step => context::of_application(request),
@@ -264,6 +266,7 @@ fn test_context(request: &RenderRequest, definition: &Definition) -> Value {
             })
         }
         DefinitionKind::Policy => json!({"components": ["web", "api"]}),
+        DefinitionKind::Addon => test_addon(definition),
         DefinitionKind::Step => {
             json!({"components": ["web", "api"], "step": {"name": "example"}, "policies": []})
         }
@@ -272,6 +275,17 @@ fn test_context(request: &RenderRequest, definition: &Definition) -> Value {
         fields.extend(more);
     }
     Value::Object(fields)
+}
+
+/// The instance that add-ons are tried as: nobody is bound to it.
+fn test_addon(definition: &Definition) -> Value {
+    let generates = definition.manifest().as_addon().map(|body| &body.generates);
+    let secrets: Map<String, Value> = generates
+        .into_iter()
+        .flatten()
+        .map(|name| (name.to_string(), format!("secret://builtin/addon/web/{name}").into()))
+        .collect();
+    json!({"secrets": secrets, "bindings": [], "ended": []})
 }
 
 /// The workload that traits are tried on.

@@ -140,6 +140,9 @@ impl Verb {
         match kind {
             DefinitionKind::Component => true,
             DefinitionKind::Trait | DefinitionKind::Step => !self.renders_package(),
+            DefinitionKind::Addon => {
+                matches!(self, Self::ObjectApply { .. } | Self::JobRun { .. } | Self::OutputSet(_))
+            }
             DefinitionKind::Policy => false,
         }
     }

@@ -63,7 +63,7 @@ pub fn of_revision(definition: &slipway_handoff::Definition) -> Option<FrozenDef
         FrozenKind::Trait => DefinitionKind::Trait,
         FrozenKind::Policy => DefinitionKind::Policy,
         FrozenKind::Step => DefinitionKind::Step,
-        FrozenKind::Addon => return None,
+        FrozenKind::Addon => DefinitionKind::Addon,
     };
     let version = definition.version.parse().ok()?;
     Some(FrozenDefinition { kind, name: definition.name.clone(), version, digest: definition.digest })

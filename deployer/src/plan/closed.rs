@@ -145,12 +145,7 @@ impl Ground<'_> {
             .definitions
             .iter()
             .map(|((kind, _), definition)| Definition {
-                kind: match kind {
-                    DefinitionKind::Component => FrozenKind::Component,
-                    DefinitionKind::Trait => FrozenKind::Trait,
-                    DefinitionKind::Policy => FrozenKind::Policy,
-                    DefinitionKind::Step => FrozenKind::Step,
-                },
+                kind: frozen_kind(*kind),
                 name: definition.name().parse().expect("invariant: a definition has a definition's name"),
                 version: definition.version().to_string(),
                 digest: definition.digest(),
@@ -453,6 +448,17 @@ impl Drawing {
     }
 }
 
+/// A definition's kind as revisions name it.
+pub(crate) fn frozen_kind(kind: DefinitionKind) -> FrozenKind {
+    match kind {
+        DefinitionKind::Component => FrozenKind::Component,
+        DefinitionKind::Trait => FrozenKind::Trait,
+        DefinitionKind::Policy => FrozenKind::Policy,
+        DefinitionKind::Step => FrozenKind::Step,
+        DefinitionKind::Addon => FrozenKind::Addon,
+    }
+}
+
 /// Whether a node does nothing.
 fn is_bare(node: &Node) -> bool {
     node.objects.is_empty() && node.waits.is_empty() && node.call.is_none() && node.hold.is_none()
@@ -466,7 +472,8 @@ fn sorted(mut hooks: Vec<Hook>) -> Vec<Hook> {
     hooks
 }
 
-fn output_of(source: &OutputSource, namespace: &str) -> Option<Output> {
+/// Where an output that a definition set is read.
+pub(crate) fn output_of(source: &OutputSource, namespace: &str) -> Option<Output> {
     match source {
         OutputSource::Value { value } => Some(Output::Value(value.clone())),
         OutputSource::Field { object, path } => Some(Output::From {

@@ -5,6 +5,7 @@
 //! will decide on: see `session`. A deadlock or a lost connection ends the transaction as
 //! [`slipway_records::RecordsError::Unavailable`]; the caller does it again.
 
+mod addon;
 mod application;
 mod audit;
 mod build;

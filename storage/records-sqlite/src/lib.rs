@@ -3,6 +3,7 @@
 //! One connection writes, through a pool of one that serves in order of asking; a few others read.
 //! Every write transaction is `BEGIN IMMEDIATE`, so it never fails half way for want of the lock.
 
+mod addon;
 mod application;
 mod audit;
 mod build;

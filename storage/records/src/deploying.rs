@@ -11,10 +11,10 @@ use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{
     Address, ApplicationName, CommitId, Digest, Fault, Place, RegistryPrefix, SecretReference, SecretScope,
-    Violation,
+    Version, Violation,
 };
 
-use crate::{AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
+use crate::{AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
 
 /// What is to be planned.
 #[derive(Debug, Clone)]
@@ -313,4 +313,11 @@ pub trait Deploying: Send + Sync {
     async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused>;
     /// Who uses a secret: deployments, builds, configuration, the server.
     async fn secret_users(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault>;
+    /// An instance of an add-on as it would be stored: what its definition is called, its `version` (without one the
+    /// newest) and what that says; or what stands against it.
+    async fn check_addon(
+        &self,
+        draft: AddonInstance,
+        version: Option<&Version>,
+    ) -> Result<Result<AddonInstance, Vec<Violation>>, Fault>;
 }

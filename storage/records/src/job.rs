@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use slipway_types::id::{
-    ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, IncidentId, RunId, SourceId,
+    AddonId, ApplicationId, BuildId, CheckId, DeliveryId, DeploymentId, IncidentId, RunId, SourceId,
 };
 use slipway_types::name::NoticeChannelName;
 use slipway_types::{Address, ApplicationName};
@@ -101,13 +101,18 @@ pub enum JobPayload {
         /// Which channel.
         channel: NoticeChannelName,
     },
+    /// Bring an instance of an add-on on: plan it, hand it off, hear what becomes of it.
+    Addon {
+        /// Which instance.
+        addon: AddonId,
+    },
     /// Remove what nothing refers to any more.
     Collect,
 }
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 19] = [
         "deliver",
         "plan",
         "build",
@@ -125,6 +130,7 @@ impl JobPayload {
         "reconcile",
         "incident",
         "notice",
+        "addon",
         "collect",
     ];
 
@@ -148,6 +154,7 @@ impl JobPayload {
             Self::Reconcile { .. } => "reconcile",
             Self::Incident { .. } => "incident",
             Self::Notice { .. } => "notice",
+            Self::Addon { .. } => "addon",
             Self::Collect => "collect",
         }
     }
@@ -170,6 +177,7 @@ impl JobPayload {
             Self::Reconcile { environment, application } => format!("reconcile/{environment}/{application}"),
             Self::Incident { incident } => format!("incident/{incident}"),
             Self::Notice { channel } => format!("notice/{channel}"),
+            Self::Addon { addon } => format!("addon/{addon}"),
             Self::Collect => "collect".to_owned(),
         }
     }

@@ -9,6 +9,7 @@
 
 use async_trait::async_trait;
 
+pub mod addon;
 pub mod adopting;
 pub mod application;
 pub mod audit;
@@ -50,6 +51,7 @@ pub mod upkeep;
 pub mod upload;
 pub mod worker;
 
+pub use addon::{AddonBinding, AddonInstance, ReadAddons, WriteAddons};
 pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject, AdoptedView, UnknownTool};
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
@@ -198,7 +200,8 @@ impl Page {
 
 /// Everything that can be read.
 pub trait Read:
-    ReadApplications
+    ReadAddons
+    + ReadApplications
     + ReadAudit
     + ReadBuilds
     + ReadConfigurationSources
@@ -232,6 +235,7 @@ pub trait Read:
 #[async_trait]
 pub trait Write:
     Read
+    + WriteAddons
     + WriteApplications
     + WriteAudit
     + WriteBuilds

@@ -2,6 +2,7 @@
 //!
 //! A value leaves this crate only as [`secrecy::SecretString`]. Errors name references, never values.
 
+pub mod generated;
 pub mod mask;
 pub mod master_key;
 pub mod provider;
@@ -9,6 +10,7 @@ pub mod scope;
 pub mod sealing;
 pub mod tokens;
 
+pub use generated::generated;
 pub use mask::Mask;
 pub use master_key::{KeyError, MasterKey};
 pub use provider::{Resolved, SecretError, SecretOptions, Secrets};

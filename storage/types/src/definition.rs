@@ -1,4 +1,4 @@
-//! The four kinds of definitions.
+//! The five kinds of definitions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,16 +19,18 @@ pub enum DefinitionKind {
     Policy,
     /// A workflow step: says what happens in which order.
     Step,
+    /// An add-on: turns an instance of a resource, and those who are bound to it, into objects.
+    Addon,
 }
 
 /// A word that names no kind of definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no kind of definition: expected component, trait, policy or step")]
+#[error("`{0}` is no kind of definition: expected component, trait, policy, step or addon")]
 pub struct UnknownKind(String);
 
 impl DefinitionKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Component, Self::Trait, Self::Policy, Self::Step];
+    pub const ALL: [Self; 5] = [Self::Component, Self::Trait, Self::Policy, Self::Step, Self::Addon];
 
     /// The `kind` of its `definition.yaml`.
     pub fn manifest_kind(self) -> &'static str {
@@ -37,6 +39,7 @@ impl DefinitionKind {
             Self::Trait => "TraitDefinition",
             Self::Policy => "PolicyDefinition",
             Self::Step => "WorkflowStepDefinition",
+            Self::Addon => "AddonDefinition",
         }
     }
 
@@ -47,6 +50,7 @@ impl DefinitionKind {
             Self::Trait => "traits",
             Self::Policy => "policies",
             Self::Step => "steps",
+            Self::Addon => "addons",
         }
     }
 
@@ -57,6 +61,7 @@ impl DefinitionKind {
             Self::Trait => "trait",
             Self::Policy => "policy",
             Self::Step => "workflow step",
+            Self::Addon => "add-on",
         }
     }
 
@@ -66,11 +71,11 @@ impl DefinitionKind {
     }
 
     /// Who may publish definitions of this kind to a server: SREs write traits and policies, whoever runs the
-    /// infrastructure writes component types and workflow steps.
+    /// infrastructure writes component types, workflow steps and add-ons.
     pub fn publisher(self) -> Role {
         match self {
             Self::Trait | Self::Policy => Role::Operator,
-            Self::Component | Self::Step => Role::Admin,
+            Self::Component | Self::Step | Self::Addon => Role::Admin,
         }
     }
 
@@ -81,6 +86,7 @@ impl DefinitionKind {
             Self::Trait => "trait",
             Self::Policy => "policy",
             Self::Step => "step",
+            Self::Addon => "addon",
         }
     }
 }
@@ -115,6 +121,6 @@ mod tests {
                 assert_eq!(word.parse(), Ok(kind));
             }
         }
-        assert!("addon".parse::<DefinitionKind>().is_err());
+        assert!("operator".parse::<DefinitionKind>().is_err());
     }
 }

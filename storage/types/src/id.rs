@@ -80,6 +80,10 @@ id!(
     TokenId,
     /// A check that developers declare, of one bundle version.
     CheckId,
+    /// An instance of an add-on.
+    AddonId,
+    /// An application that an add-on is bound to.
+    AddonBindingId,
     /// A blob upload in progress.
     UploadId,
     /// One boot of one server process.

@@ -120,9 +120,19 @@ name!(
     "cluster"
 );
 name!(
-    /// A definition: a component type, trait, policy or workflow step.
+    /// A definition: a component type, trait, policy, workflow step or add-on.
     DefinitionName,
     "definition"
+);
+name!(
+    /// An instance of an add-on.
+    AddonName,
+    "add-on"
+);
+name!(
+    /// A value that an add-on gives to those who are bound to it.
+    OutputName,
+    "output"
 );
 name!(
     /// A key that signs bundles.
@@ -175,6 +185,8 @@ text_type!(CheckName);
 
 /// The team that a bare application name belongs to.
 pub const DEFAULT_TEAM: &str = "default";
+/// The team under which instances of add-ons are handed off; no application belongs to it.
+pub const ADDON_TEAM: &str = "addons";
 
 /// An application's full name, `team/name`. Shown and parsed bare for the default team.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -187,6 +199,16 @@ impl ApplicationName {
     /// The application `name` of `team`.
     pub fn new(team: TeamName, name: BareApplicationName) -> Self {
         Self { team, name }
+    }
+
+    /// What an instance of an add-on is handed off as: `addons/NAME`.
+    pub fn of_addon(addon: &AddonName) -> Self {
+        Self { team: TeamName(ADDON_TEAM.to_owned()), name: BareApplicationName(addon.0.clone()) }
+    }
+
+    /// The instance of an add-on that is handed off under this name; `None`: an application.
+    pub fn addon(&self) -> Option<AddonName> {
+        (self.team.as_str() == ADDON_TEAM).then(|| AddonName(self.name.0.clone()))
     }
 
     /// The application that an OCI repository belongs to, by its path: `team/name/…`.
@@ -269,5 +291,13 @@ mod tests {
         assert_eq!(shop.to_string(), "shop");
         let other: ApplicationName = "commerce/shop".parse().unwrap();
         assert_eq!(other.to_string(), "commerce/shop");
+    }
+
+    #[test]
+    fn an_add_on_is_handed_off_under_a_name_of_no_application() {
+        let orders: AddonName = "orders".parse().unwrap();
+        let handed_off = ApplicationName::of_addon(&orders);
+        assert_eq!((handed_off.to_string().as_str(), handed_off.addon()), ("addons/orders", Some(orders)));
+        assert_eq!("commerce/orders".parse::<ApplicationName>().unwrap().addon(), None);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum DefinitionCommand {
     /// List the definitions that the server has
     #[command(after_help = "Example: slipway definition list --kind trait")]
     List {
-        /// Only of this kind: component, trait, policy or step
+        /// Only of this kind: component, trait, policy, step or addon
         #[arg(long)]
         kind: Option<DefinitionKind>,
     },
@@ -34,7 +34,7 @@ pub(crate) enum DefinitionCommand {
     /// Write a small definition that works, to begin with
     #[command(after_help = "Example: slipway definition new trait graceful")]
     New {
-        /// component, trait, policy or step
+        /// component, trait, policy, step or addon
         kind: DefinitionKind,
         /// Its name
         name: DefinitionName,
@@ -341,7 +341,7 @@ mod tests {
         let given = args(&["trait", "hpa@1.2.0"]);
         let wanted = Shown { kind: Some(DefinitionKind::Trait), name: "hpa", version: Some("1.2.0") };
         assert_eq!(given.shown().unwrap(), wanted);
-        assert!(args(&["addon", "hpa"]).shown().is_err());
+        assert!(args(&["operator", "hpa"]).shown().is_err());
         let given = ShowArgs { kind: Some(DefinitionKind::Policy), ..args(&["trait", "hpa"]) };
         assert!(given.shown().is_err());
     }

@@ -8,6 +8,7 @@ use slipway_charts::{ChartOptions, Renderer};
 use slipway_core::ladder::LadderOptions;
 use slipway_core::{Core, CoreOptions, ReconcileHandler, Sensor};
 use slipway_definitions::RenderOptions;
+use slipway_deployer::addon::AddonHandler;
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::configuration_source::ConfigureHandler;
 use slipway_deployer::core_host::CoreHost;
@@ -125,6 +126,11 @@ pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, slots: usiz
             name: "reconciling",
             handlers: vec![("reconcile", Arc::new(ReconcileHandler { core: core.clone() }))],
             slots: RECONCILING_SLOTS,
+        },
+        Lane {
+            name: "addons",
+            handlers: vec![("addon", Arc::new(AddonHandler { stage: Arc::clone(stage) }))],
+            slots: slots.max(1),
         },
         Lane {
             name: "following",

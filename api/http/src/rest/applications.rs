@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use slipway_git::GitOptions;
 use slipway_records::{Application, NewAuditEntry, NewSource, Read, RecordsError, Source, SourceKind, Write};
 use slipway_types::id::ApplicationId;
-use slipway_types::name::{DEFAULT_TEAM, SourceName};
+use slipway_types::name::{ADDON_TEAM, DEFAULT_TEAM, SourceName};
 use slipway_types::{ApplicationName, Role, SecretReference, SecretScope};
 use utoipa::ToSchema;
 
@@ -174,6 +174,17 @@ pub(crate) async fn delete(
         return Err(ApiError::conflict("application_in_use", detail)
             .hint("take it away there first: slipway deploy remove APP --env ENV; withdraw what waits"));
     }
+    let bindings = tx.addon_bindings_live().await?;
+    let bound: Vec<String> = bindings
+        .iter()
+        .filter(|binding| binding.application_id == application.id)
+        .map(|binding| format!("`{}` in `{}`", binding.addon, binding.environment))
+        .collect();
+    if !bound.is_empty() {
+        let detail = format!("`{name}` is bound to the add-ons {}", bound.join(", "));
+        return Err(ApiError::conflict("application_in_use", detail)
+            .hint("end that first: slipway addon unbind ADDON APP --env ENV"));
+    }
     tx.application_delete(application.id).await?;
     let is_gone = |scope: &SecretScope| scope.application() == Some(&application.name);
     let left = left(tx.as_mut(), is_gone).await?;
@@ -206,6 +217,10 @@ pub(crate) async fn create(
     Body(wanted): Body<NewApplication>,
 ) -> Result<(StatusCode, Json<CreatedApplication>), ApiError> {
     caller.on_server(Role::Admin)?;
+    if wanted.name.addon().is_some() {
+        let detail = format!("name: the team `{ADDON_TEAM}` is Slipway's own, for add-ons");
+        return Err(ApiError::bad_request("bad_body", detail).hint("choose another team"));
+    }
     let path = directory(&wanted.path)?;
     let mut tx = state.records.begin().await?;
     if tx.application_by_name(&wanted.name).await?.is_some() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use slipway_records::defining::KnownDefinition;
-use slipway_records::{Configuration, DefinitionHold, DefinitionUse, InstalledDefinition, Read};
+use slipway_records::{
+    AddonInstance, Configuration, DefinitionHold, DefinitionUse, InstalledDefinition, Read,
+};
 use slipway_types::id::ApplicationId;
 use slipway_types::{DefinitionKind, Digest};
 
@@ -17,6 +19,7 @@ pub(super) struct Users {
     uses: Vec<DefinitionUse>,
     holds: Vec<DefinitionHold>,
     configurations: Vec<Configuration>,
+    addons: Vec<AddonInstance>,
     /// Of those that hold or configure something.
     names: BTreeMap<ApplicationId, String>,
 }
@@ -35,6 +38,7 @@ impl Users {
     async fn with(read: &mut (dyn Read + '_), configurations: Vec<Configuration>) -> Result<Self, ApiError> {
         let uses = read.definition_uses().await?;
         let holds = read.definition_holds(None).await?;
+        let addons = read.addon_list().await?;
         let mut names = BTreeMap::new();
         let holding = holds.iter().map(|hold| hold.application_id);
         for id in holding.chain(configurations.iter().map(|row| row.application_id)) {
@@ -44,7 +48,7 @@ impl Users {
                 place.insert(application.name.to_string());
             }
         }
-        Ok(Self { uses, holds, configurations, names })
+        Ok(Self { uses, holds, configurations, addons, names })
     }
 
     /// Deployments that were made by the definition and have not ended.
@@ -91,6 +95,10 @@ impl Users {
         let same = usable.iter().filter(|known| known.kind == row.kind && known.name == row.name);
         let (own, others): (Vec<_>, Vec<_>) = same.partition(|known| known.version == row.version);
         let mut needing = self.running(&row.digest);
+        let of_it = self.addons.iter().filter(|addon| {
+            row.kind == DefinitionKind::Addon && addon.definition == row.name && addon.version == row.version
+        });
+        needing.extend(of_it.map(|addon| format!("the add-on {}", addon.name)));
         let major = row.version.core().0;
         if others.iter().all(|known| known.version.core().0 != major) {
             let holding = self.holding(row.kind, row.name.as_str(), major);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Cluster, Environment, Hold, NewAuditEntry, Read, Write};
+use slipway_records::{AddonInstance, Cluster, Environment, Hold, NewAuditEntry, Read, Write};
 use slipway_types::environment::EnvironmentSettings;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{Address, ApplicationName, Role, SecretScope, Version, Violation};
@@ -261,6 +261,17 @@ pub(crate) async fn remove(
         let detail = format!("applications are deployed in `{name}`");
         return Err(ApiError::conflict("environment_in_use", detail)
             .hint("`slipway where` shows them; take them away first"));
+    }
+    let of_it = |addon: &AddonInstance| addon.environment_id == environment.id;
+    let lying = tx.addon_list().await?.into_iter().filter(of_it).map(|addon| format!("`{}`", addon.name));
+    let bound = tx.addon_bindings_live().await?.into_iter();
+    let bound = bound.filter(|binding| binding.environment_id == environment.id);
+    let bound = bound.map(|binding| format!("`{}` (bound by `{}`)", binding.addon, binding.application));
+    let addons: Vec<String> = lying.chain(bound).collect();
+    if !addons.is_empty() {
+        let detail = format!("`{name}` has or is bound to add-ons: {}", addons.join(", "));
+        return Err(ApiError::conflict("environment_in_use", detail)
+            .hint("`slipway addon list` shows them; unbind and release them first"));
     }
     tx.environment_remove(environment.id).await?;
     tx.audit(entry(&caller, "environment.remove", &name, json!({}))).await?;

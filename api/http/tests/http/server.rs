@@ -25,7 +25,8 @@ use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
 use slipway_records::{
-    AdoptPlan, AdoptRequest, Application, Deployment, Environment, NewToken, PackageVersion, Records, Source,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, NewToken, PackageVersion,
+    Records, Source,
 };
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -205,6 +206,22 @@ impl Deploying for NoPlanning {
 
     async fn secret_users(&self, _: &SecretName) -> Result<Vec<SecretUser>, Fault> {
         Ok(Vec::new())
+    }
+
+    async fn check_addon(
+        &self,
+        draft: AddonInstance,
+        version: Option<&Version>,
+    ) -> Result<Result<AddonInstance, Vec<Violation>>, Fault> {
+        if draft.definition.as_str() == "unknown" {
+            return Ok(Err(vec![Violation::new(
+                "unknown_definition",
+                "definition",
+                "there is no such add-on",
+            )]));
+        }
+        let version = version.cloned().unwrap_or_else(|| Version::release(1, 0, 0));
+        Ok(Ok(AddonInstance { version, ..draft }))
     }
 }
 

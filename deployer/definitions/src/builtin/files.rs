@@ -8,6 +8,18 @@ macro_rules! files {
 
 /// Path below `builtin/` → text.
 pub(super) const ALL: &[(&str, &str)] = files![
+    "addons/postgres/definition.yaml",
+    "addons/postgres/examples/alone.yaml",
+    "addons/postgres/examples/bound.yaml",
+    "addons/postgres/examples/storage.yaml",
+    "addons/postgres/main.star",
+    "addons/postgres/schema.json",
+    "addons/redis/definition.yaml",
+    "addons/redis/examples/alone.yaml",
+    "addons/redis/examples/bound.yaml",
+    "addons/redis/examples/memory.yaml",
+    "addons/redis/main.star",
+    "addons/redis/schema.json",
     "components/cloneset/definition.yaml",
     "components/cloneset/examples/in-place.yaml",
     "components/cloneset/examples/partition.yaml",

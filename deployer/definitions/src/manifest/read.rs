@@ -8,8 +8,8 @@ use slipway_types::name::DefinitionName;
 use slipway_yaml::{Node, Value};
 
 use super::{
-    API_LEVEL, Applicability, Body, ComponentBody, MANIFEST_API_VERSION, MANIFEST_FILE, Manifest, Owned,
-    Phase, Requirement, Takes, TraitBody, WorkloadKind,
+    API_LEVEL, AddonBody, Applicability, Body, ComponentBody, MANIFEST_API_VERSION, MANIFEST_FILE, Manifest,
+    Owned, Phase, Reach, Requirement, Takes, TraitBody, WorkloadKind,
 };
 use crate::code;
 use crate::kind::DefinitionKind;
@@ -131,6 +131,7 @@ fn read_spec(fields: &mut Fields<'_, '_>, kind: DefinitionKind) -> Spec {
         DefinitionKind::Trait => Some(Body::Trait(read_trait(fields))),
         DefinitionKind::Policy => Some(Body::Policy),
         DefinitionKind::Step => Some(Body::Step),
+        DefinitionKind::Addon => Some(Body::Addon(read_addon(fields))),
     };
     (requires, outputs, cluster_scoped, body)
 }
@@ -236,6 +237,21 @@ fn read_trait(fields: &mut Fields<'_, '_>) -> TraitBody {
         overwrites: fields.items("overwrites", ITEMS_MAX, Mistakes::parsed),
         repeatable: fields.flag("repeatable"),
     }
+}
+
+fn read_addon(fields: &mut Fields<'_, '_>) -> AddonBody {
+    let reaches = [("cluster", Reach::Cluster), ("anywhere", Reach::Anywhere)];
+    let reach = match fields.optional("reach") {
+        Some(_) => one_of(fields, "reach", &reaches).unwrap_or_default(),
+        None => Reach::Cluster,
+    };
+    let generates = fields.items("generates", ITEMS_MAX, Mistakes::parsed).into_iter().collect();
+    let of_binding = fields.optional("binding").and_then(|node| {
+        fields
+            .mistakes
+            .mapping(node, "spec.binding", |binding| binding.items("generates", ITEMS_MAX, Mistakes::parsed))
+    });
+    AddonBody { generates, binding_generates: of_binding.unwrap_or_default().into_iter().collect(), reach }
 }
 
 fn read_group_kind(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<GroupKind> {
@@ -352,6 +368,26 @@ spec:
             let found = mistakes(&TRAIT.replace("Scales.", bad));
             assert!(found.len() == 1 && found[0].contains("must be one line of text"), "{found:?}");
         }
+    }
+
+    #[test]
+    fn an_add_on_says_what_is_generated_for_whom() {
+        let text = "apiVersion: slipway.dev/v1\nkind: AddonDefinition\nmetadata: {name: a, version: 1.0.0, description: A.}\n\
+                    spec: {api: 1, outputs: [host], generates: [admin-password], binding: {generates: [password]}, \
+                    reach: anywhere}\n";
+        let manifest = Manifest::read(text.as_bytes()).unwrap();
+        let body = manifest.as_addon().unwrap();
+        let names = |found: &BTreeSet<slipway_types::name::OutputName>| {
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&body.generates), ["admin-password"]);
+        assert_eq!(
+            (names(&body.binding_generates), body.reach),
+            (vec!["password".to_owned()], Reach::Anywhere)
+        );
+        let wrong = mistakes(&text.replace("[password]", "[Pass_word]").replace("anywhere", "moon"));
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong.iter().any(|told| told.contains("spec.binding.generates[0]")), "{wrong:?}");
     }
 
     #[test]

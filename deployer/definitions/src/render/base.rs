@@ -77,7 +77,8 @@ fn lacking(component: &ComponentRequest, body: &ComponentBody, properties: &Valu
     }
 }
 
-fn take(
+/// Takes in what the definition returned; whether it can be built on.
+pub(super) fn take(
     request: &RenderRequest,
     component: &ComponentRequest,
     rendered: &mut RenderedComponent,

@@ -67,6 +67,7 @@ fn the_guide_shows_what_new_writes() {
         (DefinitionKind::Trait, "### A trait: "),
         (DefinitionKind::Policy, "### A policy: "),
         (DefinitionKind::Step, "### A workflow step: "),
+        (DefinitionKind::Addon, "### An add-on: "),
     ] {
         let (name, files) = shown(&guide, heading);
         assert_eq!(files, scaffold(kind, &name.parse().unwrap()), "{heading}");

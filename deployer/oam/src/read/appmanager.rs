@@ -103,8 +103,8 @@ fn component_type(kind: &str) -> Result<&'static str, String> {
         "HELM" => "helm",
         "RESOURCE_ADDON" | "INTERNAL_ADDON" | "CUSTOM_ADDON" => {
             return Err(
-                "add-ons are not deployed by Slipway: give what it would offer as an output of another \
-                        component, or as a property"
+                "add-ons are not part of an application: apply one, bind the application to it (`slipway addon \
+                        bind`), and name its outputs by addon://NAME/OUTPUT"
                     .to_owned(),
             );
         }

@@ -1,0 +1,139 @@
+//! What a receiver's words mean for an instance of an add-on.
+
+use slipway_handoff::{Event, NodeState};
+use slipway_records::AddonInstance;
+use slipway_types::state::{AddonEvent, AddonState};
+
+/// Takes in what a receiver said of an instance: outputs, and what happens to it by its newest word on the whole.
+/// What is about another generation is passed over.
+pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<AddonEvent> {
+    events.sort_by_key(|event| event.sequence);
+    addon.sequence = events.last().map_or(addon.sequence, |event| event.sequence.max(addon.sequence));
+    events.retain(|event| event.generation == addon.generation);
+    for event in &events {
+        addon.outputs.extend(event.outputs.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    let of_nodes = || {
+        let mut nodes = events.iter().rev().filter(|event| event.node.is_some());
+        let told = nodes.find(|event| event.state != NodeState::Ready && !event.reason.is_empty())?;
+        Some(format!("{}: {}", told.node.as_deref().unwrap_or_default(), told.reason))
+    };
+    let Some(whole) = events.iter().rev().find(|event| event.node.is_none()) else {
+        // Nodes alone only tell what is waited for.
+        let is_busy = matches!(addon.state, AddonState::Applying { .. } | AddonState::Releasing { .. });
+        return of_nodes().filter(|_| is_busy).map(AddonEvent::Wait);
+    };
+    let said = Some(whole.reason.clone()).filter(|reason| !reason.is_empty());
+    let why = said.or_else(of_nodes).unwrap_or_else(|| "its receiver works on it".to_owned());
+    if matches!(addon.state, AddonState::Releasing { .. }) {
+        return Some(match whole.state {
+            NodeState::Deleted => AddonEvent::Gone,
+            NodeState::Failed | NodeState::TimedOut => AddonEvent::Fail(why),
+            _ => AddonEvent::Wait(why),
+        });
+    }
+    Some(match whole.state {
+        NodeState::Ready => AddonEvent::Arrive,
+        NodeState::Degraded => AddonEvent::Degrade(why),
+        NodeState::Unreachable => AddonEvent::Degrade(format!("it cannot be looked at: {why}")),
+        NodeState::Failed | NodeState::TimedOut | NodeState::Terminated | NodeState::Deleted => {
+            AddonEvent::Fail(why)
+        }
+        NodeState::Pending
+        | NodeState::Blocked
+        | NodeState::Applying
+        | NodeState::Waiting
+        | NodeState::Skipped
+        | NodeState::Suspended
+        | NodeState::Deleting => AddonEvent::Wait(why),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::Utc;
+    use slipway_handoff::Key;
+    use slipway_types::id::{AddonId, EnvironmentId};
+
+    use super::*;
+
+    fn instance(state: AddonState) -> AddonInstance {
+        AddonInstance {
+            id: AddonId::new(),
+            name: "orders".parse().unwrap(),
+            team: "default".parse().unwrap(),
+            owner: "ann".into(),
+            environment_id: EnvironmentId::new(),
+            definition: "redis".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            properties: serde_json::json!({}),
+            protected: true,
+            state,
+            outputs: BTreeMap::new(),
+            binding_secrets: Vec::new(),
+            in_cluster: true,
+            generation: 2,
+            ready_generation: 1,
+            handed_off: 2,
+            revision: None,
+            predecessor: None,
+            sequence: 4,
+            created_at: Utc::now(),
+            created_by: "ann".into(),
+            changed_at: Utc::now(),
+            changed_by: "ann".into(),
+            row_version: 1,
+        }
+    }
+
+    fn event(sequence: u64, generation: u64, node: Option<&str>, state: NodeState, reason: &str) -> Event {
+        let key = Key {
+            environment: "eu/kind/data".parse().unwrap(),
+            application: "addons/orders".parse().unwrap(),
+        };
+        Event {
+            sequence,
+            key,
+            generation,
+            node: node.map(str::to_owned),
+            state,
+            reason: reason.to_owned(),
+            observed_at: Utc::now(),
+            outputs: BTreeMap::new(),
+            filled: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_newest_word_on_the_whole_decides_and_outputs_are_kept() {
+        let mut orders = instance(AddonState::Applying { why: None });
+        let mut given = event(6, 2, Some("resource"), NodeState::Ready, "");
+        given.outputs.insert("host".into(), "orders.data.svc".into());
+        let events = vec![
+            event(7, 2, None, NodeState::Ready, ""),
+            given,
+            event(5, 2, None, NodeState::Waiting, "1 of 2 nodes"),
+            event(8, 1, None, NodeState::Failed, "an older one"),
+        ];
+        assert_eq!(hear(&mut orders, events), Some(AddonEvent::Arrive));
+        assert_eq!((orders.sequence, orders.outputs["host"].as_str()), (8, Some("orders.data.svc")));
+        assert_eq!(hear(&mut orders, Vec::new()), None);
+        assert_eq!(orders.sequence, 8);
+    }
+
+    #[test]
+    fn what_is_taken_away_is_gone_or_not() {
+        let mut orders = instance(AddonState::Releasing { why: None });
+        let heard = |orders: &mut AddonInstance, state| hear(orders, vec![event(9, 2, None, state, "pods")]);
+        assert_eq!(heard(&mut orders, NodeState::Deleting), Some(AddonEvent::Wait("pods".into())));
+        assert_eq!(heard(&mut orders, NodeState::TimedOut), Some(AddonEvent::Fail("pods".into())));
+        assert_eq!(heard(&mut orders, NodeState::Deleted), Some(AddonEvent::Gone));
+        let mut ready = instance(AddonState::Ready);
+        let node = vec![event(9, 2, Some("resource"), NodeState::Waiting, "1 of 2 pods")];
+        assert_eq!(hear(&mut ready, node.clone()), None, "news of a node alone move nothing");
+        let mut applying = instance(AddonState::Applying { why: None });
+        assert_eq!(hear(&mut applying, node), Some(AddonEvent::Wait("resource: 1 of 2 pods".into())));
+    }
+}

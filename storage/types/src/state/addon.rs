@@ -1,0 +1,135 @@
+//! Add-on: applying → ready ⇄ degraded; applying, ready or degraded → failed; any of these → applying (it is changed,
+//! or bound), → releasing → released. A release that fails is failed, and is asked for again.
+
+use serde::{Deserialize, Serialize};
+
+use super::InvalidTransition;
+
+/// Where an instance of an add-on stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AddonState {
+    /// It is being made, or changed.
+    Applying {
+        /// What it waits for, if not merely a free worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// All is as wanted.
+    Ready,
+    /// It was ready, and something is not as wanted.
+    Degraded {
+        /// What.
+        why: String,
+    },
+    /// It did not come about, or did not go.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// It is being taken away.
+    Releasing {
+        /// What it waits for, if not merely a free worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// It is gone.
+    Released,
+}
+
+/// What can happen to an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddonEvent {
+    /// Somebody changes it, binds or unbinds.
+    Change,
+    /// It waits for this.
+    Wait(String),
+    /// All is as wanted.
+    Arrive,
+    /// Something is not as wanted any more.
+    Degrade(String),
+    /// It does not come about.
+    Fail(String),
+    /// Somebody takes it away.
+    Release,
+    /// It is gone.
+    Gone,
+}
+
+impl AddonEvent {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Wait(_) => "wait",
+            Self::Arrive => "arrive",
+            Self::Degrade(_) => "degrade",
+            Self::Fail(_) => "fail",
+            Self::Release => "release",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl AddonState {
+    /// The state's word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Applying { .. } => "applying",
+            Self::Ready => "ready",
+            Self::Degraded { .. } => "degraded",
+            Self::Failed { .. } => "failed",
+            Self::Releasing { .. } => "releasing",
+            Self::Released => "released",
+        }
+    }
+
+    /// Why it stands so, for people.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Applying { why } | Self::Releasing { why } => why.as_deref(),
+            Self::Degraded { why } | Self::Failed { why } => Some(why),
+            Self::Ready | Self::Released => None,
+        }
+    }
+
+    /// The state after `event`.
+    pub fn apply(self, event: AddonEvent) -> Result<Self, InvalidTransition> {
+        let refused = InvalidTransition { what: "resource", state: self.word(), event: event.word() };
+        match (self, event) {
+            (Self::Released, _) => Err(refused),
+            (Self::Releasing { .. }, AddonEvent::Wait(why)) => Ok(Self::Releasing { why: Some(why) }),
+            (Self::Releasing { .. }, AddonEvent::Gone) => Ok(Self::Released),
+            (Self::Releasing { .. }, AddonEvent::Fail(why)) => Ok(Self::Failed { why }),
+            (_, AddonEvent::Release) => Ok(Self::Releasing { why: None }),
+            (Self::Releasing { .. }, _) | (_, AddonEvent::Gone) => Err(refused),
+            (_, AddonEvent::Change) => Ok(Self::Applying { why: None }),
+            (Self::Applying { .. } | Self::Failed { .. }, AddonEvent::Wait(why)) => {
+                Ok(Self::Applying { why: Some(why) })
+            }
+            (_, AddonEvent::Arrive) => Ok(Self::Ready),
+            (_, AddonEvent::Degrade(why) | AddonEvent::Wait(why)) => Ok(Self::Degraded { why }),
+            (_, AddonEvent::Fail(why)) => Ok(Self::Failed { why }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_taken_away_does_not_come_back_and_what_is_gone_stays_so() {
+        let ready = AddonState::Applying { why: None }.apply(AddonEvent::Arrive).unwrap();
+        assert_eq!(ready.clone().apply(AddonEvent::Wait("1 pod".into())).unwrap().word(), "degraded");
+        assert!(ready.clone().apply(AddonEvent::Gone).is_err(), "nobody takes it away");
+        let releasing = ready.apply(AddonEvent::Release).unwrap();
+        for late in [AddonEvent::Change, AddonEvent::Arrive, AddonEvent::Degrade("x".into())] {
+            assert!(releasing.clone().apply(late).is_err());
+        }
+        let failed = releasing.clone().apply(AddonEvent::Fail("the cluster is away".into())).unwrap();
+        assert_eq!(failed.apply(AddonEvent::Release).unwrap().word(), "releasing");
+        let gone = releasing.apply(AddonEvent::Gone).unwrap();
+        let late = gone.apply(AddonEvent::Release).unwrap_err();
+        assert_eq!(late.to_string(), "a resource that is released cannot take `release`");
+    }
+}
