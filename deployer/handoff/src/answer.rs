@@ -74,6 +74,9 @@ pub enum Capability {
     Calls,
     /// Send fields once, keep objects that a revision no longer has, and share objects.
     Ownership,
+    /// Judge `when`, wait for `after`, begin anew by `retry`, count approvals of a hold, and take away what is
+    /// temporary.
+    Workflow,
 }
 
 impl fmt::Display for Capability {
@@ -91,6 +94,7 @@ impl fmt::Display for Capability {
             Self::Conditions => "conditions",
             Self::Calls => "calls",
             Self::Ownership => "ownership",
+            Self::Workflow => "workflow",
         })
     }
 }

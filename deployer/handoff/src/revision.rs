@@ -145,6 +145,7 @@ impl Revision {
                 (Capability::Outputs, read || !node.inputs.is_empty()),
                 (Capability::Calls, node.call.is_some()),
                 (Capability::Resume, node.hold.is_some()),
+                (Capability::Workflow, node.is_conditional()),
             ];
             wanted.extend(needs.into_iter().filter(|(_, needed)| *needed).map(|(capability, _)| capability));
         }
