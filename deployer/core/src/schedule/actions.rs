@@ -98,7 +98,7 @@ impl Standing {
     fn rests_until(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Applying { slot: Slot::Rests { until }, .. } => Some(*until),
-            Self::Suspended { until } => *until,
+            Self::Suspended { until, .. } => *until,
             _ => None,
         }
     }

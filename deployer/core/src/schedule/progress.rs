@@ -86,6 +86,12 @@ pub struct Progress {
     /// Transient failures in a row.
     #[serde(default)]
     pub failures: u32,
+    /// How often it began anew by itself since somebody last said so.
+    #[serde(default)]
+    pub anew: u32,
+    /// Who approved that it goes on past its hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
     /// Whose objects it has in the cluster.
     #[serde(default)]
     pub trace: Trace,
@@ -109,6 +115,8 @@ impl Progress {
             deadline: None,
             attempt: 0,
             failures: 0,
+            anew: 0,
+            approved_by: Vec::new(),
             trace: Trace::Old,
             outputs: BTreeMap::new(),
             filled: Vec::new(),

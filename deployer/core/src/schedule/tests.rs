@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use chrono::TimeDelta;
 use serde_json::Value;
 use slipway_handoff::{
-    Bundle, CONTRACT_VERSION, Call, Cause, Command, Configuration, Environment, Graph, Hold, Key, Mode, Node,
-    Object, ObjectRef, Output, Pointer, Revision, Submission, Wait, revision,
+    Approvals, Bundle, CONTRACT_VERSION, Call, Cause, Command, Configuration, Environment, Graph, Hold, Key,
+    Mode, Node, Object, ObjectRef, Output, Pointer, Retry, Revision, Submission, Wait, revision,
 };
 use slipway_types::Digest;
 
 use super::*;
 
+mod branches;
 mod filling;
 mod health;
 mod ordering;
