@@ -305,6 +305,7 @@ impl CorePort for Core {
             C::Outputs,
             C::Conditions,
             C::Ownership,
+            C::Workflow,
         ]);
         if self.options.calls {
             can.insert(C::Calls);

@@ -19,6 +19,7 @@ mod drift;
 mod look;
 mod pods;
 mod prune;
+mod rerun;
 mod secrets;
 
 /// What an effect needs beside the schedule: the same for a whole generation. Cheap to clone.
@@ -58,7 +59,8 @@ pub(crate) enum Task {
     Start(Turn, Result<Prepared, Failure>),
     /// With their objects as they were applied, if they were ready before.
     Look(Vec<(Turn, Option<Prepared>)>),
-    Prune(Inventory),
+    /// With the objects that the graph has and that are not to stay.
+    Prune(Inventory, Vec<ObjectRef>),
 }
 
 /// A node's objects, holes filled, in the order in which they are applied.
@@ -119,7 +121,7 @@ impl Work {
                 });
                 Some(Task::Look(turns.collect()))
             }
-            Action::Prune => Some(Task::Prune(inventory.clone())),
+            Action::Prune => Some(Task::Prune(inventory.clone(), schedule.unwanted())),
             Action::WakeAt(_) => None,
         }
     }
@@ -166,9 +168,9 @@ impl Work {
                 let happened = self.stop.run_until_cancelled(looks).await;
                 Outcome { happened: happened.unwrap_or_default(), notes: Vec::new() }
             }
-            Task::Prune(inventory) => {
+            Task::Prune(inventory, unwanted) => {
                 let mut notes = Vec::new();
-                let result = self.prune(&inventory, &mut notes).await.map_err(Failure::from);
+                let result = self.prune(&inventory, &unwanted, &mut notes).await.map_err(Failure::from);
                 Outcome { happened: vec![Happened::Pruned { result }], notes }
             }
         }

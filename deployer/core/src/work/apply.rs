@@ -41,7 +41,12 @@ impl Work {
             let live = found.as_ref().map(Live::of).transpose();
             let live = live.map_err(|error| Hitch::Passing(format!("{}: {error}", object.object)))?;
             let wanted = Wanted { object, manifest, adopt: false };
-            let write = match before_apply(&wanted, &self.marks, live.as_ref()) {
+            let verdict = before_apply(&wanted, &self.marks, live.as_ref());
+            let seen = found.as_ref().zip(live.as_ref());
+            if self.clear_failed_job(cluster, object, &key, seen, &verdict).await? {
+                continue;
+            }
+            let write = match verdict {
                 Verdict::Create(write) | Verdict::Update(write) | Verdict::Join(write) => write,
                 Verdict::AlreadySame => {
                     let uid = live.map(|live| live.uid().to_owned()).unwrap_or_default();

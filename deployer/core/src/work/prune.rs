@@ -16,12 +16,21 @@ const NAMED_MAX: usize = 3;
 
 impl Work {
     /// Removes what is no longer wanted; done once the cluster says that all of it is gone.
-    pub(super) async fn prune(&self, inventory: &Inventory, notes: &mut Vec<Note>) -> Result<(), Hitch> {
+    /// `unwanted`: what the graph has and is not to stay.
+    pub(super) async fn prune(
+        &self,
+        inventory: &Inventory,
+        unwanted: &[ObjectRef],
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Hitch> {
         let document = &self.submission.document;
-        let wanted = match self.submission.mode {
+        let mut wanted = match self.submission.mode {
             Mode::Delete => Inventory::default(),
             Mode::Apply | Mode::DryRun => Inventory::of(&document.graph, self.submission.generation),
         };
+        for object in unwanted {
+            wanted.dropped(object);
+        }
         if inventory.beyond(&wanted).next().is_none() {
             return Ok(());
         }
