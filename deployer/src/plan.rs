@@ -26,6 +26,7 @@ use crate::stage::Stage;
 use crate::waves::After;
 
 mod against_cluster;
+mod asking;
 mod choices;
 mod choosing;
 mod closed;
@@ -45,6 +46,7 @@ mod staging;
 mod steps;
 
 pub use against_cluster::{Change, Difference, compare};
+use conditions::Asks;
 pub use objects::pull_secret_name;
 use reach::Reached;
 pub use removed::Running;
@@ -143,8 +145,10 @@ struct ChosenStep {
     says: Option<StepDirective>,
     /// Whether it is part of this environment's revision.
     here: bool,
-    /// Steps that must have succeeded, beside those it depends on.
+    /// Steps that must have succeeded, or whose end its condition asks for, beside those it depends on.
     after: BTreeSet<String>,
+    /// What only the run decides of it.
+    asks: Option<Asks>,
     /// The declared components that it deploys, wherever that is.
     deploys: BTreeSet<String>,
 }
