@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use slipway_definitions::directive::Suspend;
 use slipway_definitions::{RenderedComponent, StepDirective};
 use slipway_handoff::revision::Limits;
-use slipway_handoff::{Hold, Node, NodeName, Output, Pointer};
+use slipway_handoff::{Hold, Node, NodeName, Output, Pointer, Retry};
 use slipway_oam::binding::SourceObject;
-use slipway_oam::{Input, Mode, Source, Step, StepMode};
+use slipway_oam::{Input, Mode, Source, Step, StepMode, StepRetry};
 use slipway_types::Violation;
 
 use super::asking::{self, Known};
@@ -58,6 +58,8 @@ pub(super) struct Behind {
     pub(super) after: Vec<NodeName>,
     /// What must hold then.
     pub(super) when: Option<String>,
+    /// How often the step begins again.
+    pub(super) retry: Option<Retry>,
 }
 
 /// Where a group begins.
@@ -107,6 +109,7 @@ impl Walk<'_> {
             self.begun.insert(name, Begun { behind, owed, most_ms });
             return;
         }
+        behind.retry = step.step.retry.map(|StepRetry { limit, backoff_ms }| Retry { limit, backoff_ms });
         let nodes = self.step(drawing, step, &behind, most_ms);
         let last = if nodes.last.is_empty() { behind.needs } else { nodes.last };
         self.ends.insert(name, End { last, owed, nodes: nodes.all });
@@ -207,8 +210,7 @@ impl Walk<'_> {
                     return self.place_all(drawing, step, &meant, behind, most_ms);
                 }
                 let asked = Self::own_node(drawing, step, hold(None), behind, None);
-                let behind =
-                    Behind { needs: asked.last.clone(), after: Vec::new(), when: behind.when.clone() };
+                let behind = Behind { needs: asked.last.clone(), after: Vec::new(), ..behind.clone() };
                 asked.then(self.place_all(drawing, step, &meant, &behind, most_ms))
             }
             Some(StepDirective::Apply(apply)) => {
@@ -270,6 +272,7 @@ impl Walk<'_> {
             for name in drawing.nodes_of(component) {
                 if let Some(node) = drawing.nodes.get_mut(&name) {
                     node.when = asking::both(node.when.as_ref(), behind.when.as_ref());
+                    node.retry = behind.retry.or(node.retry);
                 }
             }
         }
@@ -286,6 +289,7 @@ impl Walk<'_> {
         let name = node_of(step);
         node.timeout_ms = most_ms.unwrap_or(node.timeout_ms);
         node.when.clone_from(&behind.when);
+        node.retry = behind.retry.filter(|_| node.call.is_some() || !node.objects.is_empty());
         drawing.nodes.insert(name.clone(), node);
         drawing.behind(std::slice::from_ref(&name), behind);
         Laid { last: vec![name.clone()], all: vec![name] }
