@@ -194,6 +194,9 @@ fn begin(
     if let Some(loaded) = &before {
         schedule = schedule.behind(loaded.kept.submission.generation);
     }
+    if before.as_ref().is_none_or(|loaded| loaded.kept.inventory.is_empty()) {
+        schedule = schedule.first();
+    }
     let changes = schedule.happened(Happened::Tick, now);
     let wanted = match submission.mode {
         Mode::Delete => Inventory::default(),

@@ -90,6 +90,13 @@ impl Schedule {
         self
     }
 
+    /// The same where the key has nothing in its cluster: what is temporary stands beside nothing, and is left out.
+    #[must_use]
+    pub fn first(mut self) -> Self {
+        self.course.is_first = true;
+        self
+    }
+
     /// What is to be done.
     pub fn plan(&self) -> &Plan {
         &self.plan

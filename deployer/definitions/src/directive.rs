@@ -211,6 +211,8 @@ pub enum StepDirective {
     Suspend(Suspend),
     /// Apply one component.
     Apply(ApplyComponent),
+    /// Run some pods of a component as it will be, beside those that run.
+    Canary(Canary),
     /// Do these things.
     Verbs(Vec<Verb>),
 }
@@ -244,6 +246,30 @@ pub struct Suspend {
     /// What people are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Who must say go on; `None`: one person, anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+}
+
+/// People who must say go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approvals {
+    /// How many.
+    pub count: u32,
+    /// Whether who made the deployment may be one of them.
+    #[serde(default)]
+    pub author_may: bool,
+}
+
+/// Some pods of a component as it will be, as a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Of which component.
+    pub component: String,
+    /// How many: a number, or a share of the component's own such as `20%`.
+    pub replicas: String,
 }
 
 /// One component as a step.

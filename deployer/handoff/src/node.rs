@@ -65,8 +65,8 @@ pub struct Node {
     /// How often it begins anew by itself when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Whether its objects are there on the way only: they go when the whole is live, and a rollback leaves the
-    /// node out.
+    /// Whether its objects are there on the way only, beside those of before: they go when the whole is live. A
+    /// rollback leaves the node out, and so does the first generation of a key.
     #[serde(default, skip_serializing_if = "is_default")]
     pub temporary: bool,
     /// How long it may take from its start until it is ready, in milliseconds.

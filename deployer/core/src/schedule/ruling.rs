@@ -24,8 +24,11 @@ impl Schedule {
     /// Whether a node runs. The answer stays the same: what it looks at has ended.
     pub(super) fn ruling(&self, at: usize) -> Ruling {
         let node = &self.plan.step(at).node;
-        if self.plan.is_rollback && node.temporary {
+        if node.temporary && self.plan.is_rollback {
             return Ruling::LeavesOut("a rollback goes without it".to_owned());
+        }
+        if node.temporary && self.course.is_first {
+            return Ruling::LeavesOut("nothing runs yet that it could stand beside".to_owned());
         }
         let is_given = |name: &str| self.node(name).is_some_and(|giver| giver.standing.is_ready());
         if let Some(input) = node.inputs.iter().find(|input| !is_given(&input.node)) {

@@ -212,6 +212,10 @@ fn a_rollback_passes_what_only_waits_for_a_look() {
         ]
     };
     assert_eq!(Rig::new(nodes()).work(), ["start canary"]);
+    let first = Schedule::new(Plan::new(&submission(Mode::Apply, nodes())).unwrap(), at(0)).first();
+    let mut rig = Rig { schedule: first, now: at(0), told: Vec::new() };
+    rig.tick(0);
+    assert_eq!((rig.state("canary"), rig.state("ok")), (NodeState::Skipped, NodeState::Suspended));
     let mut back = submission(Mode::Apply, nodes());
     back.cause = Cause::Rollback { by: "ann".into(), reason: "it is slow".into() };
     let rig = Rig::of(Plan::new(&back).unwrap());
