@@ -5,6 +5,7 @@
 //! is handed to the environment's receiver, which is then listened to ([`observe::ObserveHandler`]). Environments that follow get deployments by
 //! [`follow::FollowHandler`].
 
+pub mod calls;
 pub mod cluster_secrets;
 pub mod clusters;
 pub mod configuration;

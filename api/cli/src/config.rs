@@ -81,7 +81,8 @@ sections! {
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
-        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf,
+        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf, calls: Vec<String>,
+        calls_private_hosts: Vec<String>,
     }
     Gc { keep_log_days: u32, grace_hours: u32, dry_run: bool }
     Log { level: String, format: LogFormat }

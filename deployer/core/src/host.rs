@@ -29,8 +29,8 @@ pub trait Host: Send + Sync {
     /// The value that a secret has now, in the scope that the revision names.
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault>;
 
-    /// Makes an HTTP request, if the configuration lists its host.
-    async fn call(&self, call: &Call) -> Result<(), Fault>;
+    /// Makes an HTTP request of a revision of `key`, if the configuration lists its host.
+    async fn call(&self, key: &Key, call: &Call) -> Result<(), Fault>;
 
     /// Lets those who wait for news of a key know that there are some; that they are not heard loses nothing.
     async fn tell(&self, key: &Key, generation: u64);

@@ -196,7 +196,7 @@ impl Work {
 
     async fn call(&self, turn: &Turn) -> Result<(), Hitch> {
         match self.node(&turn.node).and_then(|node| node.call.as_ref()) {
-            Some(call) => Ok(self.core.host.call(call).await?),
+            Some(call) => Ok(self.core.host.call(&self.submission.key, call).await?),
             None => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use slipway_types::{ComponentName, Digest};
+use slipway_types::{ComponentName, Digest, SecretReference};
 
 use crate::graph::NodeName;
 use crate::pointer::Pointer;
@@ -257,6 +257,9 @@ pub struct Wait {
     pub until: String,
 }
 
+/// What stands in the address of a [`Call`] for the value of its secret.
+pub const SECRET_PLACE: &str = "{secret}";
+
 /// One HTTP request; any answer of the class 2xx is success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,6 +271,10 @@ pub struct Call {
     /// What is sent, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+    /// A secret of the application, as it is when the request is made: it stands where the path has
+    /// [`SECRET_PLACE`], else it is sent as `Authorization: Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretReference>,
 }
 
 /// A stop. A rollback passes one that asks for no approvals.

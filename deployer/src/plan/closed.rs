@@ -431,8 +431,17 @@ impl Drawing {
                 let dressed = dressing.dress(component, object.clone(), false);
                 node.objects.extend(self.keep(component, &dressed));
             }
-            Verb::HttpCall { method, url, body } => {
-                node.call = Some(Call { method: method.clone(), url: url.clone(), body: body.clone() });
+            Verb::HttpCall { method, url, body, secret } => {
+                let secret = match secret.as_deref().map(str::parse).transpose() {
+                    Ok(secret) => secret,
+                    Err(error) => {
+                        let message = format!("its secret is no reference: {error}");
+                        let wrong = Violation::new("invalid_property", component, message);
+                        return self.wrong(wrong.hint("write secret://builtin/NAME"));
+                    }
+                };
+                node.call =
+                    Some(Call { method: method.clone(), url: url.clone(), body: body.clone(), secret });
             }
             Verb::Wait { object, until } => {
                 let object = ObjectRef {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use slipway_charts::{ChartOptions, Renderer};
 use slipway_core::{Core, CoreOptions, ReconcileHandler, Sensor};
 use slipway_definitions::RenderOptions;
+use slipway_deployer::calls::Calls;
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::configuration_source::ConfigureHandler;
 use slipway_deployer::core_host::CoreHost;
@@ -83,8 +84,10 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
         },
     };
     // The core works by the stage, which hands off to it.
-    let host = Arc::new(CoreHost { stage: stage.clone() });
-    let core = Core::new(Arc::clone(ground.records), host, CoreOptions::default());
+    let calls = Calls::new(&deploy.calls, &deploy.calls_private_hosts, ground.network)?;
+    let options = CoreOptions { calls: !calls.is_empty(), ..CoreOptions::default() };
+    let host = Arc::new(CoreHost { stage: stage.clone(), calls });
+    let core = Core::new(Arc::clone(ground.records), host, options);
     let port: Arc<dyn CorePort> = Arc::new(core.clone());
     Ok((Stage { core: Some(port), ..stage }, core))
 }

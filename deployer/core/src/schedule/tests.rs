@@ -48,7 +48,7 @@ fn bare(needs: &[&str]) -> Node {
 }
 
 fn call() -> Call {
-    Call { method: "POST".into(), url: "https://example.com".into(), body: None }
+    Call { method: "POST".into(), url: "https://example.com".into(), body: None, secret: None }
 }
 
 fn wait() -> Wait {

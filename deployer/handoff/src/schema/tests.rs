@@ -54,6 +54,7 @@ fn full() -> Submission {
             method: "POST".into(),
             url: "https://x.example.com/".into(),
             body: Some(json!({})),
+            secret: Some("secret://builtin/hook".parse().unwrap()),
         }),
         hold: Some(Hold {
             for_ms: Some(5),

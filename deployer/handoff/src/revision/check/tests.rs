@@ -145,7 +145,7 @@ fn times_conditions_and_calls_are_bounded() {
     let mut map = object(&mut manifests, &config_map("a"));
     map.ready = Ready::Cel(" ".into());
     let call = |method: &str, url: &str| {
-        Some(Call { method: method.into(), url: url.into(), body: Some(json!({"n": 0.5})) })
+        Some(Call { method: method.into(), url: url.into(), body: Some(json!({"n": 0.5})), secret: None })
     };
     let node = |call| Node {
         objects: vec![map.clone()],
@@ -181,7 +181,7 @@ fn what_only_a_workflow_asks_for_is_bounded_and_needs_a_receiver_that_can() {
     let after = || BTreeSet::from(["a".to_owned()]);
     let call = || {
         let url = "https://x.example.com/".to_owned();
-        Some(Call { method: "POST".into(), url, body: None })
+        Some(Call { method: "POST".into(), url, body: None, secret: None })
     };
     let approvals =
         |count| Hold { for_ms: None, message: None, approvals: Some(Approvals { count, author_may: false }) };
