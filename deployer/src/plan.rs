@@ -27,6 +27,7 @@ use crate::waves::After;
 
 mod against_cluster;
 mod asking;
+mod canary;
 mod choices;
 mod choosing;
 mod closed;

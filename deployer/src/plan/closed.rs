@@ -381,7 +381,7 @@ impl Ground<'_> {
 
 impl Drawing {
     /// Keeps an object's bytes and notes its secrets.
-    fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
+    pub(super) fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
         let Some(reference) = ObjectRef::of(object) else {
             let message = "an object has no apiVersion, kind or name";
             let path = format!("components[{component}]");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slipway_definitions::directive::Suspend;
 use slipway_definitions::{RenderedComponent, StepDirective};
 use slipway_handoff::revision::Limits;
-use slipway_handoff::{Hold, Node, NodeName, Output, Pointer, Retry};
+use slipway_handoff::{Approvals, Hold, Node, NodeName, Output, Pointer, Retry};
 use slipway_oam::binding::SourceObject;
 use slipway_oam::{Input, Mode, Source, Step, StepMode, StepRetry};
 use slipway_types::Violation;
@@ -228,6 +228,13 @@ impl Walk<'_> {
                 self.no_outputs(drawing, step, "it only waits");
                 Self::own_node(drawing, step, held(suspend), behind, most_ms)
             }
+            Some(StepDirective::Canary(canary)) => {
+                self.no_outputs(drawing, step, "it runs pods beside those that run");
+                match self.canary(drawing, step, canary) {
+                    Some(node) => Self::own_node(drawing, step, node, behind, most_ms),
+                    None => Laid::default(),
+                }
+            }
             Some(StepDirective::Verbs(verbs)) => {
                 let mut node = Node::default();
                 for verb in verbs {
@@ -432,6 +439,10 @@ fn held(suspend: &Suspend) -> Node {
     let mut node = hold(suspend.duration.as_deref().and_then(milliseconds));
     if let Some(hold) = &mut node.hold {
         hold.message.clone_from(&suspend.message);
+        hold.approvals = suspend
+            .approvals
+            .as_ref()
+            .map(|asked| Approvals { count: asked.count, author_may: asked.author_may });
     }
     node
 }
