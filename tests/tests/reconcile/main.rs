@@ -4,6 +4,7 @@ mod autoscaled;
 mod cluster;
 mod demo;
 mod drift;
+mod flow;
 mod foreign;
 mod ground;
 mod ingress;
