@@ -213,6 +213,8 @@ pub enum StepDirective {
     Apply(ApplyComponent),
     /// Run some pods of a component as it will be, beside those that run.
     Canary(Canary),
+    /// Run a component as it will be beside what runs, without traffic until it is deployed.
+    BlueGreen(BlueGreen),
     /// Do these things.
     Verbs(Vec<Verb>),
 }
@@ -284,6 +286,14 @@ pub struct ApplyComponent {
     /// In another namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+}
+
+/// A whole second set of pods, as a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlueGreen {
+    /// Of which component.
+    pub component: String,
 }
 
 /// Asks a policy what it says. `path` is where it stands, e.g. `policies[where]`.

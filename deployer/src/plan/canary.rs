@@ -17,16 +17,27 @@ use super::steps::Walk;
 
 /// What names of copies end with. No component, stage or copy has a name with two dashes in a row.
 const SUFFIX: &str = "--canary";
-/// The label by which the pods of a canary are told from others.
-const TRACK: &str = "slipway.dev/track";
+/// The label by which pods of one component are told from each other.
+pub(super) const TRACK: &str = "slipway.dev/track";
 /// The most pods of a canary.
 const REPLICAS_MAX: u64 = 1_000;
-const UNSUPPORTED: &str = "canary_unsupported";
+const UNSUPPORTED: &str = "stand_beside_unsupported";
 
 impl Walk<'_> {
     /// The node of a canary, which comes before the component itself.
     pub(super) fn canary(&self, drawing: &mut Drawing, step: &ChosenStep, canary: &Canary) -> Option<Node> {
-        let component = &canary.component;
+        let path = self.stands_alone(drawing, step, &canary.component)?;
+        drawing.canary(canary, self.dressing.address.namespace(), &path)
+    }
+
+    /// Where a step names a component of which another version may stand beside what runs; `None`: it may not,
+    /// which is told.
+    pub(super) fn stands_alone(
+        &self,
+        drawing: &mut Drawing,
+        step: &ChosenStep,
+        component: &str,
+    ) -> Option<String> {
         let path = format!("workflow.steps[{}].properties.component", step.step.name);
         let application = self.chosen.merged.application();
         let refused = match self.chosen.merged.copies_of(component).as_slice() {
@@ -38,50 +49,42 @@ impl Walk<'_> {
             [_] => None,
             _ => Some("it has several copies"),
         };
-        if let Some(why) = refused {
-            let message = format!("`{component}` has no canary: {why}");
-            let wrong = Violation::new("canary_unsupported", path, message);
-            drawing
-                .wrong(wrong.hint("put the canary before the step that deploys the component, or remove it"));
-            return None;
-        }
-        drawing.canary(canary, component, self.dressing.address.namespace(), &path)
+        let Some(why) = refused else { return Some(path) };
+        let message = format!("`{component}` cannot stand beside itself: {why}");
+        let hint = "put this step before the one that deploys the component, or remove it";
+        drawing.wrong(Violation::new(UNSUPPORTED, path, message).hint(hint));
+        None
     }
 }
 
 impl Drawing {
-    /// The node of a canary of `component`, which is drawn already.
-    pub(super) fn canary(
-        &mut self,
-        canary: &Canary,
-        component: &str,
-        namespace: &str,
-        path: &str,
-    ) -> Option<Node> {
+    /// The objects of a component, and its one Deployment; what else it has is a violation.
+    pub(super) fn one_deployment(&mut self, component: &str, path: &str) -> Option<(Vec<Object>, Object)> {
         let drawn = self.nodes.values();
         let own = drawn.filter(|node| node.component.as_ref().is_some_and(|name| name.as_str() == component));
         let objects: Vec<Object> = own.flat_map(|node| node.objects.clone()).collect();
         let is_deployment =
             |object: &&Object| object.object.group() == "apps" && object.object.kind == "Deployment";
         let mut deployments = objects.iter().filter(is_deployment);
-        let (Some(workload), None) = (deployments.next(), deployments.next()) else {
-            let message =
-                format!("`{component}` has not just one Deployment: of nothing else a few can stand beside");
-            self.wrong(
-                Violation::new(UNSUPPORTED, path, message).hint("remove the step; or use the trait `canary`"),
-            );
-            return None;
-        };
+        if let (Some(workload), None) = (deployments.next().cloned(), deployments.next()) {
+            return Some((objects, workload));
+        }
+        let message =
+            format!("`{component}` has not just one Deployment: nothing else can stand beside itself");
+        let hint = "remove the step; traits of Kruise Rollouts do more kinds";
+        self.wrong(Violation::new(UNSUPPORTED, path, message).hint(hint));
+        None
+    }
+
+    /// The node of a canary of a component, which is drawn already.
+    fn canary(&mut self, canary: &Canary, namespace: &str, path: &str) -> Option<Node> {
+        let component = canary.component.as_str();
+        let (objects, workload) = self.one_deployment(component, path)?;
         let mut copy = self.manifest(&workload.manifest)?;
-        let config = |object: &&Object| {
-            object.object.group().is_empty() && matches!(object.object.kind.as_str(), "ConfigMap" | "Secret")
-        };
-        let config: Vec<&ObjectRef> = objects.iter().filter(config).map(|object| &object.object).collect();
-        let renames = Renames::of_named(&copy, namespace, &config, renamed);
+        let renames = Renames::of_named(&copy, namespace, &configs(&objects), renamed);
         let mut node = Node { temporary: true, ..Node::default() };
         for object in &objects {
-            let ObjectRef { api_version, kind, name, .. } = object.object.clone();
-            let Some(name) = renames.new_name(&ObjectKey { api_version, kind, name }) else { continue };
+            let Some(name) = renames.new_name(&key_of(object)) else { continue };
             let mut manifest = self.manifest(&object.manifest)?;
             manifest["metadata"]["name"] = name.into();
             node.objects.extend(self.keep(component, &manifest));
@@ -89,9 +92,23 @@ impl Drawing {
         renames.follow(&mut copy, namespace);
         shrink(&mut copy, replicas(&canary.replicas, copy["spec"]["replicas"].as_u64().unwrap_or(1)));
         let kept = self.keep(component, &copy)?;
-        node.objects.push(Object { ready: workload.ready.clone(), ..kept });
+        node.objects.push(Object { ready: workload.ready, ..kept });
         Some(node)
     }
+}
+
+/// ConfigMaps and Secrets.
+pub(super) fn configs(objects: &[Object]) -> Vec<&ObjectRef> {
+    let is_config = |object: &&ObjectRef| {
+        object.group().is_empty() && matches!(object.kind.as_str(), "ConfigMap" | "Secret")
+    };
+    objects.iter().map(|object| &object.object).filter(is_config).collect()
+}
+
+/// Which object it is, to definitions.
+pub(super) fn key_of(object: &Object) -> ObjectKey {
+    let ObjectRef { api_version, kind, name, .. } = object.object.clone();
+    ObjectKey { api_version, kind, name }
 }
 
 fn renamed(name: &str) -> String {
@@ -146,7 +163,7 @@ mod tests {
 
     fn canary(drawing: &mut Drawing, replicas: &str) -> Option<Node> {
         let wanted = Canary { component: "web".into(), replicas: replicas.into() };
-        drawing.canary(&wanted, "web", "shop", "workflow.steps[try]")
+        drawing.canary(&wanted, "shop", "workflow.steps[try]")
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Ground<'_> {
         for (step, (before, after)) in steps.iter_mut().zip(beside) {
             let own = deploys.get(&step.step.name).copied();
             let here = own.unwrap_or(match &step.says {
-                Some(StepDirective::Suspend(_) | StepDirective::Canary(_)) => {
+                Some(StepDirective::Suspend(_) | StepDirective::Canary(_) | StepDirective::BlueGreen(_)) => {
                     after.or(before).unwrap_or(true)
                 }
                 Some(StepDirective::Verbs(_)) => before.or(after).unwrap_or(true),

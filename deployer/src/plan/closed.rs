@@ -362,8 +362,7 @@ impl Ground<'_> {
             drawing.after(&first, &after);
         }
         if let Some(workflow) = &chosen.merged.application().workflow {
-            let (placed, ends, begun) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-            let mut walk = steps::Walk { ground: self, chosen, dressing, rendered, placed, ends, begun };
+            let mut walk = steps::Walk::new(self, chosen, dressing, rendered);
             walk.lay(drawing, workflow.mode);
             let placed = walk.placed;
             let left_out: Vec<String> =
@@ -390,6 +389,11 @@ impl Drawing {
         };
         self.uses.note(&reference, object);
         Some(Object::new(reference, self.manifests.insert(object)))
+    }
+
+    /// Forgets an object that gets another name.
+    pub(super) fn forget(&mut self, object: &ObjectRef) {
+        self.uses.forget(object);
     }
 
     /// The object behind a reference.

@@ -110,6 +110,11 @@ impl Renames {
         Self(found)
     }
 
+    /// Gives one more object a new name.
+    pub(super) fn add(&mut self, object: &ObjectRef, new: String) {
+        self.0.insert((object.group().to_owned(), object.kind.clone(), object.name.clone()), new);
+    }
+
     /// The new name of an object; `None`: it has none.
     pub(super) fn new_name(&self, key: &ObjectKey) -> Option<&str> {
         let known = (key.group_kind().group, key.kind.clone(), key.name.clone());

@@ -7,11 +7,12 @@ use slipway_definitions::{RenderedComponent, StepDirective};
 use slipway_handoff::revision::Limits;
 use slipway_handoff::{Approvals, Hold, Node, NodeName, Output, Pointer, Retry};
 use slipway_oam::binding::SourceObject;
-use slipway_oam::{Input, Mode, Source, Step, StepMode, StepRetry};
+use slipway_oam::{Mode, Source, Step, StepMode, StepRetry};
 use slipway_types::Violation;
 
-use super::asking::{self, Known};
+use super::asking::{self, Known as _};
 use super::closed::{Drawing, Ends};
+use super::laid::{Asked, Begun, Behind, End, Laid};
 use super::laying::{self, Turn};
 use super::objects::Dressing;
 use super::{Chosen, ChosenStep, Ground, staging};
@@ -36,40 +37,29 @@ pub(super) struct Walk<'a> {
     pub(super) ends: BTreeMap<String, End>,
     /// Where each group begins.
     pub(super) begun: BTreeMap<String, Begun>,
+    /// Nodes of components that came before the step that deploys those.
+    pub(super) ahead: BTreeSet<NodeName>,
 }
 
-/// Where a step ends.
-#[derive(Debug, Clone, Default)]
-pub(super) struct End {
-    /// The nodes it ends with.
-    last: Vec<NodeName>,
-    /// Nodes that it did not mind if they failed, and that what comes after it minds.
-    owed: Vec<NodeName>,
-    /// All its nodes.
-    nodes: Vec<NodeName>,
-}
-
-/// What a step comes after.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Behind {
-    /// Nodes that must be ready.
-    pub(super) needs: Vec<NodeName>,
-    /// Nodes that must have ended.
-    pub(super) after: Vec<NodeName>,
-    /// What must hold then.
-    pub(super) when: Option<String>,
-    /// How often the step begins again.
-    pub(super) retry: Option<Retry>,
-}
-
-/// Where a group begins.
-#[derive(Debug, Default)]
-pub(super) struct Begun {
-    behind: Behind,
-    /// What it does not mind, and what comes after it does.
-    owed: Vec<NodeName>,
-    /// What each of its steps may take.
-    most_ms: Option<u64>,
+impl<'a> Walk<'a> {
+    /// Nothing is laid yet.
+    pub(super) fn new(
+        ground: &'a Ground<'a>,
+        chosen: &'a Chosen,
+        dressing: &'a Dressing<'a>,
+        rendered: &'a [RenderedComponent],
+    ) -> Self {
+        Self {
+            ground,
+            chosen,
+            dressing,
+            rendered,
+            placed: BTreeSet::new(),
+            ends: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            ahead: BTreeSet::new(),
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -144,7 +134,7 @@ impl Walk<'_> {
     }
 
     /// A condition that cannot be said of this environment's nodes.
-    fn unsaid(&self, step: &ChosenStep, why: &str) -> Violation {
+    pub(super) fn unsaid(&self, step: &ChosenStep, why: &str) -> Violation {
         let text = step.step.condition.as_ref();
         let shown = text.map(|text| text.value.as_str()).unwrap_or_default();
         let path = format!("{}.if", path(self.group_of(step), &step.step));
@@ -235,6 +225,10 @@ impl Walk<'_> {
                     None => Laid::default(),
                 }
             }
+            Some(StepDirective::BlueGreen(wanted)) => {
+                self.no_outputs(drawing, step, "it runs pods beside those that run");
+                self.blue_green(drawing, step, wanted, behind, most_ms)
+            }
             Some(StepDirective::Verbs(verbs)) => {
                 let mut node = Node::default();
                 for verb in verbs {
@@ -276,7 +270,8 @@ impl Walk<'_> {
         if self.placed.insert(component.to_owned()) {
             drawing.behind(&first, behind);
             // What is left out does not keep others from running, so each node of it asks.
-            for name in drawing.nodes_of(component) {
+            let own = drawing.nodes_of(component).into_iter();
+            for name in own.filter(|name| !self.ahead.contains(name)) {
                 if let Some(node) = drawing.nodes.get_mut(&name) {
                     node.when = asking::both(node.when.as_ref(), behind.when.as_ref());
                     node.retry = behind.retry.or(node.retry);
@@ -286,7 +281,7 @@ impl Walk<'_> {
         last
     }
 
-    fn own_node(
+    pub(super) fn own_node(
         drawing: &mut Drawing,
         step: &ChosenStep,
         mut node: Node,
@@ -350,40 +345,6 @@ impl Walk<'_> {
     }
 }
 
-/// The nodes of a step.
-#[derive(Debug, Default)]
-struct Laid {
-    last: Vec<NodeName>,
-    all: Vec<NodeName>,
-}
-
-impl Laid {
-    /// With what comes behind it.
-    fn then(self, next: Self) -> Self {
-        let last = if next.last.is_empty() { self.last } else { next.last };
-        Self { last, all: self.all.into_iter().chain(next.all).collect() }
-    }
-}
-
-/// What a step's condition may ask for.
-struct Asked<'a> {
-    ends: &'a BTreeMap<String, End>,
-    nodes: &'a BTreeMap<NodeName, Node>,
-    inputs: &'a [Input],
-}
-
-impl Known for Asked<'_> {
-    fn nodes(&self, step: &str) -> &[NodeName] {
-        self.ends.get(step).map_or(&[][..], |end| end.nodes.as_slice())
-    }
-
-    fn giver(&self, output: &str) -> Option<NodeName> {
-        let is_taken = self.inputs.iter().any(|input| input.from == output);
-        let mut nodes = self.nodes.iter().filter(|(_, node)| is_taken && node.outputs.contains_key(output));
-        nodes.next().map(|(name, _)| name.clone())
-    }
-}
-
 /// The node of a step that does something itself.
 pub(super) fn node_of(step: &ChosenStep) -> NodeName {
     format!("step.{}", step.step.name)
@@ -402,22 +363,6 @@ impl ChosenStep {
 }
 
 impl Drawing {
-    /// The nodes of a component.
-    fn nodes_of(&self, component: &str) -> Vec<NodeName> {
-        let own = |node: &Node| node.component.as_ref().is_some_and(|name| name.as_str() == component);
-        self.nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Lets the nodes `first` wait for what a step comes behind.
-    fn behind(&mut self, first: &[NodeName], behind: &Behind) {
-        self.after(first, &behind.needs);
-        for name in first {
-            if let Some(node) = self.nodes.get_mut(name) {
-                node.after.extend(behind.after.iter().filter(|before| *before != name).cloned());
-            }
-        }
-    }
-
     /// Gives each node of a component so long. The contract has no time for several nodes together.
     fn limit(&mut self, component: &str, step: &str, most_ms: u64) {
         let own = |node: &Node| node.component.as_ref().is_some_and(|name| name.as_str() == component);

@@ -144,3 +144,29 @@ fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
     }
     shown
 }
+
+#[test]
+fn a_second_set_of_pods_gets_the_traffic_when_somebody_says_so() {
+    let ground = Ground::prepare();
+    let space = &ground.namespace;
+    ground.deployed("prod", &ground.publish("one\n"), None);
+    let file = workflow(&json!([
+        {"name": "new", "type": "blue-green", "properties": {"component": "web"}},
+        {"name": "look", "type": "suspend", "properties": {"message": "Look at web--preview."}},
+        {"name": "roll", "type": "deploy"},
+    ]));
+    let second = ground.deploy("prod", &ground.publish("two\n"), Some(&file));
+    ground.wait(&second, &["suspended"], LIVE_WITHIN);
+    let track =
+        |service: &str| cluster::field(space, "service", service, "/spec/selector/slipway.dev~1track");
+    let colour = track("web--preview").as_str().expect("a colour").to_owned();
+    assert_serves(space, &format!("web--{colour}"), "two\n");
+    assert_eq!(track("web"), Value::Null, "the traffic is where it was");
+    assert_serves(space, "web", "one\n");
+
+    ground.server.cli(&["deploy", "resume", id_of(&second), "--node", "step.look"]).ok();
+    ground.live(&second);
+    assert_eq!(track("web"), json!(colour));
+    assert_eq!(cluster::object(space, "deployment", "web"), None, "nothing leads there");
+    assert_eq!(cluster::object(space, "service", "web--preview"), None);
+}
