@@ -65,9 +65,9 @@ impl Drawing {
         let objects: Vec<Object> = own.flat_map(|node| node.objects.clone()).collect();
         let is_deployment =
             |object: &&Object| object.object.group() == "apps" && object.object.kind == "Deployment";
-        let mut deployments = objects.iter().filter(is_deployment);
-        if let (Some(workload), None) = (deployments.next().cloned(), deployments.next()) {
-            return Some((objects, workload));
+        let deployments: Vec<Object> = objects.iter().filter(is_deployment).cloned().collect();
+        if let [workload] = deployments.as_slice() {
+            return Some((objects, workload.clone()));
         }
         let message =
             format!("`{component}` has not just one Deployment: nothing else can stand beside itself");

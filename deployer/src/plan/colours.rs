@@ -119,8 +119,8 @@ impl Drawing {
     }
 
     /// A node of a component, and what of that component comes behind it.
-    fn following(&self, component: &str, name: &NodeName) -> BTreeSet<NodeName> {
-        let mut found = BTreeSet::from([name.clone()]);
+    fn following(&self, component: &str, name: &str) -> BTreeSet<NodeName> {
+        let mut found = BTreeSet::from([name.to_owned()]);
         loop {
             let mut more = self.nodes_of(component);
             more.retain(|other| {
@@ -294,7 +294,7 @@ mod tests {
         let preview = objects(&drawing, &coloured.preview);
         assert_eq!(preview[0]["metadata"]["name"], "web--preview");
         assert_eq!(preview[0]["spec"]["ports"], json!([{"port": 80}]));
-        assert_eq!(drawing.following("web", &"web.switch".to_owned()).len(), 1);
+        assert_eq!(drawing.following("web", "web.switch").len(), 1);
         assert!(coloured.preview.temporary && drawing.nodes["front"].needs.contains("web.switch"));
         assert_eq!(
             (&coloured.first[0], &drawing.ends["web"].first[0]),

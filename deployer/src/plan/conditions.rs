@@ -173,14 +173,16 @@ impl Deciding<'_> {
 
     /// The same with the environment's facts in their places.
     fn resolved(&self, expression: Expression) -> Expression {
-        let operand = |operand| match operand {
+        let operand = |operand: Operand| match operand {
             Operand::Context(field) => {
                 let fact = self.context.get(field.as_str()).cloned();
                 fact.map_or(Operand::Context(field), |fact| Operand::Literal(Value::String(fact)))
             }
             operand => operand,
         };
-        let all = |parts: Vec<Expression>| parts.into_iter().map(|part| self.resolved(part)).collect();
+        let all = |parts: Vec<Expression>| -> Vec<Expression> {
+            parts.into_iter().map(|part| self.resolved(part)).collect()
+        };
         match expression {
             Expression::Or(parts) => Expression::Or(all(parts)),
             Expression::And(parts) => Expression::And(all(parts)),
