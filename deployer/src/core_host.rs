@@ -11,10 +11,12 @@ use slipway_handoff::{Call, Key, ManifestSet, Revision, SecretUse};
 use slipway_kubernetes::Cluster;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{DeploymentCause, Environment};
+use slipway_secrets::Asker;
 use slipway_types::environment::{DriftPolicy, ReceiverSettings, Sensing};
 use slipway_types::secret::SecretProvider;
-use slipway_types::{Address, Digest, Fault, SecretScope};
+use slipway_types::{Address, Digest, Fault, SecretReference, SecretScope};
 
+use crate::calls::Calls;
 use crate::plan::{Frozen, SecretsOf};
 use crate::stage::Stage;
 
@@ -22,6 +24,8 @@ use crate::stage::Stage;
 pub struct CoreHost {
     /// The stage, which need not have the core itself.
     pub stage: Stage,
+    /// The way to hosts that revisions may call.
+    pub calls: Calls,
 }
 
 impl CoreHost {
@@ -51,6 +55,17 @@ impl CoreHost {
         }
         let release = format!("slipway release {} --env {}", application.name, environment.name);
         Ok(Some(format!("{} holds it ({}) until `{release}`", hold.by, hold.reason)))
+    }
+
+    /// A secret as an application gets it now.
+    async fn secret_of(&self, key: &Key, reference: &SecretReference) -> Result<SecretString, Fault> {
+        let environment = self.environment(&key.environment).await?;
+        if reference.provider == SecretProvider::Kubernetes {
+            let place = SecretsOf { application: &key.application, environment: &environment };
+            return Ok(self.stage.cluster_secret(reference, place).await?.value);
+        }
+        let asker = Asker { application: &key.application, environment: Some(&environment.name) };
+        Ok(self.stage.secrets.resolve_for(reference, asker).await?.resolved.value)
     }
 
     /// Has what waits for news of a deployment ask for them now.
@@ -146,9 +161,12 @@ impl Host for CoreHost {
         }
     }
 
-    async fn call(&self, call: &Call) -> Result<(), Fault> {
-        let message = format!("{} {}: this server makes no requests for revisions", call.method, call.url);
-        Err(Fault::permanent("calls_not_allowed", message))
+    async fn call(&self, key: &Key, call: &Call) -> Result<(), Fault> {
+        let secret = match &call.secret {
+            Some(reference) => Some(self.secret_of(key, reference).await?),
+            None => None,
+        };
+        self.calls.make(call, secret.as_ref()).await
     }
 
     async fn has_evidence(&self, key: &Key, generation: u64, turn: &Turn) -> Result<bool, Fault> {

@@ -6,6 +6,7 @@
 //! [`follow::FollowHandler`]. Instances of add-ons move by a job of their own ([`addon::AddonHandler`]).
 
 pub mod addon;
+pub mod calls;
 pub mod cluster_secrets;
 pub mod clusters;
 pub mod configuration;

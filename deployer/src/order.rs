@@ -41,7 +41,9 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
         DeploymentWord::Resume => {
             matches!(state, S::Suspended { .. } | S::HandedOff { .. } | S::Progressing { .. })
         }
-        DeploymentWord::Retry => matches!(state, S::Failed { .. } | S::TimedOut { .. }),
+        DeploymentWord::Retry => {
+            matches!(state, S::Failed { .. } | S::TimedOut { .. } | S::Terminated { .. })
+        }
         DeploymentWord::Terminate => {
             matches!(
                 state,
@@ -180,6 +182,7 @@ mod tests {
             (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate]),
             (suspended, vec![W::Resume, W::Terminate]),
             (failed, vec![W::Retry, W::Terminate]),
+            (S::Terminated { by: "ann".into() }, vec![W::Retry]),
         ] {
             for word in [W::Suspend, W::Resume, W::Retry, W::Terminate] {
                 let order = DeploymentOrder {

@@ -28,14 +28,18 @@ use crate::waves::After;
 pub(crate) mod addon;
 mod adopt;
 mod against_cluster;
+mod asking;
 mod bound;
+mod canary;
 mod choices;
 mod choosing;
 mod closed;
+mod colours;
 mod conditions;
 mod expressions;
 mod images;
 mod inputs;
+mod laid;
 mod laying;
 mod live;
 mod objects;
@@ -49,6 +53,7 @@ mod staging;
 mod steps;
 
 pub use against_cluster::{Change, Difference, compare};
+use conditions::Asks;
 pub use objects::pull_secret_name;
 use reach::Reached;
 pub use removed::Running;
@@ -148,8 +153,10 @@ struct ChosenStep {
     says: Option<StepDirective>,
     /// Whether it is part of this environment's revision.
     here: bool,
-    /// Steps that must have succeeded, beside those it depends on.
+    /// Steps that must have succeeded, or whose end its condition asks for, beside those it depends on.
     after: BTreeSet<String>,
+    /// What only the run decides of it.
+    asks: Option<Asks>,
     /// The declared components that it deploys, wherever that is.
     deploys: BTreeSet<String>,
 }

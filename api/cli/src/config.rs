@@ -84,6 +84,7 @@ sections! {
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
         allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf, rollback_depth: u32, polls_per_second: u32,
+        calls: Vec<String>, calls_private_hosts: Vec<String>,
     }
     Notices {
         channels: Vec<ChannelSettings>, grace_s: u32, max_per_minute: u32, allow_private_networks: Vec<String>, allow_plain: bool,

@@ -56,8 +56,8 @@ pub trait Host: Send + Sync {
     /// What is done there about what others change.
     async fn drift(&self, key: &Key) -> Result<DriftRule, Fault>;
 
-    /// Makes an HTTP request, if the configuration lists its host.
-    async fn call(&self, call: &Call) -> Result<(), Fault>;
+    /// Makes an HTTP request of a revision of `key`, if the configuration lists its host.
+    async fn call(&self, key: &Key, call: &Call) -> Result<(), Fault>;
 
     /// Whether what was found when an attempt of a node failed is kept, or there is nothing that it could be kept
     /// with.

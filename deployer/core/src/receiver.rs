@@ -247,6 +247,9 @@ fn begin(
     if let Some(loaded) = &before {
         schedule = schedule.behind(loaded.kept.submission.generation);
     }
+    if before.as_ref().is_none_or(|loaded| loaded.kept.inventory.is_empty()) {
+        schedule = schedule.first();
+    }
     let changes = schedule.happened(Happened::Tick, now);
     let wanted = match submission.mode {
         Mode::Delete => Inventory::default(),
@@ -388,6 +391,7 @@ impl CorePort for Core {
             C::Conditions,
             C::Ownership,
             C::Adoption,
+            C::Workflow,
         ]);
         if self.options.calls {
             can.insert(C::Calls);

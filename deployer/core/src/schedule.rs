@@ -9,6 +9,14 @@
 //! the [`Turn`] that they are of: one of an earlier attempt, or that does not fit where its node stands, is
 //! dropped. What was under way when a server died is named once more, so a call may be made twice.
 //!
+//! # Who runs
+//!
+//! A node begins when all that it needs are done, ready or left out, and all that it comes after have ended.
+//! One that needs a lost one (failed, timed out, skipped) is skipped. Else its condition is asked, once: if that
+//! does not hold, or an output that the node takes is not there, it is left out, and what needs it goes on. A
+//! condition sees only what has ended before, so its answer never changes. What was lost stays so for the
+//! whole, whatever ran after it.
+//!
 //! # Time
 //!
 //! Every wait has a deadline and a name ([`Schedule::waits`]).
@@ -32,9 +40,11 @@ mod checkpoint;
 mod course;
 mod fill;
 mod happened;
+mod holds;
 mod orders;
 mod plan;
 mod progress;
+mod ruling;
 mod settle;
 mod standing;
 mod waits;
@@ -79,6 +89,13 @@ impl Schedule {
     #[must_use]
     pub fn behind(mut self, generation: u64) -> Self {
         self.course.older = Some(generation);
+        self
+    }
+
+    /// The same where the key has nothing in its cluster: what is temporary stands beside nothing, and is left out.
+    #[must_use]
+    pub fn first(mut self) -> Self {
+        self.course.is_first = true;
         self
     }
 

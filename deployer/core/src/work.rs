@@ -14,7 +14,7 @@ use crate::hitch::Hitch;
 use crate::inventory::{Inventory, Marks, apply_order};
 use crate::kept::Kept;
 use crate::receiver::Core;
-use crate::schedule::{Action, Failure, Happened, Schedule, Turn, Verdict, WholeState};
+use crate::schedule::{Action, Failure, Happened, Progress, Schedule, Turn, Verdict, WholeState};
 
 mod apply;
 mod correct;
@@ -26,6 +26,7 @@ mod look;
 mod passing;
 mod pods;
 mod prune;
+mod rerun;
 mod secrets;
 
 pub(crate) use evidence::Failed;
@@ -78,7 +79,8 @@ pub(crate) enum Task {
     /// With their objects as they were applied, if they were ready before, and how often others' changes were
     /// corrected, if that may be done.
     Look(Vec<(Turn, Option<Prepared>)>, Option<Corrections>),
-    Prune(Inventory),
+    /// With the objects that the graph has and that are not to stay.
+    Prune(Inventory, Vec<ObjectRef>),
 }
 
 /// A node's objects, holes filled, in the order in which they are applied.
@@ -86,6 +88,8 @@ pub(crate) enum Task {
 pub(crate) struct Prepared {
     objects: Vec<(Object, Value)>,
     filled: Vec<Filled>,
+    /// Whether that was done before in the same attempt, and something of it is gone.
+    is_rewritten: bool,
 }
 
 impl Work {
@@ -154,7 +158,7 @@ impl Work {
                 let is_held = schedule.whole().state == WholeState::Suspended;
                 Some(Task::Look(turns.collect(), (!is_held).then(|| kept.corrections.clone())))
             }
-            Action::Prune => Some(Task::Prune(kept.inventory.clone())),
+            Action::Prune => Some(Task::Prune(kept.inventory.clone(), schedule.unwanted())),
             Action::WakeAt(_) => None,
         }
     }
@@ -175,7 +179,8 @@ impl Work {
         });
         let mut objects: Vec<_> = objects.collect();
         apply_order(&mut objects, |(object, _)| &object.object);
-        Ok(Prepared { objects, filled })
+        let is_rewritten = schedule.node(&turn.node).is_some_and(Progress::is_rewritten);
+        Ok(Prepared { objects, filled, is_rewritten })
     }
 
     /// Carries it out.
@@ -198,9 +203,9 @@ impl Work {
                 let looks = self.stop.run_until_cancelled(self.look_at_each(turns)).await;
                 self.settle_looks(looks.unwrap_or_default(), corrections.as_ref()).await
             }
-            Task::Prune(inventory) => {
+            Task::Prune(inventory, unwanted) => {
                 let mut notes = Vec::new();
-                let result = self.prune(&inventory, &mut notes).await.map_err(Failure::from);
+                let result = self.prune(&inventory, &unwanted, &mut notes).await.map_err(Failure::from);
                 Outcome { happened: vec![Happened::Pruned { result }], notes }
             }
         }
@@ -226,7 +231,7 @@ impl Work {
 
     async fn call(&self, turn: &Turn) -> Result<(), Hitch> {
         match self.node(&turn.node).and_then(|node| node.call.as_ref()) {
-            Some(call) => Ok(self.core.host.call(call).await?),
+            Some(call) => Ok(self.core.host.call(&self.submission.key, call).await?),
             None => Ok(()),
         }
     }

@@ -211,6 +211,10 @@ pub enum StepDirective {
     Suspend(Suspend),
     /// Apply one component.
     Apply(ApplyComponent),
+    /// Run some pods of a component as it will be, beside those that run.
+    Canary(Canary),
+    /// Run a component as it will be beside what runs, without traffic until it is deployed.
+    BlueGreen(BlueGreen),
     /// Do these things.
     Verbs(Vec<Verb>),
 }
@@ -244,6 +248,30 @@ pub struct Suspend {
     /// What people are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Who must say go on; `None`: one person, anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+}
+
+/// People who must say go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approvals {
+    /// How many.
+    pub count: u32,
+    /// Whether who made the deployment may be one of them.
+    #[serde(default)]
+    pub author_may: bool,
+}
+
+/// Some pods of a component as it will be, as a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Of which component.
+    pub component: String,
+    /// How many: a number, or a share of the component's own such as `20%`.
+    pub replicas: String,
 }
 
 /// One component as a step.
@@ -258,6 +286,14 @@ pub struct ApplyComponent {
     /// In another namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+}
+
+/// A whole second set of pods, as a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlueGreen {
+    /// Of which component.
+    pub component: String,
 }
 
 /// Asks a policy what it says. `path` is where it stands, e.g. `policies[where]`.

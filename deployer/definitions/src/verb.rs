@@ -32,6 +32,9 @@ pub enum Verb {
         /// What is sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Value>,
+        /// A reference to a secret that goes with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
     },
     /// Wait until an object fulfils a condition.
     #[serde(rename = "wait")]

@@ -126,6 +126,10 @@ pub fn wanting(capability: Capability) -> &'static str {
              built-in core, `receiver: {type: core}`"
         }
         Capability::Calls => "the revision makes HTTP requests and this receiver makes none",
+        Capability::Workflow => {
+            "the revision has steps with conditions, retries, approvals or canaries, and this receiver only \
+             follows needs: use the receiver `core`, or leave them out"
+        }
         Capability::Resume => "the revision holds at a step and this receiver cannot be told to go on",
         _ => "this receiver has no such thing",
     }

@@ -76,6 +76,9 @@ pub enum Capability {
     Ownership,
     /// Take over objects that other tools made, where a submission gives leave.
     Adoption,
+    /// Judge `when`, wait for `after`, begin anew by `retry`, count approvals of a hold, and take away what is
+    /// temporary.
+    Workflow,
 }
 
 impl fmt::Display for Capability {
@@ -94,6 +97,7 @@ impl fmt::Display for Capability {
             Self::Calls => "calls",
             Self::Ownership => "ownership",
             Self::Adoption => "adoption",
+            Self::Workflow => "workflow",
         })
     }
 }

@@ -36,7 +36,7 @@ impl Graph {
         &self.0
     }
 
-    /// Names such that each comes after all that it needs; by name where nothing else decides.
+    /// Names such that each comes after all that it waits for; by name where nothing else decides.
     pub fn order(&self) -> Vec<&NodeName> {
         sorted(&self.0).0
     }
@@ -48,13 +48,13 @@ impl Graph {
             .flat_map(|name| self.0[name].objects.iter().map(move |object| (name, object)))
     }
 
-    /// Nodes that must be ready before `name` starts, directly or through others.
+    /// Nodes that must have ended before `name` starts, directly or through others.
     pub fn before(&self, name: &str) -> BTreeSet<&NodeName> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<&NodeName> = self.0.get(name).into_iter().flat_map(|node| &node.needs).collect();
-        while let Some(need) = open.pop() {
-            if found.insert(need) {
-                open.extend(&self.0[need].needs);
+        let mut open: Vec<&NodeName> = self.0.get(name).into_iter().flat_map(Node::before).collect();
+        while let Some(before) = open.pop() {
+            if found.insert(before) {
+                open.extend(self.0[before].before());
             }
         }
         found
@@ -70,10 +70,10 @@ impl Graph {
 fn sorted(nodes: &BTreeMap<NodeName, Node>) -> (Vec<&NodeName>, Vec<&NodeName>) {
     let mut order: Vec<&NodeName> = Vec::with_capacity(nodes.len());
     let mut left: BTreeMap<&NodeName, usize> =
-        nodes.iter().map(|(name, node)| (name, node.needs.len())).collect();
+        nodes.iter().map(|(name, node)| (name, node.before().count())).collect();
     let mut needed_by: BTreeMap<&NodeName, Vec<&NodeName>> = BTreeMap::new();
     for (name, node) in nodes {
-        node.needs.iter().for_each(|need| needed_by.entry(need).or_default().push(name));
+        node.before().for_each(|need| needed_by.entry(need).or_default().push(name));
     }
     let mut ready: BTreeSet<&NodeName> =
         left.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
@@ -97,7 +97,7 @@ impl TryFrom<BTreeMap<NodeName, Node>> for Graph {
 
     fn try_from(nodes: BTreeMap<NodeName, Node>) -> Result<Self, InvalidGraph> {
         for (name, node) in &nodes {
-            if let Some(need) = node.needs.iter().find(|need| !nodes.contains_key(*need)) {
+            if let Some(need) = node.before().find(|need| !nodes.contains_key(*need)) {
                 return Err(InvalidGraph::Unknown { node: name.clone(), need: need.clone() });
             }
         }

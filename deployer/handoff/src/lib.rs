@@ -37,7 +37,8 @@ pub use http::{HttpOptions, HttpReceiver};
 pub use kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 pub use manifests::{ManifestSet, Manifests};
 pub use node::{
-    Call, Collect, Hold, Hole, HoleType, Input, Node, Object, ObjectRef, Output, Phase, Ready, Wait,
+    Approvals, Call, Collect, Hold, Hole, HoleType, Input, Node, Object, ObjectRef, Output, Phase, Ready,
+    Retry, Wait,
 };
 pub use oci::{OciOptions, OciReceiver};
 pub use pointer::Pointer;

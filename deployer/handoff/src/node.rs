@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use slipway_types::{ComponentName, Digest};
+use slipway_types::{ComponentName, Digest, SecretReference};
 
 use crate::graph::NodeName;
 use crate::pointer::Pointer;
@@ -13,7 +13,17 @@ use crate::pointer::Pointer;
 /// How long a node may take if nothing else is said, in milliseconds.
 pub const TIMEOUT_MS_DEFAULT: u64 = 600_000;
 
+/// The highest [`Retry::limit`].
+pub const RETRY_LIMIT_MAX: u32 = 20;
+/// The highest [`Approvals::count`].
+pub const APPROVALS_MAX: u32 = 20;
+
 /// One node. What it does, in order: call, apply objects, hold; then it waits until it is ready.
+///
+/// It begins once each of `needs` is ready or left out, and each of `after` has ended, however. One of `needs`
+/// that ended otherwise makes it skipped. Then `when` is judged, once: if that is false, or if the node takes an
+/// output of a node that is not ready, it is left out. Nothing of it happens, what needs it goes on without it,
+/// and its objects are not wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
@@ -23,9 +33,17 @@ pub struct Node {
     /// When in its component's life it runs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub phase: Phase,
-    /// Nodes that must be ready before it starts.
+    /// Nodes that must be ready, or left out, before it starts.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub needs: BTreeSet<NodeName>,
+    /// Nodes that must have ended before it starts, however they did.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<NodeName>,
+    /// Whether it runs at all: CEL over nodes that come before it, `nodes["NAME"].state` (`ready`, `failed`,
+    /// `timed_out`, `skipped`), and over what they gave, `outputs["NAME"]["OUTPUT"]`. What is not there makes
+    /// it false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Its rendered objects, in the order they are applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Object>,
@@ -44,6 +62,13 @@ pub struct Node {
     /// A stop until somebody says to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// How often it begins anew by itself when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Whether its objects are there on the way only, beside those of before: they go when the whole is live. A
+    /// rollback leaves the node out, and so does the first generation of a key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub temporary: bool,
     /// How long it may take from its start until it is ready, in milliseconds.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
@@ -55,14 +80,31 @@ impl Default for Node {
             component: None,
             phase: Phase::Main,
             needs: BTreeSet::new(),
+            after: BTreeSet::new(),
+            when: None,
             objects: Vec::new(),
             inputs: Vec::new(),
             outputs: BTreeMap::new(),
             waits: Vec::new(),
             call: None,
             hold: None,
+            retry: None,
+            temporary: false,
             timeout_ms: TIMEOUT_MS_DEFAULT,
         }
+    }
+}
+
+impl Node {
+    /// Nodes that it waits for, in whatever way.
+    pub fn before(&self) -> impl Iterator<Item = &NodeName> {
+        self.needs.union(&self.after)
+    }
+
+    /// Whether it asks for more than to be started when what it needs is ready.
+    pub fn is_conditional(&self) -> bool {
+        let is_approved = self.hold.as_ref().is_some_and(|hold| hold.approvals.is_some());
+        is_approved || self.temporary || self.when.is_some() || self.retry.is_some() || !self.after.is_empty()
     }
 }
 
@@ -215,6 +257,9 @@ pub struct Wait {
     pub until: String,
 }
 
+/// What stands in the address of a [`Call`] for the value of its secret.
+pub const SECRET_PLACE: &str = "{secret}";
+
 /// One HTTP request; any answer of the class 2xx is success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,15 +271,46 @@ pub struct Call {
     /// What is sent, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+    /// A secret of the application, as it is when the request is made: it stands where the path has
+    /// [`SECRET_PLACE`], else it is sent as `Authorization: Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretReference>,
 }
 
-/// A stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A stop. A rollback passes one that asks for no approvals, and any if the revision was live before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// Goes on by itself after so many milliseconds; `None`: only when somebody resumes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,
+    /// What people are told meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Who must say to go on; `None`: one person, anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+}
+
+/// People who must say to go on, each by a resume of this very node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approvals {
+    /// How many, from 1 to [`APPROVALS_MAX`].
+    pub count: u32,
+    /// Whether the one of the submission's cause may be one of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub author_may: bool,
+}
+
+/// How often a node begins anew by itself when its call or one of its objects failed. Its time goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// How often, from 1 to [`RETRY_LIMIT_MAX`].
+    pub limit: u32,
+    /// The pause before it, in milliseconds.
+    pub backoff_ms: u64,
 }
 
 /// A value of another node on its way into holes of this one's objects.

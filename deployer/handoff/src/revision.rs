@@ -144,7 +144,9 @@ impl Revision {
                 (Capability::Conditions, conditions || !node.waits.is_empty()),
                 (Capability::Outputs, read || !node.inputs.is_empty()),
                 (Capability::Calls, node.call.is_some()),
+                (Capability::Secrets, node.call.as_ref().is_some_and(|call| call.secret.is_some())),
                 (Capability::Resume, node.hold.is_some()),
+                (Capability::Workflow, node.is_conditional()),
             ];
             wanted.extend(needs.into_iter().filter(|(_, needed)| *needed).map(|(capability, _)| capability));
         }

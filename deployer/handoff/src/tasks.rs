@@ -61,10 +61,10 @@ fn done(node: &Node, known: Option<&BTreeMap<String, Value>>) -> Node {
     let mut node = node.clone();
     node.objects.retain(|object| !is_task(&object.object));
     node.waits.retain(|wait| !is_task(&wait.object));
+    // One that fills nothing any more still says whether the node runs.
     for input in &mut node.inputs {
         input.holes.retain(|hole| !is_task(&hole.object));
     }
-    node.inputs.retain(|input| !input.holes.is_empty());
     node.call = None;
     node.hold = None;
     for (name, output) in &mut node.outputs {
@@ -107,8 +107,13 @@ mod tests {
             outputs: [("schema".into(), read(&job)), ("late".into(), read(&job)), ("map".into(), read(&map))]
                 .into(),
             waits: [&job, &map].map(|object| Wait { object: object.clone(), until: "true".into() }).into(),
-            call: Some(Call { method: "POST".into(), url: "https://example.com".into(), body: None }),
-            hold: Some(Hold { for_ms: None }),
+            call: Some(Call {
+                method: "POST".into(),
+                url: "https://example.com".into(),
+                body: None,
+                secret: None,
+            }),
+            hold: Some(Hold::default()),
             ..Node::default()
         };
         let input =
@@ -132,7 +137,7 @@ mod tests {
         assert_eq!((&migrate.call, &migrate.hold), (&None, &None));
         let outputs = [("schema", Output::Value(json!(7))), ("late", read(&job)), ("map", read(&map))];
         assert_eq!(migrate.outputs, BTreeMap::from(outputs.map(|(name, output)| (name.to_owned(), output))));
-        assert_eq!(web.inputs, [input("schema", vec![hole(&map)])]);
+        assert_eq!(web.inputs, [input("schema", vec![hole(&map)]), input("map", Vec::new())]);
         assert!(web.needs.contains("migrate"));
     }
 }

@@ -20,6 +20,8 @@ pub const INVALID_VALUE: &str = "invalid_value";
 pub const INVALID_NAME: &str = "invalid_name";
 /// A `timeout` that is no duration, or too long.
 pub const INVALID_TIMEOUT: &str = "invalid_timeout";
+/// A `retry` whose limit is no number or too high.
+pub const INVALID_RETRY: &str = "invalid_retry";
 /// An `if` that cannot be read.
 pub const INVALID_CONDITION: &str = "invalid_condition";
 /// A `parameterKey` or `valueFrom` that cannot be read or names no hole.

@@ -25,7 +25,7 @@ pub use canonical::canonical_json;
 pub use condition::Condition;
 pub use model::{
     Application, Choice, Component, Input, Mode, Output, Phase, Placed, Policy, Properties, Step, StepMode,
-    Trait, Workflow,
+    StepRetry, Trait, Workflow,
 };
 pub use options::OamOptions;
 pub use path::{Path, Segment};

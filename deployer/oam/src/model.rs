@@ -244,6 +244,23 @@ impl Default for Mode {
     }
 }
 
+/// How often a step begins again by itself when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StepRetry {
+    /// How often, from 1 to [`StepRetry::LIMIT_MAX`].
+    pub limit: u32,
+    /// The pause before it, in milliseconds.
+    pub backoff_ms: u64,
+}
+
+impl StepRetry {
+    /// The highest limit.
+    pub const LIMIT_MAX: u32 = 20;
+    /// The pause if the file says none, in milliseconds.
+    pub const BACKOFF_MS_DEFAULT: u64 = 10_000;
+}
+
 /// One step of a workflow.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -262,6 +279,9 @@ pub struct Step {
     /// How long it may take, readable by [`duration::parse`](crate::duration::parse).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Placed<String>>,
+    /// How often it begins again by itself when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<StepRetry>,
     /// Steps that must be done before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Placed<String>>,

@@ -13,6 +13,7 @@ use slipway_definitions::{
 use slipway_oam::overlay::Merged;
 use slipway_oam::{Component, Step, StepMode, Workflow};
 use slipway_plugins::Session;
+use slipway_types::environment::ReceiverSettings;
 use slipway_types::{Fault, Version, Violation};
 
 use super::conditions::{self, Verdict};
@@ -22,7 +23,7 @@ use crate::packages::Package;
 
 impl ChosenStep {
     fn new(step: Step, group: Option<String>, says: Option<StepDirective>) -> Self {
-        Self { step, group, says, here: true, after: BTreeSet::new(), deploys: BTreeSet::new() }
+        Self { step, group, says, here: true, after: BTreeSet::new(), asks: None, deploys: BTreeSet::new() }
     }
 
     /// Whether it deploys components, wherever that is.
@@ -107,12 +108,21 @@ impl Ground<'_> {
             ("stage", address.stage().to_owned()),
             ("version", self.request.bundle.version.to_string()),
         ]);
-        let (verdicts, violations) = conditions::decide(workflow, &context);
+        // Of a service it is asked later what it can; the others never can.
+        let is_asked = matches!(
+            self.request.environment.settings.receiver,
+            ReceiverSettings::Core {} | ReceiverSettings::Http { .. }
+        );
+        let (verdicts, violations) = conditions::decide(workflow, &context, is_asked);
         let all: Vec<String> =
             merged.application().components.iter().map(|component| component.name.clone()).collect();
         for step in steps.iter_mut() {
             match verdicts.get(&step.step.name) {
                 Some(Verdict::Runs(after)) => step.after.clone_from(after),
+                Some(Verdict::Asks(asks)) => {
+                    step.after = asks.steps();
+                    step.asks = Some(asks.clone());
+                }
                 Some(Verdict::Skipped) | None => step.here = false,
             }
             step.deploys = deploys(step, directives, &all);
@@ -134,7 +144,9 @@ impl Ground<'_> {
         for (step, (before, after)) in steps.iter_mut().zip(beside) {
             let own = deploys.get(&step.step.name).copied();
             let here = own.unwrap_or(match &step.says {
-                Some(StepDirective::Suspend(_)) => after.or(before).unwrap_or(true),
+                Some(StepDirective::Suspend(_) | StepDirective::Canary(_) | StepDirective::BlueGreen(_)) => {
+                    after.or(before).unwrap_or(true)
+                }
                 Some(StepDirective::Verbs(_)) => before.or(after).unwrap_or(true),
                 _ => true,
             });

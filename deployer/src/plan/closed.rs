@@ -358,8 +358,7 @@ impl Ground<'_> {
             drawing.after(&first, &after);
         }
         if let Some(workflow) = &chosen.merged.application().workflow {
-            let (placed, ends, begun) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-            let mut walk = steps::Walk { ground: self, chosen, dressing, rendered, placed, ends, begun };
+            let mut walk = steps::Walk::new(self, chosen, dressing, rendered);
             walk.lay(drawing, workflow.mode);
             let placed = walk.placed;
             let left_out: Vec<String> =
@@ -377,7 +376,7 @@ impl Ground<'_> {
 
 impl Drawing {
     /// Keeps an object's bytes and notes its secrets.
-    fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
+    pub(super) fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
         let Some(reference) = ObjectRef::of(object) else {
             let message = "an object has no apiVersion, kind or name";
             let path = format!("components[{component}]");
@@ -386,6 +385,11 @@ impl Drawing {
         };
         self.uses.note(&reference, object);
         Some(Object::new(reference, self.manifests.insert(object)))
+    }
+
+    /// Forgets an object that gets another name.
+    pub(super) fn forget(&mut self, object: &ObjectRef) {
+        self.uses.forget(object);
     }
 
     /// The object behind a reference.
@@ -427,8 +431,17 @@ impl Drawing {
                 let dressed = dressing.dress(component, object.clone(), false);
                 node.objects.extend(self.keep(component, &dressed));
             }
-            Verb::HttpCall { method, url, body } => {
-                node.call = Some(Call { method: method.clone(), url: url.clone(), body: body.clone() });
+            Verb::HttpCall { method, url, body, secret } => {
+                let secret = match secret.as_deref().map(str::parse).transpose() {
+                    Ok(secret) => secret,
+                    Err(error) => {
+                        let message = format!("its secret is no reference: {error}");
+                        let wrong = Violation::new("invalid_property", path, message);
+                        return self.wrong(wrong.hint("write secret://builtin/NAME"));
+                    }
+                };
+                node.call =
+                    Some(Call { method: method.clone(), url: url.clone(), body: body.clone(), secret });
             }
             Verb::Wait { object, until } => {
                 let object = ObjectRef {

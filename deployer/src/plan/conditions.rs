@@ -1,8 +1,8 @@
 //! When steps run, as far as it is known before anything is handed off.
 //!
-//! A node of the graph starts when all that it needs are ready, and nothing else: the contract knows no
-//! conditions. So a condition is decided here, over facts of the environment and over which steps run at
-//! all; "the step X succeeded" becomes a need. What only the run could tell is refused.
+//! A condition is decided here where it can be, over facts of the environment and over which steps run at all;
+//! "the step X succeeded" becomes a need. What only the run can tell becomes a condition of the step's nodes
+//! ([`super::asking`]), or is refused where the receiver judges none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,23 +17,63 @@ const SUCCEEDED: &str = "succeeded";
 const SKIPPED: &str = "skipped";
 
 /// What becomes of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
     /// It runs, after these have succeeded.
     Runs(BTreeSet<String>),
+    /// The run decides.
+    Asks(Asks),
     /// It is left out.
     Skipped,
 }
 
+/// What the run decides of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Asks {
+    /// The condition, with no fact of the environment left in it.
+    pub(super) condition: Condition,
+    /// Whether it may hold although something before it failed.
+    pub(super) crosses: bool,
+}
+
+impl Asks {
+    /// The steps whose phase it asks for.
+    pub(super) fn steps(&self) -> BTreeSet<String> {
+        let operands = self.condition.operands().into_iter();
+        let steps = operands.filter_map(|operand| match operand {
+            Operand::Status { step, .. } => Some(step.clone()),
+            Operand::Input { .. } | Operand::Context(_) | Operand::Literal(_) => None,
+        });
+        steps.collect()
+    }
+
+    /// The outputs whose values it asks for.
+    pub(super) fn outputs(&self) -> BTreeSet<String> {
+        let operands = self.condition.operands().into_iter();
+        let outputs = operands.filter_map(|operand| match operand {
+            Operand::Input { name, .. } => Some(name.clone()),
+            Operand::Status { .. } | Operand::Context(_) | Operand::Literal(_) => None,
+        });
+        outputs.collect()
+    }
+}
+
 /// What becomes of each step, by name, and the conditions that cannot be carried. `context` are the facts
-/// that conditions may ask for.
+/// that conditions may ask for, `is_asked` whether the receiver may judge what only the run can tell.
 pub(super) fn decide(
     workflow: &Workflow,
     context: &BTreeMap<&'static str, String>,
+    is_asked: bool,
 ) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
     let steps = workflow.all_steps().map(|(group, step)| (step.name.as_str(), (group, step))).collect();
-    let mut deciding =
-        Deciding { steps, context, verdicts: BTreeMap::new(), open: BTreeSet::new(), violations: Vec::new() };
+    let mut deciding = Deciding {
+        steps,
+        context,
+        is_asked,
+        verdicts: BTreeMap::new(),
+        open: BTreeSet::new(),
+        violations: Vec::new(),
+    };
     for (_, step) in workflow.all_steps() {
         deciding.verdict(&step.name);
     }
@@ -50,13 +90,35 @@ pub(super) fn decide(
 struct Deciding<'a> {
     steps: BTreeMap<&'a str, (Option<&'a Step>, &'a Step)>,
     context: &'a BTreeMap<&'static str, String>,
+    is_asked: bool,
     verdicts: BTreeMap<String, Verdict>,
     open: BTreeSet<String>,
     violations: Vec<Violation>,
 }
 
-/// Whether a formula holds, and what must have succeeded for that; or why nobody can say.
-type Decided = Result<Option<BTreeSet<String>>, String>;
+/// Whether a formula holds, and what must have succeeded for that; or why that cannot be said.
+type Decided = Result<Option<BTreeSet<String>>, Undecided>;
+
+/// Why it cannot be said whether a formula holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Undecided {
+    /// The run tells; perhaps also when something failed.
+    Run { why: String, crosses: bool },
+    /// Nobody can.
+    Never(String),
+}
+
+impl Undecided {
+    /// Of two reasons the one that counts for both.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (never @ Self::Never(_), _) | (_, never @ Self::Never(_)) => never,
+            (Self::Run { why, crosses }, Self::Run { crosses: also, .. }) => {
+                Self::Run { why, crosses: crosses || also }
+            }
+        }
+    }
+}
 
 impl Deciding<'_> {
     fn verdict(&mut self, name: &str) -> Verdict {
@@ -79,15 +141,24 @@ impl Deciding<'_> {
 
     fn own_verdict(&mut self, group: Option<&Step>, step: &Step) -> Verdict {
         let Some(text) = &step.condition else { return Verdict::Runs(BTreeSet::new()) };
-        let decided = match text.value.parse::<Condition>() {
-            Ok(Condition::Always) => Err("it is to run even if a step before it failed".to_owned()),
-            Ok(Condition::When(expression)) => self.formula(&expression, false),
-            Err(error) => Err(error.to_string()),
+        let (condition, decided) = match text.value.parse::<Condition>() {
+            Ok(Condition::Always) => {
+                let why = "it is to run even if a step before it failed".to_owned();
+                (Some(Condition::Always), Err(Undecided::Run { why, crosses: true }))
+            }
+            Ok(Condition::When(expression)) => {
+                let decided = self.formula(&expression, false);
+                (Some(Condition::When(self.resolved(expression))), decided)
+            }
+            Err(error) => (None, Err(Undecided::Never(error.to_string()))),
         };
-        match decided {
-            Ok(Some(after)) => Verdict::Runs(after),
-            Ok(None) => Verdict::Skipped,
-            Err(why) => {
+        match (decided, condition) {
+            (Ok(Some(after)), _) => Verdict::Runs(after),
+            (Ok(None), _) => Verdict::Skipped,
+            (Err(Undecided::Run { crosses, .. }), Some(condition)) if self.is_asked => {
+                Verdict::Asks(Asks { condition, crosses })
+            }
+            (Err(Undecided::Run { why, .. } | Undecided::Never(why)), _) => {
                 let path = super::steps::path(group, step);
                 let message = format!("`{}` cannot be handed off: {why}", text.value);
                 self.violations.push(
@@ -97,6 +168,29 @@ impl Deciding<'_> {
                 );
                 Verdict::Runs(BTreeSet::new())
             }
+        }
+    }
+
+    /// The same with the environment's facts in their places.
+    fn resolved(&self, expression: Expression) -> Expression {
+        let operand = |operand: Operand| match operand {
+            Operand::Context(field) => {
+                let fact = self.context.get(field.as_str()).cloned();
+                fact.map_or(Operand::Context(field), |fact| Operand::Literal(Value::String(fact)))
+            }
+            operand => operand,
+        };
+        let all = |parts: Vec<Expression>| -> Vec<Expression> {
+            parts.into_iter().map(|part| self.resolved(part)).collect()
+        };
+        match expression {
+            Expression::Or(parts) => Expression::Or(all(parts)),
+            Expression::And(parts) => Expression::And(all(parts)),
+            Expression::Not(inner) => Expression::Not(Box::new(self.resolved(*inner))),
+            Expression::Compare { left, operator, right } => {
+                Expression::Compare { left: operand(left), operator, right: operand(right) }
+            }
+            Expression::Holds(held) => Expression::Holds(operand(held)),
         }
     }
 
@@ -125,14 +219,21 @@ impl Deciding<'_> {
             return Ok(None);
         }
         let mut after = BTreeSet::new();
+        let mut undecided: Option<Undecided> = None;
         for part in decided {
-            after.extend(part?.into_iter().flatten());
+            match part {
+                Ok(needed) => after.extend(needed.into_iter().flatten()),
+                Err(why) => undecided = Some(undecided.map_or(why.clone(), |first| first.and(why))),
+            }
         }
-        Ok(Some(after))
+        undecided.map_or(Ok(Some(after)), Err)
     }
 
     fn any(&mut self, parts: &[Expression], negated: bool) -> Decided {
         let decided: Vec<Decided> = parts.iter().map(|part| self.formula(part, negated)).collect();
+        if self.is_asked {
+            return any_at_run(decided);
+        }
         let holds = decided.iter().position(|part| matches!(part, Ok(Some(_))));
         let mut decided = decided.into_iter();
         match holds {
@@ -152,7 +253,7 @@ impl Deciding<'_> {
             _ => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 let holds = compared(&left, operator, &right)
-                    .ok_or_else(|| format!("{left} and {right} cannot be compared so"))?;
+                    .ok_or_else(|| Undecided::Never(format!("{left} and {right} cannot be compared so")))?;
                 Ok(holds.then(BTreeSet::new))
             }
         }
@@ -164,36 +265,78 @@ impl Deciding<'_> {
         let equal = match operator {
             Operator::Equal => true,
             Operator::NotEqual => false,
-            _ => return Err("a phase can only be equal to a word or not".to_owned()),
+            _ => return Err(Undecided::Never("a phase can only be equal to a word or not".to_owned())),
         };
         if self.open.contains(step) {
-            return Err(format!("it asks for `{step}`, which waits for it"));
+            return Err(Undecided::Never(format!("it asks for `{step}`, which waits for it")));
+        }
+        let run = |why| Err(Undecided::Run { why, crosses: true });
+        if self.is_asked && self.may_be_left_out(step) {
+            let crosses = wanted != SUCCEEDED || !equal;
+            return Err(Undecided::Run { why: format!("it asks how `{step}` ends"), crosses });
         }
         let after = || Some(BTreeSet::from([step.to_owned()]));
         match (self.verdict(step), wanted) {
             (Verdict::Skipped, word) => Ok(((word == SKIPPED) == equal).then(BTreeSet::new)),
             (Verdict::Runs(_), SUCCEEDED) if equal => Ok(after()),
             (Verdict::Runs(_), SKIPPED) => Ok(if equal { None } else { after() }),
-            (Verdict::Runs(_), SUCCEEDED) => Err(format!("it is to run if `{step}` does not succeed")),
-            (Verdict::Runs(_), _) if !equal => Ok(after()),
-            (Verdict::Runs(_), word) => Err(format!("it is to run if `{step}` is `{word}`")),
+            (Verdict::Runs(_) | Verdict::Asks(_), SUCCEEDED) => {
+                run(format!("it is to run if `{step}` does not succeed"))
+            }
+            (Verdict::Runs(_) | Verdict::Asks(_), _) if !equal => Ok(after()),
+            (Verdict::Runs(_) | Verdict::Asks(_), word) => {
+                run(format!("it is to run if `{step}` is `{word}`"))
+            }
         }
     }
 
-    fn value(&self, operand: &Operand) -> Result<Value, String> {
+    /// Whether the run may leave a step out: by its condition, its group's, or since nothing gives what it takes.
+    fn may_be_left_out(&mut self, step: &str) -> bool {
+        let (group, takes) = match self.steps.get(step) {
+            Some((group, found)) => (group.map(|group| group.name.clone()), !found.inputs.is_empty()),
+            None => return false,
+        };
+        let mut asks = |name: &str| matches!(self.verdict(name), Verdict::Asks(_));
+        takes || asks(step) || group.is_some_and(|group| asks(&group))
+    }
+
+    fn value(&self, operand: &Operand) -> Result<Value, Undecided> {
         match operand {
             Operand::Literal(value) => Ok(value.clone()),
             Operand::Context(field) => {
                 let known = self.context.get(field.as_str()).cloned().map(Value::String);
                 let names = || self.context.keys().copied().collect::<Vec<_>>().join(", ");
-                known.ok_or_else(|| format!("`context.{field}` is not known, {} are", names()))
+                known.ok_or_else(|| {
+                    Undecided::Never(format!("`context.{field}` is not known, {} are", names()))
+                })
             }
             Operand::Input { name, .. } => {
-                Err(format!("the value of `{name}` is known only while it is deployed"))
+                let why = format!("the value of `{name}` is known only while it is deployed");
+                Err(Undecided::Run { why, crosses: false })
             }
             Operand::Status { step, field } => {
-                Err(format!("the {field} of `{step}` is known only while it is deployed"))
+                Err(Undecided::Never(format!("the {field} of `{step}` is known only while it is deployed")))
             }
+        }
+    }
+}
+
+/// One of the parts will do. Of several that hold by what succeeds, the run finds out which.
+fn any_at_run(decided: Vec<Decided>) -> Decided {
+    if decided.iter().any(|part| matches!(part, Ok(Some(after)) if after.is_empty())) {
+        return Ok(Some(BTreeSet::new()));
+    }
+    let mut parts = decided.into_iter().filter(|part| !matches!(part, Ok(None)));
+    let Some(first) = parts.next() else { return Ok(None) };
+    let several = |part: Decided| {
+        let why = "one of several steps must have succeeded".to_owned();
+        part.err().unwrap_or(Undecided::Run { why, crosses: true })
+    };
+    match parts.next() {
+        None => first,
+        Some(second) => {
+            let undecided = several(first).and(several(second));
+            Err(parts.fold(undecided, |all, part| all.and(several(part))))
         }
     }
 }
@@ -229,7 +372,7 @@ fn compared(left: &Value, operator: Operator, right: &Value) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn decided(conditions: &[(&str, &str)]) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
+    fn decided(conditions: &[(&str, &str)], is_asked: bool) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
         let step = |(name, condition): &(&str, &str)| Step {
             name: (*name).to_owned(),
             kind: "suspend".to_owned(),
@@ -237,11 +380,12 @@ mod tests {
             ..Step::default()
         };
         let workflow = Workflow { steps: conditions.iter().map(step).collect(), ..Workflow::default() };
-        decide(&workflow, &BTreeMap::from([("stage", "blue".to_owned()), ("namespace", "shop".to_owned())]))
+        let context = BTreeMap::from([("stage", "blue".to_owned()), ("namespace", "shop".to_owned())]);
+        decide(&workflow, &context, is_asked)
     }
 
     fn last(conditions: &[(&str, &str)]) -> Result<Verdict, String> {
-        let (verdicts, violations) = decided(conditions);
+        let (verdicts, violations) = decided(conditions, false);
         match violations.first() {
             Some(violation) => Err(violation.message.clone()),
             None => Ok(verdicts[conditions.last().unwrap().0].clone()),
@@ -288,7 +432,58 @@ mod tests {
             let told = last(&[("a", ""), ("b", condition)]).unwrap_err();
             assert!(told.contains(why), "{condition}: {told}");
         }
-        let (_, violations) = decided(&[("a", "status.b.succeeded"), ("b", "status.a.succeeded")]);
+        let (_, violations) = decided(&[("a", "status.b.succeeded"), ("b", "status.a.succeeded")], false);
         assert!(violations[0].message.contains("waits for it"), "{violations:?}");
+    }
+
+    #[test]
+    fn what_only_the_run_tells_is_asked_where_the_receiver_can() {
+        for (condition, crosses, shown) in [
+            ("always", true, "true"),
+            ("status.a.failed", true, r#"status["a"].phase == "failed""#),
+            ("!(status.a.succeeded)", true, r#"!(status["a"].phase == "succeeded")"#),
+            ("inputs.x == 1", false, r#"inputs["x"] == 1"#),
+            (
+                "inputs.x == context.stage && status.a.succeeded",
+                false,
+                r#"inputs["x"] == "blue" && status["a"].phase == "succeeded""#,
+            ),
+            (
+                "inputs.x == 1 || status.a.failed",
+                true,
+                r#"inputs["x"] == 1 || status["a"].phase == "failed""#,
+            ),
+        ] {
+            let (verdicts, violations) = decided(&[("a", ""), ("b", condition)], true);
+            assert!(violations.is_empty(), "{condition}: {violations:?}");
+            let Verdict::Asks(asks) = &verdicts["b"] else { panic!("{condition}: {:?}", verdicts["b"]) };
+            assert_eq!((asks.crosses, asks.condition.to_string().as_str()), (crosses, shown));
+        }
+        let decides = |condition| decided(&[("a", ""), ("b", condition)], true).0["b"].clone();
+        assert_eq!(decides("context.stage == 'blue' || status.a.failed"), Verdict::Runs(BTreeSet::new()));
+        assert_eq!(decides("context.stage == 'x' && status.a.failed"), Verdict::Skipped);
+        assert_eq!(decides("status.a.succeeded"), Verdict::Runs(BTreeSet::from(["a".to_owned()])));
+    }
+
+    #[test]
+    fn that_a_step_succeeded_which_may_be_left_out_is_asked_too() {
+        let (verdicts, _) = decided(
+            &[("a", ""), ("b", "status.a.failed"), ("c", "status.b.succeeded"), ("d", "status.b.skipped")],
+            true,
+        );
+        let crosses = |name: &str| match &verdicts[name] {
+            Verdict::Asks(asks) => Some(asks.crosses),
+            _ => None,
+        };
+        assert_eq!(["a", "b", "c", "d"].map(crosses), [None, Some(true), Some(false), Some(true)]);
+    }
+
+    #[test]
+    fn what_nobody_can_tell_is_refused_in_any_case() {
+        for condition in ["status.a.message == 'x'", "context.nothing == 'x'", "context.stage < 1"] {
+            let (_, violations) = decided(&[("a", ""), ("b", condition)], true);
+            assert_eq!(violations.len(), 1, "{condition}");
+            assert_eq!(violations[0].code, UNSUPPORTED);
+        }
     }
 }

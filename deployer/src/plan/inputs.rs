@@ -47,7 +47,7 @@ pub(super) fn place_in_step(step: &mut Step, path: &str) -> Vec<Violation> {
                 fill_at(&mut step.properties, &path, &placeholder(&input.from))
             }
             Some(_) => false,
-            // Its only use would be in a condition, and those know no values.
+            // Its only use is in the condition.
             None if step.condition.is_some() => true,
             None => false,
         };

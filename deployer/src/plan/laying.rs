@@ -153,6 +153,7 @@ mod tests {
             says: None,
             here: true,
             after: after.iter().map(|&name| name.to_owned()).collect(),
+            asks: None,
             deploys: BTreeSet::new(),
         }
     }

@@ -48,6 +48,14 @@ impl Uses {
         }
     }
 
+    /// Forgets an object that is not drawn as it was noted.
+    pub(super) fn forget(&mut self, key: &ObjectRef) {
+        for places in self.0.values_mut() {
+            places.retain(|place| place.object != *key);
+        }
+        self.0.retain(|_, places| !places.is_empty());
+    }
+
     /// The uses with the version that each secret has now. `pending` are those that are stored when the
     /// revision is.
     pub(super) async fn versions(

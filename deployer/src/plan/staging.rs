@@ -91,6 +91,30 @@ impl Renames {
         Self(renamed.collect())
     }
 
+    /// New names for those of `mine` that `user` names.
+    pub(super) fn of_named(
+        user: &Value,
+        namespace: &str,
+        mine: &[&ObjectRef],
+        new: impl Fn(&str) -> String,
+    ) -> Self {
+        let mut found = BTreeMap::new();
+        places::references(&mut user.clone(), namespace, &mut |group, kind, name| {
+            let is_meant = |one: &&&ObjectRef| {
+                one.group() == group && one.kind == kind && Some(one.name.as_str()) == name.as_str()
+            };
+            let named = mine.iter().find(is_meant)?;
+            found.insert((group.to_owned(), kind.to_owned(), named.name.clone()), new(&named.name));
+            None
+        });
+        Self(found)
+    }
+
+    /// Gives one more object a new name.
+    pub(super) fn add(&mut self, object: &ObjectRef, new: String) {
+        self.0.insert((object.group().to_owned(), object.kind.clone(), object.name.clone()), new);
+    }
+
     /// The new name of an object; `None`: it has none.
     pub(super) fn new_name(&self, key: &ObjectKey) -> Option<&str> {
         let known = (key.group_kind().group, key.kind.clone(), key.name.clone());

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use slipway_definitions::directive::Suspend;
 use slipway_definitions::{RenderedComponent, StepDirective};
 use slipway_handoff::revision::Limits;
-use slipway_handoff::{Hold, Node, NodeName, Output, Pointer};
+use slipway_handoff::{Approvals, Hold, Node, NodeName, Output, Pointer, Retry};
 use slipway_oam::binding::SourceObject;
-use slipway_oam::{Mode, Source, Step, StepMode};
+use slipway_oam::{Mode, Source, Step, StepMode, StepRetry};
 use slipway_types::Violation;
 
+use super::asking::{self, Known as _};
 use super::closed::{Drawing, Ends};
+use super::laid::{Asked, Begun, Behind, End, Laid};
 use super::laying::{self, Turn};
 use super::objects::Dressing;
 use super::{Chosen, ChosenStep, Ground, staging};
@@ -30,19 +33,33 @@ pub(super) struct Walk<'a> {
     pub(super) rendered: &'a [RenderedComponent],
     /// Components that a step deploys.
     pub(super) placed: BTreeSet<String>,
-    /// The nodes that each step ends with.
-    pub(super) ends: BTreeMap<String, Vec<NodeName>>,
+    /// Where each step ends.
+    pub(super) ends: BTreeMap<String, End>,
     /// Where each group begins.
     pub(super) begun: BTreeMap<String, Begun>,
+    /// Nodes of components that came before the step that deploys those.
+    pub(super) ahead: BTreeSet<NodeName>,
 }
 
-/// Where a group begins.
-#[derive(Debug, Default)]
-pub(super) struct Begun {
-    /// The nodes it comes after.
-    after: Vec<NodeName>,
-    /// What each of its steps may take.
-    most_ms: Option<u64>,
+impl<'a> Walk<'a> {
+    /// Nothing is laid yet.
+    pub(super) fn new(
+        ground: &'a Ground<'a>,
+        chosen: &'a Chosen,
+        dressing: &'a Dressing<'a>,
+        rendered: &'a [RenderedComponent],
+    ) -> Self {
+        Self {
+            ground,
+            chosen,
+            dressing,
+            rendered,
+            placed: BTreeSet::new(),
+            ends: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            ahead: BTreeSet::new(),
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -64,51 +81,100 @@ impl Walk<'_> {
     /// A step, or where a group begins; after the one before it, where the mode says so.
     fn begin(&mut self, drawing: &mut Drawing, step: &ChosenStep, previous: Option<&ChosenStep>) {
         let around = step.group.as_ref().and_then(|group| self.begun.get(group));
-        let before = match previous {
-            Some(previous) => self.ends.get(&previous.step.name),
-            None => around.map(|around| &around.after),
-        };
-        let mut after: Vec<NodeName> = before.into_iter().flatten().cloned().collect();
         let most_ms = step.timeout_ms().into_iter().chain(around.and_then(|around| around.most_ms)).min();
+        let around = around.map(|around| around.behind.clone()).unwrap_or_default();
+        let mut behind = match previous {
+            Some(previous) => Behind { when: around.when, ..self.behind_step(&previous.step.name) },
+            None => around,
+        };
         for needed in step.needs() {
             match self.ends.get(needed) {
-                Some(ends) => after.extend(ends.iter().cloned()),
+                Some(_) => behind.needs.extend(self.behind_step(needed).needs),
                 None => drawing.wrong(self.unkept(step, needed)),
             }
         }
+        let owed = self.ask(drawing, step, &mut behind);
         let name = step.step.name.clone();
         if !step.step.sub_steps.is_empty() {
-            self.begun.insert(name, Begun { after, most_ms });
+            self.begun.insert(name, Begun { behind, owed, most_ms });
             return;
         }
-        let last = self.step(drawing, step, &after, most_ms);
-        self.ends.insert(name, if last.is_empty() { after } else { last });
+        behind.retry = step.step.retry.map(|StepRetry { limit, backoff_ms }| Retry { limit, backoff_ms });
+        let nodes = self.step(drawing, step, &behind, most_ms);
+        let last = if nodes.last.is_empty() { behind.needs } else { nodes.last };
+        self.ends.insert(name, End { last, owed, nodes: nodes.all });
+    }
+
+    /// What comes after a step needs: its last nodes, and what it did not mind.
+    fn behind_step(&self, name: &str) -> Behind {
+        let end = self.ends.get(name).cloned().unwrap_or_default();
+        Behind { needs: end.last.into_iter().chain(end.owed).collect(), ..Behind::default() }
+    }
+
+    /// Lets a step run as its condition says; gives what it does not mind and others do.
+    fn ask(&self, drawing: &mut Drawing, step: &ChosenStep, behind: &mut Behind) -> Vec<NodeName> {
+        let is_group = !step.step.sub_steps.is_empty();
+        let mut within = laying::within(&self.chosen.steps, step);
+        let is_here = if is_group { within.any(|step| step.here) } else { step.here };
+        let Some(asks) = step.asks.as_ref().filter(|_| is_here) else { return Vec::new() };
+        let asked = Asked { ends: &self.ends, nodes: &drawing.nodes, inputs: &step.step.inputs };
+        match asking::cel(&asks.condition, &asked) {
+            Ok(when) => {
+                behind.needs.extend(asks.outputs().iter().filter_map(|output| asked.giver(output)));
+                behind.when = asking::both(behind.when.as_ref(), when.as_ref());
+            }
+            Err(why) => drawing.wrong(self.unsaid(step, &why)),
+        }
+        if !asks.crosses {
+            return Vec::new();
+        }
+        let owed = std::mem::take(&mut behind.needs);
+        behind.after.extend(owed.iter().cloned());
+        owed
+    }
+
+    /// A condition that cannot be said of this environment's nodes.
+    pub(super) fn unsaid(&self, step: &ChosenStep, why: &str) -> Violation {
+        let text = step.step.condition.as_ref();
+        let shown = text.map(|text| text.value.as_str()).unwrap_or_default();
+        let path = format!("{}.if", path(self.group_of(step), &step.step));
+        Violation::new("condition_unsupported", path, format!("`{shown}` cannot be handed off: {why}"))
+            .at(text.and_then(|text| text.at.clone()))
+            .hint("ask for steps and outputs that come before it in the same environment")
+    }
+
+    fn group_of(&self, step: &ChosenStep) -> Option<&Step> {
+        let group = step.group.as_ref()?;
+        self.chosen.steps.iter().find(|other| other.step.name == *group).map(|group| &group.step)
     }
 
     /// Where a group ends: with its last step, or with all of them.
     fn end(&mut self, group: &ChosenStep, mode: Mode) {
         let name = &group.step.name;
         let steps = &self.chosen.steps;
-        let within = laying::within(steps, group).filter_map(|step| self.ends.get(&step.step.name));
+        let within: Vec<End> =
+            laying::within(steps, group).filter_map(|step| self.ends.get(&step.step.name).cloned()).collect();
         let last: BTreeSet<NodeName> = match laying::mode_of(steps, Some(name), mode) {
-            StepMode::StepByStep => within.last().into_iter().flatten().cloned().collect(),
-            StepMode::Dag => within.flatten().cloned().collect(),
+            StepMode::StepByStep => within.last().into_iter().flat_map(|end| end.last.clone()).collect(),
+            StepMode::Dag => within.iter().flat_map(|end| end.last.clone()).collect(),
         };
-        let begun = self.begun.get(name).map(|begun| begun.after.clone()).unwrap_or_default();
+        let (begun, owed) = match self.begun.get(name) {
+            Some(begun) => (begun.behind.needs.clone(), begun.owed.clone()),
+            None => (Vec::new(), Vec::new()),
+        };
         let last = if last.is_empty() { begun } else { last.into_iter().collect() };
-        self.ends.insert(name.clone(), last);
+        let owed = owed.into_iter().chain(within.iter().flat_map(|end| end.owed.clone()));
+        let nodes = within.iter().flat_map(|end| end.nodes.clone()).collect();
+        self.ends.insert(name.clone(), End { last, owed: owed.collect(), nodes });
     }
 
     /// A need that cannot be kept, since what is needed comes later. Nothing runs without what it asked for.
     fn unkept(&self, step: &ChosenStep, needed: &str) -> Violation {
-        let group = step.group.as_ref().and_then(|group| {
-            self.chosen.steps.iter().find(|other| other.step.name == *group).map(|group| &group.step)
-        });
         let (field, at) = match step.step.depends_on.iter().find(|named| named.value == needed) {
             Some(named) => ("dependsOn", named.at.clone()),
             None => ("if", step.step.condition.as_ref().and_then(|text| text.at.clone())),
         };
-        let path = format!("{}.{field}", path(group, &step.step));
+        let path = format!("{}.{field}", path(self.group_of(step), &step.step));
         let message = format!("`{}` waits for `{needed}`, which here waits for it in turn", step.step.name);
         Violation::new("dependency_cycle", path, message).at(at).hint(
             "remove one of these dependencies: a step waits for what `dependsOn` names, and for each step whose success its `if` asks for",
@@ -119,22 +185,23 @@ impl Walk<'_> {
         &mut self,
         drawing: &mut Drawing,
         step: &ChosenStep,
-        after: &[NodeName],
+        behind: &Behind,
         most_ms: Option<u64>,
-    ) -> Vec<NodeName> {
+    ) -> Laid {
         if !step.here {
-            return Vec::new();
+            return Laid::default();
         }
         match &step.says {
             Some(StepDirective::Deploy(deploy)) => {
-                let mut after = after.to_vec();
-                if !deploy.auto {
-                    after = vec![Self::own_node(drawing, step, hold(None), &after, None)];
-                }
                 let all: Vec<String> = drawing.ends.keys().cloned().collect();
                 let meant = |name: &String| step.deploys.contains(self.chosen.merged.original_of(name));
                 let meant: Vec<String> = all.into_iter().filter(meant).collect();
-                self.place_all(drawing, step, &meant, &after, most_ms)
+                if deploy.auto {
+                    return self.place_all(drawing, step, &meant, behind, most_ms);
+                }
+                let asked = Self::own_node(drawing, step, hold(None), behind, None);
+                let behind = Behind { needs: asked.last.clone(), after: Vec::new(), ..behind.clone() };
+                asked.then(self.place_all(drawing, step, &meant, &behind, most_ms))
             }
             Some(StepDirective::Apply(apply)) => {
                 let copies = self.chosen.merged.copies_of(&apply.component);
@@ -143,14 +210,24 @@ impl Walk<'_> {
                     let message = format!("there is no component `{}`", apply.component);
                     drawing.wrong(Violation::new("unknown_dependency", path, message));
                 }
-                let last = self.place_all(drawing, step, &copies, after, most_ms);
+                let laid = self.place_all(drawing, step, &copies, behind, most_ms);
                 self.outputs_of_component(drawing, step, &apply.component);
-                last
+                laid
             }
             Some(StepDirective::Suspend(suspend)) => {
-                let for_ms = suspend.duration.as_deref().and_then(milliseconds);
                 self.no_outputs(drawing, step, "it only waits");
-                vec![Self::own_node(drawing, step, hold(for_ms), after, most_ms)]
+                Self::own_node(drawing, step, held(suspend), behind, most_ms)
+            }
+            Some(StepDirective::Canary(canary)) => {
+                self.no_outputs(drawing, step, "it runs pods beside those that run");
+                match self.canary(drawing, step, canary) {
+                    Some(node) => Self::own_node(drawing, step, node, behind, most_ms),
+                    None => Laid::default(),
+                }
+            }
+            Some(StepDirective::BlueGreen(wanted)) => {
+                self.no_outputs(drawing, step, "it runs pods beside those that run");
+                self.blue_green(drawing, step, wanted, behind, most_ms)
             }
             Some(StepDirective::Verbs(verbs)) => {
                 let mut node = Node::default();
@@ -158,11 +235,11 @@ impl Walk<'_> {
                 for verb in verbs {
                     drawing.add_verb(&mut node, self.dressing, (&step.step.name, &path), verb);
                 }
-                let name = Self::own_node(drawing, step, node, after, most_ms);
-                self.outputs_of_step(drawing, step, &name);
-                vec![name]
+                let laid = Self::own_node(drawing, step, node, behind, most_ms);
+                self.outputs_of_step(drawing, step, &node_of(step));
+                laid
             }
-            None => Vec::new(),
+            None => Laid::default(),
         }
     }
 
@@ -171,43 +248,54 @@ impl Walk<'_> {
         drawing: &mut Drawing,
         step: &ChosenStep,
         components: &[String],
-        after: &[NodeName],
+        behind: &Behind,
         most_ms: Option<u64>,
-    ) -> Vec<NodeName> {
-        let mut last = Vec::new();
+    ) -> Laid {
+        let mut laid = Laid::default();
         for name in components {
             if let (Some(most_ms), false) = (most_ms, self.placed.contains(name)) {
                 drawing.limit(name, &step.step.name, most_ms);
             }
-            last.extend(self.place(drawing, name, after));
+            laid.last.extend(self.place(drawing, name, behind));
+            laid.all.extend(drawing.nodes_of(name));
         }
         if matches!(step.says, Some(StepDirective::Deploy(_))) {
             self.no_outputs(drawing, step, "it deploys components, which declare outputs of their own");
         }
-        last
+        laid
     }
 
-    /// Puts a component after `after`; its last nodes. One that an earlier step placed stays there.
-    fn place(&mut self, drawing: &mut Drawing, component: &str, after: &[NodeName]) -> Vec<NodeName> {
+    /// Puts a component behind others; its last nodes. One that an earlier step placed stays there.
+    fn place(&mut self, drawing: &mut Drawing, component: &str, behind: &Behind) -> Vec<NodeName> {
         let Some(Ends { first, last }) = drawing.ends.get(component).cloned() else { return Vec::new() };
         if self.placed.insert(component.to_owned()) {
-            drawing.after(&first, after);
+            drawing.behind(&first, behind);
+            // What is left out does not keep others from running, so each node of it asks.
+            let own = drawing.nodes_of(component).into_iter();
+            for name in own.filter(|name| !self.ahead.contains(name)) {
+                if let Some(node) = drawing.nodes.get_mut(&name) {
+                    node.when = asking::both(node.when.as_ref(), behind.when.as_ref());
+                    node.retry = behind.retry.or(node.retry);
+                }
+            }
         }
         last
     }
 
-    fn own_node(
+    pub(super) fn own_node(
         drawing: &mut Drawing,
         step: &ChosenStep,
         mut node: Node,
-        after: &[NodeName],
+        behind: &Behind,
         most_ms: Option<u64>,
-    ) -> NodeName {
+    ) -> Laid {
         let name = node_of(step);
-        node.needs.extend(after.iter().cloned());
         node.timeout_ms = most_ms.unwrap_or(node.timeout_ms);
+        node.when.clone_from(&behind.when);
+        node.retry = behind.retry.filter(|_| node.call.is_some() || !node.objects.is_empty());
         drawing.nodes.insert(name.clone(), node);
-        name
+        drawing.behind(std::slice::from_ref(&name), behind);
+        Laid { last: vec![name.clone()], all: vec![name] }
     }
 
     fn outputs_of_component(&self, drawing: &mut Drawing, step: &ChosenStep, component: &str) {
@@ -292,11 +380,24 @@ impl Drawing {
     }
 }
 
+/// The stop that a step says.
+fn held(suspend: &Suspend) -> Node {
+    let mut node = hold(suspend.duration.as_deref().and_then(milliseconds));
+    if let Some(hold) = &mut node.hold {
+        hold.message.clone_from(&suspend.message);
+        hold.approvals = suspend
+            .approvals
+            .as_ref()
+            .map(|asked| Approvals { count: asked.count, author_may: asked.author_may });
+    }
+    node
+}
+
 /// A stop. It lasts as long as it is to, or as long as the contract lets anything last.
 fn hold(for_ms: Option<u64>) -> Node {
     let most_ms = Limits::default().max_timeout_ms;
     let timeout_ms = for_ms.map_or(most_ms, |ms| ms.saturating_add(Node::default().timeout_ms).min(most_ms));
-    Node { hold: Some(Hold { for_ms }), timeout_ms, ..Node::default() }
+    Node { hold: Some(Hold { for_ms, ..Hold::default() }), timeout_ms, ..Node::default() }
 }
 
 fn milliseconds(text: &str) -> Option<u64> {

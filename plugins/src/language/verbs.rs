@@ -82,6 +82,7 @@ fn http(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] method: &str,
         #[starlark(require = named)] url: &str,
         #[starlark(require = named, default = NoneOr::None)] body: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] secret: NoneOr<&str>,
         heap: Heap<'v>,
     ) -> starlark::Result<Value<'v>> {
         if !["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method) {
@@ -96,6 +97,7 @@ fn http(builder: &mut GlobalsBuilder) {
         }
         let mut fields = vec![("method", heap.alloc(method)), ("url", heap.alloc(url))];
         fields.extend(body.into_option().map(|body| ("body", body)));
+        fields.extend(secret.into_option().map(|secret| ("secret", heap.alloc(secret))));
         Ok(verb(heap, "http.call", fields))
     }
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod demo;
 mod drift;
 mod failures;
+mod flow;
 mod foreign;
 mod ground;
 mod hundred;

@@ -202,11 +202,11 @@ pub(crate) enum DeployCommand {
     Resume {
         #[command(flatten)]
         order: OrderArgs,
-        /// Only the hold of this node
+        /// Only the hold of this node; where several people must approve it, one approval of it
         #[arg(long, value_name = "NAME")]
         node: Option<String>,
     },
-    /// Try again what failed or timed out, if the receiver can
+    /// Try again what failed, timed out or was stopped, if the receiver can
     #[command(after_help = "Example: slipway deploy retry shop@prod --node web")]
     Retry {
         #[command(flatten)]

@@ -9,6 +9,7 @@ use slipway_core::ladder::LadderOptions;
 use slipway_core::{Core, CoreOptions, ReconcileHandler, Sensor};
 use slipway_definitions::RenderOptions;
 use slipway_deployer::addon::AddonHandler;
+use slipway_deployer::calls::Calls;
 use slipway_deployer::clusters::Clusters;
 use slipway_deployer::configuration_source::ConfigureHandler;
 use slipway_deployer::core_host::CoreHost;
@@ -85,9 +86,10 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
         },
     };
     // The core works by the stage, which hands off to it.
-    let host = Arc::new(CoreHost { stage: stage.clone() });
+    let calls = Calls::new(&deploy.calls, &deploy.calls_private_hosts, ground.network)?;
     let ladder = LadderOptions { polls_per_second: deploy.polls_per_second, ..LadderOptions::default() };
-    let options = CoreOptions { ladder, ..CoreOptions::default() };
+    let options = CoreOptions { ladder, calls: !calls.is_empty(), ..CoreOptions::default() };
+    let host = Arc::new(CoreHost { stage: stage.clone(), calls });
     let core = Core::new(Arc::clone(ground.records), host, options);
     let port: Arc<dyn CorePort> = Arc::new(core.clone());
     Ok((Stage { core: Some(port), ..stage }, core))

@@ -83,13 +83,19 @@ impl Schedule {
         due.map(turn).chain(wake.map(Action::WakeAt)).collect()
     }
 
-    /// Whether it would be as wanted if the nodes were that ended while they were waited for: nothing was left
-    /// out because of them. What was is a person's to begin.
+    /// Whether it would be as wanted if the nodes were that ended while they were waited for: nothing was skipped
+    /// because of them, and nothing went by their having ended. What did is a person's to begin.
     pub(super) fn may_come_late(&self) -> bool {
         let is_stopped = matches!(self.course.end, Some(End::Terminated { .. } | End::Superseded { .. }));
         let is_lost =
             |standing: &Standing| matches!(standing, Standing::Skipped { .. } | Standing::Terminated { .. });
-        !is_stopped && self.is_ended() && !self.is_any(is_lost)
+        !is_stopped && self.is_ended() && !self.is_any(is_lost) && !self.is_any_behind_lost()
+    }
+
+    /// Whether a node comes after one that failed or timed out: what it did, or that it was left out, goes by that.
+    fn is_any_behind_lost(&self) -> bool {
+        let is_lost = |at: &usize| self.progress(*at).standing.is_lost();
+        self.plan.steps.iter().any(|step| step.after.iter().any(is_lost))
     }
 
     /// Whether it is time to remove what is no longer wanted.
@@ -122,7 +128,7 @@ impl Standing {
     fn rests_until(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Applying { slot: Slot::Rests { until }, .. } => Some(*until),
-            Self::Suspended { until } => *until,
+            Self::Suspended { until, .. } => *until,
             _ => None,
         }
     }

@@ -16,6 +16,9 @@ pub(super) struct Course {
     /// An older generation that has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) older: Option<u64>,
+    /// Whether the key had nothing in its cluster before.
+    #[serde(default)]
+    pub(super) is_first: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) suspended: Option<Suspension>,
     pub(super) sweep: Sweep,
@@ -32,6 +35,7 @@ impl Course {
             begun_at,
             deadline,
             older: None,
+            is_first: false,
             suspended: None,
             sweep: Sweep::fresh(),
             end: None,

@@ -13,7 +13,7 @@ use super::change::Change;
 use super::course::{End, Rest, Sweep};
 use super::fill::FillError;
 use super::plan::{Aim, Part, after_ms};
-use super::progress::Trace;
+use super::progress::{Look, Trace};
 use super::standing::{Doing, Health, Move, Slot, Standing};
 
 /// So often a node is written anew in one attempt because something of it is gone.
@@ -180,7 +180,7 @@ impl Schedule {
                 progress.filled = filled;
                 progress.trace = Trace::New;
                 // What is written anew is past its hold.
-                let done = if progress.rewritten == 0 { Part::Apply } else { Part::Hold };
+                let done = if progress.is_rewritten() { Part::Hold } else { Part::Apply };
                 self.onward(at, Some(done), now);
             }
             Err(failure) => self.stumble(at, failure, now),
@@ -190,14 +190,42 @@ impl Schedule {
     fn stumble(&mut self, at: usize, failure: Failure, now: DateTime<Utc>) {
         let reason = bounded(failure.reason);
         if !failure.transient {
-            self.go(at, Move::Fail(reason), now);
-            return;
+            return self.fail(at, reason, now);
         }
         let pace = self.plan.pace;
         let progress = self.progress_mut(at);
         progress.failures = progress.failures.saturating_add(1);
         let until = after_ms(now, pace.retry(progress.failures));
         self.go(at, Move::Stumble { why: reason, until }, now);
+    }
+
+    /// A node cannot go on as it is: it begins anew, as often as it says, or has failed.
+    fn fail(&mut self, at: usize, reason: String, now: DateTime<Utc>) {
+        let step = self.plan.step(at);
+        let first = match step.part_after(None) {
+            Some(Part::Call) => Some(Doing::Call),
+            Some(Part::Apply) => Some(Doing::Apply),
+            Some(Part::Hold | Part::Look) | None => None,
+        };
+        let retry = step.node.retry.filter(|retry| self.progress(at).anew < retry.limit);
+        let (Some(doing), Some(retry)) = (first, retry) else {
+            self.go(at, Move::Fail(bounded(reason)), now);
+            return;
+        };
+        let anew = self.progress(at).anew.saturating_add(1);
+        let why = bounded(format!("retry {anew} of {}: {reason}", retry.limit));
+        let until = after_ms(now, retry.backoff_ms);
+        if self.go(at, Move::Anew { doing, why, until }, now) {
+            let progress = self.progress_mut(at);
+            progress.anew = anew;
+            // What is under way of the attempt before does not count any more.
+            progress.attempt = progress.attempt.saturating_add(1);
+            progress.failures = 0;
+            progress.look = Look::default();
+            // It comes to its hold again.
+            progress.rewritten = 0;
+            progress.approved_by.clear();
+        }
     }
 
     fn looked(&mut self, turn: &Turn, verdict: Verdict, now: DateTime<Utc>) {
@@ -221,10 +249,7 @@ impl Schedule {
                 blocker
             }
             Verdict::Unreachable { why } => format!("its place does not answer: {why}"),
-            Verdict::Failed { reason } => {
-                self.go(at, Move::Fail(bounded(reason)), now);
-                return;
-            }
+            Verdict::Failed { reason } => return self.fail(at, reason, now),
         };
         self.go(at, Move::Wait(bounded(blocker)), now);
         let pace = self.plan.pace;
@@ -385,6 +410,7 @@ impl Schedule {
     }
 }
 
+/// No longer than is kept.
 pub(super) fn bounded(mut reason: String) -> String {
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
         reason.truncate(end);

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use slipway_handoff::{Command, NodeName};
+use slipway_handoff::{Command, NodeName, NodeState};
 
 use super::Schedule;
 use super::change::Change;
 use super::course::{End, Suspension, Sweep};
-use super::plan::{Aim, Part, after};
+use super::plan::{Aim, after};
 use super::standing::{Move, Standing};
 
 /// Why an order is not carried out.
@@ -27,6 +27,17 @@ pub enum Refused {
         node: NodeName,
         /// Its state's word.
         state: &'static str,
+    },
+    /// Several people must approve the node by its name.
+    #[error("`{0}` waits for approvals: resume it by its name")]
+    Approvals(NodeName),
+    /// Whoever made it may not approve it.
+    #[error("{by} made this deployment: others must approve `{node}`")]
+    Author {
+        /// Which node.
+        node: NodeName,
+        /// Who.
+        by: String,
     },
     /// The node never began, because of another.
     #[error("`{node}` was skipped because of `{because}`: retry `{because}`")]
@@ -56,14 +67,15 @@ impl Schedule {
     /// Carries out what `by` wants; gives what changed by it. What is so already changes nothing.
     ///
     /// Resume without a node goes past everything that holds it at that moment: the order to hold it, and
-    /// each hold of a node. Retry begins again, from its call on, what failed or timed out, and with it what
-    /// was skipped because of it; what is ready stays so.
+    /// each hold of a node that asks for no approvals; with its name it is one approval of such a node. Retry
+    /// begins again, from its call on, what failed, timed out or was stopped, and with it what was skipped or
+    /// left out because of it; what is ready stays so.
     pub fn order(&mut self, command: &Command, by: &str, now: DateTime<Utc>) -> Result<Vec<Change>, Refused> {
         self.settle(now);
         match command {
             Command::Suspend => self.suspend(by, now)?,
             Command::Resume { node: None } => self.resume(now)?,
-            Command::Resume { node: Some(node) } => self.resume_node(node, now)?,
+            Command::Resume { node: Some(node) } => self.resume_node(node, by, now)?,
             Command::Retry { node } => self.retry(node.as_ref(), now)?,
             Command::Terminate => self.terminate(by, now)?,
         }
@@ -94,11 +106,25 @@ impl Schedule {
         if self.is_ended() {
             return Err(self.over("resumed"));
         }
+        let is_held = self.course.suspended.is_some();
         self.lift(now);
-        for at in 0..self.nodes.len() {
-            self.pass_hold(at, now);
+        let held = self.held_nodes();
+        let (asking, free): (Vec<usize>, Vec<usize>) =
+            held.into_iter().partition(|at| self.approvals(*at).is_some());
+        for at in &free {
+            self.pass_hold(*at, now);
         }
-        Ok(())
+        match asking.first() {
+            Some(at) if !is_held && free.is_empty() => {
+                Err(Refused::Approvals(self.plan.step(*at).name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn held_nodes(&self) -> Vec<usize> {
+        let is_held = |at: &usize| matches!(self.progress(*at).standing, Standing::Suspended { .. });
+        (0..self.nodes.len()).filter(is_held).collect()
     }
 
     /// Nobody holds the whole any more. As long as somebody did, no node's time ran.
@@ -111,17 +137,13 @@ impl Schedule {
         self.renew(now);
     }
 
-    fn pass_hold(&mut self, at: usize, now: DateTime<Utc>) {
-        if matches!(self.progress(at).standing, Standing::Suspended { .. }) {
-            self.renew(now);
-            self.onward(at, Some(Part::Hold), now);
-        }
-    }
-
-    fn resume_node(&mut self, node: &NodeName, now: DateTime<Utc>) -> Result<(), Refused> {
+    fn resume_node(&mut self, node: &NodeName, by: &str, now: DateTime<Utc>) -> Result<(), Refused> {
         let at = self.known(node)?;
         if self.plan.step(at).node.hold.is_none() {
             return Err(Refused::NoHold(node.clone()));
+        }
+        if let Some(asked) = self.approvals(at).cloned() {
+            return self.approve(at, &asked, by, now);
         }
         match &self.progress(at).standing {
             Standing::Suspended { .. } => self.pass_hold(at, now),
@@ -133,14 +155,16 @@ impl Schedule {
     }
 
     fn retry(&mut self, node: Option<&NodeName>, now: DateTime<Utc>) -> Result<(), Refused> {
-        if matches!(self.course.end, Some(End::Terminated { .. } | End::Superseded { .. })) {
+        if matches!(self.course.end, Some(End::Superseded { .. })) {
             return Err(self.over("tried again"));
         }
-        let chosen = match node {
+        let mut chosen = match node {
             Some(node) => self.retried(node)?.into_iter().collect(),
             None => self.retryable(),
         };
-        let is_wholes = matches!(self.course.end, Some(End::TimedOut { .. }))
+        // What was stopped goes on as a whole.
+        chosen.extend(self.stopped());
+        let is_wholes = matches!(self.course.end, Some(End::TimedOut { .. } | End::Terminated { .. }))
             || matches!(self.course.sweep, Sweep::Failed { .. });
         if chosen.is_empty() && (node.is_some() || !is_wholes) {
             return Ok(());
@@ -176,10 +200,19 @@ impl Schedule {
         (0..self.nodes.len()).filter(lost).collect()
     }
 
+    fn stopped(&self) -> impl Iterator<Item = usize> {
+        let is_stopped = move |at: &usize| matches!(self.progress(*at).standing, Standing::Terminated { .. });
+        (0..self.nodes.len()).filter(is_stopped)
+    }
+
     fn reopen(&mut self, chosen: &BTreeSet<usize>, now: DateTime<Utc>) {
+        let mut reopened = BTreeSet::new();
         for at in 0..self.nodes.len() {
             let is_reopened = match &self.progress(at).standing {
-                Standing::Failed { .. } | Standing::TimedOut { .. } => chosen.contains(&at),
+                Standing::Failed { .. } | Standing::TimedOut { .. } | Standing::Terminated { .. } => {
+                    chosen.contains(&at)
+                }
+                Standing::LeftOut { .. } => self.may_come_in(at, &reopened, chosen),
                 // Without a cause among the nodes it was the deadline, which begins anew.
                 Standing::Skipped { because, .. } => because
                     .as_ref()
@@ -188,8 +221,22 @@ impl Schedule {
             };
             if is_reopened && self.go(at, Move::Reopen, now) {
                 self.progress_mut(at).forget();
+                reopened.insert(at);
             }
         }
+    }
+
+    /// Whether a node that was left out may run after all: it comes after what begins again, and nothing that
+    /// needs it went on without it.
+    fn may_come_in(&self, at: usize, reopened: &BTreeSet<usize>, chosen: &BTreeSet<usize>) -> bool {
+        let is_passed = |other: usize| {
+            let standing = &self.progress(other).standing;
+            self.plan.step(other).needs.contains(&at)
+                && standing.state() != NodeState::Skipped
+                && !standing.is_ahead()
+                && !chosen.contains(&other)
+        };
+        !reopened.is_disjoint(&self.plan.before(at)) && !(at..self.nodes.len()).any(is_passed)
     }
 
     fn terminate(&mut self, by: &str, now: DateTime<Utc>) -> Result<(), Refused> {

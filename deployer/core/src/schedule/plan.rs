@@ -1,10 +1,10 @@
 //! What is to be done: the closed graph of one submission, in an order that can be walked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use slipway_handoff::{Key, Mode, Node, NodeName, Output, Ready, Submission};
+use slipway_handoff::{Cause, Key, Mode, Node, NodeName, ObjectRef, Output, Ready, Submission, Tasks};
 use slipway_types::Digest;
 
 /// What a plan leads to.
@@ -92,6 +92,9 @@ pub struct Plan {
     pub(super) aim: Aim,
     pub(super) deadline: DateTime<Utc>,
     pub(super) pace: Pace,
+    /// Who it is of.
+    pub(super) author: String,
+    pub(super) is_rollback: bool,
     /// Each after all that it needs.
     pub(super) steps: Vec<Step>,
     positions: BTreeMap<NodeName, usize>,
@@ -125,6 +128,8 @@ impl Plan {
             aim,
             deadline: submission.deadline,
             pace: Pace::default(),
+            author: author(&submission.cause).to_owned(),
+            is_rollback: is_rollback(submission),
             steps,
             positions,
         })
@@ -162,6 +167,17 @@ impl Plan {
         self.position(name).map(|at| &self.step(at).node)
     }
 
+    /// Positions of all that must have ended before a step begins, near and far.
+    pub(super) fn before(&self, at: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![at];
+        while let Some(at) = open.pop() {
+            let step = self.step(at);
+            open.extend(step.needs.iter().chain(&step.after).copied().filter(|before| found.insert(*before)));
+        }
+        found
+    }
+
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.positions.get(name).copied()
     }
@@ -177,11 +193,31 @@ fn steps(submission: &Submission) -> (Vec<Step>, BTreeMap<NodeName, usize>) {
     let positions: BTreeMap<NodeName, usize> =
         order.iter().enumerate().map(|(at, name)| ((*name).clone(), at)).collect();
     let step = |name: &NodeName| {
-        let node = graph.nodes().get(name)?.clone();
-        let needs = node.needs.iter().filter_map(|need| positions.get(need).copied()).collect();
-        Some(Step { name: name.clone(), node, needs })
+        let mut node = graph.nodes().get(name)?.clone();
+        // Who rolls back has decided: nobody has to look at anything. Of what was live nobody is asked either: there
+        // the graph has no holds any more.
+        if is_rollback(submission) && node.hold.as_ref().is_some_and(|hold| hold.approvals.is_none()) {
+            node.hold = None;
+        }
+        let at = |names: &BTreeSet<NodeName>| {
+            names.iter().filter_map(|name| positions.get(name).copied()).collect()
+        };
+        let (needs, after) = (at(&node.needs), at(&node.after));
+        Some(Step { name: name.clone(), node, needs, after })
     };
     (order.into_iter().filter_map(step).collect(), positions)
+}
+
+fn is_rollback(submission: &Submission) -> bool {
+    submission.tasks == Tasks::Done || matches!(submission.cause, Cause::Rollback { .. })
+}
+
+fn author(cause: &Cause) -> &str {
+    match cause {
+        Cause::Deploy { by } | Cause::Rollback { by, .. } | Cause::Retry { by } | Cause::Rotation { by } => {
+            by
+        }
+    }
 }
 
 /// A node in its place.
@@ -191,6 +227,8 @@ pub(super) struct Step {
     pub(super) node: Node,
     /// Positions of what it needs.
     pub(super) needs: Vec<usize>,
+    /// Positions of what must have ended before.
+    pub(super) after: Vec<usize>,
 }
 
 /// What a node does, in the order of the contract.
@@ -242,7 +280,12 @@ impl Step {
 
     /// Whether there is anything to look at once it is ready.
     pub(super) fn is_watched(&self) -> bool {
-        !self.node.objects.is_empty()
+        !self.node.objects.is_empty() && !self.node.temporary
+    }
+
+    /// Its objects.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.node.objects.iter().map(|object| &object.object)
     }
 }
 

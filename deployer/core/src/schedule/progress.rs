@@ -105,6 +105,12 @@ pub struct Progress {
     /// Since when somebody has had more of it made, while it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) grows_since: Option<DateTime<Utc>>,
+    /// How often it began anew by itself since somebody last said so.
+    #[serde(default)]
+    pub anew: u32,
+    /// Who approved that it goes on past its hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
     /// Whose objects it has in the cluster.
     #[serde(default)]
     pub trace: Trace,
@@ -130,11 +136,18 @@ impl Progress {
             failures: 0,
             rewritten: 0,
             grows_since: None,
+            anew: 0,
+            approved_by: Vec::new(),
             trace: Trace::Old,
             outputs: BTreeMap::new(),
             filled: Vec::new(),
             look: Look::default(),
         }
+    }
+
+    /// Whether it is written once more in the same attempt, because something of it was gone.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.rewritten > 0
     }
 
     /// All but how often it began, and what that left, is as if nothing had happened.

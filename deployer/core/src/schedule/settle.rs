@@ -9,8 +9,10 @@ use slipway_handoff::{NodeName, Output};
 
 use super::Schedule;
 use super::course::End;
+use super::happened::bounded;
 use super::plan::{Part, after, after_ms};
 use super::progress::{Look, Trace};
+use super::ruling::Ruling;
 use super::standing::{Blocker, Doing, Move, Slot, Standing};
 
 /// What a node waits for before anybody looked at it.
@@ -26,14 +28,18 @@ impl Schedule {
             self.end_holds(now);
             self.expire(now);
         }
-        self.skip_lost(now);
-        if !self.is_under_way() {
-            return;
-        }
-        if now >= self.deadline() {
-            self.give_up(now);
-        } else {
-            self.start(now);
+        // A condition that cannot be judged fails its node at once, and that has followers of its own.
+        loop {
+            self.skip_lost(now);
+            if !self.is_under_way() {
+                return;
+            }
+            if now >= self.deadline() {
+                return self.give_up(now);
+            }
+            if !self.start(now) {
+                return;
+            }
         }
     }
 
@@ -62,7 +68,7 @@ impl Schedule {
     fn end_holds(&mut self, now: DateTime<Utc>) {
         for at in 0..self.nodes.len() {
             let progress = self.progress(at);
-            let Standing::Suspended { until: Some(until) } = progress.standing else { continue };
+            let Standing::Suspended { until: Some(until), .. } = progress.standing else { continue };
             if until <= now {
                 let held = until.signed_duration_since(progress.since);
                 self.put_off(held);
@@ -133,12 +139,16 @@ impl Schedule {
         self.course.end = Some(End::TimedOut { node, reason });
     }
 
-    fn start(&mut self, now: DateTime<Utc>) {
+    /// Starts what may start; gives whether a node failed by that.
+    fn start(&mut self, now: DateTime<Utc>) -> bool {
+        let mut has_failed = false;
         let at_work = self.nodes.iter().filter(|node| node.standing.is_at_work()).count();
         let mut free = self.plan.pace.max_parallel.get().saturating_sub(at_work);
         for at in 0..self.nodes.len() {
             match &self.progress(at).standing {
-                Standing::Pending | Standing::Blocked { .. } => self.consider(at, &mut free, now),
+                Standing::Pending | Standing::Blocked { .. } => {
+                    has_failed |= self.consider(at, &mut free, now);
+                }
                 Standing::Applying { slot: Slot::Rests { until }, .. } if *until > now => {}
                 Standing::Applying { slot: Slot::Rests { .. } | Slot::Wants, .. }
                     if self.course.suspended.is_none() =>
@@ -148,6 +158,7 @@ impl Schedule {
                 _ => {}
             }
         }
+        has_failed
     }
 
     fn try_again(&mut self, at: usize, free: &mut usize, now: DateTime<Utc>) {
@@ -158,39 +169,69 @@ impl Schedule {
         }
     }
 
-    /// Lets a node begin, or says why it may not.
-    fn consider(&mut self, at: usize, free: &mut usize, now: DateTime<Utc>) {
-        let step = self.plan.step(at);
-        let unready = step.needs.iter().find(|need| !self.progress(**need).standing.is_ready());
-        let takes_slot = step.part_after(None).is_some_and(Part::takes_slot);
-        let by = if let Some(need) = unready {
-            let need = &self.plan.step(*need).name;
+    /// Lets a node begin, or says why it may not; gives whether it failed by that.
+    fn consider(&mut self, at: usize, free: &mut usize, now: DateTime<Utc>) -> bool {
+        let takes_slot = self.plan.step(at).part_after(None).is_some_and(Part::takes_slot);
+        if let Some(need) = self.awaited(at) {
+            let need = &self.plan.step(need).name;
             // The usual case, in graphs of thousands of nodes: nothing is new.
-            if matches!(&self.progress(at).standing, Standing::Blocked { by: Blocker::Node(known) } if known == need)
-            {
-                return;
+            let standing = &self.progress(at).standing;
+            if !matches!(standing, Standing::Blocked { by: Blocker::Node(known) } if known == need) {
+                let by = Blocker::Node(need.clone());
+                self.go(at, Move::Block(by), now);
             }
-            Blocker::Node(need.clone())
-        } else if let Some(older) = self.course.older {
-            Blocker::Older(older)
-        } else if let Some(held) = &self.course.suspended {
-            Blocker::Order(held.by.clone())
-        } else if takes_slot && *free == 0 {
-            Blocker::Turn
-        } else {
-            *free -= usize::from(takes_slot);
-            self.begin(at, now);
-            return;
-        };
-        self.go(at, Move::Block(by), now);
+            return false;
+        }
+        if let Some(by) = self.held_back() {
+            self.go(at, Move::Block(by), now);
+            return false;
+        }
+        match self.ruling(at) {
+            Ruling::Runs if takes_slot && *free == 0 => {
+                self.go(at, Move::Block(Blocker::Turn), now);
+            }
+            Ruling::Runs => {
+                *free -= usize::from(takes_slot);
+                self.begin(at, now);
+            }
+            Ruling::LeavesOut(reason) => {
+                self.go(at, Move::LeaveOut(bounded(reason)), now);
+            }
+            Ruling::Fails(reason) => {
+                self.count(at, now);
+                self.go(at, Move::Fail(bounded(reason)), now);
+                return true;
+            }
+        }
+        false
     }
 
-    fn begin(&mut self, at: usize, now: DateTime<Utc>) {
+    /// What a node that is ahead waits for among the others.
+    fn awaited(&self, at: usize) -> Option<usize> {
+        let step = self.plan.step(at);
+        let mut needs = step.needs.iter().copied();
+        let needed = needs.find(|need| !self.progress(*need).standing.is_done());
+        let mut after = step.after.iter().copied();
+        needed.or_else(|| after.find(|before| self.progress(*before).standing.is_open()))
+    }
+
+    /// Why no node may begin now.
+    fn held_back(&self) -> Option<Blocker> {
+        let older = self.course.older.map(Blocker::Older);
+        older.or_else(|| self.course.suspended.as_ref().map(|held| Blocker::Order(held.by.clone())))
+    }
+
+    /// Counts an attempt, whose time runs from now.
+    fn count(&mut self, at: usize, now: DateTime<Utc>) {
         let deadline = after_ms(now, self.plan.step(at).node.timeout_ms);
         let progress = self.progress_mut(at);
         progress.attempt = progress.attempt.saturating_add(1);
         progress.started_at = Some(now);
         progress.deadline = Some(deadline);
+    }
+
+    fn begin(&mut self, at: usize, now: DateTime<Utc>) {
+        self.count(at, now);
         self.onward(at, None, now);
     }
 
@@ -202,7 +243,7 @@ impl Schedule {
             Some(Part::Apply) => Move::Begin(Doing::Apply),
             Some(Part::Hold) => {
                 let for_ms = step.node.hold.as_ref().and_then(|hold| hold.for_ms);
-                Move::Hold { until: for_ms.map(|ms| after_ms(now, ms)) }
+                Move::Hold { until: for_ms.map(|ms| after_ms(now, ms)), note: self.note_of_hold(at) }
             }
             Some(Part::Look) => Move::Wait(UNSEEN.to_owned()),
             None => return self.arrive(at, BTreeMap::new(), now),

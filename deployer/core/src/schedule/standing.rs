@@ -1,6 +1,7 @@
 //! Where a node stands: pending → blocked(by) → applying → suspended → waiting(blocker) → ready | failed |
-//! timed_out; what has not begun → skipped; any that has not ended → terminated. What a node does not have
-//! is passed over. Only a retry leads out of failed, timed_out and skipped, or being found ready late.
+//! timed_out; what has not begun → skipped, left_out; any that has not ended → terminated. What a node does
+//! not have is passed over. Only a retry leads out of failed, timed_out, skipped, left_out and terminated, or
+//! being found ready late out of the first two.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub enum Standing {
         /// When it goes on by itself; `None`: when somebody says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
+        /// What people are told of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     /// Not ready yet.
     Waiting {
@@ -59,6 +63,11 @@ pub enum Standing {
         /// The node that failed or timed out before it, if that is why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         because: Option<NodeName>,
+        /// Why.
+        reason: String,
+    },
+    /// It is not to run: what needs it goes on without it.
+    LeftOut {
         /// Why.
         reason: String,
     },
@@ -134,14 +143,25 @@ pub enum Move {
         /// When.
         until: DateTime<Utc>,
     },
+    /// It cannot go on as it is: after a pause it begins once more.
+    Anew {
+        /// With what it begins.
+        doing: Doing,
+        /// Why.
+        why: String,
+        /// When.
+        until: DateTime<Utc>,
+    },
     /// Its pause is over, and as many nodes as may be are being applied.
     Queue,
     /// It tries again.
     Again,
-    /// It comes to its hold.
+    /// It comes to its hold, or stays there.
     Hold {
         /// When it goes on by itself.
         until: Option<DateTime<Utc>>,
+        /// What people are told of it.
+        note: String,
     },
     /// It is not ready, since this is wanting.
     Wait(String),
@@ -160,6 +180,8 @@ pub enum Move {
         /// Why.
         reason: String,
     },
+    /// It is not to run.
+    LeaveOut(String),
     /// It is stopped.
     Terminate(String),
     /// It is to be tried from its beginning.
@@ -172,6 +194,7 @@ impl Move {
             Self::Block(_) => "block",
             Self::Begin(_) => "begin",
             Self::Stumble { .. } => "stumble",
+            Self::Anew { .. } => "begin anew",
             Self::Queue => "queue",
             Self::Again => "try again",
             Self::Hold { .. } => "hold",
@@ -181,6 +204,7 @@ impl Move {
             Self::Fail(_) => "fail",
             Self::TimeOut(_) => "time out",
             Self::Skip { .. } => "skip",
+            Self::LeaveOut(_) => "leave out",
             Self::Terminate(_) => "terminate",
             Self::Reopen => "reopen",
         }
@@ -201,7 +225,7 @@ impl Standing {
             Self::Ready { health: Health::Unreachable(_) } => NodeState::Unreachable,
             Self::Failed { .. } => NodeState::Failed,
             Self::TimedOut { .. } => NodeState::TimedOut,
-            Self::Skipped { .. } => NodeState::Skipped,
+            Self::Skipped { .. } | Self::LeftOut { .. } => NodeState::Skipped,
             Self::Terminated { .. } => NodeState::Terminated,
         }
     }
@@ -218,6 +242,7 @@ impl Standing {
             Self::Failed { .. } => "failed",
             Self::TimedOut { .. } => "timed out",
             Self::Skipped { .. } => "skipped",
+            Self::LeftOut { .. } => "left out",
             Self::Terminated { .. } => "terminated",
         }
     }
@@ -237,13 +262,17 @@ impl Standing {
                 format!("waits for generation {generation} to end")
             }
             Self::Applying { trouble: Some(why), .. } => format!("{why}; it is tried again"),
-            Self::Suspended { until: None } => "held until it is resumed".to_owned(),
-            Self::Suspended { until: Some(until) } => format!("held until {}", until.to_rfc3339()),
+            Self::Suspended { until, note } => {
+                let until = until.map_or_else(|| "it is resumed".to_owned(), |until| until.to_rfc3339());
+                let colon = if note.is_empty() { "" } else { ": " };
+                format!("held until {until}{colon}{note}")
+            }
             Self::Waiting { blocker } => blocker.clone(),
             Self::Ready { health: Health::Degraded(why) | Health::Unreachable(why) } => why.clone(),
             Self::Failed { reason }
             | Self::TimedOut { reason }
             | Self::Skipped { reason, .. }
+            | Self::LeftOut { reason }
             | Self::Terminated { reason } => reason.clone(),
         }
     }
@@ -268,9 +297,35 @@ impl Standing {
         matches!(self, Self::Ready { .. })
     }
 
-    /// Whether it ended without becoming ready.
+    /// Whether it is not to run.
+    pub fn is_left_out(&self) -> bool {
+        matches!(self, Self::LeftOut { .. })
+    }
+
+    /// Whether what needs it may go on.
+    pub fn is_done(&self) -> bool {
+        self.is_ready() || self.is_left_out()
+    }
+
+    /// Whether it ended, and what needs it may not go on.
     pub fn is_lost(&self) -> bool {
-        !self.is_open() && !self.is_ready()
+        !self.is_open() && !self.is_done()
+    }
+
+    /// What conditions call where it ended.
+    pub(super) fn end(&self) -> &'static str {
+        match self {
+            Self::Ready { .. } => "ready",
+            Self::Failed { .. } => "failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Skipped { .. } | Self::LeftOut { .. } => "skipped",
+            Self::Terminated { .. } => "terminated",
+            Self::Pending
+            | Self::Blocked { .. }
+            | Self::Applying { .. }
+            | Self::Suspended { .. }
+            | Self::Waiting { .. } => "open",
+        }
     }
 
     /// The standing after `event`.
@@ -292,14 +347,20 @@ impl Standing {
             (Self::Waiting { .. }, M::Stumble { why, until }) => {
                 Ok(Self::Applying { doing: Doing::Apply, slot: Slot::Rests { until }, trouble: Some(why) })
             }
+            (
+                Self::Applying { slot: Slot::Has, .. } | Self::Waiting { .. },
+                M::Anew { doing, why, until },
+            ) => Ok(Self::Applying { doing, slot: Slot::Rests { until }, trouble: Some(why) }),
             (Self::Applying { doing, slot: Slot::Rests { .. }, trouble }, M::Queue) => {
                 Ok(Self::Applying { doing, slot: Slot::Wants, trouble })
             }
             (Self::Applying { doing, slot: Slot::Rests { .. } | Slot::Wants, trouble }, M::Again) => {
                 Ok(Self::Applying { doing, slot: Slot::Has, trouble })
             }
-            (state, M::Hold { until }) if state.is_ahead() || state.is_at_work() => {
-                Ok(Self::Suspended { until })
+            (state, M::Hold { until, note })
+                if state.is_ahead() || state.is_at_work() || matches!(state, Self::Suspended { .. }) =>
+            {
+                Ok(Self::Suspended { until, note })
             }
             (Self::Suspended { .. } | Self::Waiting { .. }, M::Wait(blocker)) => {
                 Ok(Self::Waiting { blocker })
@@ -315,13 +376,15 @@ impl Standing {
                 Ok(Self::Ready { health: Health::Good })
             }
             (Self::Ready { .. }, M::Sense(health)) => Ok(Self::Ready { health }),
-            (Self::Applying { .. } | Self::Waiting { .. }, M::Fail(reason)) => Ok(Self::Failed { reason }),
+            (
+                Self::Pending | Self::Blocked { .. } | Self::Applying { .. } | Self::Waiting { .. },
+                M::Fail(reason),
+            ) => Ok(Self::Failed { reason }),
             (state, M::TimeOut(reason)) if state.is_running() => Ok(Self::TimedOut { reason }),
             (state, M::Skip { because, reason }) if state.is_ahead() => Ok(Self::Skipped { because, reason }),
+            (state, M::LeaveOut(reason)) if state.is_ahead() => Ok(Self::LeftOut { reason }),
             (state, M::Terminate(reason)) if state.is_open() => Ok(Self::Terminated { reason }),
-            (Self::Failed { .. } | Self::TimedOut { .. } | Self::Skipped { .. }, M::Reopen) => {
-                Ok(Self::Pending)
-            }
+            (state, M::Reopen) if !state.is_open() && !state.is_ready() => Ok(Self::Pending),
             _ => Err(refused),
         }
     }

@@ -4,14 +4,15 @@ use std::num::NonZeroUsize;
 use chrono::TimeDelta;
 use serde_json::Value;
 use slipway_handoff::{
-    Bundle, CONTRACT_VERSION, Call, Cause, Command, Configuration, Environment, Graph, Hold, Key, Mode, Node,
-    Object, ObjectRef, Output, Pointer, Revision, Submission, Tasks, Wait, revision,
+    Approvals, Bundle, CONTRACT_VERSION, Call, Cause, Command, Configuration, Environment, Graph, Hold, Key,
+    Mode, Node, Object, ObjectRef, Output, Pointer, Retry, Revision, Submission, Tasks, Wait, revision,
 };
 use slipway_types::Digest;
 
 use super::*;
 
 mod anew;
+mod branches;
 mod filling;
 mod health;
 mod late;
@@ -51,7 +52,7 @@ fn bare(needs: &[&str]) -> Node {
 }
 
 fn call() -> Call {
-    Call { method: "POST".into(), url: "https://example.com".into(), body: None }
+    Call { method: "POST".into(), url: "https://example.com".into(), body: None, secret: None }
 }
 
 fn wait() -> Wait {

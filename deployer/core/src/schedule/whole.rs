@@ -133,7 +133,7 @@ impl Schedule {
 
     /// Whether all is done that comes before removing what is no longer wanted.
     pub(super) fn may_sweep(&self) -> bool {
-        self.nodes.iter().all(|progress| progress.standing.is_ready())
+        self.nodes.iter().all(|progress| progress.standing.is_done())
     }
 
     pub(super) fn is_any(&self, so: impl Fn(&Standing) -> bool) -> bool {

@@ -51,7 +51,9 @@ impl Senses {
     /// How often what a submission leads to is looked at, while the key has `inventory`.
     pub(crate) fn pace(&self, submission: &Submission, inventory: &Inventory) -> Pace {
         let cluster = submission.key.environment.cluster();
-        let objects = submission.document.graph.objects().map(|(_, object)| &object.object);
+        // What is there on the way only is in no inventory any more, and nobody looks at it.
+        let nodes = submission.document.graph.nodes().values().filter(|node| !node.temporary);
+        let objects = nodes.flat_map(|node| &node.objects).map(|object| &object.object);
         let usual = Pace::default();
         if self.is_whole(cluster, objects, inventory) {
             Pace { watch_first_ms: SENSED_FIRST_MS, watch_most_ms: SENSED_MOST_MS, ..usual }

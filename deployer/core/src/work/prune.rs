@@ -16,20 +16,29 @@ const NAMED_MAX: usize = 3;
 
 impl Work {
     /// Removes what is no longer wanted; done once the cluster says that all of it is gone.
-    pub(super) async fn prune(&self, inventory: &Inventory, notes: &mut Vec<Note>) -> Result<(), Hitch> {
+    /// `unwanted`: what the graph has and is not to stay.
+    pub(super) async fn prune(
+        &self,
+        inventory: &Inventory,
+        unwanted: &[ObjectRef],
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Hitch> {
         let document = &self.submission.document;
-        let wanted = self.stays.as_ref();
+        let mut wanted = self.stays.as_ref().clone();
+        for object in unwanted {
+            wanted.dropped(object);
+        }
         let found = self.found_first().await?;
         notes.extend(found.clone().map(Note::Found));
         let inventory = &match &found {
             Some(found) => found.union_before_apply(inventory),
             None => inventory.clone(),
         };
-        if inventory.beyond(wanted).next().is_none() {
+        if inventory.beyond(&wanted).next().is_none() {
             return Ok(());
         }
         let cluster = self.cluster().await?;
-        let found = read(&cluster, inventory.beyond(wanted).map(|entry| &entry.object)).await?;
+        let found = read(&cluster, inventory.beyond(&wanted).map(|entry| &entry.object)).await?;
         let mut sights = BTreeMap::new();
         for (object, found) in &found {
             let live = found.as_ref().map(Live::of).transpose();
@@ -38,7 +47,9 @@ impl Work {
         }
         let sweep = match self.submission.mode {
             Mode::Delete => Sweep::Removal,
-            Mode::Apply | Mode::DryRun => Sweep::Update { wanted, allow_empty: document.allow_empty },
+            Mode::Apply | Mode::DryRun => {
+                Sweep::Update { wanted: &wanted, allow_empty: document.allow_empty }
+            }
         };
         let prunings = prune(inventory, &sweep, &self.marks, &sights);
         let prunings = prunings.map_err(|empty| Hitch::Lasting(empty.to_string()))?;

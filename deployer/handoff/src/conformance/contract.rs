@@ -140,6 +140,11 @@ impl Run<'_> {
                 probe::with_condition(&self.options.key, generation),
             ),
             (
+                Capability::Workflow,
+                "undeclared_branch_is_unsupported",
+                probe::with_branch(&self.options.key, generation),
+            ),
+            (
                 Capability::Secrets,
                 "undeclared_secret_is_unsupported",
                 probe::with_secret(&self.options.key, generation),

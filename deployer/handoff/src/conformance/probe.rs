@@ -36,6 +36,13 @@ pub(super) fn with_condition(key: &Key, generation: u64) -> (Submission, Manifes
     (submission, manifests)
 }
 
+/// One whose node runs only if a condition over its graph holds.
+pub(super) fn with_branch(key: &Key, generation: u64) -> (Submission, ManifestSet) {
+    let (mut submission, manifests) = submission(key, generation, "branch");
+    change(&mut submission, |node| node.when = Some("true".to_owned()));
+    (submission, manifests)
+}
+
 /// One with a secret.
 pub(super) fn with_secret(key: &Key, generation: u64) -> (Submission, ManifestSet) {
     let (mut submission, mut manifests) = submission(key, generation, "secret");

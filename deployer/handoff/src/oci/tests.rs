@@ -218,7 +218,7 @@ async fn what_no_puller_can_do_is_refused() {
     })
     .await;
     refused("resume", |submission| {
-        change_node(submission, |node| node.hold = Some(crate::Hold { for_ms: None }));
+        change_node(submission, |node| node.hold = Some(crate::Hold::default()));
     })
     .await;
     refused("empty", |submission| {

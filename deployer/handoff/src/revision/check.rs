@@ -9,7 +9,7 @@ use super::{FORMAT, Revision};
 use crate::canonical::{canonical, has_fraction};
 use crate::graph::NodeName;
 use crate::manifests::{self, Manifests};
-use crate::node::{Call, Node, Object, ObjectRef, Output, Ready};
+use crate::node::{APPROVALS_MAX, Call, Node, Object, ObjectRef, Output, RETRY_LIMIT_MAX, Ready};
 use crate::receiver::ReceiverError;
 use crate::secret::{self, SecretPlace};
 
@@ -201,7 +201,8 @@ impl Checked<'_> {
             Ready::Cel(expression) => Some(expression),
             _ => None,
         });
-        for expression in cel.chain(self.node.waits.iter().map(|wait| &wait.until)) {
+        let waits = self.node.waits.iter().map(|wait| &wait.until);
+        for expression in cel.chain(waits).chain(&self.node.when) {
             let (is, most) = (expression.len(), self.limits.max_expression_bytes);
             if expression.trim().is_empty() || is > most {
                 let message =
@@ -210,6 +211,27 @@ impl Checked<'_> {
             }
         }
         self.node.call.iter().for_each(|call| self.call(call, found));
+        self.course(found);
+    }
+
+    /// How often it begins anew, and how many people let it go on.
+    fn course(&self, found: &mut Vec<Violation>) {
+        let counted = |is: u32, most: u32, path: &str, code: &str| {
+            let message = format!("expected 1 to {most}, is {is}");
+            (is == 0 || is > most).then(|| self.violation(code, path, message))
+        };
+        if let Some(retry) = &self.node.retry {
+            found.extend(counted(retry.limit, RETRY_LIMIT_MAX, "retry.limit", "retry_invalid"));
+        }
+        if let Some(hold) = &self.node.hold
+            && let Some(approvals) = &hold.approvals
+        {
+            found.extend(counted(approvals.count, APPROVALS_MAX, "hold.approvals.count", "hold_invalid"));
+            if hold.for_ms.is_some() {
+                let message = "a hold that people approve does not go on by itself";
+                found.push(self.violation("hold_invalid", "hold.for_ms", message));
+            }
+        }
     }
 
     fn violation(&self, code: &str, path: &str, message: impl Into<String>) -> Violation {
@@ -219,7 +241,10 @@ impl Checked<'_> {
     fn times(&self, found: &mut Vec<Violation>) {
         let most = self.limits.max_timeout_ms;
         let hold = self.node.hold.as_ref().and_then(|hold| hold.for_ms);
-        for (path, ms) in [("timeout_ms", Some(self.node.timeout_ms)), ("hold.for_ms", hold)] {
+        let backoff = self.node.retry.map(|retry| retry.backoff_ms);
+        for (path, ms) in
+            [("timeout_ms", Some(self.node.timeout_ms)), ("hold.for_ms", hold), ("retry.backoff_ms", backoff)]
+        {
             if ms.is_some_and(|ms| ms == 0 || ms > most) {
                 let message = format!("expected 1 to max_timeout_ms = {most}");
                 found.push(self.violation("timeout_invalid", path, message));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use slipway_types::{Digest, Violation};
 
-use crate::node::{Call, Collect, Hold, Hole, HoleType, Input, Node, Output, Ready, Wait};
+use crate::node::{Approvals, Call, Collect, Hold, Hole, HoleType, Input, Node, Output, Ready, Retry, Wait};
 use crate::sample::{self, config_map, object};
 use crate::{
     Adoption, Answer, Cause, Event, Filled, Graph, ManifestSet, Mode, NodeState, Phase, Proof, ProofKind,
@@ -44,6 +44,8 @@ fn full() -> Submission {
         component: Some("web".parse().unwrap()),
         phase: Phase::Post,
         needs: BTreeSet::from(["b".to_owned()]),
+        after: BTreeSet::from(["b".to_owned()]),
+        when: Some("nodes[\"b\"].state == \"ready\"".into()),
         objects: vec![map, second],
         inputs: vec![Input { node: "b".into(), output: "o".into(), holes: vec![hole] }],
         outputs: BTreeMap::from([("p".into(), from), ("v".into(), Output::Value(json!(1)))]),
@@ -52,8 +54,15 @@ fn full() -> Submission {
             method: "POST".into(),
             url: "https://x.example.com/".into(),
             body: Some(json!({})),
+            secret: Some("secret://builtin/hook".parse().unwrap()),
         }),
-        hold: Some(Hold { for_ms: Some(5) }),
+        hold: Some(Hold {
+            for_ms: Some(5),
+            message: Some("look at it".into()),
+            approvals: Some(Approvals { count: 2, author_may: true }),
+        }),
+        retry: Some(Retry { limit: 2, backoff_ms: 1_000 }),
+        temporary: true,
         timeout_ms: 5,
     };
     let mut document =

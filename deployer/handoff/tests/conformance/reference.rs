@@ -141,7 +141,7 @@ impl Receiver {
         let limits = Limits::default();
         let mut capabilities = self.capabilities();
         if self.has(Fault::LeavesOutWhatItCannot) {
-            capabilities.extend([Capability::Secrets, Capability::Conditions]);
+            capabilities.extend([Capability::Secrets, Capability::Conditions, Capability::Workflow]);
         }
         let known = self.known(submission);
         if let Some(answer) = admit(submission, known.as_ref(), &capabilities, &limits) {

@@ -7,7 +7,7 @@ use slipway_yaml::Node;
 use super::application::{distinct, item_path, kind, word};
 use super::bindings::{self, Of};
 use crate::decode::{Decoder, Shape, join, present};
-use crate::{Condition, Mode, Placed, Step, StepMode, Workflow, code, duration};
+use crate::{Condition, Mode, Placed, Step, StepMode, StepRetry, Workflow, code, duration};
 
 const WORKFLOW: Shape = Shape { known: &["mode", "steps"], required: &[] };
 const MODE: Shape = Shape { known: &["steps", "subSteps"], required: &[] };
@@ -19,6 +19,7 @@ const STEP: Shape = Shape {
         "meta",
         "if",
         "timeout",
+        "retry",
         "dependsOn",
         "inputs",
         "outputs",
@@ -29,9 +30,21 @@ const STEP: Shape = Shape {
     required: &["type"],
 };
 const SUB_STEP: Shape = Shape {
-    known: &["name", "type", "meta", "if", "timeout", "dependsOn", "inputs", "outputs", "properties"],
+    known: &[
+        "name",
+        "type",
+        "meta",
+        "if",
+        "timeout",
+        "retry",
+        "dependsOn",
+        "inputs",
+        "outputs",
+        "properties",
+    ],
     required: &["type"],
 };
+const RETRY: Shape = Shape { known: &["limit", "backoff"], required: &["limit"] };
 const MODES: [(&str, StepMode); 2] = [("StepByStep", StepMode::StepByStep), ("DAG", StepMode::Dag)];
 /// The step type that holds others.
 pub(crate) const GROUP: &str = "step-group";
@@ -98,6 +111,7 @@ fn step(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> St
         .and_then(|meta| decoder.text_at(meta, "alias", &meta_path));
     step.condition = present(node, "if").and_then(|value| condition(decoder, value, &join(path, "if")));
     step.timeout = present(node, "timeout").and_then(|value| timeout(decoder, value, &join(path, "timeout")));
+    step.retry = present(node, "retry").and_then(|value| retry(decoder, value, &join(path, "retry")));
     step.depends_on = bindings::depends_on(decoder, node, path);
     step.inputs = bindings::inputs(decoder, node, path, Of::Step);
     step.outputs = bindings::outputs(decoder, node, path);
@@ -138,6 +152,33 @@ fn condition(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Place
         return None;
     }
     Some(Placed { value: text, at: Some(decoder.place(node.at)) })
+}
+
+fn retry(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<StepRetry> {
+    if !decoder.shaped(node, path, &RETRY) {
+        return None;
+    }
+    let backoff = present(node, "backoff").map(|value| timeout(decoder, value, &join(path, "backoff")));
+    let backoff_ms = match backoff {
+        None => StepRetry::BACKOFF_MS_DEFAULT,
+        Some(text) => {
+            let pause = duration::parse(&text?.value).ok()?;
+            u64::try_from(pause.as_millis()).ok()?
+        }
+    };
+    let limit = present(node, "limit")?;
+    let number = match &limit.value {
+        slipway_yaml::Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    match number.filter(|number| (1..=StepRetry::LIMIT_MAX).contains(number)) {
+        Some(limit) => Some(StepRetry { limit, backoff_ms }),
+        None => {
+            let message = format!("expected a number from 1 to {}", StepRetry::LIMIT_MAX);
+            decoder.wrong(code::INVALID_RETRY, limit.at, &join(path, "limit"), message);
+            None
+        }
+    }
 }
 
 fn timeout(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Placed<String>> {

@@ -384,6 +384,8 @@ impl DeploymentState {
             (state, E::Progress(blocker)) if state.is_out() && !state.is_going() => {
                 Ok(Self::Progressing { blocker })
             }
+            // What was stopped where it stood may be finished.
+            (Self::Terminated { .. }, E::Progress(blocker)) => Ok(Self::Progressing { blocker }),
             (Self::HandedOff { .. } | Self::Progressing { .. }, E::Suspend(by)) => Ok(Self::Suspended { by }),
             (state, E::Live) if state.is_out() && !state.is_going() => Ok(Self::Live),
             (Self::Live | Self::Degraded { .. } | Self::Unreachable { .. }, E::Degrade(why)) => {

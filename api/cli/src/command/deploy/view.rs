@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::{ago, data, span, table, text, violations};
+use crate::output::{ago, data, say, span, table, text, violations};
 
 /// `APP@ENV#GENERATION`.
 pub(super) fn name_of(deployment: &Value) -> String {
@@ -53,11 +53,44 @@ pub(super) fn show(deployment: &Value) {
     }
     gates(&deployment["gates"]);
     approvals(&deployment["approvals"]);
-    receiver(&deployment["receiver"]);
+    let is_stopped = deployment["state"] == "terminated";
+    receiver(&deployment["receiver"], is_stopped);
+    next_steps(deployment).iter().for_each(say);
+}
+
+/// What people may do next with what is stopped or held.
+fn next_steps(deployment: &Value) -> Vec<String> {
+    let (name, part) = (name_of(deployment), |key: &str| text(&deployment[key]));
+    let back = format!(
+        "go back:  slipway deploy rollback {} --env {} --reason …",
+        part("application"),
+        part("environment")
+    );
+    if deployment["state"] == "terminated" {
+        return vec![format!("finish:   slipway deploy retry {name}"), back];
+    }
+    let nodes = deployment["receiver"]["nodes"].as_array();
+    let held = nodes.into_iter().flatten().filter(|node| node["state"] == "suspended");
+    let on = |node: &Value| format!("go on:    slipway deploy resume {name} --node {}", text(&node["node"]));
+    let mut steps: Vec<String> = held.map(on).collect();
+    if !steps.is_empty() {
+        steps.push(back);
+    }
+    steps
+}
+
+/// Why a node stands where it does; of what was stopped, also whether it is old or new.
+fn reason_of(node: &Value, is_stopped: bool) -> String {
+    let reason = first_line(&node["reason"]);
+    match node["state"].as_str() {
+        Some("ready") if is_stopped && reason.is_empty() => "its objects are new".to_owned(),
+        Some("skipped") if is_stopped => format!("it is as it was before: {reason}"),
+        _ => reason,
+    }
 }
 
 /// What the receiver says.
-fn receiver(receiver: &Value) {
+fn receiver(receiver: &Value, is_stopped: bool) {
     if receiver.is_null() {
         return;
     }
@@ -85,7 +118,7 @@ fn receiver(receiver: &Value) {
                 text(&node["node"]),
                 text(&node["state"]),
                 ago(&node["observed_at"]),
-                first_line(&node["reason"]),
+                reason_of(node, is_stopped),
             ]
         })
         .collect();
@@ -140,6 +173,24 @@ mod tests {
         let closed = json!({"gate": "window", "open": false, "detail": "outside", "opens_in_s": 7200});
         assert_eq!(gate(&closed), ["window", "closed, opens in 2 h", "outside"]);
         assert_eq!(gate(&json!({"gate": "soak", "open": true, "detail": "ran"}))[1], "open");
+    }
+
+    #[test]
+    fn what_is_stopped_or_held_says_what_may_be_done() {
+        let node = |state: &str, reason: &str| json!({"node": "step.look", "state": state, "reason": reason});
+        let of = |state: &str, nodes: Value| {
+            json!({"application": "shop", "environment": "prod", "generation": 7, "state": state,
+                "receiver": {"nodes": nodes}})
+        };
+        let stopped = next_steps(&of("terminated", json!([node("terminated", "stopped by ann")])));
+        assert_eq!(stopped[0], "finish:   slipway deploy retry shop@prod#7");
+        assert_eq!(stopped[1], "go back:  slipway deploy rollback shop --env prod --reason …");
+        let held = next_steps(&of("suspended", json!([node("suspended", "look"), node("ready", "")])));
+        assert_eq!(held[0], "go on:    slipway deploy resume shop@prod#7 --node step.look");
+        assert_eq!((held.len(), next_steps(&of("live", json!([node("ready", "")]))).len()), (2, 0));
+        assert_eq!(reason_of(&node("ready", ""), true), "its objects are new");
+        assert_eq!(reason_of(&node("skipped", "`a` failed"), true), "it is as it was before: `a` failed");
+        assert_eq!(reason_of(&node("ready", ""), false), "");
     }
 
     #[test]

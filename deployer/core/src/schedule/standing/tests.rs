@@ -9,7 +9,7 @@ fn applying(doing: Doing, slot: Slot) -> Standing {
 }
 
 /// Every standing, with the parts of applying that matter.
-fn standings() -> [Standing; 15] {
+fn standings() -> [Standing; 16] {
     let because = Some("db".to_owned());
     [
         Standing::Pending,
@@ -20,31 +20,34 @@ fn standings() -> [Standing; 15] {
         applying(Doing::Apply, Slot::Has),
         applying(Doing::Apply, Slot::Rests { until: later() }),
         applying(Doing::Apply, Slot::Wants),
-        Standing::Suspended { until: None },
+        Standing::Suspended { until: None, note: String::new() },
         Standing::Waiting { blocker: "x".into() },
         Standing::Ready { health: Health::Good },
         Standing::Failed { reason: "x".into() },
         Standing::TimedOut { reason: "x".into() },
         Standing::Skipped { because, reason: "x".into() },
+        Standing::LeftOut { reason: "x".into() },
         Standing::Terminated { reason: "x".into() },
     ]
 }
 
-fn moves() -> [Move; 15] {
+fn moves() -> [Move; 17] {
     [
         Move::Block(Blocker::Node("db".into())),
         Move::Begin(Doing::Call),
         Move::Begin(Doing::Apply),
         Move::Stumble { why: "x".into(), until: later() },
+        Move::Anew { doing: Doing::Apply, why: "x".into(), until: later() },
         Move::Queue,
         Move::Again,
-        Move::Hold { until: None },
+        Move::Hold { until: None, note: "look at it".into() },
         Move::Wait("y".into()),
         Move::Arrive,
         Move::Sense(Health::Degraded("x".into())),
         Move::Fail("x".into()),
         Move::TimeOut("x".into()),
         Move::Skip { because: None, reason: "x".into() },
+        Move::LeaveOut("x".into()),
         Move::Terminate("x".into()),
         Move::Reopen,
     ]
@@ -52,23 +55,24 @@ fn moves() -> [Move; 15] {
 
 /// One line a standing, one letter a move, in the orders above: where it leads, `.` where it is refused.
 /// p pending, b blocked, c called, a applied, r rests, w wants a slot, h held, o waiting, R ready, F failed,
-/// T timed out, S skipped, X terminated.
-const TABLE: [&str; 15] = [
-    "bca...hoR...SX.",
-    "bca...hoR...SX.",
-    "..ar..hoR.FT.X.",
-    "....wc....FT.X.",
-    ".....c....FT.X.",
-    "...r..hoR.FT.X.",
-    "....wa....FT.X.",
-    ".....a....FT.X.",
-    ".......oR..T.X.",
-    "...r...oR.FT.X.",
-    ".........R.....",
-    "........R.....p",
-    "........R.....p",
-    "..............p",
-    "...............",
+/// T timed out, S skipped, L left out, X terminated.
+const TABLE: [&str; 16] = [
+    "bca....hoR.F.SLX.",
+    "bca....hoR.F.SLX.",
+    "..arr..hoR.FT..X.",
+    ".....wc....FT..X.",
+    "......c....FT..X.",
+    "...rr..hoR.FT..X.",
+    ".....wa....FT..X.",
+    "......a....FT..X.",
+    ".......hoR..T..X.",
+    "...rr...oR.FT..X.",
+    "..........R......",
+    ".........R......p",
+    ".........R......p",
+    "................p",
+    "................p",
+    "................p",
 ];
 
 fn letter(standing: &Standing) -> char {
@@ -85,6 +89,7 @@ fn letter(standing: &Standing) -> char {
         Standing::Failed { .. } => 'F',
         Standing::TimedOut { .. } => 'T',
         Standing::Skipped { .. } => 'S',
+        Standing::LeftOut { .. } => 'L',
         Standing::Terminated { .. } => 'X',
     }
 }
@@ -106,9 +111,9 @@ fn every_move_leads_where_the_table_says_or_is_refused() {
 }
 
 #[test]
-fn a_standing_is_ahead_running_ready_or_lost_and_says_why() {
+fn a_standing_is_ahead_running_done_or_lost_and_says_why() {
     for standing in standings() {
-        let kinds = [standing.is_ahead(), standing.is_running(), standing.is_ready(), standing.is_lost()];
+        let kinds = [standing.is_ahead(), standing.is_running(), standing.is_done(), standing.is_lost()];
         assert_eq!(kinds.iter().filter(|is| **is).count(), 1, "{standing:?}");
         let text = serde_json::to_string(&standing).unwrap();
         assert_eq!(serde_json::from_str::<Standing>(&text).unwrap(), standing);

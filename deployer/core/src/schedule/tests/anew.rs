@@ -13,7 +13,7 @@ fn growing() -> Verdict {
 #[test]
 fn what_is_gone_while_it_is_waited_for_is_written_anew() {
     let (name, mut held) = node("a", &[]);
-    held.hold = Some(Hold { for_ms: None });
+    held.hold = Some(Hold::default());
     let mut rig = Rig::new([(name, held)]);
     rig.applied("a");
     rig.order(resume(None)).unwrap();

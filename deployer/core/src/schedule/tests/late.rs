@@ -81,3 +81,31 @@ fn what_could_not_be_written_is_not_looked_at() {
     rig.unapplied("a", Failure::permanent("the field spec.replica is not known"));
     assert_eq!((rig.whole(), rig.schedule.next(at(10))), (WholeState::Failed, vec![]));
 }
+
+#[test]
+fn what_went_by_its_end_is_a_persons_to_begin_too() {
+    let (name, mut tell) = node("tell", &[]);
+    tell.after = BTreeSet::from(["a".to_owned()]);
+    let mut rig = Rig::new([node("a", &[]), (name, tell)]);
+    rig.applied("a");
+    rig.looked("a", not_yet("0 of 1 replicas"));
+    rig.tick(600);
+    rig.arrive("tell");
+    assert_eq!((rig.whole(), rig.schedule.next(at(605))), (WholeState::TimedOut, vec![]));
+    rig.tick(605);
+    rig.looked("a", ready());
+    assert_eq!(rig.state("a"), NodeState::TimedOut);
+}
+
+#[test]
+fn what_was_left_out_for_another_reason_stands_in_nobodys_way() {
+    let (name, mut other) = node("other", &[]);
+    other.when = Some("false".into());
+    let mut rig = Rig::new([node("a", &[]), (name, other)]);
+    rig.applied("a");
+    rig.looked("a", not_yet("0 of 1 replicas"));
+    rig.tick(600);
+    rig.tick(605);
+    rig.looked("a", ready());
+    assert_eq!((rig.whole(), rig.work()), (WholeState::Progressing, vec!["prune".to_owned()]));
+}

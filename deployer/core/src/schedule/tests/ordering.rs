@@ -4,7 +4,7 @@ use super::*;
 
 fn held(name: &str, needs: &[&str], for_ms: Option<u64>) -> (String, Node) {
     let timeout_ms = 7 * 24 * 3_600_000;
-    (name.to_owned(), Node { hold: Some(Hold { for_ms }), timeout_ms, ..bare(needs) })
+    (name.to_owned(), Node { hold: Some(Hold { for_ms, ..Hold::default() }), timeout_ms, ..bare(needs) })
 }
 
 #[test]
@@ -148,11 +148,80 @@ fn whoever_stops_it_is_told_of_each_node_whether_it_is_old_or_new() {
     assert_eq!(whole.reason, "stopped by ann: 2 nodes are new, 1 may be in part, 1 as before");
     assert_eq!(rig.order(Command::Terminate), Ok(vec![]));
     assert_eq!((rig.work(), rig.applied("a")), (vec![], vec![]));
-    for command in [Command::Suspend, resume(None), retry(None), retry(Some("a"))] {
+    for command in [Command::Suspend, resume(None)] {
         let wanted = rig.order(command).unwrap_err();
         assert!(matches!(wanted, Refused::Over { state: "terminated", .. }), "{wanted}");
     }
     assert_eq!(rig.happen(Happened::Superseded { by: 8 }), []);
+}
+
+#[test]
+fn what_was_stopped_goes_on_as_a_whole() {
+    for order in [retry(None), retry(Some("a")), retry(Some("c"))] {
+        let mut rig = Rig::new([node("a", &[]), node("b", &["a"]), node("c", &[]), held("ok", &["b"], None)]);
+        rig.arrive("c");
+        rig.order(Command::Terminate).unwrap();
+        rig.tick(10);
+        rig.order(order).unwrap();
+        assert_eq!((rig.work(), rig.state("c")), (vec!["start a".to_owned()], NodeState::Ready));
+        rig.arrive("a");
+        rig.arrive("b");
+        rig.order(resume(Some("ok"))).unwrap();
+        rig.pruned(Ok(()));
+        assert_eq!(rig.whole(), WholeState::Live);
+    }
+}
+
+#[test]
+fn several_people_approve_and_not_the_one_who_made_it() {
+    let hold = |author_may| {
+        let approvals = Some(Approvals { count: 2, author_may });
+        let message = Some("look at the shop".to_owned());
+        let (name, node) = held("ok", &[], None);
+        (name, Node { hold: Some(Hold { for_ms: None, message, approvals }), ..node })
+    };
+    let mut rig = Rig::new([hold(false)]);
+    assert_eq!(rig.reason("ok"), "held until it is resumed: look at the shop; 0 of 2 approvals");
+    let by = |rig: &mut Rig, name: &str| rig.schedule.order(&resume(Some("ok")), name, at(1));
+    assert_eq!(by(&mut rig, "ann"), Err(Refused::Author { node: "ok".into(), by: "ann".into() }));
+    assert_eq!(rig.order(resume(None)), Err(Refused::Approvals("ok".into())));
+    assert_eq!(by(&mut rig, "bob").unwrap().len(), 2, "the node and the whole have another reason");
+    assert_eq!(by(&mut rig, "bob"), Ok(vec![]));
+    assert!(rig.reason("ok").ends_with("1 of 2 approvals (bob)"), "{}", rig.reason("ok"));
+    by(&mut rig, "eve").unwrap();
+    assert_eq!(rig.state("ok"), NodeState::Ready);
+    let mut rig = Rig::new([hold(true)]);
+    for name in ["ann", "bob"] {
+        by(&mut rig, name).unwrap();
+    }
+    assert_eq!(rig.state("ok"), NodeState::Ready);
+}
+
+#[test]
+fn a_rollback_passes_what_only_waits_for_a_look() {
+    let mut asked = held("sure", &[], None).1;
+    asked.hold = Some(Hold { approvals: Some(Approvals { count: 1, author_may: false }), ..Hold::default() });
+    let (name, mut canary) = node("canary", &[]);
+    canary.temporary = true;
+    let nodes = || {
+        [
+            (name.clone(), canary.clone()),
+            held("ok", &["canary"], None),
+            ("sure".into(), asked.clone()),
+            node("web", &["ok"]),
+        ]
+    };
+    assert_eq!(Rig::new(nodes()).work(), ["start canary"]);
+    let first = Schedule::new(Plan::new(&submission(Mode::Apply, nodes())).unwrap(), at(0)).first();
+    let mut rig = Rig { schedule: first, now: at(0), told: Vec::new() };
+    rig.tick(0);
+    assert_eq!((rig.state("canary"), rig.state("ok")), (NodeState::Skipped, NodeState::Suspended));
+    let mut back = submission(Mode::Apply, nodes());
+    back.cause = Cause::Rollback { by: "ann".into(), reason: "it is slow".into() };
+    let rig = Rig::of(Plan::new(&back).unwrap());
+    assert_eq!((rig.work(), rig.state("canary")), (vec!["start web".to_owned()], NodeState::Skipped));
+    assert_eq!((rig.state("ok"), rig.state("sure")), (NodeState::Ready, NodeState::Suspended));
+    assert_eq!(rig.schedule.unwanted(), [reference("ConfigMap", "canary")]);
 }
 
 #[test]

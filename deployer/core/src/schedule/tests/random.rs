@@ -37,14 +37,54 @@ fn name_of(at: usize) -> String {
 fn graphs() -> impl Strategy<Value = Vec<(String, Node)>> {
     let part = (
         any::<u8>(),
-        prop::option::weighted(0.2, prop::option::of(1_u64..2_000_000).prop_map(|for_ms| Hold { for_ms })),
+        prop::option::weighted(0.2, holds()),
         prop_oneof![1 => 1_u64..60_000, 4 => 60_000_u64..1_500_000],
         any::<bool>(),
+        branches(),
     );
     prop::collection::vec(part, 1..9).prop_map(|parts| {
         let parts = parts.into_iter().enumerate();
-        parts.map(|(at, (bits, hold, timeout_ms, far))| graph_node(at, bits, hold, timeout_ms, far)).collect()
+        let one = |(at, (bits, hold, timeout_ms, far, branch))| {
+            let (name, node) = graph_node(at, bits, hold, timeout_ms, far);
+            (name, branched(at, node, branch))
+        };
+        parts.map(one).collect()
     })
+}
+
+fn holds() -> impl Strategy<Value = Hold> {
+    let approvals = (1_u32..3, any::<bool>()).prop_map(|(count, author_may)| Approvals { count, author_may });
+    prop_oneof![
+        4 => prop::option::of(1_u64..2_000_000).prop_map(|for_ms| Hold { for_ms, ..Hold::default() }),
+        1 => approvals.prop_map(|approvals| Hold { approvals: Some(approvals), ..Hold::default() }),
+    ]
+}
+
+/// What only a workflow asks for: whether the one before need only have ended, which condition, how often it
+/// begins anew.
+type Branch = (bool, Option<u8>, Option<Retry>);
+
+fn branches() -> impl Strategy<Value = Branch> {
+    let retry = (1_u32..3, 1_u64..100_000).prop_map(|(limit, backoff_ms)| Retry { limit, backoff_ms });
+    (prop::bool::weighted(0.3), prop::option::weighted(0.4, any::<u8>()), prop::option::weighted(0.3, retry))
+}
+
+fn branched(at: usize, mut node: Node, (crosses, condition, retry): Branch) -> Node {
+    if crosses {
+        node.after = std::mem::take(&mut node.needs);
+    }
+    let before = name_of(at.saturating_sub(1));
+    node.when = condition.map(|which| match which % 6 {
+        0 => format!("nodes[{before:?}].state == \"ready\""),
+        1 => format!("nodes[{before:?}].state in [\"failed\", \"timed_out\"]"),
+        2 => format!("outputs[{before:?}][\"host\"] == \"10.0.0.1\""),
+        3 => "false".to_owned(),
+        4 => "1 + ".to_owned(),
+        _ => "size(nodes) >= 0".to_owned(),
+    });
+    node.retry = retry;
+    node.temporary = condition.is_some_and(|which| which > 200);
+    node
 }
 
 fn graph_node(at: usize, bits: u8, hold: Option<Hold>, timeout_ms: u64, far: bool) -> (String, Node) {
@@ -176,11 +216,18 @@ fn take(schedule: &mut Schedule, step: &Step, now: &mut DateTime<Utc>) -> Vec<Ch
 fn check(schedule: &Schedule, now: DateTime<Utc>) -> TestCaseResult {
     for (name, progress) in schedule.nodes() {
         let has_begun = !progress.standing.is_ahead()
-            && !matches!(progress.standing, Standing::Skipped { .. } | Standing::Terminated { .. });
-        let needs = &schedule.plan().node(name).unwrap().needs;
-        let all_ready = needs.iter().all(|need| schedule.node(need).unwrap().standing.is_ready());
-        prop_assert!(!has_begun || all_ready, "{name} began before what it needs");
+            && !matches!(
+                progress.standing,
+                Standing::Skipped { .. } | Standing::LeftOut { .. } | Standing::Terminated { .. }
+            );
+        let node = schedule.plan().node(name).unwrap();
+        let all_done = node.needs.iter().all(|need| schedule.node(need).unwrap().standing.is_done());
+        prop_assert!(!has_begun || all_done, "{name} began before what it needs");
         prop_assert_eq!(has_begun && progress.started_at.is_none(), false);
+        prop_assert!(progress.anew <= node.retry.map_or(0, |retry| retry.limit), "{name}");
+        let blocker = matches!(&progress.standing, Standing::Blocked { by: Blocker::Node(_) });
+        let is_awaited = node.before().any(|before| schedule.node(before).unwrap().standing.is_open());
+        prop_assert!(!blocker || is_awaited, "{name} waits for what has ended");
     }
     let actions = schedule.next(now);
     let at_work = actions.iter().filter(|action| matches!(action, Action::Call(_) | Action::StartNode(_)));
@@ -207,10 +254,16 @@ fn check(schedule: &Schedule, now: DateTime<Utc>) -> TestCaseResult {
 fn check_between(was: &Schedule, is: &Schedule, step: &Step, changes: &[Change]) -> TestCaseResult {
     let is_retry = matches!(step, Step::Order(Command::Retry { .. }));
     for ((name, before), (_, after)) in was.nodes().zip(is.nodes()) {
+        let node = is.plan().node(name).unwrap();
+        if before.standing.is_ahead() && after.standing.is_running() {
+            let ended = node.before().all(|name| !is.node(name).unwrap().standing.is_open());
+            prop_assert!(ended, "{name} began before another ended");
+        }
         if before.standing.is_ready() {
             prop_assert!(after.standing.is_ready(), "{name} was ready");
         }
-        if before.standing.is_lost() && !is_retry && !is_late(before, after) {
+        let had_ended = before.standing.is_lost() || before.standing.is_left_out();
+        if had_ended && !is_retry && !is_late(before, after) {
             prop_assert_eq!(&before.standing, &after.standing, "{} had ended", name);
         }
         let told: Vec<&Change> = changes.iter().filter(|change| change.node.as_ref() == Some(name)).collect();
@@ -313,7 +366,10 @@ proptest! {
     fn what_nothing_stands_against_becomes_live_in_any_order(
         nodes in graphs(), choices in prop::collection::vec(any::<usize>(), 64),
     ) {
-        let timely = nodes.into_iter().map(|(name, node)| (name, Node { timeout_ms: 3_000_000, ..node }));
+        let timely = nodes.into_iter().map(|(name, node)| {
+            let hold = node.hold.map(|hold| Hold { approvals: None, ..hold });
+            (name, Node { timeout_ms: 3_000_000, when: None, hold, ..node })
+        });
         let mut schedule = begun(timely.collect(), false, Mode::Apply);
         let mut written: BTreeMap<String, usize> = BTreeMap::new();
         let mut choices = choices.into_iter().cycle();

@@ -39,3 +39,19 @@ fn its_jobs_do_not_run_again_and_what_they_gave_is_known() {
     let rig = Rig::of(Plan::new(&back).unwrap());
     assert_eq!((rig.state("migrate"), rig.work()), (NodeState::Waiting, vec!["check migrate".to_owned()]));
 }
+
+#[test]
+fn nobody_is_asked_and_nothing_stands_beside_what_runs() {
+    let approvals = Some(Approvals { count: 1, author_may: false });
+    let sure = Node { hold: Some(Hold { approvals, ..Hold::default() }), ..bare(&["canary"]) };
+    let (name, mut canary) = node("canary", &[]);
+    canary.temporary = true;
+    let live = submission(Mode::Apply, [(name, canary), ("sure".to_owned(), sure), node("web", &["sure"])]);
+    assert_eq!(Rig::of(Plan::new(&live).unwrap()).work(), ["start canary"]);
+    let memory = TaskMemory::of(&live.document.graph);
+    let back = memory.carried_out(Submission { tasks: Tasks::Done, ..live });
+    let rig = Rig::of(Plan::new(&back).unwrap());
+    assert_eq!((rig.state("canary"), rig.state("sure")), (NodeState::Skipped, NodeState::Ready));
+    assert_eq!(rig.work(), ["start web"]);
+    assert_eq!(rig.schedule.unwanted(), [reference("ConfigMap", "canary")]);
+}

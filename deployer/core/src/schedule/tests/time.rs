@@ -3,7 +3,7 @@
 use super::*;
 
 fn hold(for_ms: Option<u64>, timeout_ms: u64) -> Node {
-    Node { hold: Some(Hold { for_ms }), timeout_ms, ..bare(&[]) }
+    Node { hold: Some(Hold { for_ms, ..Hold::default() }), timeout_ms, ..bare(&[]) }
 }
 
 const DAY: i64 = 24 * HOUR;

@@ -32,7 +32,7 @@ fn a_node_begins_when_all_that_it_needs_are_ready() {
 fn a_node_calls_writes_holds_and_waits_in_that_order() {
     let (name, mut all) = node("all", &[]);
     all.call = Some(call());
-    all.hold = Some(Hold { for_ms: Some(5_000) });
+    all.hold = Some(Hold { for_ms: Some(5_000), ..Hold::default() });
     let mut rig = Rig::new([(name, all)]);
     assert_eq!(rig.work(), ["call all"]);
     rig.applied("all");

@@ -2,7 +2,7 @@ use serde_json::json;
 use slipway_types::Digest;
 
 use super::*;
-use crate::node::{Hold, Hole, HoleType, Input};
+use crate::node::{Approvals, Hold, Hole, HoleType, Input, Retry};
 use crate::sample::{self, config_map, deployment, object};
 use crate::secret::SecretUse;
 use crate::{Capability, ManifestSet};
@@ -145,12 +145,12 @@ fn times_conditions_and_calls_are_bounded() {
     let mut map = object(&mut manifests, &config_map("a"));
     map.ready = Ready::Cel(" ".into());
     let call = |method: &str, url: &str| {
-        Some(Call { method: method.into(), url: url.into(), body: Some(json!({"n": 0.5})) })
+        Some(Call { method: method.into(), url: url.into(), body: Some(json!({"n": 0.5})), secret: None })
     };
     let node = |call| Node {
         objects: vec![map.clone()],
         timeout_ms: 0,
-        hold: Some(Hold { for_ms: Some(u64::MAX) }),
+        hold: Some(Hold { for_ms: Some(u64::MAX), ..Hold::default() }),
         call,
         ..Node::default()
     };
@@ -173,6 +173,44 @@ fn times_conditions_and_calls_are_bounded() {
     assert_eq!(revision.violations(&limits).len(), 3);
     revision.format = 2;
     assert_eq!(codes(&revision), ["format_unknown"]);
+}
+
+#[test]
+fn what_only_a_workflow_asks_for_is_bounded_and_needs_a_receiver_that_can() {
+    let one = |node: Node| with_nodes(vec![("a", Node::default()), ("b", node)]);
+    let after = || BTreeSet::from(["a".to_owned()]);
+    let call = || {
+        let url = "https://x.example.com/".to_owned();
+        Some(Call { method: "POST".into(), url, body: None, secret: None })
+    };
+    let approvals =
+        |count| Hold { for_ms: None, message: None, approvals: Some(Approvals { count, author_may: false }) };
+    let retry = |limit, backoff_ms| Some(Retry { limit, backoff_ms });
+    for (node, expected) in [
+        (Node { after: after(), ..Node::default() }, None),
+        (Node { needs: after(), when: Some("true".into()), ..Node::default() }, None),
+        (Node { when: Some(" ".into()), ..Node::default() }, Some("condition_invalid")),
+        (Node { hold: Some(approvals(2)), ..Node::default() }, None),
+        (Node { hold: Some(approvals(0)), ..Node::default() }, Some("hold_invalid")),
+        (
+            Node { hold: Some(Hold { for_ms: Some(5), ..approvals(1) }), ..Node::default() },
+            Some("hold_invalid"),
+        ),
+        (Node { retry: retry(3, 1_000), ..Node::default() }, None),
+        (Node { retry: retry(21, 1_000), ..Node::default() }, Some("retry_invalid")),
+        (Node { retry: retry(3, 0), ..Node::default() }, Some("timeout_invalid")),
+        (Node { temporary: true, ..Node::default() }, None),
+    ] {
+        let revision = one(Node { call: call(), ..node.clone() });
+        let told: Vec<String> = codes(&revision);
+        assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{node:?}");
+        assert!(revision.requires().contains(&Capability::Workflow), "{node:?}");
+    }
+    assert!(
+        !one(Node { hold: Some(Hold::default()), ..Node::default() })
+            .requires()
+            .contains(&Capability::Workflow)
+    );
 }
 
 #[tokio::test]
