@@ -60,6 +60,7 @@ pub async fn compare(
     application: &ApplicationName,
     address: &Address,
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
+    cluster.doubt_absent();
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);
