@@ -63,6 +63,7 @@ pub async fn compare(
     address: &Address,
     leave: &[AdoptedObject],
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
+    cluster.doubt_absent();
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);

@@ -221,8 +221,13 @@ impl Cluster {
     /// Something was applied: the kinds that it defines are asked for anew.
     pub(crate) fn note_defined(&self, api_version: &str, kind: &str) {
         if DEFINING.contains(&(group_of(api_version), kind)) {
-            *self.defined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.doubt_absent();
         }
+    }
+
+    /// That a kind is not served is asked for anew from now on: for a person, who may just have defined it.
+    pub fn doubt_absent(&self) {
+        *self.defined.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// The kinds as they were when they were last looked at, whenever that was.

@@ -69,12 +69,17 @@ fn a_crash_leaves_its_last_lines_without_secrets() {
     assert!(found["restarts"].as_u64() >= Some(1), "{failure:#}");
     let lines = json!(["begins", "password=***", "ends"]);
     assert_eq!(found["log"]["tail"], lines, "{failure:#}");
-    assert_eq!(found["previous"]["tail"], lines, "{failure:#}");
+    // The node may be just removing it, having started the next one.
+    let previous = &found["previous"];
+    let is_gone = previous["problem"].as_str().is_some_and(|why| why.contains("not there any more"));
+    assert!(is_gone || previous["tail"] == lines, "{failure:#}");
 
     let printed = ground.server.cli(&["deploy", "logs", "shop@prod", "--node", "web"]).ok();
     assert_eq!(printed.stdout, "begins\npassword=***\nends\n");
-    let before = ground.server.json(&["deploy", "logs", "shop@prod", "--previous"]);
-    assert_eq!((&before["lines"], &before["text"]), (&json!(3), &json!(printed.stdout)), "{before:#}");
+    if !is_gone {
+        let before = ground.server.json(&["deploy", "logs", "shop@prod", "--previous"]);
+        assert_eq!((&before["lines"], &before["text"]), (&json!(3), &json!(printed.stdout)), "{before:#}");
+    }
     let page = ground.server.cli(&["deploy", "show", "shop@prod"]).ok().stdout;
     for expected in ["exit code 3", "    | password=***\n", "slipway deploy logs shop@prod#1 --node web"] {
         assert!(page.contains(expected), "no `{expected}` in:\n{page}");

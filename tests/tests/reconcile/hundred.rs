@@ -239,10 +239,12 @@ impl Hunt {
         way.course.ends().contains(&state.as_str())
     }
 
-    /// Says what a person says to a node that is held, once.
+    /// Says what a person says to a node that is held, and again if it came to nothing: the page may not know yet
+    /// that it is held.
     fn say(&mut self, states: &BTreeSet<String>) {
+        let is_saying = self.said.as_mut().is_some_and(|said| matches!(said.try_wait(), Ok(None)));
         let Some(way) = &self.way else { return };
-        if let (Some(order), None, true) = (way.course.order(), &self.said, states.contains("suspended")) {
+        if let (Some(order), false, true) = (way.course.order(), is_saying, states.contains("suspended")) {
             let id = id_of(&way.made).to_owned();
             let args = [&["deploy", order[0], id.as_str()], &order[1..]].concat();
             self.said = Some(self.ground.server.cli_begun(&args));
@@ -253,9 +255,9 @@ impl Hunt {
     fn comes_to(&mut self, aim: &Aim) -> bool {
         let is_held_at = matches!(aim, Aim::State("suspended"));
         let query = self.query();
-        let mut came = None;
-        wait::holds(&format!("the server comes to {aim:?}, or to the end"), COMES_WITHIN, || {
-            let states = Self::states(&self.database.rows(&query));
+        wait::until(&format!("the server comes to {aim:?}, or to the end"), COMES_WITHIN, || {
+            let rows = self.database.rows(&query);
+            let states = Self::states(&rows);
             let is_there = match aim {
                 Aim::Point(point, _) => {
                     fs::read_to_string(&self.marker).is_ok_and(|reached| reached == *point)
@@ -263,15 +265,16 @@ impl Hunt {
                 Aim::State(state) => states.contains(*state),
             };
             if is_there {
-                came = Some(true);
-            } else if self.is_over() {
-                came = Some(false);
-            } else if !is_held_at {
+                return Ok(true);
+            }
+            if self.is_over() {
+                return Ok(false);
+            }
+            if !is_held_at {
                 self.say(&states);
             }
-            came.is_some()
-        });
-        came.unwrap_or_default()
+            Err(rows.concat().concat())
+        })
     }
 
     fn kill(&mut self) {

@@ -63,7 +63,7 @@ pub fn without_leftovers(live: &Live<'_>, sent: &Value, invalid: &[&str]) -> Opt
 
 /// Names the usual service account where a manifest names none any more: merely left out, the API server would
 /// take the former one from its older field `serviceAccount`.
-pub fn name_service_account(sent: &mut Value, live: &Live<'_>) {
+pub(super) fn name_service_account(sent: &mut Value, live: &Live<'_>) {
     let Some(own) = own(live) else { return };
     for path in POD_SPECS {
         let owned = path.iter().try_fold(own, |fields, step| fields.field(step));

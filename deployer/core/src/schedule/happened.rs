@@ -240,7 +240,7 @@ impl Schedule {
 
     fn looked_at_waiting(&mut self, at: usize, verdict: Verdict, now: DateTime<Utc>) {
         let blocker = match verdict {
-            Verdict::Ready { outputs } => match self.given(at, outputs) {
+            Verdict::Ready { outputs } => match self.outputs_given(at, outputs) {
                 Ok(outputs) => return self.arrive(at, outputs, now),
                 Err(missing) => missing,
             },
@@ -260,7 +260,11 @@ impl Schedule {
     }
 
     /// The outputs that a node gives by what was read; or what is wanting.
-    fn given(&self, at: usize, mut read: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, String> {
+    fn outputs_given(
+        &self,
+        at: usize,
+        mut read: BTreeMap<String, Value>,
+    ) -> Result<BTreeMap<String, Value>, String> {
         let step = self.plan.step(at);
         read.retain(|name, _| step.outputs_read().any(|wanted| wanted == name));
         match step.outputs_read().find(|name| !read.contains_key(*name)) {
@@ -276,7 +280,7 @@ impl Schedule {
             return;
         }
         if let Verdict::Ready { outputs } = verdict
-            && let Ok(outputs) = self.given(at, outputs)
+            && let Ok(outputs) = self.outputs_given(at, outputs)
         {
             self.arrive(at, outputs, now);
             if self.may_sweep() {

@@ -268,7 +268,7 @@ impl Standing {
         while self.rung < last_rung() {
             let pause = pause(self.rung);
             // One poll more would come later than the rung ends.
-            let is_over = calm + pause - pause / LEFT_OVER > end(self.rung);
+            let is_over = calm + pause > end(self.rung) + pause / LEFT_OVER;
             if self.polls < POLLS_A_RUNG && !is_over {
                 return;
             }
@@ -297,7 +297,7 @@ impl Standing {
         hasher.write_u64(self.seed);
         hasher.write_u32(self.pauses);
         let [a, b, ..] = hasher.finish().to_be_bytes();
-        whole - whole / JITTER * u32::from(u16::from_be_bytes([a, b])) / (1 << 16)
+        whole.saturating_sub(whole / JITTER * u32::from(u16::from_be_bytes([a, b])) / (1 << 16))
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run_with(clusters: u32) -> Result<bool> {
     farm.most = 0;
     let (polls, since) = (farm.polls, farm.now);
     farm.change_one_by_one((clusters / 100).max(CHANGES_MIN).min(clusters));
-    let rate = per_second(farm.polls - polls, farm.now - since);
+    let rate = per_second(farm.polls - polls, farm.now.saturating_sub(since));
     let delays = std::mem::take(&mut farm.delays);
     line(format!(
         "settled: {rate:.1} polls a second, at most {}; {} changes seen after {:.0} s on average, p99 {:.0} s",
@@ -172,7 +172,7 @@ impl Farm {
         let changed = self.numbers.get(&climber).and_then(|number| self.unseen.remove(number));
         let polled = match changed {
             Some(at) => {
-                self.delays.push((self.now - at).as_secs_f64());
+                self.delays.push(self.now.saturating_sub(at).as_secs_f64());
                 Polled::Changed
             }
             None => Polled::Unchanged,
@@ -186,7 +186,7 @@ impl Farm {
         while !self.climbers.iter().all(|climber| self.ladder.is_settled(*climber)) {
             self.until(self.now + SECOND);
         }
-        (self.now - began).as_secs_f64()
+        self.now.saturating_sub(began).as_secs_f64()
     }
 
     /// So many change, each at its own time.

@@ -90,11 +90,11 @@ fn a_cluster_alone_is_polled_three_times_a_rung_and_settles_in_time() {
         run.calm_until(seconds(2_000));
         let times = run.times_of(climber);
         assert!(times[0] < seconds(5));
-        let mut pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let mut pauses = times.windows(2).map(|pair| pair[1].checked_sub(pair[0]).unwrap());
         // The first poll of the first rung came by its phase.
         let expected = PAUSES_S.iter().flat_map(|pause| [seconds(*pause); 3]).skip(1);
         for (pause, rung) in pauses.by_ref().zip(expected.clone()) {
-            assert!(pause <= rung && pause >= rung - rung / 10, "{pause:?} on the rung of {rung:?}");
+            assert!(pause <= rung && pause >= rung * 9 / 10, "{pause:?} on the rung of {rung:?}");
         }
         let settled = times[expected.count() - 3];
         assert!(settled <= seconds(945) && settled >= seconds(840), "{settled:?}");
@@ -170,7 +170,7 @@ fn one_that_is_away_is_tried_less_and_less_and_begins_anew_when_it_is_back() {
         assert_eq!(ladder.next(now), Next::Poll(climber));
         turned.push(ladder.polled(climber, Polled::Unreachable, now));
         let Next::At(at) = ladder.next(now) else { panic!("nothing is planned") };
-        pauses.push(at - now);
+        pauses.push(at.checked_sub(now).unwrap());
         now = at;
     }
     let expired: Vec<usize> = (0..12).filter(|at| turned[*at] == Some(Turned::Expired)).collect();
@@ -178,7 +178,7 @@ fn one_that_is_away_is_tried_less_and_less_and_begins_anew_when_it_is_back() {
     assert!(ladder.is_expired(climber));
     for (pause, whole) in pauses.iter().zip([5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]) {
         let whole = seconds(whole);
-        assert!(*pause <= whole && *pause >= whole - whole / 10, "{pauses:?}");
+        assert!(*pause <= whole && *pause >= whole * 9 / 10, "{pauses:?}");
     }
     assert_eq!(ladder.next(now), Next::Poll(climber));
     assert_eq!(ladder.polled(climber, Polled::Unchanged, now), Some(Turned::Returned));
@@ -213,7 +213,8 @@ fn nobody_starves_where_all_change_all_the_time() {
         *counts.entry(*climber).or_default() += 1;
     }
     let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
-    assert!(counts.len() == 500 && most - least <= 1, "{least} to {most}");
+    // Pauses differ a little from each other, so that over the time one may be a turn ahead and one behind.
+    assert!(counts.len() == 500 && most - least <= 2, "{least} to {most}");
     assert!(run.polls.len() >= 600 * 19, "the limit is used: {}", run.polls.len());
 }
 
@@ -252,8 +253,8 @@ proptest! {
         for climber in &run.climbers {
             let polled = run.times_of(*climber);
             prop_assert!(polled.first().is_some_and(|first| *first <= seconds(5) + queue));
-            prop_assert!(polled.windows(2).all(|pair| pair[1] - pair[0] <= longest));
-            prop_assert!(polled.last().is_some_and(|last| end - *last <= longest));
+            prop_assert!(polled.windows(2).all(|pair| pair[1].checked_sub(pair[0]).unwrap() <= longest));
+            prop_assert!(polled.last().is_some_and(|last| end.checked_sub(*last).unwrap() <= longest));
         }
     }
 }

@@ -15,6 +15,9 @@ const LINES: i64 = 500;
 const TAIL_LINES: usize = 5;
 const TAIL_CHARS_MAX: usize = 400;
 
+/// What a kubelet answers, as if it were a log, of a container that it has just removed.
+const GONE: &str = "unable to retrieve container logs for ";
+
 /// What one log is, or why it cannot be read.
 type Text = Result<String, String>;
 
@@ -73,7 +76,12 @@ async fn texts_of(candidate: &Candidate, cluster: &Cluster, asking: &Asking<'_>)
 async fn text_of(candidate: &Candidate, previous: bool, cluster: &Cluster, asking: &Asking<'_>) -> Text {
     let FoundContainer { pod, container, .. } = &candidate.container;
     let text = asking.ask(cluster.last_log(&candidate.namespace, pod, container, previous, LINES)).await;
-    text.map_err(|why| format!("its log could not be read: {why}"))
+    match text {
+        Ok(text) if text.starts_with(GONE) && text.lines().count() == 1 => {
+            Err("its log is not there any more: the node has removed the container".to_owned())
+        }
+        text => text.map_err(|why| format!("its log could not be read: {why}")),
+    }
 }
 
 /// Puts the logs of a container behind what is there. One that waits to be started again has one log alone, which is
