@@ -23,7 +23,7 @@ pub fn keep_selector(sent: &mut Value, live: &Value, taken_over: bool) {
     if let Some(wanted) = sent.pointer_mut(pointer).and_then(Value::as_object_mut)
         && is_narrower(wanted, standing)
     {
-        *wanted = standing.clone();
+        wanted.clone_from(standing);
     }
 }
 

@@ -152,8 +152,8 @@ impl Schedule {
         if self.is_any(Standing::is_open) {
             return self.whole_under_way();
         }
-        let lost = self.first(|standing| matches!(standing, Standing::Failed { .. }));
-        if let Some(at) = lost.or_else(|| self.first(Standing::is_lost)) {
+        let lost = self.first_that(|standing| matches!(standing, Standing::Failed { .. }));
+        if let Some(at) = lost.or_else(|| self.first_that(Standing::is_lost)) {
             let standing = &self.progress(at).standing;
             let is_failed = matches!(standing, Standing::Failed { .. });
             let name = self.plan.step(at).name.clone();
@@ -180,9 +180,9 @@ impl Schedule {
         let works =
             |standing: &Standing| matches!(standing, Standing::Applying { .. } | Standing::Waiting { .. });
         let holds = |standing: &Standing| matches!(standing, Standing::Suspended { .. });
-        let held = self.first(holds).filter(|_| !self.is_any(works));
+        let held = self.first_that(holds).filter(|_| !self.is_any(works));
         let state = if held.is_some() { WholeState::Suspended } else { WholeState::Progressing };
-        let at = held.or_else(|| self.first(works)).or_else(|| self.first(Standing::is_open));
+        let at = held.or_else(|| self.first_that(works)).or_else(|| self.first_that(Standing::is_open));
         let node = at.map(|at| self.plan.step(at).name.clone());
         let count = self.nodes.iter().filter(|progress| progress.standing.is_ready()).count();
         let reason = at.map_or_else(String::new, |at| {
@@ -200,7 +200,7 @@ impl Schedule {
     fn whole_live(&self) -> Whole {
         let is_degraded = |standing: &Standing| matches!(standing.state(), NodeState::Degraded);
         let is_away = |standing: &Standing| matches!(standing.state(), NodeState::Unreachable);
-        let worst = self.first(is_degraded).or_else(|| self.first(is_away));
+        let worst = self.first_that(is_degraded).or_else(|| self.first_that(is_away));
         let Some(at) = worst else { return Whole::new(WholeState::Live, "") };
         let name = self.plan.step(at).name.clone();
         let (state, why) = match &self.progress(at).standing {
@@ -235,7 +235,7 @@ impl Schedule {
         }
     }
 
-    fn first(&self, so: impl Fn(&Standing) -> bool) -> Option<usize> {
+    fn first_that(&self, so: impl Fn(&Standing) -> bool) -> Option<usize> {
         self.nodes.iter().position(|progress| so(&progress.standing))
     }
 }

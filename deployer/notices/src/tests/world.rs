@@ -117,6 +117,7 @@ impl World {
             created_at: chrono::Utc::now(),
             frozen_at: None,
             handed_off_at: None,
+            live_at: None,
             finished_at: None,
         }
     }
