@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use slipway_handoff::receiver::EVENTS_MAX;
-use slipway_handoff::{Answer, CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Submission};
+use slipway_handoff::{
+    Answer, CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Submission, Tasks,
+};
 use slipway_records::job::JobPayload;
 use slipway_records::{
     AddonInstance, FrozenDefinition, Handler, Job, JobContext, JobError, NewAuditEntry, Write,
@@ -174,7 +176,7 @@ impl AddonHandler {
         };
         let cluster = self.stage.cluster_of(environment).await?;
         let (_, mut violations) =
-            compare(&cluster, &frozen, &addon.handed_off_as(), &environment.address).await?;
+            compare(&cluster, &frozen, &addon.handed_off_as(), &environment.address, &[]).await?;
         violations.extend(self.stage.objections(environment, &frozen.revision, Mode::Apply).await?);
         violations.extend(self.stage.addon_receiver_objections(environment).await?);
         Ok(if violations.is_empty() { Ok(frozen) } else { Err(violations) })
@@ -247,6 +249,8 @@ impl AddonHandler {
             predecessor: addon.predecessor,
             cause: Cause::Deploy { by: addon.changed_by.clone() },
             deadline: addon.changed_at + TimeDelta::minutes(minutes),
+            tasks: Tasks::Run,
+            adopt: Vec::new(),
         };
         let receiver = self.stage.receiver(environment).await?;
         match receiver.submit(&submission, &frozen.manifests).await? {

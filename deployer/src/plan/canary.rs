@@ -90,7 +90,8 @@ impl Drawing {
             node.objects.extend(self.keep(component, &manifest));
         }
         renames.follow(&mut copy, namespace);
-        shrink(&mut copy, replicas(&canary.replicas, copy["spec"]["replicas"].as_u64().unwrap_or(1)));
+        let whole = copy["spec"]["replicas"].as_u64().unwrap_or(1);
+        shrink(&mut copy, replicas(&canary.replicas, whole));
         let kept = self.keep(component, &copy)?;
         node.objects.push(Object { ready: workload.ready, ..kept });
         Some(node)
