@@ -18,7 +18,7 @@ use slipway_records::{
 };
 use slipway_types::{Class, Fault, Violation};
 
-use super::against_cluster::{AT_ONCE, brought, difference, key_of, without_markers};
+use super::against_cluster::{AT_ONCE, difference, key_of, without_markers};
 use super::objects::Dressing;
 use super::{Frozen, PlanRequest};
 use crate::clusters::fault_of;
@@ -62,6 +62,7 @@ impl Stage {
         told.violations.extend(self.cannot_adopt(environment).await?);
         told.revision = Some(frozen.revision.digest());
         let cluster = self.cluster_of(environment).await?;
+        cluster.doubt_absent();
         let look = Look::new(&cluster, &frozen, wanted);
         let found = look.gather(&mut told).await;
         found.map_err(|error| fault_of(environment.address.cluster(), &error))?;
@@ -96,8 +97,6 @@ struct Look<'a> {
     wanted: &'a AdoptRequest,
     dressing: Dressing<'a>,
     inventory: InventoryId,
-    /// Kinds and namespaces that the revision itself brings.
-    brought: BTreeSet<String>,
 }
 
 /// What is known of one object.
@@ -129,7 +128,6 @@ impl Seen {
 impl<'a> Look<'a> {
     fn new(cluster: &'a Cluster, frozen: &'a Frozen, wanted: &'a AdoptRequest) -> Self {
         let (application, environment) = (&wanted.deploy.application, &wanted.deploy.environment);
-        let objects = frozen.revision.graph.objects().map(|(_, object)| object);
         Self {
             cluster,
             frozen,
@@ -140,7 +138,6 @@ impl<'a> Look<'a> {
                 pull_secret: false,
             },
             inventory: InventoryId::of(&receivers::key(&application.name, environment)),
-            brought: brought(objects, &frozen.manifests),
         }
     }
 

@@ -117,10 +117,7 @@ impl Subject<'_> {
 type Looked = (Difference, Option<Violation>);
 
 /// Kinds and namespaces that the revision itself brings: what needs them cannot be tried yet.
-pub(super) fn brought<'a>(
-    objects: impl Iterator<Item = &'a Object>,
-    manifests: &ManifestSet,
-) -> BTreeSet<String> {
+fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSet) -> BTreeSet<String> {
     let mut brought = BTreeSet::new();
     for object in objects {
         let manifest: Option<Value> =
