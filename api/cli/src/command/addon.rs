@@ -225,17 +225,18 @@ async fn bind(client: &Client, args: BindArgs, global: &Global) -> Result<Exit> 
 async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<Exit> {
     let name = &args.name;
     super::confirmed(args.yes, &format!("the add-on {name} and its data would be gone"))?;
-    let mut addon = client.delete(&path(name)).await?;
+    let addon = client.delete(&path(name)).await?;
+    if args.wait.no_wait {
+        tell(&addon, global);
+        return Ok(Exit::OK);
+    }
     let deadline = Instant::now() + args.wait.timeout;
-    while !args.wait.no_wait {
-        match client.find(&path(name), &[]).await? {
-            None => {
-                let gone = json!({"name": name, "state": "released"});
-                global.tell(&gone, format!("The add-on {name} is gone."));
-                return Ok(Exit::OK);
-            }
-            Some(found) => addon = found,
-        }
+    loop {
+        let Some(addon) = client.find(&path(name), &[]).await? else {
+            let gone = json!({"name": name, "state": "released"});
+            global.tell(&gone, format!("The add-on {name} is gone."));
+            return Ok(Exit::OK);
+        };
         if addon["state"] == "failed" {
             tell(&addon, global);
             return Ok(Exit(1));
@@ -247,19 +248,24 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
         }
         tokio::time::sleep(EVERY).await;
     }
-    tell(&addon, global);
-    Ok(Exit::OK)
 }
 
 /// Waits until an add-on is ready or failed, and shows it.
 async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Global) -> Result<Exit> {
+    if wait.no_wait {
+        tell(addon, global);
+        return Ok(Exit::OK);
+    }
     let name = text(&addon["name"]);
     let deadline = Instant::now() + wait.timeout;
     let mut addon = addon.clone();
     let mut said = String::new();
-    while !wait.no_wait {
+    loop {
         match addon["state"].as_str().unwrap_or_default() {
-            "ready" => break,
+            "ready" => {
+                tell(&addon, global);
+                return Ok(Exit::OK);
+            }
             "failed" | "degraded" => {
                 tell(&addon, global);
                 return Ok(Exit(1));
@@ -279,8 +285,6 @@ async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Globa
         tokio::time::sleep(EVERY).await;
         addon = client.get(&path(&name), &[]).await?;
     }
-    tell(&addon, global);
-    Ok(Exit::OK)
 }
 
 fn state_of(addon: &Value) -> String {
