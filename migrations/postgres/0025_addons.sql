@@ -25,3 +25,8 @@ create table addon_binding (
 create unique index addon_binding_live on addon_binding (application_id, environment_id, addon_id)
     where ended_at is null;
 create index addon_binding_addon on addon_binding (addon_id);
+
+-- Definitions may be of add-ons too.
+alter table definition drop constraint definition_kind_check;
+alter table definition add constraint definition_kind_check
+    check (kind in ('component', 'trait', 'policy', 'step', 'addon'));

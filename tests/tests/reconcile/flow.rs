@@ -113,7 +113,7 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
     assert_serves(space, "web", "two\n");
     assert_eq!(cluster::object(space, "deployment", "web--canary"), None);
 
-    let after = (image_of(space, "web"), cluster::field(space, "deployment", "web", "/metadata/generation"));
+    let after = (image_of(space, "web"), cluster::field(space, "deployment", "web", "/spec"));
     let third = ground.deploy("prod", &ground.publish("three\n"), Some(&file));
     ground.wait(&third, &["suspended"], LIVE_WITHIN);
     let shown = is_stopped(&ground, &third);
@@ -122,7 +122,7 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
     let rollback = ["deploy", "rollback", "shop", "--env", "prod", "--reason", "it is slow", "--no-wait"];
     ground.live(&ground.server.json(&rollback));
     assert_eq!(cluster::object(space, "deployment", "web--canary"), None);
-    let now = (image_of(space, "web"), cluster::field(space, "deployment", "web", "/metadata/generation"));
+    let now = (image_of(space, "web"), cluster::field(space, "deployment", "web", "/spec"));
     assert_eq!(now, after, "the stable Deployment was not touched");
 }
 
