@@ -176,7 +176,7 @@ impl Hunt {
             return Aim::Point(self.chance.pick(&POINTS), 1 + self.chance.below(4));
         }
         match self.chance.pick(&lacking) {
-            "pending" => Aim::Point("core.accepted", 1),
+            "pending" => Aim::Point("deploy.before_submit", 1),
             "applying" => Aim::Point("core.applied", 1 + self.chance.below(3)),
             lasting => Aim::State(lasting),
         }
@@ -205,16 +205,16 @@ impl Hunt {
         self.way.insert(way).course
     }
 
-    /// The states that nodes are in.
-    fn states(rows: &[Vec<String>]) -> BTreeSet<String> {
-        let Some(document) = rows.first().and_then(|row| row.first()) else { return BTreeSet::new() };
-        let document: Value = serde_json::from_str(document).expect("JSON");
-        let checkpoint = &document["checkpoint"];
-        let nodes = checkpoint["nodes"].as_object().cloned().unwrap_or_default();
-        if nodes.is_empty() {
-            // Nodes with which nothing happened yet are left out.
+    /// The states that nodes of the deployment under way are in.
+    fn states(&self, rows: &[Vec<String>]) -> BTreeSet<String> {
+        let document = rows.first().and_then(|row| row.first());
+        let document: Value = document.map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON"));
+        let wanted = self.way.as_ref().and_then(|way| way.made["generation"].as_u64());
+        if document["submission"]["generation"].as_u64() < wanted {
+            // It has not come to the core.
             return BTreeSet::from(["pending".to_owned()]);
         }
+        let nodes = document["checkpoint"]["nodes"].as_object().cloned().unwrap_or_default();
         let state = |node: &Value| node["standing"]["state"].as_str().map(ToOwned::to_owned);
         nodes.values().filter_map(state).collect()
     }
@@ -257,7 +257,7 @@ impl Hunt {
         let query = self.query();
         wait::until(&format!("the server comes to {aim:?}, or to the end"), COMES_WITHIN, || {
             let rows = self.database.rows(&query);
-            let states = Self::states(&rows);
+            let states = self.states(&rows);
             let is_there = match aim {
                 Aim::Point(point, _) => {
                     fs::read_to_string(&self.marker).is_ok_and(|reached| reached == *point)
@@ -280,7 +280,7 @@ impl Hunt {
     fn kill(&mut self) {
         self.ground.server.kill9();
         self.hear();
-        let states = Self::states(&self.database.rows_in_copy(&self.query()));
+        let states = self.states(&self.database.rows_in_copy(&self.query()));
         for state in STATES {
             if states.contains(state) {
                 *self.killed.entry(state).or_default() += 1;
