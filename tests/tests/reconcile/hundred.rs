@@ -14,7 +14,7 @@ use slipway_tests::random::Random;
 use slipway_tests::wait;
 
 use crate::ground::{Ground, document, id_of};
-use crate::inventory::{assert_risen, assert_whole, marks};
+use crate::inventory::{Mark, assert_risen, assert_whole, marks};
 
 const KILLS: usize = 100;
 /// So often at least inside each state.
@@ -147,6 +147,8 @@ struct Hunt {
     said: Option<Child>,
     /// How often it was killed inside each state.
     killed: BTreeMap<&'static str, usize>,
+    /// What was there after the last time.
+    seen: BTreeMap<String, Mark>,
 }
 
 impl Hunt {
@@ -165,6 +167,7 @@ impl Hunt {
             way: None,
             said: None,
             killed: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -299,7 +302,6 @@ impl Hunt {
     /// Goes on until the server was killed once more.
     fn kill_once(&mut self) {
         let aim = self.aim();
-        let before = marks(self.space());
         self.start(&aim);
         loop {
             self.set_out();
@@ -310,7 +312,9 @@ impl Hunt {
             self.way = None;
         }
         self.kill();
-        assert_risen(&before, &marks(self.space()));
+        let after = marks(self.space());
+        assert_risen(&self.seen, &after);
+        self.seen = after;
     }
 
     /// Deploys once more, with nobody killing anything.
