@@ -176,7 +176,10 @@ impl Hunt {
         let is_lacking = |state: &&str| self.killed.get(state).copied().unwrap_or_default() < EACH;
         let lacking: Vec<&'static str> = STATES.into_iter().filter(is_lacking).collect();
         if lacking.is_empty() || self.chance.below(3) == 0 {
-            return Aim::Point(self.chance.pick(&POINTS), 1 + self.chance.below(4));
+            let point = self.chance.pick(&POINTS);
+            // A deployment comes to these once.
+            let is_rare = matches!(point, "core.accepted" | "core.pruned");
+            return Aim::Point(point, if is_rare { 1 } else { 1 + self.chance.below(4) });
         }
         match self.chance.pick(&lacking) {
             "pending" => Aim::Point("deploy.before_submit", 1),
