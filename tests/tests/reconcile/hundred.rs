@@ -14,7 +14,7 @@ use slipway_tests::random::Random;
 use slipway_tests::wait;
 
 use crate::ground::{Ground, document, id_of};
-use crate::inventory::{assert_risen, assert_whole, marks};
+use crate::inventory::{Mark, assert_risen, assert_whole, marks};
 
 const KILLS: usize = 100;
 /// So often at least inside each state.
@@ -147,6 +147,8 @@ struct Hunt {
     said: Option<Child>,
     /// How often it was killed inside each state.
     killed: BTreeMap<&'static str, usize>,
+    /// What was there after the last time.
+    seen: BTreeMap<String, Mark>,
 }
 
 impl Hunt {
@@ -165,6 +167,7 @@ impl Hunt {
             way: None,
             said: None,
             killed: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -173,10 +176,13 @@ impl Hunt {
         let is_lacking = |state: &&str| self.killed.get(state).copied().unwrap_or_default() < EACH;
         let lacking: Vec<&'static str> = STATES.into_iter().filter(is_lacking).collect();
         if lacking.is_empty() || self.chance.below(3) == 0 {
-            return Aim::Point(self.chance.pick(&POINTS), 1 + self.chance.below(4));
+            let point = self.chance.pick(&POINTS);
+            // A deployment comes to these once.
+            let is_rare = matches!(point, "core.accepted" | "core.pruned");
+            return Aim::Point(point, if is_rare { 1 } else { 1 + self.chance.below(4) });
         }
         match self.chance.pick(&lacking) {
-            "pending" => Aim::Point("core.accepted", 1),
+            "pending" => Aim::Point("deploy.before_submit", 1),
             "applying" => Aim::Point("core.applied", 1 + self.chance.below(3)),
             lasting => Aim::State(lasting),
         }
@@ -205,16 +211,16 @@ impl Hunt {
         self.way.insert(way).course
     }
 
-    /// The states that nodes are in.
-    fn states(rows: &[Vec<String>]) -> BTreeSet<String> {
-        let Some(document) = rows.first().and_then(|row| row.first()) else { return BTreeSet::new() };
-        let document: Value = serde_json::from_str(document).expect("JSON");
-        let checkpoint = &document["checkpoint"];
-        let nodes = checkpoint["nodes"].as_object().cloned().unwrap_or_default();
-        if nodes.is_empty() {
-            // Nodes with which nothing happened yet are left out.
+    /// The states that nodes of the deployment under way are in.
+    fn states(&self, rows: &[Vec<String>]) -> BTreeSet<String> {
+        let document = rows.first().and_then(|row| row.first());
+        let document: Value = document.map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON"));
+        let wanted = self.way.as_ref().and_then(|way| way.made["generation"].as_u64());
+        if document["submission"]["generation"].as_u64() < wanted {
+            // It has not come to the core.
             return BTreeSet::from(["pending".to_owned()]);
         }
+        let nodes = document["checkpoint"]["nodes"].as_object().cloned().unwrap_or_default();
         let state = |node: &Value| node["standing"]["state"].as_str().map(ToOwned::to_owned);
         nodes.values().filter_map(state).collect()
     }
@@ -257,7 +263,7 @@ impl Hunt {
         let query = self.query();
         wait::until(&format!("the server comes to {aim:?}, or to the end"), COMES_WITHIN, || {
             let rows = self.database.rows(&query);
-            let states = Self::states(&rows);
+            let states = self.states(&rows);
             let is_there = match aim {
                 Aim::Point(point, _) => {
                     fs::read_to_string(&self.marker).is_ok_and(|reached| reached == *point)
@@ -280,7 +286,7 @@ impl Hunt {
     fn kill(&mut self) {
         self.ground.server.kill9();
         self.hear();
-        let states = Self::states(&self.database.rows_in_copy(&self.query()));
+        let states = self.states(&self.database.rows_in_copy(&self.query()));
         for state in STATES {
             if states.contains(state) {
                 *self.killed.entry(state).or_default() += 1;
@@ -299,7 +305,6 @@ impl Hunt {
     /// Goes on until the server was killed once more.
     fn kill_once(&mut self) {
         let aim = self.aim();
-        let before = marks(self.space());
         self.start(&aim);
         loop {
             self.set_out();
@@ -310,7 +315,9 @@ impl Hunt {
             self.way = None;
         }
         self.kill();
-        assert_risen(&before, &marks(self.space()));
+        let after = marks(self.space());
+        assert_risen(&self.seen, &after);
+        self.seen = after;
     }
 
     /// Deploys once more, with nobody killing anything.
