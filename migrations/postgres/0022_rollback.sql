@@ -3,7 +3,8 @@ alter table deployment add column live_at timestamptz;
 update deployment set live_at = handed_off_at
 where handed_off_at is not null and cause ->> 'cause' <> 'remove'
 and (state in ('delivered', 'live', 'degraded', 'unreachable')
-    -- Of what was superseded while it was not as wanted nobody knows whether it ever was: it passes gates.
+    -- What a receiver was seen to have, and never live, was not: it goes through the gates again. Of what was
+    -- superseded without ever being observed most went to receivers that tell nothing: it counts as delivered.
     or (state = 'superseded' and not exists (select 1 from observation o
         where o.deployment_id = deployment.id and o.detail ->> 'live_since' is null)));
 

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
 /// Every point that any push comes to, in that order.
 pub const POINTS: [&str; 21] = [
     "receive.quarantined",
@@ -90,8 +93,16 @@ impl Armed {
     /// Never returns: whoever armed the point kills the process.
     fn hold(&self) {
         drop(std::fs::write(&self.marker, &self.point));
-        loop {
-            std::thread::park();
+        let for_ever = || {
+            loop {
+                std::thread::park();
+            }
+        };
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            // Whatever else waits for this worker goes on with another: a database connection on its way back to
+            // its pool would stop the whole server.
+            Ok(RuntimeFlavor::MultiThread) => block_in_place(for_ever),
+            _ => for_ever(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{Finished, binary, run_within};
+use slipway_tests::wait;
 use tempfile::TempDir;
 
 use crate::cluster::{self, assert_none};
@@ -72,9 +73,9 @@ fn the_demonstration_has_a_pod_where_nodes_reach_it() {
         demo(&home, &["--kubeconfig", &file, "--namespace", &name, "--listen", &listen])
     });
     // It is seen from outside while it is shown.
-    while !showing.is_finished() && cluster::object(&space, "deployment", "web").is_none() {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait::holds("web is there, or it is over", ENDS_WITHIN, || {
+        showing.is_finished() || cluster::object(&space, "deployment", "web").is_some()
+    });
     let wanted = cluster::object(&space, "deployment", "web").map(|web| web["spec"]["replicas"].clone());
     let finished = showing.join().expect("it ends");
     assert_shown(&finished);
