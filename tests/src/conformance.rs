@@ -26,6 +26,7 @@ pub mod runs;
 pub mod secrets;
 mod selection_model;
 pub mod selections;
+pub mod sign_ins;
 pub mod tokens;
 pub mod transactions;
 pub mod upkeep;
@@ -224,6 +225,11 @@ macro_rules! conformance {
                 a_removed_bundle_is_selected_no_more
                 an_environment_runs_one_bundle_of_an_application
                 a_bundle_that_was_deployed_stays
+            ]
+            sign_ins [
+                a_sign_in_is_kept_whole_and_found_by_its_hash
+                a_sign_in_is_seen_to_the_minute
+                sign_ins_end_by_hash_and_by_age
             ]
             tokens [
                 a_token_is_found_by_hash

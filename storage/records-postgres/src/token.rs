@@ -64,6 +64,11 @@ impl<H: Handle> ReadTokens for Session<H> {
         Ok(row.map_err(failed)?.map(TokenRow::from))
     }
 
+    async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>> {
+        let row = tokens!("where id = $1", id.as_uuid()).fetch_optional(self.db()).await;
+        Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
     async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
         let rows = tokens!("where role is not null order by name, id").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())

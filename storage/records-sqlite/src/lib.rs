@@ -30,6 +30,7 @@ mod run;
 mod secret;
 mod selection;
 mod session;
+mod sign_in;
 mod token;
 mod upkeep;
 mod upload;

@@ -46,6 +46,7 @@ pub mod rollback;
 pub mod run;
 pub mod secret;
 pub mod selection;
+pub mod sign_in;
 pub mod token;
 pub mod upkeep;
 pub mod upload;
@@ -96,6 +97,7 @@ pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
 pub use selection::{
     Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
 };
+pub use sign_in::{ReadSignIns, SignIn, WriteSignIns};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
 pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
@@ -224,6 +226,7 @@ pub trait Read:
     + ReadRuns
     + ReadSecrets
     + ReadSelections
+    + ReadSignIns
     + ReadTokens
     + ReadUpkeep
     + ReadUploads
@@ -258,6 +261,7 @@ pub trait Write:
     + WriteRuns
     + WriteSecrets
     + WriteSelections
+    + WriteSignIns
     + WriteTokens
     + WriteUpkeep
     + WriteUploads

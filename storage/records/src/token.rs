@@ -61,6 +61,8 @@ pub struct NewToken {
 pub trait ReadTokens {
     /// The token with that hash, revoked and expired ones too.
     async fn token_by_hash(&mut self, hash: &Digest) -> Result<Option<TokenRow>>;
+    /// One token, a revoked or expired one too.
+    async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>>;
     /// All tokens that people made, by name.
     async fn token_list(&mut self) -> Result<Vec<TokenRow>>;
 }

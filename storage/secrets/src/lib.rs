@@ -15,4 +15,4 @@ pub use mask::Mask;
 pub use master_key::{KeyError, MasterKey};
 pub use provider::{Resolved, SecretError, SecretOptions, Secrets};
 pub use scope::{Asker, Scoped};
-pub use tokens::{AuthError, TOKEN_PREFIX, authenticate, hash, is_token, new_token};
+pub use tokens::{AuthError, TOKEN_PREFIX, admit, authenticate, hash, is_token, new_token};

@@ -40,9 +40,11 @@ pub async fn a_token_is_found_by_hash(records: Shared) {
     for token in [limited, build] {
         let row = insert(&records, token.clone()).await;
         assert_eq!((row.role, row.expires_at, &row.grants), (token.role, token.expires_at, &token.grants));
+        assert_eq!(reader.token_get(row.id).await.unwrap().as_ref(), Some(&row));
         assert_eq!(reader.token_by_hash(&token.hash).await.unwrap(), Some(row));
     }
     assert_eq!(reader.token_by_hash(&Digest::of("other")).await.unwrap(), None);
+    assert_eq!(reader.token_get(TokenId::new()).await.unwrap(), None);
 }
 
 pub async fn a_token_name_is_taken_by_a_live_token_only(records: Shared) {
