@@ -109,14 +109,19 @@ async fn bounded(state: &ServerState, headers: &HeaderMap, body: Body) -> Result
 
 /// The sender's address.
 pub(crate) fn address_of(state: &ServerState, request: &Request) -> IpAddr {
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    sender_of(state, request.headers(), connected)
+}
+
+/// The same of a connection from `connected`, where that is known.
+pub(crate) fn sender_of(state: &ServerState, headers: &HeaderMap, connected: Option<IpAddr>) -> IpAddr {
     let forwarded = || {
         // The last entry is the one our own proxy wrote.
-        let header = request.headers().get("x-forwarded-for")?.to_str().ok()?;
+        let header = headers.get("x-forwarded-for")?.to_str().ok()?;
         header.rsplit(',').next()?.trim().parse().ok()
     };
     let trusted = state.options.trust_forwarded_for.then(forwarded).flatten();
-    let connected = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    trusted.or_else(connected).unwrap_or(NO_ADDRESS)
+    trusted.or(connected).unwrap_or(NO_ADDRESS)
 }
 
 /// Commits the delivery, then answers.

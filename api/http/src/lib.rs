@@ -8,6 +8,7 @@ mod extract;
 mod git_remote;
 mod hooks;
 pub mod operation;
+mod pages;
 pub mod problem;
 mod reports;
 mod rest;

@@ -198,7 +198,9 @@ impl IntoResponse for ApiError {
         let mut problem = self.problem;
         problem.request_id = REQUEST_ID.try_with(Clone::clone).ok();
         let status = StatusCode::from_u16(problem.status).expect("invariant: made from a StatusCode");
-        let mut response = (status, Json(problem)).into_response();
+        let mut response = (status, Json(&problem)).into_response();
+        // Pages show it in their own form.
+        response.extensions_mut().insert(*problem);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         for (name, value) in self.headers {

@@ -27,7 +27,7 @@ use url::Url;
 use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
 use crate::operation::{self, metrics::Metrics, rate::RateLimit};
-use crate::{git_remote, hooks, problem, reports, rest, v2};
+use crate::{git_remote, hooks, pages, problem, reports, rest, v2};
 
 /// The release of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -214,7 +214,6 @@ pub(crate) const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub fn router(state: ServerState) -> Router {
     let roles = state.options.roles;
     let mut router = Router::new()
-        .route("/", get(operation::landing::page))
         .route("/livez", get(operation::health::live))
         .route("/readyz", get(operation::health::ready))
         .route("/metrics", get(operation::metrics::page));
@@ -224,13 +223,19 @@ pub fn router(state: ServerState) -> Router {
             .merge(hooks::router(&state))
             .merge(reports::router())
             .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
-        router = router.merge(limited).merge(rest::streams()).merge(git_remote::router());
+        router = router
+            .merge(limited)
+            .merge(rest::streams())
+            .merge(git_remote::router())
+            .merge(pages::router(&state));
+    } else {
+        router = router.route("/", get(operation::landing::page));
     }
     if roles.registry {
         router = router.merge(v2::router());
     }
     router
-        .fallback(problem::not_found)
+        .fallback(pages::nowhere)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(state.options.max_api_body_bytes))
         .layer(CatchPanicLayer::custom(operation::request::panicked))

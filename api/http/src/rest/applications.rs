@@ -31,11 +31,11 @@ const PATH_BYTES_MAX: usize = 500;
 /// Where forges send their webhooks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookUrls {
-    github: String,
-    gitlab: String,
+    pub(crate) github: String,
+    pub(crate) gitlab: String,
     /// For Forgejo too.
-    gitea: String,
-    generic: String,
+    pub(crate) gitea: String,
+    pub(crate) generic: String,
 }
 
 impl WebhookUrls {
@@ -54,24 +54,27 @@ impl WebhookUrls {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApplicationView {
     /// Full name; bare for the team `default`.
-    name: String,
+    pub(crate) name: String,
     /// Its source.
-    source: String,
+    pub(crate) source: String,
     /// Where to push, or where the source is mirrored from.
-    git_url: String,
+    pub(crate) git_url: String,
     /// Directory of `slipway.yaml`, empty for the root.
-    path: String,
-    webhook_urls: WebhookUrls,
-    created_at: DateTime<Utc>,
+    pub(crate) path: String,
+    pub(crate) webhook_urls: WebhookUrls,
+    pub(crate) created_at: DateTime<Utc>,
+    /// Whether it is Slipway's own remote that is pushed to.
+    #[serde(skip)]
+    pub(crate) is_builtin: bool,
 }
 
 /// An application just made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CreatedApplication {
     #[serde(flatten)]
-    application: ApplicationView,
+    pub(crate) application: ApplicationView,
     /// For the forge's webhook settings. Shown this once; absent where the source existed before.
-    webhook_secret: Option<String>,
+    pub(crate) webhook_secret: Option<String>,
 }
 
 /// An application to be made.
@@ -80,20 +83,20 @@ pub(crate) struct CreatedApplication {
 pub(crate) struct NewApplication {
     /// `name`, or `team/name`.
     #[schema(value_type = String)]
-    name: ApplicationName,
+    pub(crate) name: ApplicationName,
     /// An existing source that feeds it.
     #[schema(value_type = Option<String>)]
-    source: Option<SourceName>,
+    pub(crate) source: Option<SourceName>,
     /// HTTPS clone address of a new source; without it and `source`, Slipway's own git remote.
-    source_url: Option<String>,
+    pub(crate) source_url: Option<String>,
     /// Directory of `slipway.yaml`; the root if absent.
     #[serde(default)]
-    path: String,
+    pub(crate) path: String,
     /// `secret://…` holding the credential for fetching and commit status.
     #[schema(value_type = Option<String>)]
-    credential: Option<SecretReference>,
+    pub(crate) credential: Option<SecretReference>,
     /// How often the heads are compared, in seconds; 300 if absent.
-    poll_interval_s: Option<u32>,
+    pub(crate) poll_interval_s: Option<u32>,
 }
 
 fn view(state: &ServerState, application: &Application, source: &Source) -> ApplicationView {
@@ -108,6 +111,7 @@ fn view(state: &ServerState, application: &Application, source: &Source) -> Appl
         path: application.path.clone(),
         webhook_urls: WebhookUrls::of(state, &source.name),
         created_at: application.created_at,
+        is_builtin: matches!(source.kind, SourceKind::Builtin),
     }
 }
 

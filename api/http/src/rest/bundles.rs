@@ -68,7 +68,7 @@ fn selected_application(query: &BundleQuery) -> Result<&ApplicationName, ApiErro
 
 /// Refuses a selection by a channel or an environment that is not there: nothing is ever found by it, which
 /// looks as if nothing were published.
-pub(super) async fn check_named(
+pub(crate) async fn check_named(
     read: &mut dyn Read,
     application: ApplicationId,
     selection: &Selection,

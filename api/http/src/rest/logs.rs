@@ -70,7 +70,7 @@ pub(crate) struct LogEvent {
 
 /// What a log belongs to; it ends with that.
 #[derive(Debug, Clone, Copy)]
-enum Owner {
+pub(crate) enum Owner {
     Run(RunId),
     Build(BuildId),
     Check(CheckId),
@@ -78,7 +78,7 @@ enum Owner {
 
 /// Where a log is asked for.
 #[derive(Debug, Clone, Copy)]
-enum Place<'a> {
+pub(crate) enum Place<'a> {
     Run(&'a RunName, Part<'a>),
     /// What people composed has checks, but no run.
     Bundle(&'a ApplicationName, &'a Version, &'a CheckName),
@@ -86,7 +86,7 @@ enum Place<'a> {
 
 /// What of a run.
 #[derive(Debug, Clone, Copy)]
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Whole,
     Build(&'a ComponentName),
     /// By its name without `source/`.
@@ -94,7 +94,8 @@ enum Part<'a> {
 }
 
 impl Owner {
-    fn log(self) -> Uuid {
+    /// By which the records name the log.
+    pub(crate) fn log(self) -> Uuid {
         match self {
             Self::Run(id) => id.as_uuid(),
             Self::Build(id) => id.as_uuid(),
@@ -103,7 +104,7 @@ impl Owner {
     }
 
     /// Whether what it belongs to has ended, so that nothing more is written.
-    async fn ended(self, read: &mut dyn Read) -> Result<bool, ApiError> {
+    pub(crate) async fn ended(self, read: &mut dyn Read) -> Result<bool, ApiError> {
         Ok(match self {
             Self::Run(id) => read.run_get(id).await?.is_none_or(|run| run.state.is_terminal()),
             Self::Build(id) => read.build_get(id).await?.is_none_or(|build| build.state.is_terminal()),
@@ -112,9 +113,24 @@ impl Owner {
             }
         })
     }
+
+    /// The word of the state of what it belongs to.
+    pub(crate) async fn state(self, read: &mut dyn Read) -> Result<&'static str, ApiError> {
+        let word = match self {
+            Self::Run(id) => read.run_get(id).await?.map(|run| run.state.word()),
+            Self::Build(id) => read.build_get(id).await?.map(|build| build.state.word()),
+            Self::Check(id) => read.declared_check_get(id).await?.map(|check| check.state.word()),
+        };
+        Ok(word.unwrap_or("removed"))
+    }
 }
 
-async fn owner_of(caller: &Caller, read: &mut dyn Read, place: Place<'_>) -> Result<Owner, ApiError> {
+/// What the log at a place belongs to, if the caller may read it.
+pub(crate) async fn owner_of(
+    caller: &Caller,
+    read: &mut dyn Read,
+    place: Place<'_>,
+) -> Result<Owner, ApiError> {
     let (run, part) = match place {
         Place::Run(run, part) => (run, part),
         Place::Bundle(application, version, name) => {
@@ -161,7 +177,7 @@ fn log_of(check: &DeclaredCheck) -> Owner {
 }
 
 /// Up to `limit` bytes from `offset` on.
-pub(super) async fn read_piece(
+pub(crate) async fn read_piece(
     state: &ServerState,
     read: &mut dyn Read,
     log: Uuid,
@@ -273,7 +289,8 @@ async fn follow(
     }
 }
 
-fn concerns(change: Change, owner: Owner) -> bool {
+/// Whether news is of that log or of what it belongs to.
+pub(crate) fn concerns(change: Change, owner: Owner) -> bool {
     match (change, owner) {
         (Change::Log(log), _) => log == owner.log(),
         (Change::Run(run), Owner::Run(own)) => run == own,

@@ -35,55 +35,71 @@ pub(crate) struct WhereQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PinView {
     /// The version it stays at; absent: whatever is there.
-    version: Option<String>,
-    reason: String,
-    by: String,
-    at: DateTime<Utc>,
+    pub(crate) version: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) by: String,
+    pub(crate) at: DateTime<Utc>,
     /// The generation that a rollback returned to: nothing by itself moves what runs until it is released.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rollback_to: Option<u64>,
+    pub(crate) rollback_to: Option<u64>,
 }
 
 /// What the environment upstream runs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UpstreamView {
-    environment: String,
-    version: Option<String>,
+    pub(crate) environment: String,
+    pub(crate) version: Option<String>,
     /// Whether the same components run there.
-    same: bool,
+    pub(crate) same: bool,
 }
 
 /// A deployment that is on its way.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PendingView {
-    id: String,
-    version: String,
-    state: &'static str,
-    reason: Option<String>,
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) state: &'static str,
+    pub(crate) reason: Option<String>,
 }
 
 /// An application in an environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlaceView {
-    application: String,
-    environment: String,
-    address: String,
-    version: Option<String>,
-    branch: Option<String>,
-    commit: Option<String>,
-    generation: Option<u64>,
-    state: Option<&'static str>,
-    reason: Option<String>,
+    pub(crate) application: String,
+    pub(crate) environment: String,
+    pub(crate) address: String,
+    pub(crate) version: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) generation: Option<u64>,
+    pub(crate) state: Option<&'static str>,
+    pub(crate) reason: Option<String>,
     /// Since when this version runs.
-    since: Option<DateTime<Utc>>,
-    created_by: Option<String>,
-    pin: Option<PinView>,
-    upstream: Option<UpstreamView>,
+    pub(crate) since: Option<DateTime<Utc>>,
+    pub(crate) created_by: Option<String>,
+    pub(crate) pin: Option<PinView>,
+    pub(crate) upstream: Option<UpstreamView>,
     /// Whether upstream runs other components.
-    behind: bool,
-    pending: Option<PendingView>,
+    pub(crate) behind: bool,
+    pub(crate) pending: Option<PendingView>,
     /// What is followed from git for it where the newest commit could not be taken: it holds as before.
-    broken_configuration: Vec<FollowedView>,
+    pub(crate) broken_configuration: Vec<FollowedView>,
+}
+
+impl WhereQuery {
+    /// What a form asks for; an empty text asks for all.
+    pub(crate) fn of(application: &str, environment: &str) -> Result<Self, ApiError> {
+        let bad = |field: &str, error: &dyn std::error::Error| {
+            ApiError::bad_request("bad_query", format!("{field}: {error}"))
+        };
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let application = given(application).map(|text| text.parse::<ApplicationName>()).transpose();
+        let environment = given(environment).map(|text| text.parse::<EnvironmentName>()).transpose();
+        Ok(Self {
+            application: application.map_err(|error| bad("application", &error))?,
+            environment: environment.map_err(|error| bad("environment", &error))?,
+        })
+    }
 }
 
 type Place = (ApplicationId, EnvironmentId);

@@ -1,0 +1,77 @@
+//! The pages for people: written by the server, over the same functions and rights as the API, in English and
+//! Chinese. Every page works without script; the script only adds what changes by itself.
+//!
+//! A handler answers with a page or an [`crate::ApiError`]; [`frame::around`] shows the latter as a page too, and leads
+//! whoever is not signed in to where that is done. What forms change needs [`forms::Posted`].
+
+mod address;
+mod ansi;
+mod application;
+mod assets;
+mod bundle_filter;
+mod bundle_rows;
+mod cookie;
+mod deployments;
+mod failure;
+mod forms;
+mod frame;
+mod home;
+mod infrastructure;
+mod language;
+mod log;
+mod log_of;
+mod log_search;
+mod log_stream;
+mod new_application;
+mod origin;
+mod packages;
+mod parts;
+mod preferences;
+mod run;
+mod runs;
+mod sign_in;
+mod tabs;
+mod texts;
+mod theme;
+mod timeline;
+mod visitor;
+
+pub(crate) use failure::nowhere;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::operation;
+use crate::state::ServerState;
+
+/// All pages, and what they load.
+pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
+    let pages = Router::new()
+        .route("/", get(home::root))
+        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/preferences", post(preferences::save))
+        .route("/deployments", get(deployments::page))
+        .route("/infrastructure", get(infrastructure::page))
+        .route("/new-application", get(new_application::page))
+        .route("/applications", post(new_application::create))
+        .route("/applications/{application}", get(application::page))
+        .route("/applications/{application}/packages", get(packages::page))
+        .route("/applications/{application}/runs", get(runs::page))
+        .route("/applications/{application}/runs/{number}", get(run::page))
+        .route("/applications/{application}/runs/{number}/cancel", post(run::cancel))
+        .route("/applications/{application}/runs/{number}/retry", post(run::retry))
+        .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
+        .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
+    let streams = Router::new()
+        .route("/applications/{application}/runs/{number}/events", get(run::events))
+        .route("/applications/{application}/runs/{number}/logs/{log}/stream", get(log_stream::stream))
+        .route("/applications/{application}/runs/{number}/logs/{log}/download", get(log::download));
+    pages
+        .merge(streams)
+        .layer(CatchPanicLayer::custom(operation::request::panicked))
+        .layer(from_fn_with_state(state.clone(), frame::around))
+        .route("/assets/{file}", get(assets::serve))
+}

@@ -1,0 +1,100 @@
+//! Addresses of pages.
+
+use slipway_types::ApplicationName;
+use url::form_urlencoded;
+
+/// The longest address to come back to, in bytes.
+const BACK_BYTES_MAX: usize = 2000;
+
+/// A value as a query carries it.
+pub(super) fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// `path` with those parameters that have a value.
+pub(super) fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if !value.is_empty() {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Where somebody signs in, to be led back.
+pub(super) fn sign_in(back: &str) -> String {
+    with_query("/sign-in", [("return_to", if back == "/" { "" } else { back })])
+}
+
+/// `text` if it is an address of this server, else `/`. Browsers take `//HOST` and `/\HOST` for another server.
+pub(super) fn own(text: Option<&str>) -> &str {
+    let is_own = |text: &&str| {
+        text.len() <= BACK_BYTES_MAX
+            && text.starts_with('/')
+            && !text.starts_with("//")
+            && !text.starts_with("/sign-in")
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    text.filter(is_own).unwrap_or("/")
+}
+
+/// An application's page.
+pub(super) fn application(name: &ApplicationName) -> String {
+    application_of_text(&name.to_string())
+}
+
+/// The page of the application with that full name.
+pub(super) fn application_of_text(name: &str) -> String {
+    format!("/applications/{}", name.replace('/', "%2F"))
+}
+
+/// Where an application runs.
+pub(super) fn deployments(name: &ApplicationName) -> String {
+    with_query("/deployments", [("application", name.to_string().as_str())])
+}
+
+/// An application's packages.
+pub(super) fn packages(name: &ApplicationName) -> String {
+    format!("{}/packages", application(name))
+}
+
+/// An application's runs.
+pub(super) fn runs(name: &ApplicationName) -> String {
+    format!("{}/runs", application(name))
+}
+
+/// A run's page.
+pub(super) fn run(name: &ApplicationName, number: i64) -> String {
+    format!("{}/{number}", runs(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for (text, wanted) in [
+            ("/applications/shop?branch=main", "/applications/shop?branch=main"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example", "/"),
+            ("/a\r\nSet-Cookie: x", "/"),
+            ("/sign-in?return_to=/sign-in", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(own(Some(text)), wanted, "{text}");
+        }
+        assert_eq!(own(None), "/");
+    }
+
+    #[test]
+    fn queries_hold_what_has_a_value() {
+        assert_eq!(with_query("/a", [("b", ""), ("c", "x y&")]), "/a?c=x+y%26");
+        assert_eq!(with_query("/a", [("b", "")]), "/a");
+        assert_eq!(sign_in("/"), "/sign-in");
+        assert_eq!(sign_in("/a?b=c"), "/sign-in?return_to=%2Fa%3Fb%3Dc");
+    }
+}

@@ -1,0 +1,91 @@
+//! Problems as pages.
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::frame::{Frame, Section, protect, show_as};
+use super::texts::Texts;
+use super::visitor::Visitor;
+use crate::problem::{self, Problem};
+use crate::state::ServerState;
+
+/// A problem: what is wrong, and what to do.
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage {
+    t: &'static Texts,
+    frame: Frame,
+    status: u16,
+    title: &'static str,
+    detail: String,
+    hint: Option<String>,
+    violations: Vec<String>,
+    request_id: Option<String>,
+}
+
+/// A problem as a page, with the headers that tell when to come again.
+pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) -> Response {
+    let t = visitor.texts();
+    let title = t.problem(problem.status);
+    let page = FailurePage {
+        t,
+        frame: Frame::new(visitor, Section::Elsewhere, title),
+        status: problem.status,
+        title,
+        detail: problem.detail.clone(),
+        hint: problem.hint.clone(),
+        violations: problem.violations.iter().map(ToString::to_string).collect(),
+        request_id: problem.request_id.clone(),
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match show_as(status, &page) {
+        Ok(response) => response,
+        // Its own template failed: plain words are left.
+        Err(_) => (status, problem.detail.clone()).into_response(),
+    };
+    if let Some(after) = headers.get(RETRY_AFTER) {
+        response.headers_mut().insert(RETRY_AFTER, after.clone());
+    }
+    response
+}
+
+/// Whether whoever asks is a browser that shows pages.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| range.trim().starts_with("text/html"))
+}
+
+/// The answer where no route leads: a page for people, a problem for programs.
+pub(crate) async fn nowhere(State(state): State<ServerState>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let answer = problem::not_found(parts.uri.clone()).await.into_response();
+    let is_page = parts.method == Method::GET && state.options.roles.api && wants_page(&parts.headers);
+    let Some(problem) = answer.extensions().get::<Problem>().filter(|_| is_page) else { return answer };
+    let visitor = Visitor::of(&state, &parts.uri, &parts.headers).await;
+    // The way out of the problem is for programs.
+    let problem = Problem { hint: None, ..problem.clone() };
+    let mut response = self::answer(&visitor, &problem, &HeaderMap::new());
+    protect(response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_pages_and_programs_do_not() {
+        for (accept, page) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("*/*", false),
+            ("application/json", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(wants_page(&headers), page, "{accept}");
+        }
+        assert!(!wants_page(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,78 @@
+//! Forms that pages send.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use url::form_urlencoded;
+
+use super::origin;
+use super::visitor::{Member, Session, Visitor};
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// Most fields of one form.
+const FIELDS_MAX: usize = 200;
+
+/// What was filled in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+/// A form of anybody, from a page of this server.
+pub(crate) struct Sent {
+    pub(super) visitor: Visitor,
+    pub(super) fields: Fields,
+}
+
+/// A form of somebody who is signed in, from a page of theirs.
+pub(crate) struct Posted {
+    pub(super) visitor: Visitor,
+    pub(super) session: Session,
+    pub(super) fields: Fields,
+}
+
+impl Fields {
+    fn of(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().take(FIELDS_MAX).collect())
+    }
+
+    /// What a field holds without spaces around it; `None` if it is empty or absent.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+impl FromRequest<ServerState> for Sent {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Self, ApiError> {
+        origin::check(&state.options.public_url, request.headers())?;
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, state).await?;
+        let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if media_type.is_none_or(|value| !value.starts_with("application/x-www-form-urlencoded")) {
+            let detail = "a form is sent as application/x-www-form-urlencoded";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        let bytes = Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(|error| {
+            ApiError::new(error.status(), "bad_body", "the form broke off or is longer than is taken here")
+        })?;
+        let fields = Fields::of(&bytes);
+        if let Some(session) = visitor.signed_in() {
+            origin::check_token(&session.form_token, fields.text(origin::FIELD))?;
+        }
+        Ok(Self { visitor, fields })
+    }
+}
+
+impl FromRequest<ServerState> for Posted {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let Member { session, .. } = Member::from_request_parts(&mut parts, state).await?;
+        let Sent { visitor, fields } = Sent::from_request(Request::from_parts(parts, body), state).await?;
+        Ok(Self { visitor, session, fields })
+    }
+}

@@ -1,0 +1,154 @@
+//! What stands around every page, and the way a page becomes an answer.
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+
+use super::assets::Addresses;
+use super::language::Language;
+use super::theme::Theme;
+use super::visitor::Visitor;
+use super::{address, failure};
+use crate::problem::{ApiError, Problem};
+use crate::state::{ServerState, VERSION};
+
+/// Nothing is loaded, sent or framed but from and to this server, and no script stands in a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The part of the navigation that a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Applications,
+    Deployments,
+    Infrastructure,
+    Elsewhere,
+}
+
+/// One of several things to choose from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) text: String,
+    pub(super) chosen: bool,
+}
+
+/// Who is signed in, as the frame shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Who {
+    pub(super) name: String,
+    /// What forms carry.
+    pub(super) form_token: String,
+}
+
+/// What the layout shows around a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) title: String,
+    pub(super) language: &'static str,
+    pub(super) theme: &'static str,
+    pub(super) assets: Addresses,
+    pub(super) who: Option<Who>,
+    /// What forms carry; empty where nobody is signed in.
+    pub(super) form_token: String,
+    /// To come back to.
+    pub(super) here: String,
+    pub(super) sign_in: String,
+    pub(super) in_applications: bool,
+    pub(super) in_deployments: bool,
+    pub(super) in_infrastructure: bool,
+    pub(super) languages: Vec<Choice>,
+    pub(super) themes: Vec<Choice>,
+    /// Where changes of the page are told, if it changes by itself.
+    pub(super) live: Option<String>,
+    pub(super) version: &'static str,
+}
+
+impl Frame {
+    pub(super) fn new(visitor: &Visitor, section: Section, title: impl Into<String>) -> Self {
+        let t = visitor.texts();
+        let who = visitor.signed_in().map(|session| Who {
+            name: session.caller.name().to_owned(),
+            form_token: session.form_token.clone(),
+        });
+        let languages = Language::ALL.map(|language| Choice {
+            value: language.tag().to_owned(),
+            text: language.own_name().to_owned(),
+            chosen: language == visitor.language,
+        });
+        let themes = Theme::ALL.map(|theme| Choice {
+            value: theme.word().to_owned(),
+            text: t.theme(theme).to_owned(),
+            chosen: theme == visitor.theme,
+        });
+        Self {
+            title: title.into(),
+            language: visitor.language.tag(),
+            theme: visitor.theme.word(),
+            assets: Addresses::now(),
+            form_token: who.as_ref().map(|who| who.form_token.clone()).unwrap_or_default(),
+            who,
+            here: visitor.address.clone(),
+            sign_in: address::sign_in(&visitor.address),
+            in_applications: section == Section::Applications,
+            in_deployments: section == Section::Deployments,
+            in_infrastructure: section == Section::Infrastructure,
+            languages: languages.into(),
+            themes: themes.into(),
+            live: None,
+            version: VERSION,
+        }
+    }
+
+    /// The same page, which changes when `events` says so.
+    #[must_use]
+    pub(super) fn live(self, events: String) -> Self {
+        Self { live: Some(events), ..self }
+    }
+}
+
+/// A page as an answer.
+pub(super) fn show(page: &impl Template) -> Result<Response, ApiError> {
+    show_as(StatusCode::OK, page)
+}
+
+/// A page as an answer of that status.
+pub(super) fn show_as(status: StatusCode, page: &impl Template) -> Result<Response, ApiError> {
+    let text = page.render().map_err(|error| ApiError::internal(&error))?;
+    Ok((status, Html(text)).into_response())
+}
+
+/// Finds out who looks, shows problems as pages, and tells the browser what a page may do.
+pub(super) async fn around(State(state): State<ServerState>, mut request: Request, next: Next) -> Response {
+    let visitor = Visitor::of(&state, request.uri(), request.headers()).await;
+    let is_read = request.method().is_safe();
+    request.extensions_mut().insert(visitor.clone());
+    let response = next.run(request).await;
+    let mut response = match response.extensions().get::<Problem>() {
+        Some(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
+            let back = if is_read { visitor.address.as_str() } else { "/" };
+            Redirect::to(&address::sign_in(back)).into_response()
+        }
+        Some(problem) => failure::answer(&visitor, problem, response.headers()),
+        None => response,
+    };
+    protect(response.headers_mut());
+    response
+}
+
+/// What the browser is told of every page.
+pub(super) fn protect(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // To others nothing is told of where somebody came from; to this server it is, or forms would have no origin.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,265 @@
+//! `/`: the applications, how they stand, and what needs the visitor.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use slipway_records::{Application, Deployment, DeploymentFilter, Page, Read, Run, RunFilter, VersionFilter};
+use slipway_types::Role;
+use slipway_types::id::{ApplicationId, EnvironmentId};
+use slipway_types::state::{DeploymentState, RunState};
+
+use super::address;
+use super::failure::wants_page;
+use super::frame::{Frame, Section, show};
+use super::parts::{Moment, Status};
+use super::texts::Texts;
+use super::visitor::{Member, Visitor};
+use crate::auth::Caller;
+use crate::extract::Query;
+use crate::operation::landing;
+use crate::problem::ApiError;
+use crate::state::ServerState;
+
+/// Applications on one page.
+const ROWS_MAX: usize = 30;
+/// Most things that are said to need somebody.
+const NEEDS_MAX: usize = 20;
+/// Most deployments that are looked at for waiting at gates.
+const WAITING_MAX: u32 = 200;
+
+/// Which applications.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct HomeQuery {
+    /// A part of their names.
+    #[serde(default)]
+    q: String,
+    /// The name of the last one of the page before.
+    #[serde(default)]
+    after: String,
+}
+
+/// The applications.
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    t: &'static Texts,
+    frame: Frame,
+    may_create: bool,
+    /// Whether there is none at all.
+    is_first_visit: bool,
+    needs: Vec<Need>,
+    q: String,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// Something that waits for people.
+struct Need {
+    status: Status,
+    what: String,
+    why: Option<String>,
+    address: String,
+}
+
+/// An application.
+struct Row {
+    name: String,
+    address: String,
+    run: Option<RunLine>,
+    bundle: Option<BundleLine>,
+    places: Vec<PlaceLine>,
+}
+
+struct RunLine {
+    status: Status,
+    number: i64,
+    git_ref: String,
+    address: String,
+    at: Moment,
+}
+
+struct BundleLine {
+    version: String,
+    at: Moment,
+}
+
+struct PlaceLine {
+    environment: String,
+    status: Status,
+    version: String,
+}
+
+/// What is, or wants to be, anywhere.
+struct Board {
+    environments: HashMap<EnvironmentId, String>,
+    out: Vec<Deployment>,
+    waiting: Vec<Deployment>,
+}
+
+/// The applications for people; what this server is for programs.
+pub(super) async fn root(
+    State(state): State<ServerState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Query(query): Query<HomeQuery>,
+) -> Result<Response, ApiError> {
+    if !wants_page(&headers) {
+        return Ok(landing::page(State(state)).await.into_response());
+    }
+    let member = Member::of(visitor)?;
+    home(&state, &member, query).await
+}
+
+async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<Response, ApiError> {
+    let (t, caller) = (member.visitor.texts(), &member.session.caller);
+    caller.somewhere(Role::Reader)?;
+    let mut read = state.records.read().await?;
+    let mut seen = read.application_list().await?;
+    seen.retain(|application| caller.may(Role::Reader, Some(application.id)));
+    let is_first_visit = seen.is_empty();
+    let (shown, next) = page(seen, &query);
+    let board = Board::look(read.as_mut(), caller).await?;
+    let now = Utc::now();
+    let (mut rows, mut needs) = (Vec::new(), Vec::new());
+    for application in &shown {
+        let run = last_run(read.as_mut(), application.id).await?;
+        needs.extend(run.as_ref().and_then(|run| need_of_run(t, application, run)));
+        needs.extend(board.needs(t, application));
+        rows.push(Row {
+            name: application.name.to_string(),
+            address: address::application(&application.name),
+            run: run.map(|run| run_line(t, application, &run, now)),
+            bundle: last_bundle(read.as_mut(), application.id, t, now).await?,
+            places: board.places(t, application.id),
+        });
+    }
+    needs.truncate(NEEDS_MAX);
+    show(&HomePage {
+        t,
+        frame: Frame::new(&member.visitor, Section::Applications, t.applications),
+        may_create: caller.may(Role::Admin, None),
+        is_first_visit,
+        needs,
+        q: query.q,
+        rows,
+        next,
+    })
+}
+
+/// The page of applications that was asked for, and the address of the next one.
+fn page(mut all: Vec<Application>, query: &HomeQuery) -> (Vec<Application>, Option<String>) {
+    let wanted = query.q.trim().to_ascii_lowercase();
+    all.retain(|application| {
+        let name = application.name.to_string();
+        name.contains(&wanted) && (query.after.is_empty() || name > query.after)
+    });
+    all.sort_by_key(|application| application.name.to_string());
+    let more = all.len() > ROWS_MAX;
+    all.truncate(ROWS_MAX);
+    let last = all.last().filter(|_| more).map(|application| application.name.to_string());
+    let next = last.map(|last| address::with_query("/", [("q", query.q.as_str()), ("after", last.as_str())]));
+    (all, next)
+}
+
+async fn last_run(read: &mut dyn Read, application: ApplicationId) -> Result<Option<Run>, ApiError> {
+    let filter = RunFilter { application: Some(application), ..RunFilter::default() };
+    Ok(read.run_list(&filter, Page::first(1)).await?.into_iter().next())
+}
+
+async fn last_bundle(
+    read: &mut dyn Read,
+    application: ApplicationId,
+    t: &'static Texts,
+    now: DateTime<Utc>,
+) -> Result<Option<BundleLine>, ApiError> {
+    let filter =
+        VersionFilter { application: Some(application), component: Some(None), ..VersionFilter::default() };
+    let found = read.version_list(&filter, Page::first(1)).await?.into_iter().next();
+    Ok(found.map(|found| BundleLine {
+        version: found.version.to_string(),
+        at: Moment::new(t, found.created_at, now),
+    }))
+}
+
+fn run_line(t: &'static Texts, application: &Application, run: &Run, now: DateTime<Utc>) -> RunLine {
+    RunLine {
+        status: Status::of(t, run.state.word()),
+        number: run.number,
+        git_ref: run.git_ref.short().to_owned(),
+        address: address::run(&application.name, run.number),
+        at: Moment::new(t, run.finished_at.unwrap_or(run.created_at), now),
+    }
+}
+
+fn need_of_run(t: &'static Texts, application: &Application, run: &Run) -> Option<Need> {
+    let bad = matches!(run.state, RunState::Failed { .. } | RunState::TimedOut { .. });
+    bad.then(|| Need {
+        status: Status::of(t, run.state.word()),
+        what: t.run_of(&application.name.to_string(), run.number),
+        why: run.state.reason(),
+        address: address::run(&application.name, run.number),
+    })
+}
+
+/// Whether what is out is not as it was wanted.
+fn is_trouble(state: &DeploymentState) -> bool {
+    matches!(
+        state,
+        DeploymentState::Failed { .. }
+            | DeploymentState::TimedOut { .. }
+            | DeploymentState::Degraded { .. }
+            | DeploymentState::Unreachable { .. }
+    )
+}
+
+impl Board {
+    async fn look(read: &mut dyn Read, caller: &Caller) -> Result<Self, ApiError> {
+        let environments = read.environment_list().await?;
+        let environments =
+            environments.into_iter().map(|environment| (environment.id, environment.name.to_string()));
+        let filter = DeploymentFilter {
+            application: caller.limited_to(),
+            states: vec!["awaiting"],
+            ..DeploymentFilter::default()
+        };
+        let waiting = read.deployment_list(&filter, Page::first(WAITING_MAX)).await?;
+        Ok(Self { environments: environments.collect(), out: read.deployments_out().await?, waiting })
+    }
+
+    /// What runs of an application, by environments that there are.
+    fn of(&self, application: ApplicationId) -> impl Iterator<Item = (&String, &Deployment)> {
+        let own = self.out.iter().filter(move |row| row.application_id == application);
+        own.filter_map(move |row| Some((self.environments.get(&row.environment_id)?, row)))
+    }
+
+    fn places(&self, t: &'static Texts, application: ApplicationId) -> Vec<PlaceLine> {
+        let mut places: Vec<_> = self
+            .of(application)
+            .map(|(environment, row)| PlaceLine {
+                environment: environment.clone(),
+                status: Status::of(t, row.state.word()),
+                version: row.bundle_version.to_string(),
+            })
+            .collect();
+        places.sort_by(|one, other| one.environment.cmp(&other.environment));
+        places
+    }
+
+    fn needs(&self, t: &'static Texts, application: &Application) -> Vec<Need> {
+        let waiting = self.waiting.iter().filter(|row| row.application_id == application.id);
+        let waiting = waiting.filter_map(|row| Some((self.environments.get(&row.environment_id)?, row)));
+        let trouble = self.of(application.id).filter(|(_, row)| is_trouble(&row.state));
+        let need = |(environment, row): (&String, &Deployment)| Need {
+            status: Status::of(t, row.state.word()),
+            what: t.deployed_to(&application.name.to_string(), environment),
+            why: row.state.reason(),
+            address: address::deployments(&application.name),
+        };
+        waiting.chain(trouble).map(need).collect()
+    }
+}
