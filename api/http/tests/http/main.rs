@@ -6,6 +6,7 @@ mod addons;
 mod git;
 mod hooks;
 mod logs;
+mod pages;
 mod registry;
 mod rest;
 mod rollbacks;
