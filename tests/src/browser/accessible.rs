@@ -92,10 +92,7 @@ impl Browser {
     /// Chooses of the select element with this label what has this text.
     pub fn choose(&self, label: &str, text: &str) {
         let what = format!("«{text}» in the field labelled «{label}»");
-        wait::until(&what, FOUND_WITHIN, || {
-            self.only_field(label)?;
-            self.only("option", text)?.try_click()
-        });
+        wait::until(&what, FOUND_WITHIN, || self.only_field(label)?.try_choose(text));
     }
 
     /// Names of the elements that have this role now, in the order of the page.
@@ -229,6 +226,17 @@ impl Element<'_> {
             Ok::<_, String>(value.as_str().unwrap_or_default().to_owned())
         };
         Ok((computed("/computedrole")?, computed("/computedlabel")?))
+    }
+
+    fn try_choose(&self, text: &str) -> Result<(), String> {
+        let options = json!({ "using": "css selector", "value": "option" });
+        for option in self.attempt("POST", "/elements", &options)?.as_array().into_iter().flatten() {
+            let option = self.browser.element(option)?;
+            if option.attempt("GET", "/property/text", &Value::Null)? == json!(text) {
+                return option.try_click();
+            }
+        }
+        Err("it has no such option".to_owned())
     }
 
     fn try_click(&self) -> Result<(), String> {

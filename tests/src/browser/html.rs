@@ -91,7 +91,7 @@ impl TreeSink for Judge {
     }
 
     fn elem_name<'a>(&'a self, target: &'a Handle) -> ExpandedName<'a> {
-        target.as_ref().as_ref().expect("invariant: only elements are asked for their names").expanded()
+        (**target).as_ref().expect("invariant: only elements are asked for their names").expanded()
     }
 
     fn create_element(&self, name: QualName, attributes: Vec<Attribute>, _: ElementFlags) -> Handle {

@@ -9,7 +9,7 @@ use super::Browser;
 use crate::wait;
 
 /// A page with more stops than these is no page for a keyboard.
-const MAX_STOPS: usize = 200;
+const MAX_STOPS: usize = 100;
 const SETTLES_WITHIN: Duration = Duration::from_secs(15);
 /// Left Shift, as WebDriver writes keys that are no characters.
 const SHIFT: char = '\u{e008}';
@@ -112,8 +112,6 @@ impl Browser {
             }
             stops.push(stop.to_string());
         }
-        // After its last stop a page begins again.
-        stops.dedup();
         panic!(
             "Tab never comes to the {role} «{name}» of {}, but to:\n{}",
             self.location(),

@@ -72,9 +72,11 @@ pub struct Picture {
     rgba: Vec<u8>,
 }
 
-/// How a picture differs from another.
+/// How a picture differs from the approved one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
+    /// There is no approved picture.
+    Unknown,
     /// Width and height.
     Size {
         /// Of the one.
@@ -184,8 +186,8 @@ impl Gallery {
         }
         let actual = self.failures.join(format!("{name}.actual.png"));
         write(&actual, png)?;
-        let mut said = format!("{name}: {}\nactual: {}", told(difference.as_ref()), actual.display());
-        if let Some(Difference::Pixels { shown, .. }) = &difference {
+        let mut said = format!("{name}: {}\nactual: {}", told(&difference), actual.display());
+        if let Difference::Pixels { shown, .. } = &difference {
             let path = self.failures.join(format!("{name}.difference.png"));
             write(&path, &shown.to_png().map_err(|error| error.to_string())?)?;
             said.push_str(&format!("\ndifference: {}", path.display()));
@@ -195,29 +197,28 @@ impl Gallery {
         Err(said)
     }
 
-    /// None: it is the approved one. `Some(None)`: there is no approved one.
-    fn compare(&self, approved: &Path, png: &[u8]) -> Option<Option<Difference>> {
+    fn compare(&self, approved: &Path, png: &[u8]) -> Option<Difference> {
         let bytes = match fs::read(approved) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Difference::Unknown),
             Err(error) => panic!("{}: {error}", approved.display()),
         };
         let read =
             |bytes: &[u8]| Picture::from_png(bytes).unwrap_or_else(|error| panic!("no picture: {error}"));
-        read(&bytes).difference(&read(png), self.tolerance).map(Some)
+        read(&bytes).difference(&read(png), self.tolerance)
     }
 }
 
-fn told(difference: Option<&Difference>) -> String {
+fn told(difference: &Difference) -> String {
     match difference {
-        None => "there is no approved picture of this name".to_owned(),
-        Some(Difference::Size { approved, actual }) => {
+        Difference::Unknown => "there is no approved picture of this name".to_owned(),
+        Difference::Size { approved, actual } => {
             format!(
                 "the picture is {} x {} pixels, approved {} x {}",
                 actual.0, actual.1, approved.0, approved.1
             )
         }
-        Some(Difference::Pixels { differing, of, .. }) => format!("{differing} of {of} pixels differ"),
+        Difference::Pixels { differing, of, .. } => format!("{differing} of {of} pixels differ"),
     }
 }
 
@@ -275,7 +276,7 @@ mod tests {
                 );
                 differing
             }
-            Some(Difference::Size { .. }) => panic!("the sizes are equal"),
+            Some(other) => panic!("the sizes are equal: {other:?}"),
             None => 0,
         };
         let one = with_pixel(plain(100, 100), 4_711, 57);
