@@ -83,10 +83,16 @@ impl Browser {
         self.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": !allowed }));
     }
 
-    /// Asserts that nothing of the page is wider than the window, so that nobody must scroll sideways to read.
-    pub fn assert_fits_the_window(&self) {
+    /// The elements for which one must scroll sideways, and the widths: tag, identifier, classes. Empty if the page
+    /// fits its window.
+    pub fn standing_out(&self) -> Vec<String> {
         let wider = self.run_script(WIDER, &[]);
-        let wider: Vec<&str> = wider.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        wider.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Asserts that nobody must scroll sideways to read.
+    pub fn assert_fits_the_window(&self) {
+        let wider = self.standing_out();
         assert!(
             wider.is_empty(),
             "on {} these stand out of the window:\n{}",
