@@ -1,5 +1,6 @@
 //! Ground shared by the end-to-end and conformance tests.
 
+pub mod browser;
 pub mod conformance;
 pub mod database_file;
 pub mod forge;
