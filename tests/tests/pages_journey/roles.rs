@@ -36,7 +36,9 @@ fn actions(visit: &Visit<'_>) -> BTreeSet<String> {
         let actions = visit.browser.run_script(ACTIONS, &[]);
         found.extend(actions.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
     }
-    OWN.iter().for_each(|own| assert!(found.remove(*own), "{own} is missing"));
+    for own in OWN {
+        assert!(found.remove(own), "{own} is missing");
+    }
     found
 }
 
