@@ -57,7 +57,7 @@ const KINDS: [Kind; 15] = [
     ("runs", "/applications/shop/runs", Some("/api/v1/runs?application=shop")),
     ("run", "/applications/shop/runs/1", Some("/api/v1/runs/shop%231")),
     ("log", "/applications/shop/runs/1/logs/run", None),
-    ("deployments", "/deployments", Some("/api/v1/deployed")),
+    ("deployments", "/deployments", Some("/api/v1/where")),
     ("infrastructure", "/infrastructure", None),
 ];
 
