@@ -21,11 +21,10 @@ const WINDOW: (u32, u32) = (1200, 760);
 const MOVES_WITHIN: Duration = Duration::from_mins(3);
 
 /// Pages by the names of their pictures.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 4] = [
     ("home", "/"),
     ("application", "/applications/shop"),
     ("run", "/applications/shop/runs/1"),
-    ("log", "/applications/shop/runs/1/logs/build.web"),
     ("deployments", "/deployments"),
 ];
 

@@ -5,6 +5,8 @@
 //! every page and compares its picture.
 
 mod audit;
+mod bundles;
+mod deploying;
 mod forged;
 mod hostile;
 mod keyboard;
@@ -15,4 +17,5 @@ mod speed;
 mod steps;
 mod visit;
 mod walk;
+mod webhook;
 mod words;

@@ -16,7 +16,7 @@ const MOVES_WITHIN: Duration = Duration::from_secs(60);
 /// Gives what differs at each look the same text, so that it is as wide each time, and marks what the pages cannot
 /// know: here commits and logs name the address of a registry that is another in each test.
 const SAME: &str = "
-    const known = '.facts-line code, .list td code, .facts dd code, ol.log code, .command code';
+    const known = '.facts-line code, .list td code, .narrow :is(dd, p) code, ol.log code, .command code';
     for (const part of document.querySelectorAll(known)) {
         part.setAttribute('data-changing', '');
     }
