@@ -107,8 +107,8 @@ fn seeded(bundles: u32) -> Result<Server> {
         let mut read = records.read().await?;
         let shop = read.application_by_name(&"shop".parse()?).await?.context("the application is made")?;
         drop(read);
-        add_runs(records.as_ref(), &shop).await?;
-        add_packages(records.as_ref(), &shop).await?;
+        add_runs(&*records, &shop).await?;
+        add_packages(&*records, &shop).await?;
         let mut tx = records.begin().await?;
         for n in 0..APPLICATIONS {
             tx.application_insert(&format!("app-{n}").parse()?, shop.source_id, &format!("app-{n}")).await?;
