@@ -7,7 +7,8 @@ use slipway_tests::server::{Server, shop};
 use crate::visit::{Taste, Visit};
 use crate::words::ENGLISH;
 
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Key under which WebDriver gives an element.
+pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Of the form that has this button: the input with a label, or the button itself.
 const PART_OF_FORM: &str = "
@@ -61,12 +62,14 @@ impl Visit<'_> {
         self.browser.await_location(&format!("/applications/shop/bundles/{version}"));
     }
 
-    /// Gives a bundle a label; the list then finds it by that.
+    /// Gives a bundle a label, and another value in place; the list then finds it by that.
     fn edit_label(&self, version: &str) {
         self.open_bundle(version);
-        self.send_form("Add a label", &[("Key", "qa"), ("Value", "passed"), ("Why", "suite 812")]);
-        self.browser.await_location(&format!("/applications/shop/bundles/{version}"));
+        self.send_form("Add a label", &[("Key", "qa"), ("Value", "failed"), ("Why", "suite 811")]);
+        self.browser.await_text("suite 811");
+        self.send_form("Set", &[("Value", "passed"), ("Why", "suite 812")]);
         self.browser.await_text("suite 812");
+        self.browser.open(&format!("/applications/shop/bundles/{version}"));
         self.look("bundle");
         self.browser.open("/applications/shop?selector=qa%3Dpassed");
         self.browser.find("link", version);

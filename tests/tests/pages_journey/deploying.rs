@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{GitRepository, Server, ServerOptions, World};
 
+use crate::bundles::ELEMENT;
 use crate::visit::Visit;
 
 const FILES: [(&str, &str); 2] = [
@@ -68,11 +69,8 @@ impl Visit<'_> {
     fn approve(&self, page: &str, step: &str) {
         self.browser.open(page);
         self.await_status("awaiting");
-        self.browser.follow("Approve");
-        self.browser.await_location(&format!("{page}/approve"));
-        self.browser.fill("Reason (optional)", "looked at by hand");
-        self.browser.press_button("Approve");
-        self.browser.await_location(page);
+        self.send_form("Approve", &[("Reason (optional)", "looked at by hand")]);
+        self.browser.await_gone("button", "Approve");
         self.mark();
         self.await_status("delivered");
         self.assert_same_page();
@@ -81,26 +79,48 @@ impl Visit<'_> {
         self.look(step);
     }
 
-    /// Rolls back from the deployment on this page; a reason is asked for.
+    /// Rolls back from the deployment on this page, over a page that asks for the reason.
     fn roll_back(&self, page: &str) {
         self.browser.open(page);
         self.browser.follow("Roll back");
         self.browser.await_location(&format!("{page}/roll-back"));
         self.look("roll-back");
         self.browser.open(&format!("{page}/roll-back"));
-        self.browser.fill("Reason", "francs are not taken");
-        self.browser.press_button("Roll back");
+        self.send_form("Roll back", &[("Reason", "francs are not taken")]);
         self.browser.await_text("francs are not taken");
         self.await_status("delivered");
     }
 
-    /// From the list of bundles to the deployment.
-    fn finish_deploying(&self, version: &str) {
-        self.browser.follow(version);
-        self.browser.find("heading", "Deploy");
-        self.browser.fill("Reason", "the fair begins");
-        self.look("deploy-plan");
-        self.browser.press_button("Deploy");
+    /// Clicks on the one element that a selector names.
+    fn click_on(&self, selector: &str) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let found = self.browser.command("POST", "/element", &found);
+        let id = found[ELEMENT].as_str().expect("an element");
+        self.browser.command("POST", &format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// Chooses place, bundle and configuration, each on a page of its own, sees what would change, and deploys.
+    fn deploy(&self, version: &str) {
+        self.browser.open("/deploy");
+        self.browser.choose("Application", "shop");
+        self.browser.choose("Environment", "prod");
+        self.click_on("main form[action='/deploy/bundles'] button.main");
+        self.browser.await_text(version);
+        self.look("deploy-bundles");
+        self.browser.back();
+        self.click_on("main form[action='/deploy/bundles'] button.main");
+        let chosen = self.browser.names("link").into_iter().find(|name| name.ends_with(version));
+        self.browser.follow(&chosen.expect("the bundle may be chosen"));
+        self.look("deploy-configuration");
+        self.browser.reload();
+        self.click_on("main form[action='/deploy/review'] button.main");
+        self.browser.await_text("shop-settings");
+        self.look("deploy-review");
+        self.browser.reload();
+        self.click_on("main [name=reason]");
+        self.browser.write("the fair begins");
+        self.click_on("main form button.main");
+        self.await_status("awaiting");
     }
 }
 
@@ -123,14 +143,7 @@ fn a_deployment_is_approved_watched_and_rolled_back() {
 fn a_bundle_is_deployed_by_the_form() {
     let prod = Prod::open();
     let visit = Visit::signed_in(&prod.server, prod.server.token());
-    let browser = &visit.browser;
-    // The empty cell of `prod` is the way there: bundle, environment, configuration, plan.
-    browser.open("/deployments?application=shop");
-    browser.follow("Deploy");
-    browser.await_text("0.1.0-main.2");
-    visit.look("deploy-choose");
-    visit.finish_deploying("0.1.0-main.2");
-    let page = prod.newest();
-    browser.await_location(&page);
-    visit.await_status("awaiting");
+    visit.deploy("0.1.0-main.2");
+    assert_eq!(visit.browser.location(), prod.newest());
+    visit.browser.await_text("the fair begins");
 }
