@@ -107,8 +107,7 @@ impl Visit<'_> {
         self.click_on("main form[action='/deploy/bundles'] button.main");
         self.browser.await_text(version);
         self.look("deploy-bundles");
-        self.browser.back();
-        self.click_on("main form[action='/deploy/bundles'] button.main");
+        self.browser.reload();
         let chosen = self.browser.names("link").into_iter().find(|name| name.ends_with(version));
         self.browser.follow(&chosen.expect("the bundle may be chosen"));
         self.look("deploy-configuration");
