@@ -12,6 +12,7 @@ mod idle;
 mod job;
 mod kaniko;
 mod objects;
+mod pages;
 mod plan;
 mod pull_ladder;
 mod push;
@@ -23,7 +24,7 @@ mod webhook;
 
 const USAGE: &str = "usage: bench webhook [SECONDS] | push | copy | idle | objects [GIB] | job [ROUNDS] \
                      | requests [BUILDS] | plan | select [BUNDLES] | core-apply [APPLICATIONS] \
-                     | core-idle [APPLICATIONS] | pull-ladder [CLUSTERS]";
+                     | core-idle [APPLICATIONS] | pull-ladder [CLUSTERS] | pages [BUNDLES]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -64,6 +65,8 @@ fn run(words: &[&str]) -> Result<bool> {
         ["core-idle", count] => core_fleet::idle(count.parse()?),
         ["pull-ladder"] => pull_ladder::run(),
         ["pull-ladder", clusters] => pull_ladder::run_with(clusters.parse()?),
+        ["pages"] => pages::run(select::BUNDLES_DEFAULT),
+        ["pages", bundles] => pages::run(bundles.parse()?),
         ["select"] => select::run(select::BUNDLES_DEFAULT),
         ["select", bundles] => select::run(bundles.parse()?),
         _ => bail!("{USAGE}"),

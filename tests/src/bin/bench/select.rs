@@ -29,7 +29,7 @@ const PEOPLE: u32 = 50;
 const BATCH: u32 = 1_000;
 
 /// A catalogue in one database.
-struct Catalogue {
+pub(crate) struct Catalogue {
     records: Arc<dyn Records>,
     application: ApplicationId,
     bundles: u32,
@@ -140,7 +140,8 @@ fn labels_of(n: u32) -> Result<Labels> {
     pairs.into_iter().map(|(key, value)| Ok((key.parse()?, value.parse()?))).collect()
 }
 
-async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
+/// Publishes bundles of the application `shop`, which it makes.
+pub(crate) async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
     let began = Instant::now();
     let mut tx = records.begin().await?;
     let source =
@@ -177,7 +178,8 @@ async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
     Ok(Catalogue { records, application, bundles })
 }
 
-fn new_version(application_id: ApplicationId, run_id: RunId, n: u32) -> Result<NewVersion> {
+/// A bundle, the `n`th.
+pub(crate) fn new_version(application_id: ApplicationId, run_id: RunId, n: u32) -> Result<NewVersion> {
     let version = version_of(n);
     let branch = if n % 10 < 7 { "main".to_owned() } else { format!("feature-{}", n % 100) };
     Ok(NewVersion {
@@ -191,10 +193,22 @@ fn new_version(application_id: ApplicationId, run_id: RunId, n: u32) -> Result<N
         git_ref: GitRef::Branch(branch),
         commit: Digest::of(n.to_string()).hex()[..40].parse()?,
         fingerprint: Digest::of(n.to_string()),
-        // About what a bundle of a few components has.
-        detail: serde_json::json!({"members": vec!["x".repeat(300); 5]}),
+        detail: serde_json::json!({"members": members(&version)}),
         labels: labels_of(n)?,
     })
+}
+
+/// Five packages, of which one is new.
+fn members(version: &str) -> Vec<serde_json::Value> {
+    let digest = Digest::of(version);
+    let member = |n: u32| {
+        serde_json::json!({
+            "component": format!("part-{n}"), "version": version, "built_as": version, "digest": digest,
+            "manifest_size": 1_000, "size": 20_000, "kit": "dockerfile", "images": [], "reused": n > 0,
+            "fingerprint": digest,
+        })
+    };
+    (0..5).map(member).collect()
 }
 
 /// A kind of selection: what it is, in which order, and the selection of the `n`th round.

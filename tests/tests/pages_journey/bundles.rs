@@ -1,0 +1,104 @@
+//! What is done with bundles: a label is edited, two are compared.
+
+use serde_json::{Value, json};
+use slipway_tests::browser::{DESKTOP, PHONE};
+use slipway_tests::server::{Server, shop};
+
+use crate::visit::{Taste, Visit};
+use crate::words::ENGLISH;
+
+/// Key under which WebDriver gives an element.
+pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Of the form that has this button: the input with a label, or the button itself.
+const PART_OF_FORM: &str = "
+    const [button, label] = arguments;
+    const said = element => element.textContent.trim();
+    for (const details of document.querySelectorAll('main details')) details.open = true;
+    for (const form of document.querySelectorAll('main form')) {
+        const found = [...form.querySelectorAll('button')].find(one => said(one) === button);
+        if (!found) continue;
+        if (label === null) return found;
+        const labels = [...form.querySelectorAll('label')];
+        return labels.find(one => said(one).startsWith(label))?.control ?? null;
+    }
+    return null;
+";
+
+fn two_bundles() -> Server {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    server.publish(&app, &repository, "main", "Open the shop");
+    repository.write("web/index.html", "<p>Welcome.</p>\n");
+    server.publish(&app, &repository, "main", "Welcome whoever comes in");
+    server
+}
+
+impl Visit<'_> {
+    /// Fills the form that has this button, of several the first, and sends it.
+    pub(crate) fn send_form(&self, button: &str, fields: &[(&str, &str)]) {
+        for (label, text) in fields {
+            let input = self.part_of_form(button, &json!(label));
+            self.browser.command("POST", &format!("/element/{input}/clear"), &json!({}));
+            self.browser.command("POST", &format!("/element/{input}/value"), &json!({ "text": text }));
+        }
+        let button = self.part_of_form(button, &Value::Null);
+        self.browser.command("POST", &format!("/element/{button}/click"), &json!({}));
+    }
+
+    fn part_of_form(&self, button: &str, label: &Value) -> String {
+        let found = self.browser.run_script(PART_OF_FORM, &[json!(button), label.clone()]);
+        let id = found[ELEMENT].as_str();
+        let id =
+            id.unwrap_or_else(|| panic!("no form with «{button}» and {label} on {}", self.browser.text()));
+        id.to_owned()
+    }
+
+    /// Opens a bundle by the application's list.
+    fn open_bundle(&self, version: &str) {
+        self.browser.open("/applications/shop");
+        self.browser.follow(version);
+        self.browser.await_location(&format!("/applications/shop/bundles/{version}"));
+    }
+
+    /// Gives a bundle a label, and another value in place; the list then finds it by that.
+    fn edit_label(&self, version: &str) {
+        self.open_bundle(version);
+        self.send_form("Add a label", &[("Key", "qa"), ("Value", "failed"), ("Why", "suite 811")]);
+        self.browser.await_text("suite 811");
+        self.send_form("Set", &[("Value", "passed"), ("Why", "suite 812")]);
+        self.browser.await_text("suite 812");
+        self.browser.open(&format!("/applications/shop/bundles/{version}"));
+        self.look("bundle");
+        self.browser.open("/applications/shop?selector=qa%3Dpassed");
+        self.browser.find("link", version);
+        assert!(!self.browser.text().contains("0.1.0-main.1"), "{}", self.browser.text());
+    }
+
+    /// Compares the two bundles that the list offers by itself: the last with the one before.
+    fn compare_bundles(&self) {
+        self.browser.open("/applications/shop");
+        self.browser.press_button("Compare the two chosen");
+        self.browser.find("heading", "Differences");
+        let at = self.browser.location();
+        assert!(at.contains("from=0.1.0-main.1") && at.contains("to=0.1.0-main.2"), "{at}");
+        for text in ["web", "changed", "Welcome whoever comes in"] {
+            self.browser.await_text(text);
+        }
+        self.look("compare");
+    }
+}
+
+#[test]
+fn a_label_is_edited_and_two_bundles_are_compared() {
+    let server = two_bundles();
+    for window in [DESKTOP, PHONE] {
+        let visit = Visit::begin(&server, Taste { words: &ENGLISH, window });
+        visit.sign_in(server.token());
+        if window == DESKTOP {
+            visit.edit_label("0.1.0-main.2");
+        }
+        visit.compare_bundles();
+    }
+}

@@ -1,0 +1,148 @@
+//! From a bundle to where it runs: it is deployed, approved, watched, and rolled back.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use slipway_tests::namespace::Namespace;
+use slipway_tests::server::{GitRepository, Server, ServerOptions, World};
+
+use crate::bundles::ELEMENT;
+use crate::visit::Visit;
+
+const FILES: [(&str, &str); 2] = [
+    (
+        "slipway.yaml",
+        "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\ncomponents:\n  - {name: settings, kit: manifests, context: settings}\n",
+    ),
+    (
+        "settings/settings.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop-settings}\ndata: {currency: EUR}\n",
+    ),
+];
+
+/// A server with two bundles and the environment `prod`, which asks for an approval and takes artifacts: it
+/// needs a cluster to plan against, and no pod.
+struct Prod {
+    server: Server,
+    // After the server, which deploys to it.
+    _namespace: Namespace,
+}
+
+impl Prod {
+    fn open() -> Self {
+        let namespace = Namespace::create();
+        let server = Server::start(ServerOptions { world: Some(World::Embedded), ..namespace.options() });
+        let app = server.create_app("shop");
+        let repository = GitRepository::with(&FILES);
+        server.publish(&app, &repository, "main", "Open the shop");
+        repository.write("settings/settings.yaml", FILES[1].1.replace("EUR", "CHF"));
+        server.publish(&app, &repository, "main", "Ask for francs");
+        let kubeconfig = namespace.cluster.kubeconfig.display().to_string();
+        server.cli(&["cluster", "add", "test", "--kubeconfig-file", &kubeconfig]).ok();
+        let settings = json!({
+            "receiver": {"type": "oci"},
+            "gates": {"approvals": {"count": 1, "authorMay": true}},
+        });
+        let file = server.scratch().join("prod.json");
+        fs::write(&file, settings.to_string()).expect("a file");
+        let (file, address) = (file.display().to_string(), format!("local/test/{}", namespace.name));
+        server.cli(&["env", "create", "prod", "--address", &address, "-f", &file]).ok();
+        Self { server, _namespace: namespace }
+    }
+
+    /// The page of the newest deployment.
+    fn newest(&self) -> String {
+        let list: Value = self.server.json(&["deploy", "list", "shop", "--env", "prod"]);
+        format!("/deployments/{}", list[0]["id"].as_str().expect("an id"))
+    }
+
+    /// Makes a deployment by the command line; gives its page.
+    fn deploy(&self, version: &str) -> String {
+        let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", version, "--no-wait"];
+        self.server.cli(&create).ok();
+        self.newest()
+    }
+}
+
+impl Visit<'_> {
+    /// Approves a deployment that waits, and sees it go out on a page that nobody loads again.
+    fn approve(&self, page: &str, step: &str) {
+        self.browser.open(page);
+        self.await_status("awaiting");
+        self.send_form("Approve", &[("Reason (optional)", "looked at by hand")]);
+        self.browser.await_gone("button", "Approve");
+        self.mark();
+        self.await_status("delivered");
+        self.assert_same_page();
+        self.browser.await_text("looked at by hand");
+        self.browser.open(page);
+        self.look(step);
+    }
+
+    /// Rolls back from the deployment on this page, over a page that asks for the reason.
+    fn roll_back(&self, page: &str) {
+        self.browser.open(page);
+        self.browser.follow("Roll back");
+        self.browser.await_location(&format!("{page}/roll-back"));
+        self.look("roll-back");
+        self.browser.open(&format!("{page}/roll-back"));
+        self.send_form("Roll back", &[("Reason", "francs are not taken")]);
+        self.browser.await_text("francs are not taken");
+        self.await_status("delivered");
+    }
+
+    /// Clicks on the one element that a selector names.
+    fn click_on(&self, selector: &str) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let found = self.browser.command("POST", "/element", &found);
+        let id = found[ELEMENT].as_str().expect("an element");
+        self.browser.command("POST", &format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// Chooses place, bundle and configuration, each on a page of its own, sees what would change, and deploys.
+    fn deploy(&self, version: &str) {
+        self.browser.open("/deploy");
+        self.browser.choose("Application", "shop");
+        self.browser.choose("Environment", "prod");
+        self.click_on("main form[action='/deploy/bundles'] button.main");
+        self.browser.await_text(version);
+        self.look("deploy-bundles");
+        self.browser.reload();
+        let chosen = self.browser.names("link").into_iter().find(|name| name.ends_with(version));
+        self.browser.follow(&chosen.expect("the bundle may be chosen"));
+        self.look("deploy-configuration");
+        self.browser.reload();
+        self.click_on("main form[action='/deploy/review'] button.main");
+        self.browser.await_text("shop-settings");
+        self.look("deploy-review");
+        self.browser.reload();
+        self.click_on("main [name=reason]");
+        self.browser.write("the fair begins");
+        self.click_on("main form button.main");
+        self.await_status("awaiting");
+    }
+}
+
+#[test]
+fn a_deployment_is_approved_watched_and_rolled_back() {
+    let prod = Prod::open();
+    let visit = Visit::signed_in(&prod.server, prod.server.token());
+    let first = prod.deploy("0.1.0-main.1");
+    visit.approve(&first, "deployment-first");
+    let second = prod.deploy("0.1.0-main.2");
+    visit.approve(&second, "deployment-second");
+    visit.roll_back(&second);
+    let running = prod.server.json(&["where", "shop", "--env", "prod"]);
+    assert_eq!(running[0]["version"], "0.1.0-main.1", "{running:#}");
+    visit.browser.open("/deployments");
+    visit.browser.await_text("0.1.0-main.1");
+}
+
+#[test]
+fn a_bundle_is_deployed_by_the_form() {
+    let prod = Prod::open();
+    let visit = Visit::signed_in(&prod.server, prod.server.token());
+    visit.deploy("0.1.0-main.2");
+    assert_eq!(visit.browser.location(), prod.newest());
+    visit.browser.await_text("the fair begins");
+}

@@ -1,0 +1,137 @@
+//! The worst that people can name, write and print: it shows as text, stays in its place and runs nothing.
+
+use serde_json::json;
+use slipway_tests::browser::{DESKTOP, PHONE};
+use slipway_tests::server::{SHOP_YAML, Server, shop};
+
+use crate::visit::Visit;
+
+/// Runs if anything takes it for markup.
+const SCRIPT: &str = "<script>globalThis.owned = 1</script><img src=x onerror=\"globalThis.owned = 1\">";
+/// What follows it is written from right to left, where that is let happen.
+const RIGHT_TO_LEFT: char = '\u{202e}';
+/// Within the 63 characters that a label's value may have.
+const LABEL: &str = "\"'><script>globalThis.owned = 1</script>\u{202e}dlog";
+const BRANCH: &str = "feature/<b>&\"bold";
+
+/// Markup, right to left, and a word of 10 KB.
+fn hostile() -> String {
+    format!("{SCRIPT} {RIGHT_TO_LEFT}txt.exe {}", "w".repeat(10_000))
+}
+
+/// A server on which everything that others write says the worst.
+fn published() -> Server {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    repository.git(&["add", "--all"]);
+    let author = format!("--author=\"'{RIGHT_TO_LEFT}&amp; {} <mallory@example.com>", "m".repeat(1_000));
+    repository.git(&["commit", "--quiet", "--message", &hostile(), &author]);
+    server.push(&app, &repository, &["HEAD:refs/heads/main"]);
+    let run = server.wait_run("shop", &repository.head());
+    assert_eq!(run["state"], "done", "{run:#}");
+    let label = format!("note={LABEL}");
+    server.cli(&["label", "set", "shop", "0.1.0-main.1", &label, "--reason", SCRIPT]).ok();
+    // What is refused is said back.
+    repository.write("slipway.yaml", format!("{SHOP_YAML}\"{}\": 1\n", SCRIPT.replace('"', "\\\"")));
+    repository.commit(&hostile());
+    server.push(&app, &repository, &[&format!("HEAD:refs/heads/{BRANCH}")]);
+    let refused = server.wait_run("shop", &repository.head());
+    assert_eq!(refused["state"], "failed", "{refused:#}");
+    server
+}
+
+/// Holds that a page of hostile texts is one of texts.
+fn assert_only_text(visit: &Visit<'_>) {
+    let browser = &visit.browser;
+    assert_eq!(browser.run_script("return globalThis.owned ?? null", &[]), json!(null), "something ran");
+    let taken = "return document.querySelectorAll('main script, main img, main b, [onerror]').length";
+    assert_eq!(browser.run_script(taken, &[]), json!(0), "markup on {}", browser.location());
+    browser.assert_fits_the_window();
+    browser.assert_accessible();
+    browser.assert_clean();
+}
+
+#[test]
+fn hostile_names_labels_and_commits_are_text_and_break_no_page() {
+    let server = published();
+    let visit = Visit::signed_in(&server, server.token());
+    let browser = &visit.browser;
+    for window in [PHONE, DESKTOP] {
+        browser.window(window);
+        for (path, text) in [
+            ("/", "shop"),
+            ("/applications/shop", SCRIPT),
+            ("/applications/shop", LABEL),
+            ("/applications/shop/packages", "web"),
+            ("/applications/shop/runs", SCRIPT),
+            ("/applications/shop/runs", BRANCH),
+            ("/applications/shop/runs/1", SCRIPT),
+            ("/applications/shop/runs/2", BRANCH),
+            ("/applications/shop/runs/2", "<script>globalThis.owned"),
+        ] {
+            browser.open(path);
+            browser.await_text(text);
+            assert_only_text(&visit);
+            visit.source(path, 200);
+        }
+    }
+    browser.open("/applications/shop?branch=%3Cscript%3E&q=%22%3E%3Cimg%20src%3Dx%3E");
+    assert_only_text(&visit);
+    assert_eq!(browser.field("Branch").value(), "<script>");
+    // The hostile label is a link, and narrows to its bundle.
+    browser.open("/applications/shop");
+    browser.run_script(
+        "[...document.querySelectorAll('a.chip')].find(chip => chip.innerText.startsWith('note=')).click()",
+        &[],
+    );
+    browser.await_text("0.1.0-main.1");
+    assert!(browser.location().contains("selector="), "{}", browser.location());
+    assert_only_text(&visit);
+}
+
+mod docker {
+    use std::fs;
+
+    use slipway_tests::server::{GitRepository, ServerOptions, World};
+    use slipway_tests::services;
+
+    use super::*;
+
+    /// Prints colours, markup, a title for the terminal, a link, right to left, and a word of 10 KB.
+    const PRINTED: &str = "\
+#!/bin/sh
+printf '\\033[31mred <script>globalThis.owned = 1</script>\\033[0m plain\\n'
+printf '\\033]0;owned\\007\\033]8;;javascript:owned\\033\\\\link\\033]8;;\\033\\\\ \\033[2J\\033[1;1Hhome\\n'
+printf 'a\\342\\200\\256txt.exe\\n'
+/bin/busybox printf '%010000d\\n' 0
+";
+
+    #[test]
+    fn hostile_logs_are_text() {
+        let options = ServerOptions { world: Some(World::Embedded), ..ServerOptions::default() };
+        let server = Server::start(options.env("SLIPWAY__BUILD__DOCKER_HOST", &services::docker().host));
+        let app = server.create_app("shop");
+        let yaml = "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\ncomponents:\n  - {name: web, kit: dockerfile, context: web}\n";
+        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY print /print\nRUN [\"/bin/busybox\", \"sh\", \"/print\"]\n";
+        let files = [("slipway.yaml", yaml), ("web/Dockerfile", dockerfile), ("web/print", PRINTED)];
+        let repository = GitRepository::with(&files);
+        repository.write_executable("web/busybox", fs::read("/bin/busybox").expect("busybox-static"));
+        server.publish(&app, &repository, "main", "Print the worst");
+        let visit = Visit::signed_in(&server, server.token());
+        let browser = &visit.browser;
+        for window in [PHONE, DESKTOP] {
+            browser.window(window);
+            browser.open("/applications/shop/runs/1/logs/build.web");
+            for text in ["red <script>globalThis.owned = 1</script> plain", "a⟨U+202E⟩txt.exe", "0000000000"]
+            {
+                browser.await_text(text);
+            }
+            assert_only_text(&visit);
+            let red = browser.run_script("return document.querySelector('.log .fg1')?.textContent", &[]);
+            assert_eq!(red, json!("red <script>globalThis.owned = 1</script>"));
+            assert_ne!(browser.title(), "owned");
+            assert!(!browser.text().contains('\u{1b}'), "an escape is left");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The same way by keys alone.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+use slipway_tests::browser::{DESKTOP, Key};
+
+use crate::shop::Shop;
+use crate::visit::{Taste, Visit};
+use crate::words::{CHINESE, ENGLISH};
+
+/// A page with more stops before what is looked for is no page for a keyboard.
+const MAX_STOPS: usize = 60;
+
+impl Visit<'_> {
+    /// Presses Tab until keys go to what has this name, and sees that it shows.
+    fn reach(&self, name: &str) {
+        let mut stops = HashSet::new();
+        for _ in 0..MAX_STOPS {
+            self.browser.press(Key::Tab);
+            let stop = self.browser.focused();
+            if stop.name == name {
+                let outline = "return getComputedStyle(document.activeElement).outlineStyle";
+                assert_ne!(
+                    self.browser.run_script(outline, &[]),
+                    json!("none"),
+                    "{stop} does not show focus"
+                );
+                return;
+            }
+            stops.insert(stop.to_string());
+        }
+        panic!("Tab never comes to «{name}» on {}, but to {stops:#?}", self.browser.location());
+    }
+
+    /// Reaches a link or a button and presses it.
+    fn enter(&self, name: &str) {
+        self.reach(name);
+        self.browser.press(Key::Enter);
+    }
+
+    fn type_into(&self, label: &str, text: &str) {
+        self.reach(label);
+        self.browser.write(text);
+    }
+}
+
+#[test]
+fn from_the_first_visit_to_a_bundle_by_keys_alone() {
+    let shop = Shop::open();
+    let visit = Visit::begin(&shop.server, Taste { words: &ENGLISH, window: DESKTOP });
+    let (browser, words) = (&visit.browser, visit.words);
+    browser.open("/");
+    visit.type_into(words.access_token, shop.server.token());
+    browser.press(Key::Enter);
+    browser.await_location("/");
+    visit.enter(words.create_first);
+    browser.await_location("/new-application");
+    visit.type_into(words.name, "shop");
+    visit.enter(words.create);
+    browser.await_text(words.created);
+    visit.enter(words.to_application);
+    browser.await_location("/applications/shop");
+
+    shop.registry.hold();
+    let push = shop.push_aside(&format!("{}/git/shop.git", shop.server.url()), "Open the shop");
+    shop.registry.await_held();
+    visit.enter(words.runs);
+    browser.await_location("/applications/shop/runs");
+    visit.enter("#1");
+    visit.await_status(words.planning);
+    visit.reach(words.cancel_run);
+    shop.registry.release();
+    // The part of the page that had the keys is exchanged; Tab goes on all the same.
+    visit.await_status(words.done);
+    push.join().expect("git ends");
+    visit.enter(words.log_web);
+    browser.await_location("/applications/shop/runs/1/logs/build.web");
+    visit.type_into(words.find_in_log, "pushed");
+    browser.press(Key::Enter);
+    browser.await_location("/applications/shop/runs/1/logs/build.web?find=pushed");
+    visit.enter("shop");
+    browser.await_location("/applications/shop");
+    browser.await_text("0.1.0-main.1");
+    browser.assert_clean();
+}
+
+#[test]
+fn keys_skip_to_the_content_and_change_the_language() {
+    let shop = Shop::open();
+    let visit = Visit::signed_in(&shop.server, shop.server.token());
+    let browser = &visit.browser;
+    browser.open("/new-application");
+    browser.press(Key::Tab);
+    assert_eq!(browser.focused().name, "Skip to content");
+    browser.press(Key::Enter);
+    browser.await_location("/new-application#content");
+    browser.press(Key::Tab);
+    assert_eq!(browser.focused().name, "Name", "the first stop after what stands on every page");
+
+    browser.open("/new-application");
+    visit.enter("admin");
+    visit.reach("Language");
+    browser.press(Key::ArrowDown);
+    visit.enter("Save");
+    browser.await_text("新建应用");
+    assert_eq!(browser.location(), "/new-application", "one comes back to where one was");
+    assert_eq!(
+        browser.run_script("return document.documentElement.lang", &[]),
+        json!(CHINESE.tag),
+        "the choice goes before what the browser asks for"
+    );
+    visit.enter("admin");
+    browser.press(Key::Escape);
+    let open = browser.run_script("return document.querySelector('details.menu').open", &[]);
+    assert_eq!((open, browser.focused().name), (json!(false), "admin".to_owned()));
+}

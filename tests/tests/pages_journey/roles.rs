@@ -1,0 +1,78 @@
+//! What each role may do is on its pages, and nothing else is.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::audit::PAGES;
+use crate::shop::published;
+use crate::visit::Visit;
+
+/// Forms that everybody who is signed in has.
+const OWN: [&str; 2] = ["/preferences", "/sign-out"];
+/// What a reader has besides: nothing that changes anything.
+const READER: &[&str] = &[];
+/// Pushes, runs, labels and channels.
+const DEVELOPER: &[&str] = &["/applications/shop/runs/2/retry"];
+/// Deployments, environments, configuration.
+const OPERATOR: &[&str] = &[];
+/// Applications, secrets, tokens.
+const ADMIN: &[&str] = &["/applications", "/new-application"];
+
+/// Addresses that the page's forms send to, and those of its links that lead to a form.
+const ACTIONS: &str = "
+    const forms = [...document.querySelectorAll('form')]
+        .filter(form => form.method === 'post')
+        .map(form => new URL(form.action).pathname);
+    const links = [...document.querySelectorAll('a.button')].map(link => new URL(link.href).pathname);
+    return [...forms, ...links];
+";
+
+/// Every action on the pages that this token sees.
+fn actions(visit: &Visit<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in PAGES {
+        visit.browser.open(path);
+        let actions = visit.browser.run_script(ACTIONS, &[]);
+        found.extend(actions.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    }
+    for own in OWN {
+        assert!(found.remove(own), "{own} is missing");
+    }
+    found
+}
+
+#[test]
+fn each_role_sees_the_actions_it_has() {
+    let server = published();
+    let mut wanted = BTreeSet::new();
+    let roles = [("reader", READER), ("developer", DEVELOPER), ("operator", OPERATOR), ("admin", ADMIN)];
+    for (role, more) in roles {
+        wanted.extend(more.iter().map(|action| (*action).to_owned()));
+        let made = server.json(&["token", "create", role, "--role", role]);
+        let token = made["token"].as_str().expect("a token");
+        let visit = Visit::signed_in(&server, token);
+        let seen = actions(&visit);
+        // A page that is not theirs says so, and is counted as seen without actions.
+        visit.browser.take_console();
+        assert_eq!(seen, wanted, "of the role {role}");
+    }
+}
+
+#[test]
+fn a_token_of_one_application_sees_no_other() {
+    let server = published();
+    server.create_app("secret-plans");
+    let made = server.json(&["token", "create", "limited", "--role", "developer", "--app", "shop"]);
+    let visit = Visit::signed_in(&server, made["token"].as_str().expect("a token"));
+    let browser = &visit.browser;
+    for path in ["/", "/deployments", "/infrastructure"] {
+        browser.open(path);
+        assert!(!browser.text().contains("secret-plans"), "{path}: {}", browser.text());
+    }
+    browser.open("/applications/secret-plans");
+    assert_eq!(browser.names("heading"), ["There is no such page"]);
+    browser.open("/applications/shop/runs/2");
+    browser.find("button", "Run again");
+    assert!(browser.names("button").iter().all(|name| name != "Cancel the run"));
+}
