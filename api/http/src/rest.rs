@@ -29,7 +29,7 @@ pub(crate) mod events;
 mod following;
 mod incidents;
 mod labels;
-mod list;
+pub(crate) mod list;
 pub(crate) mod logs;
 mod notices;
 mod packages;

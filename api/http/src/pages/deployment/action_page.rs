@@ -168,8 +168,8 @@ async fn carry_out(
     match action {
         Action::Approve => {
             let revision = text("revision").unwrap_or_default().parse::<Digest>();
-            let revision = revision
-                .map_err(|error| ApiError::bad_request("bad_body", format!("revision: {error}")))?;
+            let revision =
+                revision.map_err(|error| ApiError::bad_request("bad_body", format!("revision: {error}")))?;
             let body = Body(ApproveBody { revision, reason });
             deployment_words::approve(server, caller, path, body).await.map(drop)?;
         }

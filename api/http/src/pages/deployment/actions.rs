@@ -108,12 +108,9 @@ impl Action {
     pub(super) fn reason(self) -> Reason {
         match self {
             Self::Withdraw => Reason::Unasked,
-            Self::Approve
-            | Self::Decline
-            | Self::Suspend
-            | Self::Resume
-            | Self::Retry
-            | Self::Terminate => Reason::Optional,
+            Self::Approve | Self::Decline | Self::Suspend | Self::Resume | Self::Retry | Self::Terminate => {
+                Reason::Optional
+            }
             Self::BreakGlass | Self::RollBack | Self::Return | Self::Restart | Self::Remove => Reason::Needed,
         }
     }

@@ -118,11 +118,9 @@ fn line(points: &[Point], is_loose: bool) -> Line {
         let ((from_x, from_y), (to_x, to_y)) = (pair[0], pair[1]);
         let bend = (to_x - from_x) / 2;
         let piece = match place {
-            0 => format!(
-                "M{from_x} {from_y}C{} {from_y} {} {to_y} {to_x} {to_y}",
-                from_x + bend,
-                to_x - bend
-            ),
+            0 => {
+                format!("M{from_x} {from_y}C{} {from_y} {} {to_y} {to_x} {to_y}", from_x + bend, to_x - bend)
+            }
             // Through a layer.
             _ if to_x - from_x == NODE_WIDTH => format!("H{to_x}"),
             _ => format!("C{} {from_y} {} {to_y} {to_x} {to_y}", from_x + bend, to_x - bend),
@@ -146,7 +144,10 @@ mod tests {
         assert_eq!((drawing.nodes.len(), drawing.lines.len()), (2, 1));
         let html = drawing.to_string();
         assert!(html.contains("class=\"node good\"") && html.contains("class=\"node waiting\""), "{html}");
-        assert!(html.contains("&#60;web&#62;") && !html.contains("<web>") && !html.contains(" style="), "{html}");
+        assert!(
+            html.contains("&#60;web&#62;") && !html.contains("<web>") && !html.contains(" style="),
+            "{html}"
+        );
         assert!(html.contains(&format!("{}…", "x".repeat(NAME_CHARS_MAX - 1))), "{html}");
     }
 
@@ -154,7 +155,9 @@ mod tests {
     fn one_node_needs_no_drawing_and_too_many_have_none() {
         let rows: Vec<NodeRow> =
             (0..=NODES_MAX).map(|at| row_of_test(&format!("n{at}"), &[], "ready")).collect();
-        for (count, is_drawn) in [(0, false), (1, false), (2, true), (NODES_MAX, true), (NODES_MAX + 1, false)] {
+        for (count, is_drawn) in
+            [(0, false), (1, false), (2, true), (NODES_MAX, true), (NODES_MAX + 1, false)]
+        {
             assert_eq!(Drawing::new(String::new(), &rows[..count]).is_some(), is_drawn, "{count}");
         }
     }

@@ -81,9 +81,8 @@ fn layered(count: usize, edges: &[Edge]) -> (Vec<usize>, Vec<Edge>) {
     // As many rounds as there are layers: in each, those whose needs all have a layer.
     loop {
         let known = layer.clone();
-        let is_ready = |node: &usize| {
-            known[*node].is_none() && before[*node].iter().all(|need| known[*need].is_some())
-        };
+        let is_ready =
+            |node: &usize| known[*node].is_none() && before[*node].iter().all(|need| known[*need].is_some());
         let ready: Vec<usize> = (0..count).filter(is_ready).collect();
         if ready.is_empty() {
             break;

@@ -9,6 +9,7 @@ use slipway_records::{Deployment, Failure};
 use slipway_types::state::DeploymentState;
 
 use super::actions::Action;
+use super::evidence::plain;
 use crate::pages::parts::{Moment, Status, Tone};
 use crate::pages::tabs::Link;
 use crate::pages::texts::Texts;
@@ -34,8 +35,10 @@ pub(super) struct NodeRow {
     /// What people are told where it stops.
     pub(super) message: Option<String>,
     pub(super) objects: Vec<ObjectRow>,
-    /// How many objects are not listed.
-    pub(super) more_objects: usize,
+    /// How many there are.
+    pub(super) objects_word: String,
+    /// How many are not listed, if some are not.
+    pub(super) more_word: Option<String>,
     pub(super) actions: Vec<Link>,
 }
 
@@ -112,14 +115,19 @@ impl Seen<'_> {
         NodeRow {
             is_step: node.name.starts_with(STEP_PREFIX),
             status: state.or(reports.then_some("pending")).map(|word| status(t, word)),
-            reason: seen.map(|seen| seen.reason.clone()).filter(|reason| !reason.is_empty()),
+            reason: seen.map(|seen| plain(&seen.reason)).filter(|reason| !reason.is_empty()),
             seen: seen.map(|seen| Moment::new(t, seen.observed_at, now)),
             needs: node.needs.clone(),
             after: node.after.clone(),
             when: node.when.clone(),
             message: node.message.clone(),
             objects: self.objects(t, node, state),
-            more_objects: node.objects.len().saturating_sub(OBJECTS_MAX),
+            objects_word: (t.deployment.objects)(node.objects.len()),
+            more_word: node
+                .objects
+                .len()
+                .checked_sub(OBJECTS_MAX + 1)
+                .map(|more| (t.deployment.more)(more + 1)),
             actions: self.actions(t, &node.name, state),
             name: node.name.clone(),
         }
@@ -129,7 +137,8 @@ impl Seen<'_> {
     fn objects(&self, t: &'static Texts, node: &GraphNode, state: Option<&str>) -> Vec<ObjectRow> {
         let is_lost = matches!(state, Some("failed" | "timed_out"));
         let newest = self.failures.iter().rev().find(|failure| is_lost && failure.node == node.name);
-        let found: &[FoundObject] = newest.map(|failure| failure.found.objects.as_slice()).unwrap_or_default();
+        let found: &[FoundObject] =
+            newest.map(|failure| failure.found.objects.as_slice()).unwrap_or_default();
         let row = |object: &String| {
             let bad = found.iter().find(|found| found.object == *object);
             let status = match (bad, state) {
@@ -137,7 +146,7 @@ impl Seen<'_> {
                 (None, Some("ready")) => Some(Status::told(Tone::Good, t.deployment.node_ready)),
                 (None, _) => None,
             };
-            ObjectRow { object: object.clone(), status, why: bad.map(|bad| bad.reason.clone()) }
+            ObjectRow { object: object.clone(), status, why: bad.map(|bad| plain(&bad.reason)) }
         };
         node.objects.iter().take(OBJECTS_MAX).map(row).collect()
     }
@@ -170,7 +179,8 @@ pub(super) fn row_of_test(name: &str, needs: &[&str], state: &str) -> NodeRow {
         when: None,
         message: None,
         objects: Vec::new(),
-        more_objects: 0,
+        objects_word: String::new(),
+        more_word: None,
         actions: Vec::new(),
     }
 }

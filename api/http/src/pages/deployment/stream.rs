@@ -97,7 +97,8 @@ async fn look(
     let mut read = state.records.read().await?;
     let (deployment, ..) = find(caller, read.as_mut(), name, Role::Reader).await?;
     let observation = read.observation_get(deployment.id).await?.unwrap_or_default();
-    let has_failed = observation.nodes.values().any(|node| matches!(node.state.as_str(), "failed" | "timed_out"));
+    let has_failed =
+        observation.nodes.values().any(|node| matches!(node.state.as_str(), "failed" | "timed_out"));
     let failures = if has_failed { read.failures_of(deployment.id).await?.len() } else { 0 };
     let version = Version { row: deployment.row_version, observation: observation.row_version, failures };
     Ok((version, deployment.state))

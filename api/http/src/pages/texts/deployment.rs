@@ -34,12 +34,12 @@ macro_rules! deployment_texts {
 }
 
 deployment_texts! {
-    after_the_end_of all_deployments approvals as_frozen audit before_restart caused_by changes conditions containers
-    counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open gates
-    generation graph handed_off history last_heard leave_it live no_answer_since node node_applying node_blocked
-    node_pending node_ready node_unknown node_waiting not_kept not_ready notes nobody_tells only_when reason
-    reason_needed reason_optional receiver replaces returns_to revision state_there step this_one violations
-    waits_for who whole_history why_this_bundle wrote_last
+    after_the_end_of all_deployments approvals audit before_restart caused_by changes conditions containers
+    counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open
+    gates graph handed_off history last_heard leave_it live no_answer_since node node_applying node_blocked
+    node_pending node_ready node_unknown node_waiting not_kept not_ready notes nobody_tells only_when
+    reason_needed reason_optional receiver replaces returns_to revision step this_one violations waits_for
+    whole_history why_this_bundle wrote_last
 }
 
 /// English.
@@ -47,7 +47,6 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     after_the_end_of: "after the end of",
     all_deployments: "All deployments, newest first",
     approvals: "Approvals",
-    as_frozen: "As it was frozen",
     audit: "Audit",
     before_restart: "wrote before its restart",
     caused_by: "Cause",
@@ -66,7 +65,6 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     gate_closed: "closed",
     gate_open: "open",
     gates: "Gates",
-    generation: "Generation",
     graph: "What waits for what",
     handed_off: "handed off",
     history: "This application in this environment",
@@ -86,19 +84,16 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     notes: "Notes",
     nobody_tells: "Its receiver never reports: how its nodes stand, only the place itself tells.",
     only_when: "only when",
-    reason: "Reason",
     reason_needed: "Reason",
     reason_optional: "Reason (optional)",
     receiver: "Receiver",
     replaces: "replaces",
     returns_to: "Returns to",
     revision: "Revision",
-    state_there: "State",
     step: "step",
     this_one: "this one",
     violations: "What stands against it",
     waits_for: "waits for",
-    who: "Who",
     whole_history: "All of it",
     why_this_bundle: "Why this bundle",
     wrote_last: "wrote last",
@@ -160,7 +155,9 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     },
     objects: |count| if count == 1 { "1 object".to_owned() } else { format!("{count} objects") },
     more: |count| format!("and {count} more"),
-    restarts: |count| if count == 1 { "restarted once".to_owned() } else { format!("restarted {count} times") },
+    restarts: |count| {
+        if count == 1 { "restarted once".to_owned() } else { format!("restarted {count} times") }
+    },
     opens_in: |time| format!("opens by itself in {time}"),
 };
 
@@ -169,7 +166,6 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     after_the_end_of: "在以下节点结束之后",
     all_deployments: "全部部署（最新在前）",
     approvals: "审批",
-    as_frozen: "冻结时的内容",
     audit: "审计",
     before_restart: "重启前的输出",
     caused_by: "起因",
@@ -188,7 +184,6 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     gate_closed: "未放行",
     gate_open: "已放行",
     gates: "门禁",
-    generation: "代次",
     graph: "节点依赖图",
     handed_off: "移交",
     history: "此应用在此环境中的历史",
@@ -208,19 +203,16 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     notes: "备注",
     nobody_tells: "此接收方从不回报：各节点的状态只能在目标环境中查看。",
     only_when: "仅当",
-    reason: "原因",
     reason_needed: "原因",
     reason_optional: "原因（可选）",
     receiver: "接收方",
     replaces: "取代",
     returns_to: "将恢复到",
     revision: "修订",
-    state_there: "状态",
     step: "步骤",
     this_one: "当前查看",
     violations: "违反的规则",
     waits_for: "等待",
-    who: "操作人",
     whole_history: "查看全部",
     why_this_bundle: "为何选择此应用包",
     wrote_last: "最后的输出",
@@ -250,7 +242,9 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
         Action::RollBack => {
             "立即恢复到之前正常运行的内容，不经过门禁，使用当前的密钥。解除保持之前，不会自动发生任何变更。"
         }
-        Action::Return => "由此修订取代正在运行的内容，使用当前的密钥。曾经正常运行过的立即恢复，否则需通过现行门禁。",
+        Action::Return => {
+            "由此修订取代正在运行的内容，使用当前的密钥。曾经正常运行过的立即恢复，否则需通过现行门禁。"
+        }
         Action::Restart => "用当前的配置和密钥重新部署同一个应用包，其工作负载会重新启动。",
         Action::Remove => "移除此应用在此环境中的全部内容，正在运行的服务会停止。",
     },
