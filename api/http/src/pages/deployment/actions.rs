@@ -163,12 +163,15 @@ impl<'a> Standing<'a> {
         let running = read.deployment_out(environment.id, application.id).await?;
         let is_stopped = matches!(deployment.state, DeploymentState::Terminated { .. });
         let is_current = running.map_or(is_stopped, |running| running.id == deployment.id);
-        let earlier = match rollbacks::earlier(read, application, environment, None).await {
-            Ok(earlier) if is_current => Some(earlier),
-            Ok(_) => None,
-            // Nothing else was live.
-            Err(error) if error.status().is_client_error() => None,
-            Err(error) => return Err(error),
+        let earlier = if is_current && Action::RollBack.fits(&deployment.state) {
+            match rollbacks::earlier(read, application, environment, None).await {
+                Ok(earlier) => Some(earlier),
+                // Nothing else was live.
+                Err(error) if error.status().is_client_error() => None,
+                Err(error) => return Err(error),
+            }
+        } else {
+            None
         };
         Ok(Self { deployment, environment, is_current, earlier })
     }

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) status: Status,
     pub(super) reason: Option<String>,
     pub(super) application: Link,
+    /// Where else the application runs.
+    pub(super) everywhere: String,
     pub(super) environment: Link,
     pub(super) bundle: Link,
     pub(super) digest: ShortDigest,
@@ -101,6 +103,7 @@ impl Known<'_> {
             status: Status::of(t, deployment.state.word()),
             reason: deployment.state.reason(),
             application: Link { text: application.to_string(), address: address::application(application) },
+            everywhere: address::deployments(application),
             environment: Link {
                 text: environment.to_owned(),
                 address: address::with_query("/deployments", [("environment", environment)]),

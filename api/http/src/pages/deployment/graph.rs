@@ -24,6 +24,8 @@ pub(super) struct Drawing {
     label: String,
     width: i32,
     height: i32,
+    node_width: i32,
+    node_height: i32,
     nodes: Vec<NodeBox>,
     lines: Vec<Line>,
 }
@@ -72,6 +74,8 @@ impl Drawing {
             label,
             width: layers.width,
             height: layers.height,
+            node_width: NODE_WIDTH,
+            node_height: NODE_HEIGHT,
             nodes: rows.iter().zip(&layers.nodes).map(|(row, corner)| drawn(row, *corner)).collect(),
             lines: layers.edges.iter().map(|(edge, points)| line(points, loose.contains(edge))).collect(),
         })
