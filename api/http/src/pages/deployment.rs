@@ -9,6 +9,7 @@ mod graph;
 mod layers;
 mod list;
 mod nodes;
+mod preview;
 mod stream;
 
 pub(in crate::pages) use actions::Action;
@@ -19,7 +20,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use chrono::Utc;
-use slipway_records::deploying::GraphNode;
+use slipway_records::Deployment;
 use slipway_types::Role;
 
 use super::address;
@@ -161,7 +162,7 @@ async fn page(
     })
 }
 
-fn button(t: &'static Texts, action: Action, deployment: &slipway_records::Deployment) -> Button {
+fn button(t: &'static Texts, action: Action, deployment: &Deployment) -> Button {
     Button {
         word: action.word(),
         label: (t.deployment.action)(action),

@@ -135,11 +135,11 @@ pub(crate) struct PlanView {
     /// Digest of what would be frozen.
     revision: Option<String>,
     #[schema(value_type = Vec<Object>)]
-    violations: Vec<Violation>,
-    notes: Vec<String>,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) notes: Vec<String>,
     /// What would change in the cluster.
     #[schema(value_type = Vec<Object>)]
-    differences: Vec<ObjectChange>,
+    pub(crate) differences: Vec<ObjectChange>,
     /// What the environment runs now, and how the two revisions differ.
     #[schema(value_type = Option<Object>)]
     running: Option<RunningView>,

@@ -224,6 +224,8 @@ async fn what_destroys_asks_why_on_a_page_of_its_own() {
     let back = format!("{}/roll-back", page_of(&now));
     let asked = is_page(&browser.get(&back).await.is(200));
     assert!(asked.contains("1.0.0 (#1)") && asked.contains("required"), "{asked}");
+    let planned = is_page(&browser.get(&format!("{back}?plan=true")).await.is(200));
+    assert!(asked.contains("?plan=true") && planned.contains("Nothing would change"), "{planned}");
     let silent = is_page(&browser.post(&back, "reason=+").await.is(400));
     assert!(silent.contains("reason: say why"), "{silent}");
     let made = browser.post(&back, "reason=carts+are+empty").await.is(303);

@@ -9,6 +9,7 @@ use slipway_records::{Application, Deployment, Environment};
 use slipway_types::{Digest, Role};
 
 use super::actions::{Action, Reason, Standing};
+use super::preview::{Preview, has_preview, meaning, preview};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::pages::address;
@@ -21,7 +22,7 @@ use crate::problem::ApiError;
 use crate::rest::deployment_orders::{self, OrderBody};
 use crate::rest::deployment_views::{DeploymentName, find};
 use crate::rest::deployment_words::{self, ApproveBody, BreakGlassBody, DeclineBody};
-use crate::rest::deployments::{self, DeployBody, OfRunning};
+use crate::rest::deployments::{self, DeployBody};
 use crate::state::ServerState;
 
 /// To which node.
@@ -29,6 +30,8 @@ use crate::state::ServerState;
 #[serde(default)]
 pub(super) struct ActionQuery {
     node: String,
+    /// Whether it is to be said what would change. That asks the cluster, so it is done when it is asked for.
+    plan: bool,
 }
 
 /// An action, before it is done.
@@ -49,6 +52,9 @@ struct ActionPage {
     node: String,
     /// What is returned to.
     target: Option<String>,
+    /// Where it is said what would change.
+    ask_preview: Option<String>,
+    preview: Option<Preview>,
     takes_reason: bool,
     needs_reason: bool,
     reason: String,
@@ -64,6 +70,7 @@ struct Filled {
     node: Option<String>,
     reason: Option<String>,
     refusal: Option<String>,
+    plan: bool,
 }
 
 /// `APPLICATION@ENVIRONMENT#GENERATION`, as the command line names it.
@@ -87,6 +94,16 @@ async fn page(
         Action::Return => Some(target(&deployment)),
         _ => None,
     };
+    let may_plan = has_preview(action) && filled.refusal.is_none();
+    let what = meaning(action, deployment.generation).filter(|_| may_plan && filled.plan);
+    let preview = match what {
+        Some(what) => {
+            let names = (application.name.clone(), environment.name.clone());
+            Some(preview(state, (t, caller), names, what).await?)
+        }
+        None => None,
+    };
+    let post = action.address_at(deployment.id, None);
     let reason = action.reason();
     let called = name_of(&application, &environment, deployment.generation);
     let label = (t.deployment.action)(action);
@@ -103,12 +120,14 @@ async fn page(
         revision_value: deployment.revision.map(|revision| revision.to_string()).unwrap_or_default(),
         node: filled.node.unwrap_or_default(),
         target,
+        ask_preview: (may_plan && preview.is_none()).then(|| address::with_query(&post, [("plan", "true")])),
+        preview,
         takes_reason: reason != Reason::Unasked,
         needs_reason: reason == Reason::Needed,
         reason: filled.reason.unwrap_or_default(),
         is_grave: action.is_grave(),
         refusal: filled.refusal,
-        post: action.address_at(deployment.id, None),
+        post,
     };
     show_as(status, &page)
 }
@@ -126,7 +145,7 @@ pub(super) async fn look(
 ) -> Result<Response, ApiError> {
     let action = Action::of_word(&word)?;
     let node = Some(query.node).filter(|node| !node.is_empty());
-    let filled = Filled { node, ..Filled::default() };
+    let filled = Filled { node, plan: query.plan, ..Filled::default() };
     let who = (&member.visitor, &member.session.caller);
     page(&state, who, (name, action), (StatusCode::OK, filled)).await
 }
@@ -146,6 +165,7 @@ pub(super) async fn act(
                 node: fields.text("node").map(str::to_owned),
                 reason: fields.text("reason").map(str::to_owned),
                 refusal: Some(error.in_words()),
+                plan: false,
             };
             let who = (&visitor, &session.caller);
             page(&state, who, (name, action), (error.status(), filled)).await
@@ -209,12 +229,8 @@ async fn again(
     let mut read = state.records.read().await?;
     let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Operator).await?;
     drop(read);
-    let what = match action {
-        Action::Return => OfRunning::RollBack(Some(deployment.generation)),
-        Action::Restart => OfRunning::Restart,
-        Action::Remove => OfRunning::Remove,
-        _ => OfRunning::RollBack(None),
-    };
+    let what =
+        meaning(action, deployment.generation).expect("invariant: only what makes a deployment is asked for");
     let body = DeployBody::of_running((application.name, environment.name), what, reason);
     let (_, made) = deployments::create(State(state.clone()), caller.clone(), Body(body)).await?;
     Ok(address::deployment(&made.0.id))

@@ -13,7 +13,7 @@ use crate::pages::parts::Status;
 /// Graphs with more nodes are listed only: nobody finds anything in such a drawing.
 const NODES_MAX: usize = 120;
 /// What fits into a node of its name, in characters.
-const NAME_CHARS_MAX: usize = 23;
+const NAME_CHARS_MAX: usize = 20;
 /// Nodes' corners: those of steps are round.
 const CORNER: i32 = 6;
 
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_line_is_level_through_layers() {
         let drawn = line(&[(10, 5), (70, 25), (70 + NODE_WIDTH, 25), (400, 45)], true);
-        assert_eq!(drawn.path, "M10 5C40 5 40 25 70 25H300C350 25 350 45 400 45");
+        assert_eq!(drawn.path, "M10 5C40 5 40 25 70 25H290C345 25 345 45 400 45");
         assert_eq!(drawn.tip, "M400 45l-9 -5v10z");
         assert!(drawn.is_loose);
     }

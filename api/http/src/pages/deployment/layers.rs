@@ -3,11 +3,11 @@
 //! that they pass between nodes.
 
 /// Width of a node, in units of the drawing.
-pub(super) const NODE_WIDTH: i32 = 230;
+pub(super) const NODE_WIDTH: i32 = 220;
 /// Height of a node.
 pub(super) const NODE_HEIGHT: i32 = 48;
 /// Between two layers.
-const LAYER_GAP: i32 = 60;
+const LAYER_GAP: i32 = 48;
 /// Between two nodes of a layer.
 const NODE_GAP: i32 = 18;
 /// What an edge that passes through a layer takes of it.

@@ -34,12 +34,12 @@ macro_rules! deployment_texts {
 }
 
 deployment_texts! {
-    after_the_end_of all_deployments approvals audit before_restart caused_by changes conditions containers
+    after_the_end_of all_deployments approvals audit before_restart caused_by change_create change_keep change_remove change_unknown change_update changes conditions containers
     counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open
     gates graph handed_off history last_heard leave_it live no_answer_since node node_applying node_blocked
-    node_pending node_ready node_unknown node_waiting not_kept not_ready notes nobody_tells only_when
-    reason_needed reason_optional receiver replaces returns_to revision step this_one violations waits_for
-    whole_history why_this_bundle wrote_last
+    node_pending node_ready node_unknown node_waiting not_kept not_ready notes nobody_tells nothing_changes only_when
+    reason_needed reason_optional receiver replaces returns_to revision show_changes step this_one violations waits_for
+    whole_history would_change why_this_bundle wrote_last
 }
 
 /// English.
@@ -50,6 +50,11 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     audit: "Audit",
     before_restart: "wrote before its restart",
     caused_by: "Cause",
+    change_create: "made",
+    change_keep: "left there",
+    change_remove: "removed",
+    change_unknown: "not known",
+    change_update: "changed",
     changes: "What you can do",
     conditions: "Conditions",
     containers: "Containers",
@@ -83,6 +88,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     not_ready: "not ready",
     notes: "Notes",
     nobody_tells: "Its receiver never reports: how its nodes stand, only the place itself tells.",
+    nothing_changes: "Nothing would change in the cluster.",
     only_when: "only when",
     reason_needed: "Reason",
     reason_optional: "Reason (optional)",
@@ -90,11 +96,13 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     replaces: "replaces",
     returns_to: "Returns to",
     revision: "Revision",
+    show_changes: "Show what would change",
     step: "step",
     this_one: "this one",
     violations: "What stands against it",
-    waits_for: "waits for",
+    waits_for: "Waits for",
     whole_history: "All of it",
+    would_change: "What would change in the cluster",
     why_this_bundle: "Why this bundle",
     wrote_last: "wrote last",
     action: |action| match action {
@@ -169,6 +177,11 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     audit: "审计",
     before_restart: "重启前的输出",
     caused_by: "起因",
+    change_create: "新建",
+    change_keep: "保留",
+    change_remove: "移除",
+    change_unknown: "未知",
+    change_update: "变更",
     changes: "可用操作",
     conditions: "状况",
     containers: "容器",
@@ -202,6 +215,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     not_ready: "未就绪",
     notes: "备注",
     nobody_tells: "此接收方从不回报：各节点的状态只能在目标环境中查看。",
+    nothing_changes: "集群中没有任何变化。",
     only_when: "仅当",
     reason_needed: "原因",
     reason_optional: "原因（可选）",
@@ -209,11 +223,13 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     replaces: "取代",
     returns_to: "将恢复到",
     revision: "修订",
+    show_changes: "查看将发生的变化",
     step: "步骤",
     this_one: "当前查看",
     violations: "违反的规则",
     waits_for: "等待",
     whole_history: "查看全部",
+    would_change: "集群中将发生的变化",
     why_this_bundle: "为何选择此应用包",
     wrote_last: "最后的输出",
     action: |action| match action {
