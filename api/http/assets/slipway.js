@@ -66,7 +66,10 @@
     };
   };
   let refreshing = null;
+  let again = false;
   const refresh = () => {
+    // News that came while the page was under way may not be in it.
+    again = refreshing !== null;
     refreshing ??= (async () => {
       try {
         const answer = await fetch(location.href, { headers: { accept: "text/html" } });
@@ -76,10 +79,10 @@
           const part = fresh.getElementById(old.id);
           if (!part) continue;
           const scroll = keep(old, part);
+          revealCopying(part);
           if (part.isEqualNode(old)) continue;
           const focused = old.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
           old.replaceWith(document.adoptNode(part));
-          revealCopying(part);
           scroll();
           if (focused) part.querySelector(focused)?.focus();
         }
@@ -87,6 +90,7 @@
         // The next news tries again.
       } finally {
         refreshing = null;
+        if (again) refresh();
       }
     })();
     return refreshing;
