@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use slipway_handoff::oci::{REVISION_CONFIG, repository};
 use slipway_handoff::{Graph, Key, ManifestSet, Node, Revision};
+use slipway_objects::BlobError;
 use slipway_oci::builtin::{NewManifest, RegistryError, revision_tag};
 use slipway_types::media_type::OCI_MANIFEST;
 use slipway_types::{Digest, Fault};
@@ -61,7 +62,7 @@ impl Frozen {
     }
 }
 
-fn storage(error: &slipway_objects::BlobError) -> Fault {
+fn storage(error: &BlobError) -> Fault {
     tracing::warn!(%error, "cannot keep a revision");
     Fault::transient("storage_unavailable", format!("the object store fails: {error}"))
 }
@@ -98,6 +99,19 @@ impl Stage {
             Ok(_) | Err(RegistryError::RollbackProtected { .. }) => Ok(revision),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What was frozen as `revision`, without its objects; `None`: it is not kept any more.
+    pub async fn revision_document(&self, revision: &Digest) -> Result<Option<Revision>, Fault> {
+        let document = match self.blobs.get(revision, MAX_BYTES).await {
+            Ok(document) => document,
+            Err(BlobError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(storage(&error)),
+        };
+        let unreadable = |_| {
+            Fault::permanent("revision_unreadable", format!("the kept revision {revision} cannot be read"))
+        };
+        serde_json::from_slice(&document).map(Some).map_err(unreadable)
     }
 
     /// A kept revision with its objects.

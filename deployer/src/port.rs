@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use slipway_handoff::Mode;
+use slipway_handoff::{Mode, Node};
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
-    OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
+    ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
 use slipway_records::{
     AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
@@ -33,6 +33,20 @@ fn request(wanted: &DeployRequest) -> PlanRequest {
 
 fn view(gate: Gate) -> GateView {
     GateView { gate: gate.gate, open: gate.open, detail: gate.detail, opens_in_s: gate.opens_in_s }
+}
+
+fn graph_node(name: &str, node: &Node) -> GraphNode {
+    GraphNode {
+        name: name.to_owned(),
+        component: node.component.as_ref().map(ToString::to_string),
+        needs: node.needs.iter().cloned().collect(),
+        after: node.after.difference(&node.needs).cloned().collect(),
+        when: node.when.clone(),
+        objects: node.objects.iter().map(|object| object.object.to_string()).collect(),
+        holds: node.hold.is_some(),
+        message: node.hold.as_ref().and_then(|hold| hold.message.clone()),
+        calls: node.call.is_some(),
+    }
 }
 
 fn change(found: Difference) -> ObjectChange {
@@ -122,6 +136,14 @@ impl Deploying for Stage {
     ) -> Result<Vec<GateView>, Fault> {
         let gates = standing::gates(self, deployment, environment, bundle).await?;
         Ok(gates.into_iter().map(view).collect())
+    }
+
+    async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault> {
+        let Some(revision) = &deployment.revision else { return Ok(None) };
+        let Some(document) = self.revision_document(revision).await? else { return Ok(None) };
+        let nodes = document.graph.nodes();
+        let order = document.graph.order().into_iter();
+        Ok(Some(order.map(|name| graph_node(name, &nodes[name])).collect()))
     }
 
     async fn explain(

@@ -40,11 +40,36 @@
   // Parts that change by themselves are taken from the page as the server writes it now.
   const selectorOf = (element) => {
     if (!element || element === document.body) return null;
+    if (element.id) return "#" + CSS.escape(element.id);
+    if (element.parentElement?.id && element.localName === "summary") {
+      return "#" + CSS.escape(element.parentElement.id) + " > summary";
+    }
     const link = element.getAttribute("href");
     return link ? `[href="${CSS.escape(link)}"]` : null;
   };
+  // What was opened, typed and scrolled stays so.
+  const keep = (old, part) => {
+    const same = (element) => part.querySelector("#" + CSS.escape(element.id));
+    for (const details of old.querySelectorAll("details[id]")) {
+      same(details)?.toggleAttribute("open", details.open);
+    }
+    for (const field of old.querySelectorAll("input[id]")) {
+      const fresh = same(field);
+      if (fresh && field.value !== field.defaultValue) fresh.value = field.value;
+    }
+    const scrolled = [...old.querySelectorAll(".scroll[id]")].map((element) => [element.id, element.scrollLeft]);
+    return () => {
+      for (const [id, left] of scrolled) {
+        const element = document.getElementById(id);
+        if (element) element.scrollLeft = left;
+      }
+    };
+  };
   let refreshing = null;
+  let again = false;
   const refresh = () => {
+    // News that came while the page was under way may not be in it.
+    again = refreshing !== null;
     refreshing ??= (async () => {
       try {
         const answer = await fetch(location.href, { headers: { accept: "text/html" } });
@@ -52,16 +77,20 @@
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const old of document.querySelectorAll("[data-live]")) {
           const part = fresh.getElementById(old.id);
-          if (!part || part.isEqualNode(old)) continue;
+          if (!part) continue;
+          const scroll = keep(old, part);
+          revealCopying(part);
+          if (part.isEqualNode(old)) continue;
           const focused = old.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
           old.replaceWith(document.adoptNode(part));
-          revealCopying(part);
+          scroll();
           if (focused) part.querySelector(focused)?.focus();
         }
       } catch {
         // The next news tries again.
       } finally {
         refreshing = null;
+        if (again) refresh();
       }
     })();
     return refreshing;
@@ -70,10 +99,12 @@
   if (events) {
     const source = new EventSource(events);
     let timer = 0;
-    source.addEventListener("run", () => {
-      clearTimeout(timer);
-      timer = setTimeout(refresh, 200);
-    });
+    for (const news of ["run", "changed"]) {
+      source.addEventListener(news, () => {
+        clearTimeout(timer);
+        timer = setTimeout(refresh, 200);
+      });
+    }
     source.addEventListener("end", () => {
       source.close();
       clearTimeout(timer);

@@ -11,6 +11,7 @@ mod assets;
 mod bundle_filter;
 mod bundle_rows;
 mod cookie;
+mod deployment;
 mod deployments;
 mod failure;
 mod forms;
@@ -64,11 +65,13 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/cancel", post(run::cancel))
         .route("/applications/{application}/runs/{number}/retry", post(run::retry))
         .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
+        .merge(deployment::pages())
         .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
     let streams = Router::new()
         .route("/applications/{application}/runs/{number}/events", get(run::events))
         .route("/applications/{application}/runs/{number}/logs/{log}/stream", get(log_stream::stream))
-        .route("/applications/{application}/runs/{number}/logs/{log}/download", get(log::download));
+        .route("/applications/{application}/runs/{number}/logs/{log}/download", get(log::download))
+        .merge(deployment::streams());
     pages
         .merge(streams)
         .layer(CatchPanicLayer::custom(operation::request::panicked))

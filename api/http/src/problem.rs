@@ -116,6 +116,14 @@ impl ApiError {
         self.problem.hint.as_deref()
     }
 
+    /// What is wrong and the next step, as one text.
+    pub fn in_words(&self) -> String {
+        match &self.problem.hint {
+            Some(hint) => format!("{}. {hint}", self.problem.detail),
+            None => self.problem.detail.clone(),
+        }
+    }
+
     /// 400: the request is wrong.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)

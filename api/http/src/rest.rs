@@ -4,7 +4,7 @@ mod addon_bindings;
 mod addons;
 mod adoptions;
 pub(crate) mod applications;
-mod audit;
+pub(crate) mod audit;
 mod bundle_query;
 pub(crate) mod bundles;
 mod channels;
@@ -16,25 +16,27 @@ mod configurations;
 mod definition_holds;
 mod definition_users;
 mod definitions;
-mod deployment_failures;
+mod deployment_events;
+pub(crate) mod deployment_failures;
+mod deployment_graph;
 mod deployment_holds;
-mod deployment_orders;
-mod deployment_views;
-mod deployment_words;
-mod deployments;
+pub(crate) mod deployment_orders;
+pub(crate) mod deployment_views;
+pub(crate) mod deployment_words;
+pub(crate) mod deployments;
 mod environments;
 pub(crate) mod events;
 mod following;
 mod incidents;
 mod labels;
-mod list;
+pub(crate) mod list;
 pub(crate) mod logs;
 mod notices;
 mod packages;
 pub(crate) mod places;
 mod plan;
 mod precondition;
-mod rollbacks;
+pub(crate) mod rollbacks;
 pub(crate) mod run_actions;
 pub(crate) mod run_views;
 pub(crate) mod runs;
@@ -131,6 +133,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployments::list, deployments::create))
         .routes(routes!(deployments::plan))
         .routes(routes!(deployments::show))
+        .routes(routes!(deployment_graph::show))
         .routes(routes!(deployment_failures::list))
         .routes(routes!(deployment_failures::log))
         .routes(routes!(adoptions::plan))
@@ -181,7 +184,7 @@ fn endless() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::stream_of_bundle_check))
         .routes(routes!(events::stream))
         .routes(routes!(compositions::create))
-        .routes(routes!(deployments::stream))
+        .routes(routes!(deployment_events::stream))
 }
 
 /// The description of the API.

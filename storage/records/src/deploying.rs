@@ -88,6 +88,29 @@ pub struct GateView {
     pub opens_in_s: Option<u64>,
 }
 
+/// A node of a frozen graph, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GraphNode {
+    /// Its name, unique in its graph.
+    pub name: String,
+    /// The component it belongs to.
+    pub component: Option<String>,
+    /// Nodes that must be ready, or left out, before it starts.
+    pub needs: Vec<String>,
+    /// Further nodes that must have ended before it starts, however they did.
+    pub after: Vec<String>,
+    /// Whether it runs at all: CEL.
+    pub when: Option<String>,
+    /// Its objects, named as [`crate::failure::FoundObject`] does.
+    pub objects: Vec<String>,
+    /// Whether it stops until somebody says to go on, or a time has passed.
+    pub holds: bool,
+    /// What people are told where it stops.
+    pub message: Option<String>,
+    /// Whether it makes an HTTP request.
+    pub calls: bool,
+}
+
 /// Where a value comes from.
 #[derive(Debug, Clone)]
 pub struct ExplainedKey {
@@ -282,6 +305,9 @@ pub trait Deploying: Send + Sync {
         environment: &Environment,
         bundle: &PackageVersion,
     ) -> Result<Vec<GateView>, Fault>;
+    /// The nodes of a deployment's frozen revision, each after all that it waits for; `None`: nothing is frozen yet,
+    /// or it is not kept any more.
+    async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault>;
     /// Where a value of the configuration comes from.
     async fn explain(
         &self,

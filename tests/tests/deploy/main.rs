@@ -43,6 +43,9 @@ fn a_bundle_is_deployed_promoted_pinned_and_rolled_back() {
     let delivered = field.wait("staging", &["delivered"]);
     field.apply(staging, delivered["reason"].as_str().expect("an artifact"));
     assert_eq!(page(staging, "web"), "one\n");
+    let path = format!("/api/v1/deployments/{}/graph", delivered["id"].as_str().expect("an id"));
+    let graph = field.server.get(&path).text();
+    assert!(graph.contains("\"name\":\"web\"") && graph.contains("apps/v1/Deployment"), "{graph}");
 
     let second = field.publish("two\n");
     field.server.cli(&["deploy", "create", "shop", "--env", "staging", "--bundle", &second]).ok();

@@ -1,5 +1,7 @@
 //! Addresses of pages.
 
+use std::fmt::Display;
+
 use slipway_types::ApplicationName;
 use url::form_urlencoded;
 
@@ -53,6 +55,11 @@ pub(super) fn application_of_text(name: &str) -> String {
 /// Where an application runs.
 pub(super) fn deployments(name: &ApplicationName) -> String {
     with_query("/deployments", [("application", name.to_string().as_str())])
+}
+
+/// A deployment's page.
+pub(super) fn deployment(id: impl Display) -> String {
+    format!("/deployments/{id}")
 }
 
 /// An application's packages.

@@ -258,7 +258,7 @@ impl Board {
             status: Status::of(t, row.state.word()),
             what: t.deployed_to(&application.name.to_string(), environment),
             why: row.state.reason(),
-            address: address::deployments(&application.name),
+            address: address::deployment(row.id),
         };
         waiting.chain(trouble).map(need).collect()
     }

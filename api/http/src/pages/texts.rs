@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use super::theme::Theme;
 
 mod chinese;
+mod deployment;
 mod english;
 
 pub(super) use chinese::CHINESE;
@@ -17,6 +18,8 @@ macro_rules! texts {
         /// All texts of pages in one language.
         pub(super) struct Texts {
             $(pub(super) $name: &'static str,)*
+            /// Those of the pages of deployments.
+            pub(super) deployment: &'static deployment::DeploymentTexts,
             /// How long ago something was.
             pub(super) ago: fn(TimeDelta) -> String,
             /// How long something took.

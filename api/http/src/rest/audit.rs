@@ -19,12 +19,12 @@ use crate::state::ServerState;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditView {
     seq: i64,
-    at: DateTime<Utc>,
-    actor: String,
-    action: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) actor: String,
+    pub(crate) action: String,
     subject: String,
     #[schema(value_type = Object)]
-    detail: Value,
+    pub(crate) detail: Value,
     /// Covers this entry and the one before.
     digest: String,
 }
@@ -39,6 +39,13 @@ pub(crate) struct AuditQuery {
     before: Option<i64>,
     /// Rows in the answer, 1 to 500; 50 if absent.
     limit: Option<u32>,
+}
+
+impl AuditQuery {
+    /// The newest entries of one subject.
+    pub(crate) fn of(subject: String, limit: u32) -> Self {
+        Self { subject: Some(subject), before: None, limit: Some(limit) }
+    }
 }
 
 /// Whether the record is whole.

@@ -81,6 +81,14 @@ pub(crate) struct FailureLogQuery {
     previous: bool,
 }
 
+impl FailureLogQuery {
+    /// What a link asks for; an empty text asks for any.
+    pub(crate) fn of(pod: &str, container: &str, previous: bool) -> Self {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self { pod: given(pod), container: given(container), previous }
+    }
+}
+
 /// The kept log that is meant.
 fn choose<'f>(found: &'f Found, query: &FailureLogQuery) -> Result<&'f FoundLog, ApiError> {
     let fits = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| wanted == name);

@@ -23,9 +23,9 @@ const NODE_BYTES_MAX: usize = 253;
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderBody {
     /// Only at this node, with `resume` and `retry`.
-    node: Option<String>,
+    pub(crate) node: Option<String>,
     /// Why.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 async fn tell(

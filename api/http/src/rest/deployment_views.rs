@@ -18,70 +18,70 @@ use crate::state::ServerState;
 /// A deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentView {
-    pub(super) id: String,
-    application: String,
-    environment: String,
+    pub(crate) id: String,
+    pub(crate) application: String,
+    pub(crate) environment: String,
     /// Rises for each application and environment.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// The bundle's version.
-    bundle: String,
-    bundle_digest: String,
+    pub(crate) bundle: String,
+    pub(crate) bundle_digest: String,
     /// Digest of the locked component set.
-    lock: String,
+    pub(crate) lock: String,
     /// `deploy`, `promote`, `follow`, `reach`, `rollback`, `restart` or `remove`.
-    cause: &'static str,
-    created_by: String,
-    created_at: DateTime<Utc>,
+    pub(crate) cause: &'static str,
+    pub(crate) created_by: String,
+    pub(crate) created_at: DateTime<Utc>,
     /// Digest of all that was frozen: what approvals are about.
-    revision: Option<String>,
+    pub(crate) revision: Option<String>,
     /// The revision it replaced.
-    predecessor: Option<String>,
+    pub(crate) predecessor: Option<String>,
     /// `draft`, `rejected`, `awaiting`, `delivered`, `live` and others.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// Why it waits, failed or ended.
-    reason: Option<String>,
-    frozen_at: Option<DateTime<Utc>>,
-    handed_off_at: Option<DateTime<Utc>>,
+    pub(crate) reason: Option<String>,
+    pub(crate) frozen_at: Option<DateTime<Utc>>,
+    pub(crate) handed_off_at: Option<DateTime<Utc>>,
     /// When it was live for the first time, or delivered: a rollback returns to it at once.
-    live_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
+    pub(crate) live_at: Option<DateTime<Utc>>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
 /// A person's word on a deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ApprovalView {
-    person: String,
+    pub(crate) person: String,
     /// The token's name.
-    token: String,
-    at: DateTime<Utc>,
-    reason: Option<String>,
+    pub(crate) token: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) reason: Option<String>,
     /// Whether it is about the frozen revision; whose word counts, the gate says.
-    counts: bool,
+    pub(crate) counts: bool,
 }
 
 /// Where a node stands, by the receiver's word.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct NodeView {
-    node: String,
+    pub(crate) node: String,
     /// `pending`, `blocked`, `applying`, `waiting`, `ready`, `failed` and others.
-    state: String,
-    reason: String,
-    observed_at: DateTime<Utc>,
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    pub(crate) observed_at: DateTime<Utc>,
 }
 
 /// What the receiver says.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ObservationView {
     /// The receiver's name for it.
-    run: String,
+    pub(crate) run: String,
     /// When it must have ended; absent: nothing is waited for.
-    deadline: Option<DateTime<Utc>>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
     /// When the receiver last answered.
-    looked_at: Option<DateTime<Utc>>,
+    pub(crate) looked_at: Option<DateTime<Utc>>,
     /// Why it gives no answer.
-    trouble: Option<String>,
-    trouble_since: Option<DateTime<Utc>>,
-    nodes: Vec<NodeView>,
+    pub(crate) trouble: Option<String>,
+    pub(crate) trouble_since: Option<DateTime<Utc>>,
+    pub(crate) nodes: Vec<NodeView>,
 }
 
 impl From<Observation> for ObservationView {
@@ -107,24 +107,24 @@ impl From<Observation> for ObservationView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentDetail {
     #[serde(flatten)]
-    pub(super) deployment: DeploymentView,
+    pub(crate) deployment: DeploymentView,
     #[schema(value_type = Vec<Object>)]
-    violations: Vec<Violation>,
-    notes: Vec<String>,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) notes: Vec<String>,
     /// How its environment's gates stand now.
     #[schema(value_type = Vec<Object>)]
-    gates: Vec<GateView>,
-    approvals: Vec<ApprovalView>,
+    pub(crate) gates: Vec<GateView>,
+    pub(crate) approvals: Vec<ApprovalView>,
     /// What the receiver says, of one that reports.
-    receiver: Option<ObservationView>,
+    pub(crate) receiver: Option<ObservationView>,
     /// Why this bundle, in words.
-    explanation: Vec<String>,
+    pub(crate) explanation: Vec<String>,
     /// What was asked for, and why this bundle was taken.
     #[schema(value_type = Object)]
-    choice: serde_json::Value,
+    pub(crate) choice: serde_json::Value,
     /// Why it exists.
     #[schema(value_type = Object)]
-    why: serde_json::Value,
+    pub(crate) why: serde_json::Value,
 }
 
 /// The view of a deployment.
@@ -153,7 +153,7 @@ pub(super) fn view(deployment: &Deployment, application: &str, environment: &str
 }
 
 /// Everything about a deployment.
-pub(super) async fn detail(
+pub(crate) async fn detail(
     state: &ServerState,
     deployment: &Deployment,
     application: &Application,
@@ -205,7 +205,7 @@ pub(super) fn in_words(choice: &serde_json::Value) -> Vec<String> {
 
 /// A deployment's name in an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DeploymentName(pub(super) DeploymentId);
+pub(crate) struct DeploymentName(pub(crate) DeploymentId);
 
 impl FromStr for DeploymentName {
     type Err = String;
@@ -222,7 +222,7 @@ impl<'de> serde::Deserialize<'de> for DeploymentName {
 }
 
 /// A deployment that the caller may see, with what it is about.
-pub(super) async fn find(
+pub(crate) async fn find(
     caller: &Caller,
     read: &mut dyn Read,
     name: DeploymentName,

@@ -25,22 +25,22 @@ use crate::state::ServerState;
 pub(crate) struct ApproveBody {
     /// The revision that was looked at; must be the deployment's.
     #[schema(value_type = String)]
-    revision: Digest,
-    reason: Option<String>,
+    pub(crate) revision: Digest,
+    pub(crate) reason: Option<String>,
 }
 
 /// A no.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclineBody {
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Why closed gates are passed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BreakGlassBody {
-    reason: String,
+    pub(crate) reason: String,
 }
 
 fn entry(

@@ -1,27 +1,20 @@
-//! Choosing a bundle for an environment, and watching what becomes of it.
-
-use std::convert::Infallible;
-use std::time::Duration;
+//! Choosing a bundle for an environment, and what was chosen.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::response::sse::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slipway_records::deploying::{DeployRequest, GateView, ObjectChange, RunningView};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{
-    Application, Change, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, NewDeployment,
+    Application, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, NewDeployment,
     PackageVersion, Page, Read, Write,
 };
-use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
 use slipway_types::selection::{Selection, SelectionOrder};
 use slipway_types::state::DeploymentState;
 use slipway_types::{ApplicationName, GitRef, Role, Version, Violation};
-use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -31,11 +24,10 @@ use super::deployment_views::{
 };
 use super::labels::checked_reason;
 use super::list::{List, PageQuery};
-use super::logs::{sse, wait_for};
 use super::{bundles, environments, rollbacks};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// The largest document given with a deployment, in bytes.
@@ -101,6 +93,29 @@ pub(crate) struct DeploymentQuery {
     after: Option<Uuid>,
 }
 
+impl DeploymentQuery {
+    /// What a form asks for; an empty text asks for all.
+    pub(crate) fn of(
+        (application, environment): (&str, &str),
+        state: &str,
+        (limit, after): (u32, Option<Uuid>),
+    ) -> Result<Self, ApiError> {
+        let bad = |field: &str, error: &dyn std::error::Error| {
+            ApiError::bad_request("bad_query", format!("{field}: {error}"))
+        };
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let application = given(application).map(|text| text.parse::<ApplicationName>()).transpose();
+        let environment = given(environment).map(|text| text.parse::<EnvironmentName>()).transpose();
+        Ok(Self {
+            application: application.map_err(|error| bad("application", &error))?,
+            environment: environment.map_err(|error| bad("environment", &error))?,
+            state: given(state),
+            limit: Some(limit),
+            after,
+        })
+    }
+}
+
 /// The bundle of a plan.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlannedBundle {
@@ -120,11 +135,11 @@ pub(crate) struct PlanView {
     /// Digest of what would be frozen.
     revision: Option<String>,
     #[schema(value_type = Vec<Object>)]
-    violations: Vec<Violation>,
-    notes: Vec<String>,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) notes: Vec<String>,
     /// What would change in the cluster.
     #[schema(value_type = Vec<Object>)]
-    differences: Vec<ObjectChange>,
+    pub(crate) differences: Vec<ObjectChange>,
     /// What the environment runs now, and how the two revisions differ.
     #[schema(value_type = Option<Object>)]
     running: Option<RunningView>,
@@ -369,7 +384,33 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(make(&state, &caller, &body).await?)))
 }
 
+/// What is to become of what an environment runs, whatever bundle that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OfRunning {
+    /// The revision of that generation takes its place; `None`: of the newest that was live and is another.
+    RollBack(Option<u64>),
+    /// It is deployed again, with the configuration and the secrets of now.
+    Restart,
+    /// It is taken away.
+    Remove,
+}
+
 impl DeployBody {
+    /// Something for what an environment runs, and why.
+    pub(crate) fn of_running(
+        (application, environment): (ApplicationName, EnvironmentName),
+        what: OfRunning,
+        reason: String,
+    ) -> Self {
+        let plain = Self::plain((application, environment), (None, None), None, Some(reason));
+        match what {
+            OfRunning::RollBack(None) => Self { rollback: true, ..plain },
+            OfRunning::RollBack(to) => Self { rollback_to: to, ..plain },
+            OfRunning::Restart => Self { restart: true, ..plain },
+            OfRunning::Remove => Self { remove: true, ..plain },
+        }
+    }
+
     /// A bundle for an environment, which is not deployed by this body alone.
     pub(super) fn plain(
         (application, environment): (ApplicationName, EnvironmentName),
@@ -505,61 +546,4 @@ pub(crate) async fn show(
     let (deployment, application, environment) = find(&caller, read.as_mut(), name, Role::Reader).await?;
     drop(read);
     Ok(Json(detail(&state, &deployment, &application, &environment).await?))
-}
-
-/// The deployment whenever it changed: events `deployment`, then `end` once nothing moves by itself.
-#[utoipa::path(get, path = "/api/v1/deployments/{deployment}/events", tag = "deployments",
-    params(("deployment" = String, Path)),
-    responses((status = 200, body = DeploymentDetail, content_type = "text/event-stream")))]
-pub(crate) async fn stream(
-    State(state): State<ServerState>,
-    caller: Caller,
-    Path(name): Path<DeploymentName>,
-) -> Result<impl IntoResponse, ApiError> {
-    let mut read = state.records.read().await?;
-    find(&caller, read.as_mut(), name, Role::Reader).await?;
-    drop(read);
-    let (sender, receiver) = mpsc::channel(4);
-    tokio::spawn(async move {
-        if let Err(error) = follow(&state, &caller, name, &sender).await {
-            tracing::warn!(error = %chain(&error), "an event stream was cut");
-        }
-    });
-    Ok(sse(receiver))
-}
-
-async fn follow(
-    state: &ServerState,
-    caller: &Caller,
-    name: DeploymentName,
-    events: &mpsc::Sender<Result<Event, Infallible>>,
-) -> Result<(), ApiError> {
-    let mut changes = state.records.changes().subscribe();
-    let mut sent = String::new();
-    loop {
-        let mut read = state.records.read().await?;
-        let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Reader).await?;
-        drop(read);
-        let detail = detail(state, &deployment, &application, &environment).await?;
-        let text = serde_json::to_string(&detail).map_err(|error| ApiError::internal(&error))?;
-        if text != sent {
-            if events.send(Ok(Event::default().event("deployment").data(&text))).await.is_err() {
-                return Ok(());
-            }
-            sent = text;
-        }
-        if deployment.state.is_terminal() || deployment.state.has_arrived() {
-            // Whoever left early needs no end.
-            drop(events.send(Ok(Event::default().event("end").data(""))).await);
-            return Ok(());
-        }
-        let id: DeploymentId = deployment.id;
-        let concerns = move |change| matches!(change, Change::Deployment(other) if other == id);
-        tokio::select! {
-            () = state.stopping.cancelled() => return Ok(()),
-            () = events.closed() => return Ok(()),
-            () = wait_for(&mut changes, concerns) => {}
-            () = tokio::time::sleep(Duration::from_millis(state.options.stream_poll_ms)) => {}
-        }
-    }
 }

@@ -8,7 +8,7 @@ use slipway_records::{Application, Deployment, DeploymentCause, Environment, Rea
 use crate::problem::ApiError;
 
 /// The generation returned to: the one that is named, else the newest that was live and ran something else.
-pub(super) async fn earlier(
+pub(crate) async fn earlier(
     read: &mut dyn Read,
     application: &Application,
     environment: &Environment,

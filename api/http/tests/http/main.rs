@@ -3,6 +3,7 @@
 
 mod access;
 mod addons;
+mod deployment_pages;
 mod git;
 mod hooks;
 mod logs;

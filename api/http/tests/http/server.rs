@@ -17,8 +17,8 @@ use slipway_oci::builtin::BuiltinRegistry;
 use slipway_records::composing::{Composed, Composing, Composition};
 use slipway_records::defining::{CheckedDefinition, Defining, KnownDefinitions};
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
-    ReportRefused, ReportTaken, SecretName, SecretUser,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
+    OrderRefused, ReportRefused, ReportTaken, SecretName, SecretUser,
 };
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
@@ -157,6 +157,24 @@ impl Deploying for NoPlanning {
         _: &PackageVersion,
     ) -> Result<Vec<GateView>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// A node, and one that waits for it.
+    async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault> {
+        let web = GraphNode {
+            name: "web".to_owned(),
+            component: Some("web".to_owned()),
+            objects: vec!["apps/v1/Deployment shop/web".to_owned()],
+            ..GraphNode::default()
+        };
+        let look = GraphNode {
+            name: "step.look".to_owned(),
+            needs: vec!["web".to_owned()],
+            holds: true,
+            message: Some("<b>look</b> at the shop".to_owned()),
+            ..GraphNode::default()
+        };
+        Ok(deployment.revision.map(|_| vec![web, look]))
     }
 
     async fn explain(

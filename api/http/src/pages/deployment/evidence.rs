@@ -1,0 +1,289 @@
+//! What was found when nodes failed: conditions, events, and what containers wrote.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use slipway_records::Failure;
+use slipway_records::failure::{FoundCondition, FoundContainer, FoundEvent, FoundLog};
+use slipway_types::id::DeploymentId;
+use uuid::Uuid;
+
+use super::nodes;
+use crate::extract::{Path, Query};
+use crate::pages::address;
+use crate::pages::ansi::{Line, Terminal};
+use crate::pages::parts::{Moment, Status, Tone};
+use crate::pages::texts::Texts;
+use crate::pages::visitor::Member;
+use crate::problem::ApiError;
+use crate::rest::deployment_failures::{self, FailureLogQuery};
+use crate::rest::deployment_views::DeploymentName;
+use crate::state::ServerState;
+
+/// What was found when a node failed.
+#[derive(Template)]
+#[template(path = "part/failure.html")]
+pub(super) struct FailureRow {
+    t: &'static Texts,
+    id: Uuid,
+    node: String,
+    attempt: u32,
+    status: Status,
+    at: Moment,
+    blocker: String,
+    objects: Vec<ObjectRow>,
+    events: Vec<EventRow>,
+    containers: Vec<ContainerRow>,
+    notes: Vec<String>,
+    /// Whether it is the newest: shown without being asked.
+    is_open: bool,
+}
+
+impl askama::filters::HtmlSafe for FailureRow {}
+
+/// An object that was not ready.
+struct ObjectRow {
+    object: String,
+    reason: String,
+    conditions: Vec<String>,
+}
+
+/// Something that the cluster told.
+struct EventRow {
+    status: Status,
+    at: Option<Moment>,
+    object: String,
+    reason: String,
+    message: String,
+    count: u64,
+}
+
+/// A container, and what it wrote.
+struct ContainerRow {
+    pod: String,
+    container: String,
+    state: String,
+    reason: String,
+    message: String,
+    exit_code: Option<i64>,
+    restarts: Option<String>,
+    logs: Vec<LogRow>,
+}
+
+/// The end of a log.
+struct LogRow {
+    title: &'static str,
+    lines: Vec<Line>,
+    problem: Option<String>,
+    /// All of it that is kept; absent if there is nothing.
+    whole: Option<String>,
+}
+
+/// What programs wrote, without what a terminal would obey: nothing of it is text.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control() || char.is_whitespace()).collect()
+}
+
+/// The failures of a deployment, the newest first.
+pub(super) fn rows(
+    t: &'static Texts,
+    deployment: DeploymentId,
+    failures: Vec<Failure>,
+    now: DateTime<Utc>,
+) -> Vec<FailureRow> {
+    let newest = failures.last().map(|failure| failure.id);
+    failures
+        .into_iter()
+        .rev()
+        .map(|failure| {
+            let is_open = Some(failure.id) == newest;
+            row(t, deployment, failure, is_open, now)
+        })
+        .collect()
+}
+
+fn row(
+    t: &'static Texts,
+    deployment: DeploymentId,
+    failure: Failure,
+    is_open: bool,
+    now: DateTime<Utc>,
+) -> FailureRow {
+    let Failure { id, node, attempt, at, found, .. } = failure;
+    let logs = format!("{}/failures/{id}/log", address::deployment(deployment));
+    let objects = found.objects.into_iter().map(|object| ObjectRow {
+        conditions: object.conditions.iter().map(condition).collect(),
+        object: plain(&object.object),
+        reason: plain(&object.reason),
+    });
+    FailureRow {
+        t,
+        id,
+        node: plain(&node),
+        attempt,
+        status: nodes::status(t, &found.state),
+        at: Moment::new(t, at, now),
+        blocker: plain(&found.blocker),
+        objects: objects.collect(),
+        events: found.events.into_iter().map(|event| event_row(t, event, now)).collect(),
+        containers: found
+            .containers
+            .into_iter()
+            .map(|container| container_row(t, &logs, container))
+            .collect(),
+        notes: found.notes.iter().map(String::as_str).map(plain).collect(),
+        is_open,
+    }
+}
+
+fn condition(condition: &FoundCondition) -> String {
+    let FoundCondition { kind, status, reason, message, .. } = condition;
+    let more: Vec<&str> =
+        [reason.as_str(), message.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
+    match more.as_slice() {
+        [] => plain(&format!("{kind}={status}")),
+        more => plain(&format!("{kind}={status}: {}", more.join(": "))),
+    }
+}
+
+fn event_row(t: &'static Texts, event: FoundEvent, now: DateTime<Utc>) -> EventRow {
+    let is_warning = event.kind == "Warning";
+    let status = match is_warning {
+        true => Status::told(Tone::Bad, "Warning"),
+        false => Status::told(Tone::Off, "Normal"),
+    };
+    EventRow {
+        status,
+        at: event.at.map(|at| Moment::new(t, at, now)),
+        object: plain(&event.object),
+        reason: plain(&event.reason),
+        message: plain(&event.message),
+        count: event.count,
+    }
+}
+
+fn container_row(t: &'static Texts, logs: &str, container: FoundContainer) -> ContainerRow {
+    let d = t.deployment;
+    let whole = |previous: bool| {
+        let mut pairs = vec![("pod", container.pod.as_str()), ("container", container.container.as_str())];
+        if previous {
+            pairs.push(("previous", "true"));
+        }
+        address::with_query(logs, pairs)
+    };
+    let mut shown = vec![log_row(d.wrote_last, &container.log, whole(false))];
+    shown.extend(container.previous.as_ref().map(|log| log_row(d.before_restart, log, whole(true))));
+    ContainerRow {
+        logs: shown,
+        restarts: (container.restarts > 0).then(|| (d.restarts)(container.restarts)),
+        pod: plain(&container.pod),
+        container: plain(&container.container),
+        state: plain(&container.state),
+        reason: plain(&container.reason),
+        message: plain(&container.message),
+        exit_code: container.exit_code,
+    }
+}
+
+fn log_row(title: &'static str, log: &FoundLog, whole: String) -> LogRow {
+    let text = log.tail.join("\n");
+    LogRow {
+        title,
+        lines: if text.is_empty() { Vec::new() } else { Terminal::default().lines(text.as_bytes(), 0) },
+        problem: log.problem.as_deref().map(plain),
+        whole: (log.bytes > 0).then_some(whole),
+    }
+}
+
+/// Which log of a failure.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LogQuery {
+    pod: String,
+    container: String,
+    previous: bool,
+}
+
+/// A container's log as it was kept, as plain text.
+pub(super) async fn log(
+    State(state): State<ServerState>,
+    member: Member,
+    Path((name, failure)): Path<(DeploymentName, Uuid)>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, ApiError> {
+    let caller = member.session.caller;
+    let wanted = FailureLogQuery::of(&query.pod, &query.container, query.previous);
+    deployment_failures::log(State(state), caller, Path((name, failure)), Query(wanted)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_records::failure::{Found, FoundObject};
+
+    use super::*;
+    use crate::pages::texts::ENGLISH;
+
+    fn hostile() -> String {
+        "<script>alert(1)</script>\u{1b}[31m\"'".to_owned()
+    }
+
+    fn failure() -> Failure {
+        let condition = FoundCondition {
+            kind: "Available".to_owned(),
+            status: "False".to_owned(),
+            message: hostile(),
+            ..FoundCondition::default()
+        };
+        let log = FoundLog { bytes: 9, tail: vec![hostile(), "done".to_owned()], ..FoundLog::default() };
+        let container = FoundContainer {
+            pod: "web-1".to_owned(),
+            container: hostile(),
+            state: "waiting".to_owned(),
+            exit_code: Some(1),
+            restarts: 2,
+            log: log.clone(),
+            previous: Some(log),
+            ..FoundContainer::default()
+        };
+        let object = FoundObject {
+            object: "Deployment web".to_owned(),
+            reason: hostile(),
+            conditions: vec![condition],
+        };
+        let event = FoundEvent { kind: "Warning".to_owned(), message: hostile(), ..FoundEvent::default() };
+        Failure {
+            id: Uuid::now_v7(),
+            deployment_id: DeploymentId::new(),
+            node: hostile(),
+            attempt: 2,
+            at: DateTime::UNIX_EPOCH,
+            found: Found {
+                state: "failed".to_owned(),
+                blocker: hostile(),
+                objects: vec![object],
+                events: vec![event],
+                containers: vec![container],
+                notes: vec![hostile()],
+            },
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_says_is_text() {
+        let (one, two) = (failure(), failure());
+        let newest = two.id;
+        let rows = rows(&ENGLISH, one.deployment_id, vec![one, two], Utc::now());
+        assert!(rows[0].id == newest && rows[0].is_open && !rows[1].is_open);
+        let html = rows[0].to_string();
+        assert!(!html.contains("<script>") && !html.contains('\u{1b}'), "{html}");
+        assert!(html.contains("restarted 2 times") && html.contains("exit code 1"), "{html}");
+        assert!(html.contains("previous=true") && html.contains("Available=False"), "{html}");
+        for tag in ["div", "section", "details", "ul", "li", "p", "table", "tr", "td", "ol", "span"] {
+            let opened =
+                html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "<{tag}> is not balanced: {html}");
+        }
+    }
+}

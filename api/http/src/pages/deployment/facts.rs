@@ -1,0 +1,183 @@
+//! What is known of a deployment beside its nodes, for people.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use slipway_records::deploying::GateView;
+use slipway_records::{Deployment, PackageVersion};
+use slipway_types::ApplicationName;
+
+use crate::pages::address;
+use crate::pages::bundle_filter::BundleFilter;
+use crate::pages::parts::{Moment, ShortDigest, Status, Tone};
+use crate::pages::tabs::Link;
+use crate::pages::texts::Texts;
+use crate::rest::audit::AuditView;
+use crate::rest::deployment_views::{ApprovalView, DeploymentDetail, ObservationView};
+
+/// What a deployment is of, and how it stands.
+pub(super) struct Facts {
+    pub(super) status: Status,
+    pub(super) reason: Option<String>,
+    pub(super) application: Link,
+    /// Where else the application runs.
+    pub(super) everywhere: String,
+    pub(super) environment: Link,
+    pub(super) bundle: Link,
+    pub(super) digest: ShortDigest,
+    /// `main@0123abcd`, of what was built.
+    pub(super) source: Option<String>,
+    pub(super) cause: &'static str,
+    /// What was said when it was asked for.
+    pub(super) cause_reason: Option<String>,
+    pub(super) created_by: String,
+    pub(super) replaces: Option<ShortDigest>,
+    /// What happened when, in order.
+    pub(super) times: Vec<(&'static str, Moment)>,
+    pub(super) explanation: Vec<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) violations: Vec<ViolationRow>,
+}
+
+/// Something that stands against it.
+pub(super) struct ViolationRow {
+    pub(super) text: String,
+    pub(super) hint: Option<String>,
+}
+
+/// A gate.
+pub(super) struct GateRow {
+    pub(super) gate: &'static str,
+    pub(super) status: Status,
+    pub(super) detail: String,
+    pub(super) opens: Option<String>,
+}
+
+/// A person's word.
+pub(super) struct ApprovalRow {
+    pub(super) person: String,
+    pub(super) token: String,
+    pub(super) at: Moment,
+    pub(super) reason: Option<String>,
+    pub(super) word: &'static str,
+}
+
+/// What the receiver says of the whole.
+pub(super) struct ReceiverRow {
+    pub(super) run: String,
+    pub(super) looked_at: Option<Moment>,
+    pub(super) deadline: Option<String>,
+    pub(super) trouble: Option<String>,
+    pub(super) trouble_since: Option<Moment>,
+}
+
+/// An entry of the audit record.
+pub(super) struct AuditRow {
+    pub(super) at: Moment,
+    pub(super) actor: String,
+    pub(super) action: String,
+    pub(super) reason: Option<String>,
+}
+
+/// What facts are made of.
+pub(super) struct Known<'a> {
+    pub(super) deployment: &'a Deployment,
+    pub(super) bundle: Option<&'a PackageVersion>,
+    pub(super) detail: &'a DeploymentDetail,
+}
+
+/// A time as it stands in the records.
+fn exact(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+impl Known<'_> {
+    pub(super) fn facts(
+        &self,
+        t: &'static Texts,
+        (application, environment): (&ApplicationName, &str),
+        now: DateTime<Utc>,
+    ) -> Facts {
+        let Self { deployment, detail, .. } = self;
+        let version = deployment.bundle_version.to_string();
+        let filter = BundleFilter { q: version.clone(), ..BundleFilter::default() };
+        Facts {
+            status: Status::of(t, deployment.state.word()),
+            reason: deployment.state.reason(),
+            application: Link { text: application.to_string(), address: address::application(application) },
+            everywhere: address::deployments(application),
+            environment: Link {
+                text: environment.to_owned(),
+                address: address::with_query("/deployments", [("environment", environment)]),
+            },
+            bundle: Link { text: version, address: filter.address(&address::application(application)) },
+            digest: ShortDigest::new(t, &deployment.bundle_digest),
+            source: self.bundle.and_then(source),
+            cause: (t.deployment.cause)(deployment.cause.word()),
+            cause_reason: detail.why["reason"].as_str().map(str::to_owned),
+            created_by: deployment.created_by.clone(),
+            replaces: deployment.predecessor.as_ref().map(|before| ShortDigest::new(t, before)),
+            times: times(t, deployment, now),
+            explanation: detail.explanation.clone(),
+            notes: detail.notes.clone(),
+            violations: detail
+                .violations
+                .iter()
+                .map(|violation| ViolationRow { text: violation.to_string(), hint: violation.hint.clone() })
+                .collect(),
+        }
+    }
+}
+
+fn source(bundle: &PackageVersion) -> Option<String> {
+    let commit = bundle.source_commit()?;
+    Some(format!("{}@{}", bundle.git_ref.short(), commit.short()))
+}
+
+fn times(t: &'static Texts, deployment: &Deployment, now: DateTime<Utc>) -> Vec<(&'static str, Moment)> {
+    let d = t.deployment;
+    let times = [
+        (d.created, Some(deployment.created_at)),
+        (d.frozen, deployment.frozen_at),
+        (d.handed_off, deployment.handed_off_at),
+        (d.live, deployment.live_at),
+        (d.ended, deployment.finished_at),
+    ];
+    times.into_iter().filter_map(|(what, at)| Some((what, Moment::new(t, at?, now)))).collect()
+}
+
+pub(super) fn gate(t: &'static Texts, gate: &GateView) -> GateRow {
+    let d = t.deployment;
+    let status = match gate.open {
+        true => Status::told(Tone::Good, d.gate_open),
+        false => Status::told(Tone::Waiting, d.gate_closed),
+    };
+    let seconds = gate.opens_in_s.and_then(|seconds| i64::try_from(seconds).ok());
+    let time = seconds.and_then(TimeDelta::try_seconds).map(|time| t.took(time));
+    let opens = time.map(|time| (d.opens_in)(&time));
+    GateRow { gate: gate.gate, status, detail: gate.detail.clone(), opens }
+}
+
+pub(super) fn approval(t: &'static Texts, approval: &ApprovalView, now: DateTime<Utc>) -> ApprovalRow {
+    ApprovalRow {
+        person: approval.person.clone(),
+        token: approval.token.clone(),
+        at: Moment::new(t, approval.at, now),
+        reason: approval.reason.clone(),
+        word: if approval.counts { t.deployment.counts } else { t.deployment.does_not_count },
+    }
+}
+
+pub(super) fn receiver(t: &'static Texts, receiver: &ObservationView, now: DateTime<Utc>) -> ReceiverRow {
+    let moment = |at: DateTime<Utc>| Moment::new(t, at, now);
+    ReceiverRow {
+        run: receiver.run.clone(),
+        looked_at: receiver.looked_at.map(moment),
+        deadline: receiver.deadline.map(exact),
+        trouble: receiver.trouble.clone(),
+        trouble_since: receiver.trouble_since.map(moment),
+    }
+}
+
+pub(super) fn audited(t: &'static Texts, entry: AuditView, now: DateTime<Utc>) -> AuditRow {
+    let reason = entry.detail["reason"].as_str().map(str::to_owned);
+    AuditRow { at: Moment::new(t, entry.at, now), actor: entry.actor, action: entry.action, reason }
+}
