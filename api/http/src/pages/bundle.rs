@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use slipway_records::detail::BundleMember;
 use slipway_types::state::BuiltImage;
-use slipway_types::{ApplicationName, Version};
+use slipway_types::{ApplicationName, Role, Version};
 
 use super::address;
 use super::attestations::{Attestation, SignatureRow, attached};
@@ -174,6 +174,7 @@ pub(super) async fn change_label(
     posted: Posted,
 ) -> Result<Response, ApiError> {
     let (asked, member) = (Asked::of(&posted.fields), Member::from(posted));
+    developer(&state, &member, &name).await?;
     let subject = (name.clone(), None, version.clone());
     match version_labels::change(&state, &member.session.caller, subject, &asked).await {
         Ok(()) => Ok(back(&name, &version, "labels")),
@@ -192,6 +193,7 @@ pub(super) async fn put_on_channel(
     posted: Posted,
 ) -> Result<Response, ApiError> {
     let (asked, member) = (AskedChannel::of(&posted.fields), Member::from(posted));
+    developer(&state, &member, &name).await?;
     let subject = (name.clone(), version.clone());
     match version_channels::put(&state, &member.session.caller, subject, &asked).await {
         Ok(()) => Ok(back(&name, &version, "channel")),
@@ -201,6 +203,17 @@ pub(super) async fn put_on_channel(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Refuses whoever sees no form: there is none beside which that could be told.
+pub(super) async fn developer(
+    state: &ServerState,
+    member: &Member,
+    name: &ApplicationName,
+) -> Result<(), ApiError> {
+    let mut read = state.records.read().await?;
+    member.session.caller.application(read.as_mut(), name, Role::Developer).await?;
+    Ok(())
 }
 
 fn back(name: &ApplicationName, version: &Version, part: &str) -> Response {

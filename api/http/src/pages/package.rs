@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::address;
 use super::attestations::{Attestation, attached};
+use super::bundle::developer;
 use super::bundle_rows::{BundleRow, author_name, commit_link};
 use super::chain::Chain;
 use super::failure::told;
@@ -280,6 +281,7 @@ pub(super) async fn change_label(
     posted: Posted,
 ) -> Result<Response, ApiError> {
     let (asked, member) = (Asked::of(&posted.fields), Member::from(posted));
+    developer(&state, &member, &name.0).await?;
     let (application, component, version) = name.clone();
     let subject = (application, Some(component), version);
     match version_labels::change(&state, &member.session.caller, subject, &asked).await {

@@ -11,3 +11,4 @@ mod registry;
 mod rest;
 mod rollbacks;
 mod server;
+mod version_pages;

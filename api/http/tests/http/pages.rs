@@ -12,12 +12,12 @@ use crate::rest::bundle;
 use crate::server::{Answer, Server};
 
 /// Markup, a closing tag, quotes, right to left, and a word of 10 KB.
-fn hostile() -> String {
+pub(crate) fn hostile() -> String {
     format!("<script>alert(1)</script>\"'</title>\u{202e}{}", "w".repeat(10_000))
 }
 
 /// Somebody's browser.
-struct Browser<'s> {
+pub(crate) struct Browser<'s> {
     server: &'s Server,
     cookie: String,
     form_token: String,
@@ -45,7 +45,7 @@ async fn sign_in_from(server: &Server, token: &str, site: &str) -> Answer {
 }
 
 impl<'s> Browser<'s> {
-    async fn of(server: &'s Server, token: &str) -> Self {
+    pub(crate) async fn of(server: &'s Server, token: &str) -> Self {
         let answer = sign_in(server, token).await.is(303);
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         let mut browser = Self { server, cookie, form_token: String::new() };
@@ -54,18 +54,18 @@ impl<'s> Browser<'s> {
         browser
     }
 
-    async fn get_in(&self, path: &str, language: &str) -> Answer {
+    pub(crate) async fn get_in(&self, path: &str, language: &str) -> Answer {
         let request = as_browser(Request::get(path)).header("cookie", &self.cookie);
         let request = request.header("accept-language", language);
         self.server.send(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_in(path, "en").await
     }
 
     /// Sends a form, with the token of this browser's forms added.
-    async fn post(&self, path: &str, fields: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, fields: &str) -> Answer {
         let body = format!("form_token={}&{fields}", self.form_token);
         self.post_as(path, body, "same-origin").await
     }
@@ -80,7 +80,7 @@ impl<'s> Browser<'s> {
 
 /// What every page is, whatever it shows.
 #[track_caller]
-fn is_page(answer: &Answer) -> String {
+pub(crate) fn is_page(answer: &Answer) -> String {
     let text = answer.text();
     assert!(text.starts_with("<!doctype html>"), "{text}");
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
@@ -102,7 +102,7 @@ fn is_page(answer: &Answer) -> String {
 }
 
 /// A run whose commit, author and ref say the worst.
-async fn hostile_run(server: &Server) -> Run {
+pub(crate) async fn hostile_run(server: &Server) -> Run {
     let application_id = server.application_id("shop").await;
     let mut tx = server.records.begin().await.unwrap();
     let run = NewRun {
