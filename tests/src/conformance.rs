@@ -14,6 +14,7 @@ pub mod deployments;
 pub mod failures;
 pub mod git;
 pub mod incidents;
+pub mod lineage;
 pub mod logs;
 pub mod packages;
 mod prelude;
@@ -122,6 +123,10 @@ macro_rules! conformance {
                 a_channel_is_told_once_and_oldest_first
                 what_came_of_a_notice_is_noted_once
                 incidents_that_are_over_are_forgotten_by_age
+            ]
+            lineage [
+                bundles_are_found_by_what_they_consist_of
+                every_change_of_a_label_is_kept
             ]
             logs [
                 chunks_follow_one_another

@@ -90,12 +90,62 @@ fn from_the_first_visit_to_a_bundle_and_its_log() {
     assert!(!none.contains("0.1.0-main.1"), "{none}");
     assert!(browser.page("/applications/shop/packages?component=web").contains("0.1.0-main.1"));
     let run = browser.page("/applications/shop/runs/1");
+    assert!(run.contains("/applications/shop/bundles/0.1.0-main.1"), "{run}");
     for seen in ["class=\"status good\"", "<svg class=\"timeline\"", "logs/build.web", commit.as_str()] {
         assert!(run.contains(seen), "{seen}: {run}");
     }
     assert!(browser.page("/applications/shop/runs/1/logs/build.web").contains("id=\"b0\""));
     browser.page("/deployments");
     assert!(browser.page("/infrastructure").contains("shop"));
+}
+
+#[test]
+fn a_bundle_is_traced_labelled_put_on_a_channel_and_compared() {
+    let server = Server::fresh();
+    server.create_app("shop");
+    let browser = Browser::of(&server, server.token());
+    let repository = shop();
+    let git_url = format!("{}/git/shop.git", server.url());
+    for subject in ["Open the shop", "Change <b>the settings</b>"] {
+        repository.write(
+            "config/settings.yaml",
+            format!("# {subject}\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\n"),
+        );
+        let commit = repository.commit(subject);
+        let pushed = repository.push(&git_url, server.token(), &["main"]);
+        assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+        assert_eq!(server.wait_run("shop", &commit)["state"], "done");
+    }
+    let bundle = "/applications/shop/bundles/0.1.0-main.2";
+    let page = browser.page(bundle);
+    for seen in [
+        "/applications/shop/runs/2/logs/build.config",
+        "/applications/shop/packages/config/0.1.0-main.2",
+        "/applications/shop/packages/web/0.1.0-main.1",
+        "slipway bundle pull shop 0.1.0-main.2",
+        "name=\"from\" value=\"0.1.0-main.1\"",
+    ] {
+        assert!(page.contains(seen), "{seen}: {page}");
+    }
+    let package = browser.page("/applications/shop/packages/config/0.1.0-main.2");
+    for seen in ["https://slipway.dev/builder/v1", "settings.yaml", "config-0.1.0-main.2.tar.gz", bundle] {
+        assert!(package.contains(seen), "{seen}: {package}");
+    }
+    assert_eq!(
+        browser.post(&format!("{bundle}/labels"), "key=tier&value=gold&reason=paid&new=yes").status,
+        303
+    );
+    assert_eq!(browser.post(&format!("{bundle}/channels"), "new_channel=stable&reason=tested").status, 303);
+    let page = browser.page(bundle);
+    assert!(page.contains("tier=gold") && page.contains("channel=stable"), "{page}");
+    let bundles = browser.page("/applications/shop/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.2");
+    assert!(
+        bundles.contains("Change &#60;b&#62;the settings") && !bundles.contains("Open the shop"),
+        "{bundles}"
+    );
+    let path = "/applications/shop/packages/compare?from=config%2F0.1.0-main.1&to=config%2F0.1.0-main.2";
+    let packages = browser.page(path);
+    assert!(packages.contains("<code>settings.yaml</code>") && packages.contains(">changed<"), "{packages}");
 }
 
 #[test]

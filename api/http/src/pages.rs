@@ -8,8 +8,15 @@ mod address;
 mod ansi;
 mod application;
 mod assets;
+mod attestations;
+mod bundle;
+mod bundle_chain;
 mod bundle_filter;
 mod bundle_rows;
+mod chain;
+mod commits_between;
+mod compare_bundles;
+mod compare_packages;
 mod cookie;
 mod deployment;
 mod deployments;
@@ -18,6 +25,8 @@ mod forms;
 mod frame;
 mod home;
 mod infrastructure;
+mod known_bundle;
+mod known_package;
 mod language;
 mod log;
 mod log_of;
@@ -25,9 +34,12 @@ mod log_search;
 mod log_stream;
 mod new_application;
 mod origin;
+mod package;
+mod package_contents;
 mod packages;
 mod parts;
 mod preferences;
+mod pull_commands;
 mod run;
 mod runs;
 mod sign_in;
@@ -35,6 +47,10 @@ mod tabs;
 mod texts;
 mod theme;
 mod timeline;
+mod value_differences;
+mod version_channels;
+mod version_history;
+mod version_labels;
 mod visitor;
 
 pub(crate) use failure::nowhere;
@@ -60,6 +76,16 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications", post(new_application::create))
         .route("/applications/{application}", get(application::page))
         .route("/applications/{application}/packages", get(packages::page))
+        .route("/applications/{application}/packages/compare", get(compare_packages::page))
+        .route("/applications/{application}/packages/{component}/{version}", get(package::page))
+        .route(
+            "/applications/{application}/packages/{component}/{version}/labels",
+            post(package::change_label),
+        )
+        .route("/applications/{application}/bundles/compare", get(compare_bundles::page))
+        .route("/applications/{application}/bundles/{version}", get(bundle::page))
+        .route("/applications/{application}/bundles/{version}/labels", post(bundle::change_label))
+        .route("/applications/{application}/bundles/{version}/channels", post(bundle::put_on_channel))
         .route("/applications/{application}/runs", get(runs::page))
         .route("/applications/{application}/runs/{number}", get(run::page))
         .route("/applications/{application}/runs/{number}/cancel", post(run::cancel))

@@ -1,12 +1,13 @@
 //! What can be reached from what.
 
+use git2::Sort;
 use slipway_types::id::SourceId;
 use slipway_types::version::VersionTag;
 use slipway_types::{CommitId, GitRef, Version};
 
 use crate::cache::{GitStore, blocking};
 use crate::error::{GitError, object_error};
-use crate::tree::{oid, open_objects};
+use crate::tree::{CommitInfo, oid, open_objects};
 
 impl GitStore {
     /// Whether `commit` is `head` or one of its ancestors. A commit that is not there is not.
@@ -28,6 +29,35 @@ impl GitStore {
                 found => drop(found.map_err(GitError::Damaged)?),
             }
             repository.graph_descendant_of(head, commit).map_err(object_error("the head's history"))
+        })
+        .await
+    }
+
+    /// The commits that `head` reaches and `base` does not, the newest first, children before their parents; at
+    /// most `limit`.
+    pub async fn commits_beyond(
+        &self,
+        source: SourceId,
+        base: &CommitId,
+        head: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<CommitInfo>, GitError> {
+        if base == head {
+            return Ok(Vec::new());
+        }
+        let dir = self.sync(source).await?;
+        let (base, head) = (oid(base), oid(head));
+        blocking(move || {
+            let repository = open_objects(&[dir.join("objects")])?;
+            let mut walk = repository.revwalk().map_err(GitError::Damaged)?;
+            walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME).map_err(GitError::Damaged)?;
+            walk.push(head).map_err(object_error("the newer commit"))?;
+            walk.hide(base).map_err(object_error("the older commit"))?;
+            let read = |id: Result<git2::Oid, git2::Error>| {
+                let commit = id.and_then(|id| repository.find_commit(id));
+                commit.map(|commit| CommitInfo::of(&commit)).map_err(object_error("the history"))
+            };
+            walk.take(limit).map(read).collect()
         })
         .await
     }

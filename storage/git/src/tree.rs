@@ -39,6 +39,24 @@ pub struct CommitInfo {
 }
 
 impl CommitInfo {
+    pub(crate) fn of(commit: &git2::Commit<'_>) -> Self {
+        let author = commit.author();
+        let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+        Self {
+            id: object_id(commit.id()),
+            tree: object_id(commit.tree_id()),
+            parents: commit.parent_ids().map(object_id).collect(),
+            author: format!(
+                "{} <{}>",
+                String::from_utf8_lossy(author.name_bytes()),
+                String::from_utf8_lossy(author.email_bytes())
+            ),
+            committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
+            subject: message.trim_start().lines().next().unwrap_or_default().trim_end().to_owned(),
+            message,
+        }
+    }
+
     /// The mark in the message by which its author asks for no run, if there is one: `[skip ci]`,
     /// `[ci skip]`, `[no ci]` anywhere, or a trailer `skip-ci: true` or `skip-checks: true`.
     pub fn skip_mark(&self) -> Option<&'static str> {
@@ -164,21 +182,7 @@ impl Snapshot {
     /// What the commit says about itself.
     pub fn commit_info(&self) -> Result<CommitInfo, GitError> {
         let commit = self.repository.find_commit(oid(&self.commit)).map_err(object_error("commit"))?;
-        let author = commit.author();
-        let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
-        Ok(CommitInfo {
-            id: self.commit.clone(),
-            tree: object_id(commit.tree_id()),
-            parents: commit.parent_ids().map(object_id).collect(),
-            author: format!(
-                "{} <{}>",
-                String::from_utf8_lossy(author.name_bytes()),
-                String::from_utf8_lossy(author.email_bytes())
-            ),
-            committed_at: DateTime::from_timestamp(commit.time().seconds(), 0).unwrap_or_default(),
-            subject: message.trim_start().lines().next().unwrap_or_default().trim_end().to_owned(),
-            message,
-        })
+        Ok(CommitInfo::of(&commit))
     }
 
     /// The entry at `path`, links not followed. The empty path is the root.

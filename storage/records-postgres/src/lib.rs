@@ -19,6 +19,7 @@ mod error;
 mod failure;
 mod git;
 mod incident;
+mod lineage;
 mod log;
 mod news;
 mod notice;

@@ -17,6 +17,7 @@ mod error;
 mod failure;
 mod git;
 mod incident;
+mod lineage;
 mod log;
 mod notice;
 mod observation;

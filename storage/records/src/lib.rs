@@ -30,6 +30,7 @@ pub mod fault_point;
 pub mod git;
 pub mod incident;
 pub mod job;
+pub mod lineage;
 pub mod log;
 pub mod notice;
 pub mod noticing;
@@ -78,6 +79,7 @@ pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
+pub use lineage::{LabelChanged, ReadLineage};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use notice::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
@@ -215,6 +217,7 @@ pub trait Read:
     + ReadFailures
     + ReadGit
     + ReadIncidents
+    + ReadLineage
     + ReadLogs
     + ReadNotices
     + ReadObservations

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use slipway_types::ApplicationName;
+use slipway_types::{ApplicationName, ComponentName, Version};
 use url::form_urlencoded;
 
 /// The longest address to come back to, in bytes.
@@ -65,6 +65,32 @@ pub(super) fn deployment(id: impl Display) -> String {
 /// An application's packages.
 pub(super) fn packages(name: &ApplicationName) -> String {
     format!("{}/packages", application(name))
+}
+
+/// A bundle's page.
+pub(super) fn bundle(name: &ApplicationName, version: &Version) -> String {
+    format!("{}/bundles/{version}", application(name))
+}
+
+/// The page of one version of a component package.
+pub(super) fn package(name: &ApplicationName, component: &ComponentName, version: &Version) -> String {
+    format!("{}/{component}/{version}", packages(name))
+}
+
+/// Where two bundles are compared.
+pub(super) fn compare_bundles(name: &ApplicationName) -> String {
+    format!("{}/bundles/compare", application(name))
+}
+
+/// Where two packages of a component are compared.
+pub(super) fn compare_packages(name: &ApplicationName) -> String {
+    format!("{}/compare", packages(name))
+}
+
+/// An application in an environment.
+pub(super) fn deployments_in(name: &ApplicationName, environment: &str) -> String {
+    let name = name.to_string();
+    with_query("/deployments", [("application", name.as_str()), ("environment", environment)])
 }
 
 /// An application's runs.

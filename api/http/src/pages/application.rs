@@ -43,6 +43,8 @@ struct ApplicationPage {
     /// What is wrong with the filters.
     refusal: Option<String>,
     channels: Vec<Choice>,
+    /// Where two of them are compared.
+    compare: String,
     rows: Vec<BundleRow>,
     next: Option<String>,
 }
@@ -88,6 +90,7 @@ pub(super) async fn page(
         is_builtin: shown.is_builtin,
         is_new: rows.is_empty() && filter.is_empty() && filter.after.is_empty() && found.refusal.is_none(),
         all: address::application(&name),
+        compare: address::compare_bundles(&name),
         refusal: found.refusal,
         channels: channels
             .into_iter()

@@ -6,8 +6,8 @@ use std::collections::hash_map::Entry;
 use chrono::{DateTime, Utc};
 use slipway_records::detail::BundleDetail;
 use slipway_records::{Application, PackageVersion, Read, Run, Source, SourceKind};
-use slipway_types::GitRef;
 use slipway_types::id::{RunId, VersionId};
+use slipway_types::{CommitId, GitRef};
 
 use super::address;
 use super::bundle_filter::BundleFilter;
@@ -19,6 +19,8 @@ use crate::problem::ApiError;
 /// A bundle.
 pub(super) struct BundleRow {
     pub(super) version: String,
+    /// Its page.
+    pub(super) address: String,
     pub(super) at: Moment,
     pub(super) branch: Option<Link>,
     pub(super) tag: Option<String>,
@@ -39,6 +41,8 @@ pub(super) struct BundleRow {
 /// A component package in a bundle.
 pub(super) struct PackageLine {
     pub(super) component: String,
+    /// Its page.
+    pub(super) address: String,
     pub(super) version: String,
     pub(super) size: String,
     pub(super) reused: bool,
@@ -77,7 +81,11 @@ pub(super) fn commit_link(
     source: Option<&Source>,
     version: &PackageVersion,
 ) -> Option<Link> {
-    let commit = version.source_commit()?;
+    version.source_commit().map(|commit| link_of_commit(application, source, commit))
+}
+
+/// Where a commit is shown.
+pub(super) fn link_of_commit(application: &Application, source: Option<&Source>, commit: &CommitId) -> Link {
     let address = match source.map(|source| &source.kind) {
         // Every forge that receives webhooks from shows commits there.
         Some(SourceKind::Https { url }) => {
@@ -88,7 +96,7 @@ pub(super) fn commit_link(
             filter.address(&address::application(&application.name))
         }
     };
-    Some(Link { text: commit.short().to_owned(), address })
+    Link { text: commit.short().to_owned(), address }
 }
 
 /// A commit's author without the mail address.
@@ -130,6 +138,11 @@ impl Surroundings {
         })
     }
 
+    /// Where the application's commits come from.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
     /// A bundle as a row; its links narrow `filter`.
     pub(super) fn row(
         &self,
@@ -156,6 +169,7 @@ impl Surroundings {
         });
         let packages = detail.members.iter().map(|member| PackageLine {
             component: member.component.to_string(),
+            address: address::package(&self.application.name, &member.component, &member.version),
             version: member.version.to_string(),
             size: size(member.size),
             reused: member.reused,
@@ -163,6 +177,7 @@ impl Surroundings {
         });
         Ok(BundleRow {
             version: version.version.to_string(),
+            address: address::bundle(&self.application.name, &version.version),
             at: Moment::new(t, version.created_at, now),
             branch,
             tag: match version.source_ref() {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::frame::{Frame, Section, protect, show_as};
 use super::texts::Texts;
 use super::visitor::Visitor;
-use crate::problem::{self, Problem};
+use crate::problem::{self, ApiError, Problem};
 use crate::state::ServerState;
 
 /// A problem: what is wrong, and what to do.
@@ -50,6 +50,12 @@ pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) 
         response.headers_mut().insert(RETRY_AFTER, after.clone());
     }
     response
+}
+
+/// What is wrong and what to do, to be told beside a form.
+pub(super) fn told(error: &ApiError) -> String {
+    let way_out = error.way_out().map(|way_out| format!(". {way_out}")).unwrap_or_default();
+    format!("{}{way_out}", error.detail())
 }
 
 /// Whether whoever asks is a browser that shows pages.

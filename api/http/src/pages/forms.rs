@@ -36,10 +36,19 @@ impl Fields {
         Self(form_urlencoded::parse(bytes).into_owned().take(FIELDS_MAX).collect())
     }
 
+    #[cfg(test)]
+    pub(super) fn read(body: &str) -> Self {
+        Self::of(body.as_bytes())
+    }
+
     /// What a field holds without spaces around it; `None` if it is empty or absent.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(found, _)| found == name);
-        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        self.exact(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// What a field holds to the letter; `None` if it is absent.
+    pub(super) fn exact(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
 

@@ -85,6 +85,7 @@ struct RunLine {
 
 struct BundleLine {
     version: String,
+    address: String,
     at: Moment,
 }
 
@@ -134,7 +135,7 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
             name: application.name.to_string(),
             address: address::application(&application.name),
             run: run.map(|run| run_line(t, application, &run, now)),
-            bundle: last_bundle(read.as_mut(), application.id, t, now).await?,
+            bundle: last_bundle(read.as_mut(), application, t, now).await?,
             places: board.places(t, application.id),
         });
     }
@@ -173,15 +174,19 @@ async fn last_run(read: &mut dyn Read, application: ApplicationId) -> Result<Opt
 
 async fn last_bundle(
     read: &mut dyn Read,
-    application: ApplicationId,
+    application: &Application,
     t: &'static Texts,
     now: DateTime<Utc>,
 ) -> Result<Option<BundleLine>, ApiError> {
-    let filter =
-        VersionFilter { application: Some(application), component: Some(None), ..VersionFilter::default() };
+    let filter = VersionFilter {
+        application: Some(application.id),
+        component: Some(None),
+        ..VersionFilter::default()
+    };
     let found = read.version_list(&filter, Page::first(1)).await?.into_iter().next();
     Ok(found.map(|found| BundleLine {
         version: found.version.to_string(),
+        address: address::bundle(&application.name, &found.version),
         at: Moment::new(t, found.created_at, now),
     }))
 }

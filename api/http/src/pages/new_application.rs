@@ -7,6 +7,7 @@ use axum::response::Response;
 use slipway_types::{ApplicationName, Role};
 
 use super::address;
+use super::failure::told;
 use super::forms::{Fields, Posted};
 use super::frame::{Frame, Section, show, show_as};
 use super::parts::Command;
@@ -103,11 +104,7 @@ pub(super) async fn create(State(state): State<ServerState>, posted: Posted) -> 
     match made {
         Ok((_, created)) => created_page(&visitor, created.0),
         Err(error) if error.status().is_client_error() => {
-            let refusal = error.way_out().map_or_else(
-                || error.detail().to_owned(),
-                |way_out| format!("{}. {way_out}", error.detail()),
-            );
-            form(&visitor, error.status(), &fields, Some(refusal))
+            form(&visitor, error.status(), &fields, Some(told(&error)))
         }
         Err(error) => Err(error),
     }

@@ -43,6 +43,8 @@ struct PackagesPage {
     tabs: Tabs,
     component: String,
     branch: String,
+    /// Where two of them are compared.
+    compare: String,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -50,7 +52,9 @@ struct PackagesPage {
 /// A version of a component package.
 struct Row {
     component: Link,
-    version: String,
+    version: Link,
+    /// By which it is chosen to be compared.
+    name: String,
     at: Moment,
     branch: Option<String>,
     commit: Option<Link>,
@@ -78,11 +82,14 @@ pub(super) async fn page(
     drop(read);
     let now = Utc::now();
     let row = |version: &PackageVersion| {
-        let component = version.component.as_ref()?.to_string();
+        let component = version.component.as_ref()?;
+        let page = address::package(&name, component, &version.version);
+        let component = component.to_string();
         let only = address::with_query(&address::packages(&name), [("component", component.as_str())]);
         Some(Row {
+            name: format!("{component}/{}", version.version),
             component: Link { text: component, address: only },
-            version: version.version.to_string(),
+            version: Link { text: version.version.to_string(), address: page },
             at: Moment::new(t, version.created_at, now),
             branch: version.source_ref().and_then(GitRef::branch).map(str::to_owned),
             commit: commit_link(&application, source.as_ref(), version),
@@ -106,6 +113,7 @@ pub(super) async fn page(
         t,
         frame: Frame::new(&member.visitor, Section::Applications, name.to_string()),
         tabs: Tabs::new(&name, Tab::Packages),
+        compare: address::compare_packages(&name),
         rows: versions.iter().filter_map(row).collect(),
         next,
         component: query.component,

@@ -63,7 +63,9 @@ impl Tone {
             "done" | "pushed" | "reused" | "live" | "delivered" | "passed" => Self::Good,
             "planning" | "building" | "packaging" | "pushing" | "cancelling" | "progressing"
             | "handed_off" | "terminating" | "deleting" | "running" => Self::Busy,
-            "queued" | "draft" | "frozen" | "awaiting" | "approved" | "suspended" => Self::Waiting,
+            "queued" | "draft" | "frozen" | "awaiting" | "approved" | "suspended" | "pending" => {
+                Self::Waiting
+            }
             "failed" | "timed_out" | "degraded" | "unreachable" | "rejected" | "broken" | "error" => {
                 Self::Bad
             }

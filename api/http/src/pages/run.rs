@@ -10,7 +10,6 @@ use slipway_types::state::{BuildState, RunState};
 use slipway_types::{ApplicationName, Fault, Role};
 
 use super::address;
-use super::bundle_filter::BundleFilter;
 use super::bundle_rows::author_name;
 use super::forms::Posted;
 use super::frame::{Frame, Section, show};
@@ -158,9 +157,7 @@ fn failure(run: &Run) -> Option<Failure> {
 fn facts(t: &'static Texts, application: &Application, run: &Run, now: DateTime<Utc>) -> Facts {
     let published = match &run.state {
         RunState::Done { bundle: Some(_), version } => {
-            let filter = BundleFilter { q: version.to_string(), ..BundleFilter::default() };
-            let address = filter.address(&address::application(&application.name));
-            Some(Link { text: version.to_string(), address })
+            Some(Link { text: version.to_string(), address: address::bundle(&application.name, version) })
         }
         RunState::Done { bundle: None, version } => {
             Some(Link { text: version.to_string(), address: address::packages(&application.name) })

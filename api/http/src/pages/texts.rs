@@ -9,9 +9,11 @@ use super::theme::Theme;
 mod chinese;
 mod deployment;
 mod english;
+mod versions;
 
 pub(super) use chinese::CHINESE;
 pub(super) use english::ENGLISH;
+pub(super) use versions::VersionTexts;
 
 macro_rules! texts {
     ($($name:ident)*) => {
@@ -20,6 +22,8 @@ macro_rules! texts {
             $(pub(super) $name: &'static str,)*
             /// Those of the pages of deployments.
             pub(super) deployment: &'static deployment::DeploymentTexts,
+            /// Of packages and bundles.
+            pub(super) versions: &'static VersionTexts,
             /// How long ago something was.
             pub(super) ago: fn(TimeDelta) -> String,
             /// How long something took.
@@ -131,8 +135,8 @@ mod tests {
     use super::*;
 
     /// Of builds and checks, which have no list of their own.
-    const OTHER_STATES: [&str; 8] =
-        ["pushing", "pushed", "reused", "running", "passed", "error", "skipped", "removed"];
+    const OTHER_STATES: [&str; 9] =
+        ["pushing", "pushed", "reused", "running", "pending", "passed", "error", "skipped", "removed"];
 
     #[test]
     fn every_text_says_something_and_is_translated() {

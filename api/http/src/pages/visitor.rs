@@ -10,6 +10,7 @@ use slipway_secrets::AuthError;
 use slipway_types::{Digest, Principal};
 use url::Url;
 
+use super::forms::Posted;
 use super::language::Language;
 use super::texts::Texts;
 use super::theme::Theme;
@@ -130,6 +131,12 @@ impl FromRequestParts<ServerState> for Member {
 
     async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, ApiError> {
         Self::of(Visitor::from_request_parts(parts, state).await?)
+    }
+}
+
+impl From<Posted> for Member {
+    fn from(Posted { visitor, session, .. }: Posted) -> Self {
+        Self { visitor, session }
     }
 }
 

@@ -11,7 +11,7 @@ use super::bundle_query::{BundleList, BundleQuery, PickView};
 use super::list::List;
 use super::run_views::names_of;
 use super::signatures;
-use super::version_views::{BundleView, bundle_view};
+use super::version_views::{BundleView, bundle_view, find_version};
 use super::{channels, environments};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
@@ -129,9 +129,7 @@ pub(crate) async fn show(
     Path((application, version)): Path<(ApplicationName, Version)>,
 ) -> Result<Json<BundleView>, ApiError> {
     let mut read = state.records.read().await?;
-    let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
-    let found = read.version_find(application.id, None, &version).await?;
-    let found = found.ok_or_else(|| ApiError::not_found("bundle version", &version))?;
+    let (application, found) = find_version(&caller, read.as_mut(), &application, None, &version).await?;
     let holding = read.declared_checks_holding(&[found.id]).await?;
     drop(read);
     let mut shown = bundle_view(&state, &found, &application.name.to_string(), holding.iter())?;

@@ -70,13 +70,13 @@ pub(crate) struct HistoryQuery {
 pub(crate) struct ChannelTarget {
     /// A published bundle version.
     #[schema(value_type = String)]
-    version: Version,
+    pub(crate) version: Version,
     /// The version it must name now; `null`: it must not exist. Unchecked if absent.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    if_current: Precondition<Version>,
+    pub(crate) if_current: Precondition<Version>,
     /// Why; kept in the history.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 fn view(channel: Channel, application: &ApplicationName) -> ChannelView {

@@ -32,23 +32,33 @@ pub(super) async fn bundle_changed(
 
 /// Who may set a label: what opens a gate or makes an environment follow is the operators'.
 pub(super) async fn role_for_label(read: &mut dyn Read, key: &LabelKey) -> Result<Role, ApiError> {
+    Ok(role_of_label(&read.environment_list().await?, key))
+}
+
+/// Who may set a label, by the environments that there are.
+pub(crate) fn role_of_label(environments: &[Environment], key: &LabelKey) -> Role {
     let uses = |environment: &Environment| {
         let settings = &environment.settings;
         let follow = settings.follow.as_ref().and_then(|follow| follow.selector.as_ref());
         let gates = settings.gates.labels.as_ref();
         gates.into_iter().chain(follow).any(|selector| selector.rules().contains_key(key))
     };
-    Ok(role(read.environment_list().await?.iter().any(uses)))
+    role(environments.iter().any(uses))
 }
 
 /// Who may move a channel.
 pub(super) async fn role_for_channel(read: &mut dyn Read, channel: &ChannelName) -> Result<Role, ApiError> {
+    Ok(role_of_channel(&read.environment_list().await?, channel))
+}
+
+/// Who may move a channel, by the environments that there are.
+pub(crate) fn role_of_channel(environments: &[Environment], channel: &ChannelName) -> Role {
     let uses = |environment: &Environment| {
         let settings = &environment.settings;
         let follow = settings.follow.as_ref().and_then(|follow| follow.channel.as_ref());
         settings.gates.channels.contains(channel) || follow == Some(channel)
     };
-    Ok(role(read.environment_list().await?.iter().any(uses)))
+    role(environments.iter().any(uses))
 }
 
 fn role(protected: bool) -> Role {

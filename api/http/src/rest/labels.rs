@@ -52,18 +52,28 @@ pub(crate) fn checked_reason(reason: Option<String>) -> Result<Option<String>, A
 }
 
 /// Which label of which version.
-struct Place {
-    application: ApplicationName,
-    component: Option<ComponentName>,
-    version: Version,
-    key: LabelKey,
+pub(crate) struct Place {
+    pub(crate) application: ApplicationName,
+    /// `None`: of the bundle.
+    pub(crate) component: Option<ComponentName>,
+    pub(crate) version: Version,
+    pub(crate) key: LabelKey,
 }
 
 /// What shall stand there.
-struct Wish {
-    value: Option<LabelValue>,
-    reason: Option<String>,
-    if_current: Precondition<LabelValue>,
+pub(crate) struct Wish {
+    /// `None`: nothing.
+    pub(crate) value: Option<LabelValue>,
+    pub(crate) reason: Option<String>,
+    pub(crate) if_current: Precondition<LabelValue>,
+}
+
+/// What the audit record calls a version.
+pub(crate) fn subject_of(application: &ApplicationName, version: &PackageVersion) -> String {
+    match &version.component {
+        Some(component) => format!("package/{application}/{component}/{}", version.version),
+        None => format!("bundle/{application}/{}", version.version),
+    }
 }
 
 /// What the audit record keeps of a change.
@@ -74,14 +84,10 @@ fn entry(
     change: &LabelChange,
     role: Role,
 ) -> NewAuditEntry {
-    let subject = match &version.component {
-        Some(component) => format!("package/{application}/{component}/{}", version.version),
-        None => format!("bundle/{application}/{}", version.version),
-    };
     NewAuditEntry {
         actor: caller.name().to_owned(),
         action: if change.new.is_some() { "label.set" } else { "label.remove" },
-        subject,
+        subject: subject_of(application, version),
         detail: json!({
             "label": change.key, "from": version.labels.get(&change.key), "to": change.new,
             "reason": change.reason, "protected": role == Role::Operator,
@@ -89,7 +95,8 @@ fn entry(
     }
 }
 
-async fn change(
+/// Sets or removes a label, if the caller may.
+pub(crate) async fn change(
     state: &ServerState,
     caller: &Caller,
     place: Place,

@@ -7,7 +7,7 @@ use slipway_types::{ApplicationName, ComponentName, Role, Version};
 
 use super::list::List;
 use super::run_views::names_of;
-use super::version_views::{PackageView, VersionQuery, package_view};
+use super::version_views::{PackageView, VersionQuery, find_version, package_view};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
@@ -47,9 +47,7 @@ pub(crate) async fn show(
     Path((application, component, version)): Path<(ApplicationName, ComponentName, Version)>,
 ) -> Result<Json<PackageView>, ApiError> {
     let mut read = state.records.read().await?;
-    let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
-    let found = read.version_find(application.id, Some(&component), &version).await?;
-    let found =
-        found.ok_or_else(|| ApiError::not_found("package version", format!("{component} {version}")))?;
+    let (application, found) =
+        find_version(&caller, read.as_mut(), &application, Some(&component), &version).await?;
     Ok(Json(package_view(&state, &found, &application.name.to_string())?))
 }

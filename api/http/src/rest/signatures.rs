@@ -35,13 +35,13 @@ const KEYS_COMPARED_MAX: usize = 64;
 pub(crate) struct SignatureView {
     /// SHA-256 of the signature; absent: it cannot be one of this bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<String>,
+    pub(crate) digest: Option<String>,
     /// SHA-256 of the public key (DER), where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// What environments call its key.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    names: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
     /// What was signed, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
@@ -50,7 +50,7 @@ pub(crate) struct SignatureView {
     signature: Option<String>,
     /// Why it cannot be one of this bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unfit: Option<String>,
+    pub(crate) unfit: Option<String>,
 }
 
 /// A signature made elsewhere.
@@ -111,7 +111,7 @@ async fn signers(read: &mut dyn Read) -> Result<Vec<(Signer, PublicKey)>, ApiErr
 }
 
 /// What is offered as signatures of a bundle.
-pub(super) async fn of_bundle(
+pub(crate) async fn of_bundle(
     state: &ServerState,
     application: &ApplicationName,
     bundle: &PackageVersion,

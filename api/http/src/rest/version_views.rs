@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_records::detail::{BundleDetail, BundleMember, ComposedFrom, PackageDetail};
-use slipway_records::{DeclaredCheck, PackageVersion, Read, VersionFilter};
+use slipway_records::{Application, DeclaredCheck, PackageVersion, Read, VersionFilter};
 use slipway_types::label::{LabelKey, LabelValue};
-use slipway_types::{ApplicationName, CommitId, ComponentName, Digest, GitRef, Role};
+use slipway_types::{ApplicationName, CommitId, ComponentName, Digest, GitRef, Role, Version};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -177,6 +177,23 @@ impl VersionQuery {
             digest: self.digest,
         })
     }
+}
+
+/// A version of a component or, with `None`, of the bundle, of an application that the caller may see.
+pub(crate) async fn find_version(
+    caller: &Caller,
+    read: &mut dyn Read,
+    application: &ApplicationName,
+    component: Option<&ComponentName>,
+    version: &Version,
+) -> Result<(Application, PackageVersion), ApiError> {
+    let application = caller.application(read, application, Role::Reader).await?;
+    let found = read.version_find(application.id, component, version).await?;
+    let found = found.ok_or_else(|| match component {
+        Some(component) => ApiError::not_found("package version", format!("{component} {version}")),
+        None => ApiError::not_found("bundle version", version),
+    })?;
+    Ok((application, found))
 }
 
 fn label_texts(version: &PackageVersion) -> BTreeMap<String, String> {

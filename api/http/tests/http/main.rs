@@ -12,3 +12,4 @@ mod registry;
 mod rest;
 mod rollbacks;
 mod server;
+mod version_pages;

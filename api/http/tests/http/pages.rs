@@ -107,7 +107,7 @@ pub(crate) fn is_page(answer: &Answer) -> String {
 }
 
 /// A run whose commit, author and ref say the worst.
-async fn hostile_run(server: &Server) -> Run {
+pub(crate) async fn hostile_run(server: &Server) -> Run {
     let application_id = server.application_id("shop").await;
     let mut tx = server.records.begin().await.unwrap();
     let run = NewRun {

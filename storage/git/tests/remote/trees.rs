@@ -149,4 +149,14 @@ async fn releases_are_found_through_merges_and_not_from_older_branches() {
     assert!(!store.is_reachable(world.source, &newer, &fix).await.unwrap());
     let gone = "1".repeat(40).parse().unwrap();
     assert!(!store.is_reachable(world.source, &gone, &merged).await.unwrap());
+    let beyond = |base, head, limit| async move {
+        let commits = store.commits_beyond(world.source, base, head, limit).await.unwrap();
+        commits.into_iter().map(|commit| commit.id).collect::<Vec<_>>()
+    };
+    let since_the_fix = beyond(&fix, &merged, 10).await;
+    assert_eq!(since_the_fix, [merged.clone(), newer.clone()]);
+    assert_eq!(beyond(&fix, &merged, 1).await, [merged.clone()]);
+    assert_eq!(beyond(&newer, &fix, 10).await, [fix.clone()]);
+    assert!(beyond(&merged, &first, 10).await.is_empty() && beyond(&fix, &fix, 10).await.is_empty());
+    assert!(store.commits_beyond(world.source, &gone, &merged, 10).await.is_err());
 }

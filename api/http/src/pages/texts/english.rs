@@ -134,6 +134,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     where_you_are: "Where you are",
     whole_log: "The whole log",
     deployment: &super::deployment::ENGLISH,
+    versions: &super::versions::ENGLISH,
     ago,
     took,
     run_of: |application, number| format!("{application} run #{number}"),

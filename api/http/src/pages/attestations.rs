@@ -1,0 +1,154 @@
+//! What is attached to a bundle or package, and who signed a bundle.
+
+use serde_json::Value;
+use slipway_oci::manifest::Descriptor;
+use slipway_oci::signature::SIGNATURE_ARTIFACT;
+use slipway_types::Digest;
+use slipway_types::media_type::IN_TOTO;
+
+use super::package_contents::{held, json_blob, manifest};
+use super::parts::{ShortDigest, size};
+use super::texts::Texts;
+use crate::problem::ApiError;
+use crate::rest::signatures::SignatureView;
+use crate::state::ServerState;
+
+/// Attached artifacts that are shown.
+const ATTACHED_MAX: usize = 20;
+/// The largest statement that is read, in bytes.
+const STATEMENT_BYTES_MAX: u64 = 256 * 1024;
+/// Sources of a statement that are shown.
+const SOURCES_MAX: usize = 50;
+
+/// An artifact that says something about another one.
+pub(super) struct Attestation {
+    /// Media type of what it is.
+    pub(super) kind: String,
+    pub(super) digest: ShortDigest,
+    pub(super) size: String,
+    /// What it says, if it is an in-toto statement of provenance.
+    pub(super) statement: Option<Statement>,
+}
+
+/// Provenance in SLSA's form (<https://slsa.dev/provenance/v1>).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub(super) predicate: String,
+    pub(super) builder: Option<String>,
+    pub(super) sources: Vec<Source>,
+}
+
+/// Something it was made from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) digest: String,
+}
+
+/// Somebody's signature of a bundle.
+pub(super) struct SignatureRow {
+    /// What environments call the key.
+    pub(super) names: Vec<String>,
+    /// SHA-256 of the key, where it is known.
+    pub(super) key: Option<String>,
+    pub(super) digest: Option<String>,
+    /// Why it cannot be one.
+    pub(super) unfit: Option<String>,
+}
+
+impl From<SignatureView> for SignatureRow {
+    fn from(view: SignatureView) -> Self {
+        let SignatureView { digest, key, names, unfit, .. } = view;
+        Self { names: names.into_iter().collect(), key, digest, unfit }
+    }
+}
+
+impl Statement {
+    fn of(document: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let predicate = &document["predicate"];
+        let sources = predicate["buildDefinition"]["resolvedDependencies"].as_array();
+        let source = |value: &Value| {
+            let name = text(&value["name"]).or_else(|| text(&value["uri"]))?;
+            let (kind, digest) = value["digest"].as_object()?.iter().next()?;
+            Some(Source { name, digest: format!("{kind}:{}", digest.as_str()?) })
+        };
+        Some(Self {
+            predicate: text(&document["predicateType"])?,
+            builder: text(&predicate["runDetails"]["builder"]["id"]),
+            sources: sources.into_iter().flatten().filter_map(source).take(SOURCES_MAX).collect(),
+        })
+    }
+}
+
+/// What is attached to `digest` in a repository, signatures left out.
+pub(super) async fn attached(
+    state: &ServerState,
+    t: &Texts,
+    repository: &str,
+    digest: &Digest,
+) -> Result<Vec<Attestation>, ApiError> {
+    let Some(index) = held(state.registry.referrers(repository, digest, None).await)? else {
+        return Ok(Vec::new());
+    };
+    let is_shown = |one: &Descriptor| one.artifact_type.as_deref() != Some(SIGNATURE_ARTIFACT);
+    let mut found = Vec::new();
+    for one in index.manifests.into_iter().filter(is_shown).take(ATTACHED_MAX) {
+        let statement = match one.artifact_type.as_deref() {
+            Some(IN_TOTO) => statement(state, repository, &one.digest).await?,
+            _ => None,
+        };
+        found.push(Attestation {
+            digest: ShortDigest::new(t, &one.digest),
+            size: size(one.size),
+            kind: one.artifact_type.unwrap_or(one.media_type),
+            statement,
+        });
+    }
+    Ok(found)
+}
+
+async fn statement(
+    state: &ServerState,
+    repository: &str,
+    digest: &Digest,
+) -> Result<Option<Statement>, ApiError> {
+    let Some(manifest) = manifest(state, repository, digest).await? else { return Ok(None) };
+    let Some(layer) = manifest.layers.iter().find(|layer| layer.media_type == IN_TOTO) else {
+        return Ok(None);
+    };
+    let document = json_blob(state, &layer.digest, STATEMENT_BYTES_MAX).await?;
+    Ok(document.as_ref().and_then(Statement::of))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_says_from_what_and_by_whom() {
+        let document = json!({
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": {"resolvedDependencies": [
+                    {"name": "source", "digest": {"gitCommit": "12ab"}},
+                    {"uri": "pkg:oci/x", "digest": {"sha256": "34"}},
+                    {"uri": 7}, "odd", {"name": "without digest"},
+                ]},
+                "runDetails": {"builder": {"id": "https://slipway.dev/builder/v1"}},
+            },
+        });
+        let source = |name: &str, digest: &str| Source { name: name.to_owned(), digest: digest.to_owned() };
+        let wanted = Statement {
+            predicate: "https://slsa.dev/provenance/v1".to_owned(),
+            builder: Some("https://slipway.dev/builder/v1".to_owned()),
+            sources: vec![source("source", "gitCommit:12ab"), source("pkg:oci/x", "sha256:34")],
+        };
+        assert_eq!(Statement::of(&document), Some(wanted));
+        for odd in [json!(null), json!([]), json!({"predicateType": 7})] {
+            assert_eq!(Statement::of(&odd), None);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Where two JSON values differ, place by place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use serde_json::Value;
+
+use super::texts::{Texts, VersionTexts};
+
+/// The longest text of a value that is shown, in characters.
+const TEXT_CHARS_MAX: usize = 2000;
+
+/// A place where two values differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) path: String,
+    /// What stood there; absent: nothing.
+    pub(super) from: Option<String>,
+    /// What stands there.
+    pub(super) to: Option<String>,
+}
+
+/// Differences beside one another.
+#[derive(Template)]
+#[template(path = "part/differences.html")]
+pub(super) struct DifferenceTable {
+    v: &'static VersionTexts,
+    differences: Vec<Difference>,
+    /// How many more there are.
+    more: Option<String>,
+}
+
+impl HtmlSafe for DifferenceTable {}
+
+impl DifferenceTable {
+    /// The first of them, at most `max`.
+    pub(super) fn new(t: &Texts, mut differences: Vec<Difference>, max: usize) -> Self {
+        let more = differences.len().saturating_sub(max);
+        differences.truncate(max);
+        Self { v: t.versions, differences, more: (more > 0).then(|| (t.versions.more)(more)) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Every place where two values differ, by path.
+pub(super) fn differences(from: &Value, to: &Value) -> Vec<Difference> {
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    leaves(String::new(), from, &mut before);
+    leaves(String::new(), to, &mut after);
+    of_texts(&before, &after)
+}
+
+/// Every key whose text differs.
+pub(super) fn of_texts(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<Difference> {
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+    let difference = |path: &String| Difference {
+        path: path.clone(),
+        from: before.get(path).map(|text| cut(text)),
+        to: after.get(path).map(|text| cut(text)),
+    };
+    changed.map(difference).collect()
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What is no list and no object, by its path. Items of a list that all have a name of their own are found by it, so
+/// that one more of them does not make all that follow differ.
+fn leaves(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(below, value, found);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let names = names_of(items);
+            for (place, value) in items.iter().enumerate() {
+                let name = names.get(place).map_or_else(|| place.to_string(), |name| (*name).to_owned());
+                leaves(format!("{path}[{name}]"), value, found);
+            }
+        }
+        // Nothing was declared at all.
+        Value::Null | Value::Object(_) | Value::Array(_) if path.is_empty() => {}
+        Value::String(text) => {
+            found.insert(path, text.clone());
+        }
+        other => {
+            found.insert(path, other.to_string());
+        }
+    }
+}
+
+/// The names of a list's items, if each has one and no two have the same.
+fn names_of(items: &[Value]) -> Vec<&str> {
+    let names: Vec<&str> = items.iter().filter_map(|item| item.get("name")?.as_str()).collect();
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    if distinct.len() == items.len() { names } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::texts::ENGLISH;
+    use super::*;
+
+    fn told(from: &Value, to: &Value) -> Vec<String> {
+        let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let line = |one: Difference| format!("{} {} {}", one.path, text(one.from), text(one.to));
+        differences(from, to).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_differs_is_told_by_its_place() {
+        for (from, to, wanted) in [
+            (json!({"a": 1}), json!({"a": 1}), vec![]),
+            (json!({"a": 1}), json!({"a": 2, "b": "x"}), vec!["a 1 2", "b - x"]),
+            (json!({"a": {"b": true}}), json!({"a": {}}), vec!["a - {}", "a.b true -"]),
+            (json!([1, 2]), json!([1]), vec!["[1] 2 -"]),
+            (json!(null), json!({"type": "web"}), vec!["type - web"]),
+            (json!({"a": null}), json!({}), vec!["a null -"]),
+            (json!({"a": "1"}), json!({"a": "<b>"}), vec!["a 1 <b>"]),
+        ] {
+            assert_eq!(told(&from, &to), wanted, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn named_items_are_compared_with_their_namesakes() {
+        let from = json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]});
+        let to = json!({"env": [{"name": "N", "value": "0"}, {"name": "A", "value": "1"}, {"name": "B", "value": "3"}]});
+        assert_eq!(told(&from, &to), ["env[B].value 2 3", "env[N].name - N", "env[N].value - 0"]);
+        let twice = json!([{"name": "A", "x": 1}, {"name": "A", "x": 2}]);
+        assert_eq!(told(&twice, &json!([{"name": "A", "x": 1}, {"name": "A", "x": 3}])), ["[1].x 2 3"]);
+    }
+
+    #[test]
+    fn a_table_is_escaped_and_bounded() {
+        let found = differences(&json!({"<b>": 1, "c": 1}), &json!({"<b>": "<script>", "c": 2}));
+        let table = DifferenceTable::new(&ENGLISH, found, 1).to_string();
+        assert!(table.contains("&#60;script&#62;") && !table.contains("<b>"), "{table}");
+        assert!(table.contains("and 1 more"), "{table}");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let found = differences(&json!({}), &json!({"a": "ü".repeat(5000)}));
+        assert_eq!(found[0].to.as_ref().unwrap().chars().count(), TEXT_CHARS_MAX + 1);
+    }
+}

@@ -1,0 +1,250 @@
+//! The pages of packages and bundles: what they show, what they change, and how two are compared.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use slipway_oci::builtin::{BuiltinRegistry, NewManifest};
+use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
+use slipway_records::{NewVersion, Run};
+use slipway_types::label::Labels;
+use slipway_types::media_type::{
+    ANNOTATION_TITLE, COMPONENT_ARTIFACT, COMPONENT_CONFIG, IN_TOTO, OCI_LAYER_GZIP,
+};
+use slipway_types::{Digest, Role};
+
+use crate::pages::{Browser, hostile, hostile_run, is_page};
+use crate::server::Server;
+
+const REPOSITORY: &str = "default/shop/c/api";
+
+/// Stores bytes and puts them into the packages' repository.
+async fn blob(server: &Server, registry: &BuiltinRegistry, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+    let blob = server.blobs.put(bytes).await.unwrap();
+    registry.link_blob(REPOSITORY, &blob).await.unwrap();
+    Descriptor::new(media_type, blob.digest, blob.size)
+}
+
+/// A package of `api` with that workload, and a statement attached to it; gives its digest.
+async fn package(server: &Server, run: &Run, version: &str, workload: Value) -> Digest {
+    let registry = BuiltinRegistry::new(server.records.clone(), server.blobs.clone());
+    let kit = json!({"name": "dockerfile", "digest": Digest::of("kit")});
+    let config = json!({"kit": kit, "workload": workload, "builtAs": version});
+    let config = blob(server, &registry, COMPONENT_CONFIG, config.to_string().into_bytes()).await;
+    let layer = blob(server, &registry, OCI_LAYER_GZIP, b"files".to_vec()).await;
+    let layer = layer.annotated(ANNOTATION_TITLE, "<script>alert(1)</script>.tar.gz");
+    let manifest = canonical_json(&ImageManifest::artifact(COMPONENT_ARTIFACT, config, vec![layer]));
+    let pushed = registry.put_manifest(NewManifest::new(REPOSITORY, manifest)).await.unwrap();
+    let statement = json!({
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {"resolvedDependencies": [{"name": hostile(), "digest": {"sha256": "12"}}]},
+            "runDetails": {"builder": {"id": "https://slipway.dev/builder/v1"}},
+        },
+    });
+    let statement = blob(server, &registry, IN_TOTO, statement.to_string().into_bytes()).await;
+    let empty = blob(server, &registry, "application/vnd.oci.empty.v1+json", b"{}".to_vec()).await;
+    let attached = ImageManifest::artifact(IN_TOTO, empty, vec![statement]).about(pushed.descriptor());
+    registry.put_manifest(NewManifest::new(REPOSITORY, canonical_json(&attached))).await.unwrap();
+    let new = NewVersion {
+        component: Some("api".parse().unwrap()),
+        digest: pushed.digest(),
+        detail: json!({"kit": "dockerfile", "images": []}),
+        ..new_version(run, version)
+    };
+    insert(server, new).await;
+    pushed.digest()
+}
+
+/// A bundle of that one package.
+async fn bundle(server: &Server, run: &Run, version: &str, package: &Digest) {
+    let member = json!({
+        "component": "api", "version": version, "built_as": version, "digest": package, "manifest_size": 1,
+        "size": 2, "kit": "dockerfile", "images": [], "reused": false, "fingerprint": Digest::of("fingerprint"),
+    });
+    insert(server, NewVersion { detail: json!({"members": [member]}), ..new_version(run, version) }).await;
+}
+
+fn new_version(run: &Run, version: &str) -> NewVersion {
+    NewVersion {
+        application_id: run.application_id,
+        component: None,
+        version: version.parse().unwrap(),
+        digest: Digest::of(version),
+        size: 10,
+        built_as: version.parse().unwrap(),
+        run_id: run.id,
+        git_ref: run.git_ref.clone(),
+        commit: run.commit.clone(),
+        fingerprint: Digest::of(format!("lock {version}")),
+        detail: json!({}),
+        labels: Labels::from([(
+            "source/team".parse().unwrap(),
+            "<script>alert(1)</script>".parse().unwrap(),
+        )]),
+    }
+}
+
+async fn insert(server: &Server, version: NewVersion) {
+    let mut tx = server.records.begin().await.unwrap();
+    tx.version_insert(version).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// A server whose application `shop` has the bundles 1.0.0 and 1.1.0.
+async fn shop() -> Server {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    for (version, replicas) in [("1.0.0", 1), ("1.1.0", 2)] {
+        let workload = json!({"properties": {"replicas": replicas, "motto": "<b>\"'&"}, "type": "web"});
+        let package = package(&server, &run, version, workload).await;
+        bundle(&server, &run, version, &package).await;
+    }
+    server
+}
+
+const BUNDLE: &str = "/applications/shop/bundles/1.1.0";
+const PACKAGE: &str = "/applications/shop/packages/api/1.1.0";
+
+#[tokio::test]
+async fn a_bundle_and_a_package_say_where_they_come_from_and_how_to_get_them() {
+    let server = shop().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for path in [
+        BUNDLE,
+        PACKAGE,
+        "/applications/shop",
+        "/applications/shop/packages",
+        "/applications/shop/bundles/compare",
+        "/applications/shop/bundles/compare?from=1.0.0&to=1.1.0",
+        "/applications/shop/packages/compare",
+        "/applications/shop/packages/compare?from=api%2F1.0.0&to=api%2F1.1.0",
+    ] {
+        for language in ["en", "zh"] {
+            let text = is_page(&browser.get_in(path, language).await.is(200));
+            assert!(!text.contains("<script>alert") && !text.contains("<b>\""), "{path}: {text}");
+        }
+    }
+    let bundle = browser.get(BUNDLE).await.text();
+    for seen in [
+        "/applications/shop/runs/1",
+        PACKAGE,
+        "slipway bundle pull shop 1.1.0 --to ./shop-1.1.0",
+        "skopeo copy --all docker://slipway.example/default/shop@sha256:",
+        "name=\"from\" value=\"1.0.0\"",
+        "source/team=&#60;script&#62;",
+        "Audit",
+    ] {
+        assert!(bundle.contains(seen), "{seen}: {bundle}");
+    }
+    let package = browser.get(PACKAGE).await.text();
+    for seen in [
+        BUNDLE,
+        "oras pull slipway.example/default/shop/c/api@sha256:",
+        "https://slipway.dev/builder/v1",
+        "&#60;script&#62;alert(1)&#60;/script&#62;.tar.gz",
+        "replicas",
+    ] {
+        assert!(package.contains(seen), "{seen}: {package}");
+    }
+    for gone in ["/applications/shop/bundles/9.9.9", "/applications/shop/packages/api/9.9.9"] {
+        is_page(&browser.get(gone).await.is(404));
+    }
+}
+
+#[tokio::test]
+async fn a_label_is_changed_in_place_and_what_is_wrong_is_said_beside_it() {
+    let server = shop().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (page, subject) in [(BUNDLE, "bundle"), (PACKAGE, "package")] {
+        let labels = format!("{page}/labels");
+        let made = browser.post(&labels, "key=tier&value=gold&reason=paid&new=yes").await.is(303);
+        assert_eq!(made.header("location"), format!("{page}#labels"));
+        let shown = is_page(&browser.get(page).await.is(200));
+        assert!(
+            shown.contains("tier=gold") && shown.contains("paid") && shown.contains("label.set"),
+            "{subject}"
+        );
+        for (fields, status, typed) in [
+            ("key=no+key&value=x&reason=y&new=yes", 400, "value=\"no key\""),
+            ("key=tier&value=silver&seen=gold", 400, "value=\"silver\""),
+            ("key=tier&value=silver&reason=%3Cb%3E&seen=bronze", 409, "value=\"&#60;b&#62;\""),
+            ("key=slipway%2Fbranch&value=x&reason=y&new=yes", 403, "value=\"slipway/branch\""),
+        ] {
+            let refused = is_page(&browser.post(&labels, fields).await.is(status));
+            assert!(refused.contains("role=\"alert\"") && refused.contains(typed), "{fields}: {refused}");
+        }
+        let changed = "key=tier&value=silver&reason=less&seen=gold&act=set";
+        browser.post(&labels, changed).await.is(303);
+        browser.post(&labels, "key=tier&value=silver&reason=over&seen=silver&act=remove").await.is(303);
+        let gone = is_page(&browser.get(page).await.is(200));
+        assert!(!gone.contains("tier=silver") && gone.contains("<del><bdi>silver</bdi></del>"), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_is_put_on_a_channel_from_what_was_seen() {
+    let server = shop().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let channels = format!("{BUNDLE}/channels");
+    let made = browser.post(&channels, "channel=&new_channel=stable&reason=tested").await.is(303);
+    assert_eq!(made.header("location"), format!("{BUNDLE}#channel"));
+    assert!(is_page(&browser.get(BUNDLE).await.is(200)).contains("channel=stable"));
+    let other = "/applications/shop/bundles/1.0.0";
+    assert!(browser.get(other).await.text().contains("value=\"stable=1.1.0\""));
+    let back = format!("{other}/channels");
+    let stale = is_page(&browser.post(&back, "channel=stable%3D0.9.0&reason=worse").await.is(409));
+    assert!(stale.contains("names 1.1.0 now") && stale.contains("value=\"worse\""), "{stale}");
+    browser.post(&back, "channel=stable%3D1.1.0&reason=worse").await.is(303);
+    let names = server.get("/api/v1/channels/shop/stable").await.is(200).json();
+    assert_eq!(names["version"], "1.0.0");
+}
+
+#[tokio::test]
+async fn two_versions_differ_in_what_is_told() {
+    let server = shop().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let path = "/applications/shop/bundles/compare?from=1.0.0&to=1.1.0";
+    let bundles = is_page(&browser.get(path).await.is(200));
+    for seen in ["properties.replicas", "<del>1</del>", "<ins>2</ins>", "packages/compare?from=api%2F1.0.0"] {
+        assert!(bundles.contains(seen), "{seen}: {bundles}");
+    }
+    assert!(!bundles.contains("properties.motto"), "{bundles}");
+    let same = is_page(&browser.get("/applications/shop/bundles/compare?from=1.0.0&to=1.0.0").await.is(200));
+    assert!(same.contains("They lock the same components."), "{same}");
+    let path = "/applications/shop/packages/compare?from=api%2F1.0.0&to=api%2F1.1.0";
+    assert!(is_page(&browser.get(path).await.is(200)).contains("properties.replicas"));
+    for (path, status) in [
+        ("bundles/compare?from=%3Cb%3E&to=1.0.0", 400),
+        ("bundles/compare?from=1.0.0&to=9.9.9", 404),
+        ("packages/compare?from=api%2F1.0.0&to=web%2F1.0.0", 400),
+        ("packages/compare?from=api&to=api", 400),
+    ] {
+        let refused = is_page(&browser.get(&format!("/applications/shop/{path}")).await.is(status));
+        assert!(refused.contains("role=\"alert\"") && !refused.contains("<b>"), "{path}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn each_role_sees_the_forms_that_it_may_send() {
+    let server = shop().await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    let reader = Browser::of(&server, &reader).await;
+    for page in [BUNDLE, PACKAGE] {
+        let seen = is_page(&reader.get(page).await.is(200));
+        assert!(
+            !seen.contains("/labels\"") && !seen.contains("/channels\"") && !seen.contains("Audit"),
+            "{seen}"
+        );
+        let refused = reader.post(&format!("{page}/labels"), "key=a&value=b&reason=c&new=yes").await.is(403);
+        is_page(&refused);
+    }
+    is_page(&reader.post(&format!("{BUNDLE}/channels"), "new_channel=edge&reason=x").await.is(403));
+    let path = "/api/v1/bundles/shop/1.1.0/labels/tier";
+    server.call(&server.admin, Method::PUT, path, Some(json!({"value": "gold"}))).await.is(204);
+    let developer = server.token_for("shop", Role::Developer).await;
+    let developer = Browser::of(&server, &developer).await;
+    let seen = is_page(&developer.get(BUNDLE).await.is(200));
+    assert!(seen.contains("name=\"seen\" value=\"gold\"") && !seen.contains("Audit"), "{seen}");
+    server.application("commerce/till").await;
+    is_page(&developer.get("/applications/commerce%2Ftill/bundles/compare").await.is(404));
+}
