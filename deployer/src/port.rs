@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use slipway_handoff::Mode;
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
-    OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, InForce,
+    ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
 use slipway_records::{
     AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
@@ -122,6 +122,10 @@ impl Deploying for Stage {
     ) -> Result<Vec<GateView>, Fault> {
         let gates = standing::gates(self, deployment, environment, bundle).await?;
         Ok(gates.into_iter().map(view).collect())
+    }
+
+    async fn in_force(&self, wanted: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault> {
+        Stage::in_force(self, &request(wanted)).await
     }
 
     async fn explain(
