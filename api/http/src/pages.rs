@@ -8,9 +8,11 @@ mod address;
 mod ansi;
 mod application;
 mod assets;
+mod board;
 mod bundle_filter;
 mod bundle_rows;
 mod cookie;
+mod deploy;
 mod deployments;
 mod failure;
 mod forms;
@@ -54,6 +56,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/preferences", post(preferences::save))
         .route("/deployments", get(deployments::page))
+        .route("/where", get(board::page))
         .route("/infrastructure", get(infrastructure::page))
         .route("/new-application", get(new_application::page))
         .route("/applications", post(new_application::create))
@@ -64,6 +67,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/cancel", post(run::cancel))
         .route("/applications/{application}/runs/{number}/retry", post(run::retry))
         .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
+        .merge(deploy::routes())
         .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
     let streams = Router::new()
         .route("/applications/{application}/runs/{number}/events", get(run::events))

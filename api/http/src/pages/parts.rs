@@ -89,6 +89,11 @@ impl Status {
         Self { tone: Tone::of(state).class(), word: t.state(state) }
     }
 
+    /// Of what has no state of its own: `tone` is a class of the style sheet (`good`, `busy`, `waiting`, `bad`, `off`).
+    pub(super) fn told(tone: &'static str, word: &'static str) -> Self {
+        Self { tone, word }
+    }
+
     /// Its class in the style sheet.
     pub(super) fn tone(&self) -> &'static str {
         self.tone

@@ -7,9 +7,11 @@ use chrono::TimeDelta;
 use super::theme::Theme;
 
 mod chinese;
+mod deploying;
 mod english;
 
 pub(super) use chinese::CHINESE;
+pub(super) use deploying::DeployTexts;
 pub(super) use english::ENGLISH;
 
 macro_rules! texts {
@@ -17,6 +19,8 @@ macro_rules! texts {
         /// All texts of pages in one language.
         pub(super) struct Texts {
             $(pub(super) $name: &'static str,)*
+            /// Of what runs where, and of deploying.
+            pub(super) deploying: &'static DeployTexts,
             /// How long ago something was.
             pub(super) ago: fn(TimeDelta) -> String,
             /// How long something took.

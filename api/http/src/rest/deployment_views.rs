@@ -18,7 +18,7 @@ use crate::state::ServerState;
 /// A deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentView {
-    pub(super) id: String,
+    pub(crate) id: String,
     application: String,
     environment: String,
     /// Rises for each application and environment.

@@ -131,6 +131,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     what_slipway_does: "Slipway 把一次 git push 变成镜像、带版本的组件包和应用包，并把它们部署到运行环境。",
     where_you_are: "当前位置",
     whole_log: "完整日志",
+    deploying: &super::deploying::CHINESE,
     ago,
     took: super::english::took,
     run_of: |application, number| format!("{application} 运行 #{number}"),

@@ -133,6 +133,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
         they run.",
     where_you_are: "Where you are",
     whole_log: "The whole log",
+    deploying: &super::deploying::ENGLISH,
     ago,
     took,
     run_of: |application, number| format!("{application} run #{number}"),
