@@ -3,6 +3,7 @@
 
 mod access;
 mod addons;
+mod deploy_pages;
 mod git;
 mod hooks;
 mod logs;

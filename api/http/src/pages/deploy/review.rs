@@ -142,6 +142,7 @@ async fn make(
     fields: &Fields,
 ) -> Result<String, ApiError> {
     let caller = &member.session.caller;
+    wanted.chosen(state.records.read().await?.as_mut(), caller).await?;
     let body = body(wanted, fields.text("reason").map(str::to_owned))?;
     let seen = fields.text("revision").unwrap_or_default();
     let now = plan(state, caller, wanted).await?;
