@@ -123,7 +123,7 @@ impl Ground {
         let set = here.as_ref().and_then(|here| here.properties.as_object()).map_or(0, serde_json::Map::len);
         let kind = here.and_then(|here| here.kind).or_else(|| holds.and_then(|holds| holds.kind.clone()));
         let own = document.traits(&name);
-        let wider = holds.map_or(&[][..], |holds| &holds.traits);
+        let wider = holds.map_or(&[][..], |holds| holds.traits.as_slice());
         ComponentRow {
             traits: rows(own, named(wider)),
             more_traits: self.known.of_kind(DefinitionKind::Trait),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use slipway_records::{DefinitionHold, Read};
 use slipway_types::id::ApplicationId;
 use slipway_types::{DefinitionKind, Role, Version};
 
@@ -32,7 +31,7 @@ impl Known {
         application: ApplicationId,
     ) -> Result<Self, ApiError> {
         caller.somewhere(Role::Reader)?;
-        let holds = holds(state.records.read().await?.as_mut(), application).await?;
+        let holds = state.records.read().await?.definition_holds(Some(application)).await?;
         let known = state.defining.known().await.map_err(ApiError::of_fault)?;
         let mut offered = BTreeMap::new();
         // Versions rise, so the last one stays.
@@ -66,8 +65,4 @@ impl Known {
         let version = self.offered.get(&(kind, name.to_owned())).map(|(version, _)| version);
         state.defining.details(kind, name, version).await.map_err(ApiError::of_fault)
     }
-}
-
-async fn holds(read: &mut dyn Read, application: ApplicationId) -> Result<Vec<DefinitionHold>, ApiError> {
-    Ok(read.definition_holds(Some(application)).await?)
 }
