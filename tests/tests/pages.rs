@@ -95,6 +95,8 @@ fn from_the_first_visit_to_a_bundle_and_its_log() {
     }
     assert!(browser.page("/applications/shop/runs/1/logs/build.web").contains("id=\"b0\""));
     browser.page("/deployments");
+    assert!(browser.page("/where").contains("slipway env create"));
+    browser.page("/deploy?application=shop");
     assert!(browser.page("/infrastructure").contains("shop"));
 }
 

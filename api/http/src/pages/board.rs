@@ -275,7 +275,6 @@ impl Board<'_> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use slipway_types::environment::EnvironmentSettings;
     use slipway_types::id::EnvironmentId;
 

@@ -237,9 +237,8 @@ fn planned(d: &'static DeployTexts, wanted: &Wanted, plan: PlanView) -> Result<P
 fn shown(d: &'static DeployTexts, change: &ObjectChange) -> Change {
     let tone = match change.change {
         "create" => "good",
-        "update" => "busy",
+        "update" => "waiting",
         "remove" => "bad",
-        "keep" => "waiting",
         _ => "off",
     };
     Change {
