@@ -458,10 +458,7 @@ impl Ground<'_> {
 }
 
 /// What the component type lets operators set, where its developers say nothing of that.
-fn with_defaults(
-    mut declared: DeveloperComponent,
-    definitions: &HeldDefinitions,
-) -> DeveloperComponent {
+fn with_defaults(mut declared: DeveloperComponent, definitions: &HeldDefinitions) -> DeveloperComponent {
     if declared.overridable.is_empty()
         && let Some(kind) = &declared.kind
         && let Ok(definition) = definitions.resolve(DefinitionKind::Component, kind, "")
