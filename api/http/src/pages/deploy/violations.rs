@@ -43,8 +43,8 @@ pub(super) fn within(part: &Part, content: &PartContent, violation: &Violation) 
 pub(super) fn part_of(document: &Document, violation: &Violation) -> Option<Part> {
     let components = document.components();
     let traits = components.iter().flat_map(|name| document.traits(name));
-    let known = traits.chain(document.policies()).chain(document.steps());
-    let found = known.into_iter().find(|(part, content)| within(part, content, violation).is_some());
+    let mut known = traits.chain(document.policies()).chain(document.steps());
+    let found = known.find(|(part, content)| within(part, content, violation).is_some());
     let own = || {
         let mut parts = components.iter().map(|name| Part::Component((*name).to_owned()));
         parts.find(|part| within(part, &PartContent::default(), violation).is_some())
@@ -54,8 +54,12 @@ pub(super) fn part_of(document: &Document, violation: &Violation) -> Option<Part
 
 /// `.cpu.values[0]` as forms name it: `/cpu/values/0`.
 fn path_of(text: &str) -> String {
-    let steps = text.split(['.', '[', ']']).filter(|step| !step.is_empty());
-    steps.map(|step| format!("/{}", address::encoded(step))).collect()
+    let mut path = String::new();
+    for step in text.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+        path.push('/');
+        path.push_str(&address::encoded(step));
+    }
+    path
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ fn untouched(fields: &[Field], found: &mut Vec<(String, String)>) {
             Input::Group(fields) => untouched(fields, found),
             Input::Items(items) => {
                 found.push((items.count.clone(), items.groups.len().to_string()));
-                items.groups.iter().for_each(|group| untouched(group, found));
+                for group in &items.groups {
+                    untouched(group, found);
+                }
             }
         }
     }
