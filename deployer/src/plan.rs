@@ -11,7 +11,7 @@ use slipway_definitions::{
     Definition, DefinitionKind, Directive, RenderRequest, RenderedComponent, StepDirective, check_together,
 };
 use slipway_handoff::{ManifestSet, Revision};
-use slipway_oam::overlay::{Merged, overlay};
+use slipway_oam::overlay::{DeveloperComponent, Merged, overlay};
 use slipway_oam::{Step, Workflow};
 use slipway_plugins::Session;
 use slipway_records::{Application, Cluster, Environment, FrozenDefinition, PackageVersion};
@@ -38,6 +38,7 @@ mod colours;
 mod conditions;
 mod expressions;
 mod images;
+mod in_force;
 mod inputs;
 mod laid;
 mod laying;
@@ -307,22 +308,25 @@ impl Ground<'_> {
         levels.any(|level| level.application.component(name).is_some_and(|found| found.kind.is_some()))
     }
 
-    fn merge(&self) -> Result<Merged, Vec<Violation>> {
-        let definitions = &self.definitions;
-        let developer: Vec<_> = self
-            .packages
+    /// What developers declared of the components that are deployed.
+    fn developers(&self) -> Vec<DeveloperComponent> {
+        self.packages
             .iter()
             .filter_map(|package| {
                 let configured = self.is_configured(package);
                 let declared = package.declared.clone().or_else(|| {
-                    configured.then(|| slipway_oam::overlay::DeveloperComponent {
+                    configured.then(|| DeveloperComponent {
                         name: package.member.component.to_string(),
-                        ..Default::default()
+                        ..DeveloperComponent::default()
                     })
                 })?;
-                Some(with_defaults(declared, definitions))
+                Some(with_defaults(declared, &self.definitions))
             })
-            .collect();
+            .collect()
+    }
+
+    fn merge(&self) -> Result<Merged, Vec<Violation>> {
+        let definitions = &self.definitions;
         let needs_no_package = |kind: &str| {
             let found = definitions.resolve(DefinitionKind::Component, kind, "");
             found.is_ok_and(|definition| {
@@ -334,7 +338,7 @@ impl Ground<'_> {
                 })
             })
         };
-        overlay(&developer, &self.levels.levels, &needs_no_package)
+        overlay(&self.developers(), &self.levels.levels, &needs_no_package)
     }
 
     /// Adds the types that nobody defines, where merging failed already: all is told at once. A component
@@ -454,10 +458,7 @@ impl Ground<'_> {
 }
 
 /// What the component type lets operators set, where its developers say nothing of that.
-fn with_defaults(
-    mut declared: slipway_oam::overlay::DeveloperComponent,
-    definitions: &HeldDefinitions,
-) -> slipway_oam::overlay::DeveloperComponent {
+fn with_defaults(mut declared: DeveloperComponent, definitions: &HeldDefinitions) -> DeveloperComponent {
     if declared.overridable.is_empty()
         && let Some(kind) = &declared.kind
         && let Ok(definition) = definitions.resolve(DefinitionKind::Component, kind, "")

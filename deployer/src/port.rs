@@ -7,7 +7,8 @@ use serde_json::Value;
 use slipway_handoff::{Mode, Node};
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
-    ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
+    InForce, ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName,
+    SecretUser,
 };
 use slipway_records::{
     AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
@@ -144,6 +145,10 @@ impl Deploying for Stage {
         let nodes = document.graph.nodes();
         let order = document.graph.order().into_iter();
         Ok(Some(order.map(|name| graph_node(name, &nodes[name])).collect()))
+    }
+
+    async fn in_force(&self, wanted: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault> {
+        Stage::in_force(self, &request(wanted)).await
     }
 
     async fn explain(

@@ -28,8 +28,8 @@ impl<'s> Browser<'s> {
         );
         let cookie = signed_in.header("set-cookie").expect("a cookie");
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
-        browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        browser.form_token = between(&browser.page("/"), "name=\"form_token\" value=\"", "\"").to_owned();
+        cookie.split(';').next().unwrap_or_default().clone_into(&mut browser.cookie);
+        between(&browser.page("/"), "name=\"form_token\" value=\"", "\"").clone_into(&mut browser.form_token);
         browser
     }
 
@@ -96,6 +96,8 @@ fn from_the_first_visit_to_a_bundle_and_its_log() {
     }
     assert!(browser.page("/applications/shop/runs/1/logs/build.web").contains("id=\"b0\""));
     browser.page("/deployments");
+    assert!(browser.page("/where").contains("slipway env create"));
+    browser.page("/deploy?application=shop");
     assert!(browser.page("/infrastructure").contains("shop"));
 }
 

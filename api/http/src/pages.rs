@@ -9,6 +9,7 @@ mod ansi;
 mod application;
 mod assets;
 mod attestations;
+mod board;
 mod bundle;
 mod bundle_chain;
 mod bundle_filter;
@@ -18,6 +19,7 @@ mod commits_between;
 mod compare_bundles;
 mod compare_packages;
 mod cookie;
+mod deploy;
 mod deployment;
 mod deployments;
 mod failure;
@@ -71,6 +73,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/preferences", post(preferences::save))
         .route("/deployments", get(deployments::page))
+        .route("/where", get(board::page))
         .route("/infrastructure", get(infrastructure::page))
         .route("/new-application", get(new_application::page))
         .route("/applications", post(new_application::create))
@@ -92,6 +95,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/retry", post(run::retry))
         .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
         .merge(deployment::pages())
+        .merge(deploy::routes())
         .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
     let streams = Router::new()
         .route("/applications/{application}/runs/{number}/events", get(run::events))

@@ -245,7 +245,7 @@ impl From<SecretError> for ApiError {
 }
 
 /// The answer where no route leads.
-pub(crate) async fn not_found(uri: Uri) -> ApiError {
+pub(crate) fn not_found(uri: &Uri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "no_such_address", format!("nothing is at {}", uri.path()))
         .hint("GET /openapi.json lists every address of the API")
 }

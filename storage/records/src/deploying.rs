@@ -111,6 +111,44 @@ pub struct GraphNode {
     pub calls: bool,
 }
 
+/// What holds for a bundle in an environment before anything is added for one deployment: what developers declared,
+/// with every level of the configuration laid over it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InForce {
+    /// The components, those of operators too.
+    pub components: Vec<ComponentInForce>,
+    /// The policies in their order.
+    pub policies: Vec<PartInForce>,
+    /// The workflow's steps in their order, those inside groups left out.
+    pub steps: Vec<PartInForce>,
+}
+
+/// A component that holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentInForce {
+    /// Its name.
+    pub name: String,
+    /// Its component type, if anybody says one.
+    pub kind: Option<String>,
+    /// Its properties.
+    pub properties: Value,
+    /// Its traits; a trait's name is its type.
+    pub traits: Vec<PartInForce>,
+    /// Which of its properties operators may set, as `overridable` writes them; `None`: all.
+    pub overridable: Option<Vec<String>>,
+}
+
+/// A trait, policy or step that holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartInForce {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// Its properties.
+    pub properties: Value,
+}
+
 /// Where a value comes from.
 #[derive(Debug, Clone)]
 pub struct ExplainedKey {
@@ -308,6 +346,8 @@ pub trait Deploying: Send + Sync {
     /// The nodes of a deployment's frozen revision, each after all that it waits for; `None`: nothing is frozen yet,
     /// or it is not kept any more.
     async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault>;
+    /// What holds for a bundle in an environment, `wanted.document` included; or what is wrong with it.
+    async fn in_force(&self, wanted: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault>;
     /// Where a value of the configuration comes from.
     async fn explain(
         &self,

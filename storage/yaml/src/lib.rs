@@ -8,11 +8,13 @@ mod anchors;
 mod kubernetes;
 mod mapping;
 mod scalar;
+mod write;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
 use anchors::Anchors;
 use mapping::Mapping;
+pub use write::write;
 
 /// A place in a text file, both counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -120,3 +120,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_written_is_read_as_the_same() {
+    for value in [
+        json!({"a": {"b": [1, -2.5, true, null, "x"], "c": {}, "d": []}}),
+        json!({"text": ["8080", "on", "yes", "~", "", " a ", "- b", "a: b", "#", "0x1f", "1e3", "\u{202e}", "'\""]}),
+        json!({"lines": "one\ntwo\n\n", "tab": "\ta", "long": "w ".repeat(200), "<b>": "\r\n"}),
+        json!([]),
+        json!("plain"),
+        json!(null),
+    ] {
+        let text = write(&value);
+        assert!(text.ends_with('\n'), "{text:?}");
+        assert_eq!(json_of(&text), value, "{text}");
+    }
+    assert_eq!(write(&json!({"a": {"b": 1}})), "a:\n  b: 1\n");
+}

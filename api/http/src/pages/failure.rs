@@ -67,7 +67,7 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
 /// The answer where no route leads: a page for people, a problem for programs.
 pub(crate) async fn nowhere(State(state): State<ServerState>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let answer = problem::not_found(parts.uri.clone()).await.into_response();
+    let answer = problem::not_found(&parts.uri).into_response();
     let is_page = parts.method == Method::GET && state.options.roles.api && wants_page(&parts.headers);
     let Some(problem) = answer.extensions().get::<Problem>().filter(|_| is_page) else { return answer };
     let visitor = Visitor::of(&state, &parts.uri, &parts.headers).await;

@@ -12,7 +12,7 @@ use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// Most fields of one form.
-const FIELDS_MAX: usize = 200;
+const FIELDS_MAX: usize = 1000;
 
 /// What was filled in.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,8 @@ pub(crate) struct Posted {
 }
 
 impl Fields {
-    fn of(bytes: &[u8]) -> Self {
+    /// The fields of a form as it was sent, or of the query of an address.
+    pub(super) fn of(bytes: &[u8]) -> Self {
         Self(form_urlencoded::parse(bytes).into_owned().take(FIELDS_MAX).collect())
     }
 
@@ -49,6 +50,17 @@ impl Fields {
     /// What a field holds to the letter; `None` if it is absent.
     pub(super) fn exact(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What a field holds as it was sent; `None` if it is absent.
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is a field of that name, or one whose name goes on with a `/` after it.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.0.iter().any(|(found, _)| found.strip_prefix(name).is_some_and(goes_on))
     }
 }
 

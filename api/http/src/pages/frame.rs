@@ -24,6 +24,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) enum Section {
     Applications,
     Deployments,
+    Places,
     Infrastructure,
     Elsewhere,
 }
@@ -59,6 +60,7 @@ pub(super) struct Frame {
     pub(super) sign_in: String,
     pub(super) in_applications: bool,
     pub(super) in_deployments: bool,
+    pub(super) in_places: bool,
     pub(super) in_infrastructure: bool,
     pub(super) languages: Vec<Choice>,
     pub(super) themes: Vec<Choice>,
@@ -95,6 +97,7 @@ impl Frame {
             sign_in: address::sign_in(&visitor.address),
             in_applications: section == Section::Applications,
             in_deployments: section == Section::Deployments,
+            in_places: section == Section::Places,
             in_infrastructure: section == Section::Infrastructure,
             languages: languages.into(),
             themes: themes.into(),

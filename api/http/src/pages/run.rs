@@ -268,7 +268,7 @@ pub(super) async fn cancel(
     posted: Posted,
 ) -> Result<Response, ApiError> {
     let run = RunName::Number(name.clone(), number);
-    run_actions::cancel(State(state), posted.session.caller, Path(run)).await?;
+    drop(run_actions::cancel(State(state), posted.session.caller, Path(run)).await?);
     Ok(Redirect::to(&address::run(&name, number)).into_response())
 }
 

@@ -7,11 +7,13 @@ use chrono::TimeDelta;
 use super::theme::Theme;
 
 mod chinese;
+mod deploying;
 mod deployment;
 mod english;
 mod versions;
 
 pub(super) use chinese::CHINESE;
+pub(super) use deploying::DeployTexts;
 pub(super) use english::ENGLISH;
 pub(super) use versions::VersionTexts;
 
@@ -24,6 +26,8 @@ macro_rules! texts {
             pub(super) deployment: &'static deployment::DeploymentTexts,
             /// Of packages and bundles.
             pub(super) versions: &'static VersionTexts,
+            /// Of what runs where, and of deploying.
+            pub(super) deploying: &'static DeployTexts,
             /// How long ago something was.
             pub(super) ago: fn(TimeDelta) -> String,
             /// How long something took.

@@ -77,7 +77,7 @@ pub(super) async fn put(
 ) -> Result<(), ApiError> {
     let (name, target) = asked.target(version)?;
     let state = axum::extract::State(state.clone());
-    channels::put(state, caller.clone(), Path((application, name)), Body(target)).await?;
+    drop(channels::put(state, caller.clone(), Path((application, name)), Body(target)).await?);
     Ok(())
 }
 

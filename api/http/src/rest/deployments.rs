@@ -119,21 +119,21 @@ impl DeploymentQuery {
 /// The bundle of a plan.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlannedBundle {
-    version: String,
-    digest: String,
+    pub(crate) version: String,
+    pub(crate) digest: String,
     /// Absent of what people composed.
-    commit: Option<String>,
-    branch: Option<String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) branch: Option<String>,
 }
 
 /// What a bundle would become.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlanView {
-    bundle: PlannedBundle,
+    pub(crate) bundle: PlannedBundle,
     /// Why this bundle, in words.
-    explanation: Vec<String>,
+    pub(crate) explanation: Vec<String>,
     /// Digest of what would be frozen.
-    revision: Option<String>,
+    pub(crate) revision: Option<String>,
     #[schema(value_type = Vec<Object>)]
     pub(crate) violations: Vec<Violation>,
     pub(crate) notes: Vec<String>,
@@ -142,20 +142,20 @@ pub(crate) struct PlanView {
     pub(crate) differences: Vec<ObjectChange>,
     /// What the environment runs now, and how the two revisions differ.
     #[schema(value_type = Option<Object>)]
-    running: Option<RunningView>,
+    pub(crate) running: Option<RunningView>,
     /// The objects in the order they would be applied, if that was asked. Secrets are references.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    objects: Option<Vec<Value>>,
+    pub(crate) objects: Option<Vec<Value>>,
     /// The nodes and what each waits for, if objects were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    graph: Option<Value>,
+    pub(crate) graph: Option<Value>,
     /// How the environment's gates stand now.
     #[schema(value_type = Vec<Object>)]
-    gates: Vec<GateView>,
+    pub(crate) gates: Vec<GateView>,
     /// Other environments that it reaches.
-    reaches: Vec<String>,
+    pub(crate) reaches: Vec<String>,
 }
 
 /// A bundle that was chosen, and why.
@@ -412,7 +412,7 @@ impl DeployBody {
     }
 
     /// A bundle for an environment, which is not deployed by this body alone.
-    pub(super) fn plain(
+    pub(crate) fn plain(
         (application, environment): (ApplicationName, EnvironmentName),
         (bundle, select): (Option<Version>, Option<Selection>),
         document: Option<String>,

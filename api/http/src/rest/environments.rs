@@ -84,7 +84,7 @@ impl From<Environment> for EnvironmentView {
 }
 
 /// The environment of that name.
-pub(super) async fn found(read: &mut dyn Read, name: &EnvironmentName) -> Result<Environment, ApiError> {
+pub(crate) async fn found(read: &mut dyn Read, name: &EnvironmentName) -> Result<Environment, ApiError> {
     read.environment_by_name(name).await?.ok_or_else(|| {
         ApiError::not_found("environment", name).hint("`slipway env list` shows those there are")
     })

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_records::{Deployment, Environment, Hold, Read};
+use slipway_records::{Application, Deployment, Environment, Hold, Read};
 use slipway_types::id::{ApplicationId, EnvironmentId};
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ApplicationName, GitRef, Role};
@@ -72,6 +72,8 @@ pub(crate) struct PlaceView {
     pub(crate) branch: Option<String>,
     pub(crate) commit: Option<String>,
     pub(crate) generation: Option<u64>,
+    /// The id of the deployment that runs.
+    pub(crate) deployment: Option<String>,
     pub(crate) state: Option<&'static str>,
     pub(crate) reason: Option<String>,
     /// Since when this version runs.
@@ -146,15 +148,26 @@ pub(crate) async fn list(
 ) -> Result<Json<List<PlaceView>>, ApiError> {
     caller.somewhere(Role::Reader)?;
     let mut read = state.records.read().await?;
-    let board = Board::look(read.as_mut()).await?;
-    let mut items = Vec::new();
-    for application in read.application_list().await? {
+    let mut applications = read.application_list().await?;
+    applications.retain(|application| {
         let wanted = query.application.as_ref().is_none_or(|name| *name == application.name);
-        if !wanted || !caller.may(Role::Reader, Some(application.id)) {
-            continue;
-        }
+        wanted && caller.may(Role::Reader, Some(application.id))
+    });
+    let items = views(read.as_mut(), &applications, query.environment.as_ref()).await?;
+    Ok(Json(List::whole(items)))
+}
+
+/// What environments run of these applications, or what `only` runs of them.
+pub(crate) async fn views(
+    read: &mut dyn Read,
+    applications: &[Application],
+    only: Option<&EnvironmentName>,
+) -> Result<Vec<PlaceView>, ApiError> {
+    let board = Board::look(read).await?;
+    let mut items = Vec::new();
+    for application in applications {
         for environment in &board.environments {
-            if query.environment.as_ref().is_some_and(|name| *name != environment.name) {
+            if only.is_some_and(|name| *name != environment.name) {
                 continue;
             }
             let place = (application.id, environment.id);
@@ -185,6 +198,7 @@ pub(crate) async fn list(
                 }),
                 commit: bundle.and_then(|bundle| bundle.source_commit().map(ToString::to_string)),
                 generation: running.map(|running| running.generation),
+                deployment: running.map(|running| running.id.to_string()),
                 state: running.map(|running| running.state.word()),
                 reason: running.and_then(|running| running.state.reason()),
                 since: running.and_then(|running| running.handed_off_at),
@@ -200,7 +214,7 @@ pub(crate) async fn list(
                     .as_ref()
                     .is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
                 upstream,
-                broken_configuration: broken_at(read.as_mut(), application.id, &environment.address).await?,
+                broken_configuration: broken_at(read, application.id, &environment.address).await?,
                 pending: pending.map(|row| PendingView {
                     id: row.id.to_string(),
                     version: row.bundle_version.to_string(),
@@ -210,5 +224,5 @@ pub(crate) async fn list(
             });
         }
     }
-    Ok(Json(List::whole(items)))
+    Ok(items)
 }

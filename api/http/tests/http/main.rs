@@ -3,6 +3,7 @@
 
 mod access;
 mod addons;
+mod deploy_pages;
 mod deployment_pages;
 mod git;
 mod hooks;

@@ -28,7 +28,7 @@ fn as_browser(request: Builder) -> Builder {
 }
 
 /// What stands between two texts.
-fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
     rest.split_once(after).unwrap().0
 }
@@ -253,6 +253,9 @@ async fn nothing_anybody_wrote_is_taken_for_html() {
         "/?q=%3Cscript%3E%22",
         "/deployments",
         "/infrastructure",
+        "/where?q=sho",
+        "/where?q=%3Cscript%3E&after=%22",
+        "/deploy?application=%3Cscript%3E",
         "/deployments?application=shop&environment=",
         "/applications/shop",
         "/applications/shop?q=%3Cscript%3E&selector=a%3Db",

@@ -9,16 +9,18 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::{HttpOptions, Metrics, ServerParts, ServerState, router};
 use slipway_objects::{Blobs, BlobsOptions};
 use slipway_oci::builtin::BuiltinRegistry;
 use slipway_records::composing::{Composed, Composing, Composition};
-use slipway_records::defining::{CheckedDefinition, Defining, KnownDefinitions};
+use slipway_records::defining::{
+    CheckedDefinition, Defining, DefinitionSource, KnownDefinition, KnownDefinitions,
+};
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
-    OrderRefused, ReportRefused, ReportTaken, SecretName, SecretUser,
+    ClusterLook, ComponentInForce, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey,
+    GateView, GraphNode, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName, SecretUser,
 };
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
@@ -35,7 +37,8 @@ use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::id::ApplicationId;
 use slipway_types::name::{DefinitionName, NoticeChannelName};
 use slipway_types::{
-    Address, CommitId, DefinitionKind, Fault, ImageReference, RegistryPrefix, Role, Version, Violation,
+    Address, CommitId, DefinitionKind, Digest, Fault, ImageReference, RegistryPrefix, Role, Version,
+    Violation,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -142,8 +145,25 @@ impl Noticing for NoPlanning {
 /// No deploy stage at all: these tests are about what lies before it.
 #[async_trait]
 impl Deploying for NoPlanning {
-    async fn plan(&self, _: &DeployRequest) -> Result<DeployPlan, Fault> {
-        Ok(DeployPlan::default())
+    async fn plan(&self, wanted: &DeployRequest) -> Result<DeployPlan, Fault> {
+        let document = wanted.document.as_deref().unwrap_or_default();
+        if document.contains("replicas: 99") {
+            let path = "components[api].traits[scaler].properties.replicas";
+            let violation = Violation::new("property_invalid", path, "<b>99</b> is too many");
+            return Ok(DeployPlan { violations: vec![violation], ..DeployPlan::default() });
+        }
+        Ok(DeployPlan { revision: Some(Digest::of(document)), ..DeployPlan::default() })
+    }
+
+    async fn in_force(&self, _: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault> {
+        let api = ComponentInForce {
+            name: "api".to_owned(),
+            kind: Some("webservice".to_owned()),
+            properties: json!({"replicas": 2}),
+            traits: Vec::new(),
+            overridable: Some(vec!["replicas".to_owned()]),
+        };
+        Ok(Ok(InForce { components: vec![api], ..InForce::default() }))
     }
 
     async fn adoption(&self, _: &AdoptRequest) -> Result<AdoptPlan, Fault> {
@@ -246,11 +266,29 @@ impl Deploying for NoPlanning {
 #[async_trait]
 impl Defining for NoPlanning {
     async fn known(&self) -> Result<KnownDefinitions, Fault> {
-        Ok(KnownDefinitions::default())
+        let scaler = KnownDefinition {
+            kind: DefinitionKind::Trait,
+            name: "scaler".parse().unwrap(),
+            version: Version::release(1, 0, 0),
+            digest: Digest::of("scaler"),
+            description: "Says how many <b>pods</b> run.".to_owned(),
+            aliases: Vec::new(),
+            source: DefinitionSource::Builtin,
+        };
+        Ok(KnownDefinitions { usable: vec![scaler], ..KnownDefinitions::default() })
     }
 
-    async fn details(&self, _: DefinitionKind, _: &str, _: Option<&Version>) -> Result<Option<Value>, Fault> {
-        Ok(None)
+    async fn details(
+        &self,
+        _: DefinitionKind,
+        name: &str,
+        _: Option<&Version>,
+    ) -> Result<Option<Value>, Fault> {
+        let replicas = json!({"type": "integer", "minimum": 0, "title": "Replicas <b>"});
+        let schema =
+            json!({"type": "object", "properties": {"replicas": replicas}, "additionalProperties": false});
+        let is_known = ["scaler", "webservice"].contains(&name);
+        Ok(is_known.then(|| json!({"name": name, "description": "Says how many.", "schema": schema})))
     }
 
     async fn fetch(&self, _: &ImageReference) -> Result<Result<CheckedDefinition, Vec<Violation>>, Fault> {

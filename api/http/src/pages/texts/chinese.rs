@@ -133,6 +133,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     whole_log: "完整日志",
     deployment: &super::deployment::CHINESE,
     versions: &super::versions::CHINESE,
+    deploying: &super::deploying::CHINESE,
     ago,
     took: super::english::took,
     run_of: |application, number| format!("{application} 运行 #{number}"),

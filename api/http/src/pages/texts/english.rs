@@ -135,6 +135,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     whole_log: "The whole log",
     deployment: &super::deployment::ENGLISH,
     versions: &super::versions::ENGLISH,
+    deploying: &super::deploying::ENGLISH,
     ago,
     took,
     run_of: |application, number| format!("{application} run #{number}"),
