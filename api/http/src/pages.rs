@@ -54,7 +54,6 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/preferences", post(preferences::save))
         .route("/deployments", get(deployments::page))
-        .route("/infrastructure", get(infrastructure::page))
         .route("/new-application", get(new_application::page))
         .route("/applications", post(new_application::create))
         .route("/applications/{application}", get(application::page))
@@ -64,6 +63,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/cancel", post(run::cancel))
         .route("/applications/{application}/runs/{number}/retry", post(run::retry))
         .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
+        .merge(infrastructure::router())
         .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
     let streams = Router::new()
         .route("/applications/{application}/runs/{number}/events", get(run::events))

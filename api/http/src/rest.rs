@@ -1,49 +1,50 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
-mod addon_bindings;
-mod addons;
+pub(crate) mod addon_bindings;
+pub(crate) mod addons;
 mod adoptions;
 pub(crate) mod applications;
-mod audit;
+pub(crate) mod audit;
 mod bundle_query;
 pub(crate) mod bundles;
 mod channels;
 mod checks;
-mod clusters;
+pub(crate) mod clusters;
 mod compositions;
 mod configuration_sources;
 mod configurations;
-mod definition_holds;
+pub(crate) mod definition_holds;
 mod definition_users;
-mod definitions;
+pub(crate) mod definitions;
 mod deployment_failures;
 mod deployment_holds;
 mod deployment_orders;
 mod deployment_views;
 mod deployment_words;
 mod deployments;
-mod environments;
+pub(crate) mod environments;
 pub(crate) mod events;
 mod following;
-mod incidents;
+pub(crate) mod incidents;
 mod labels;
-mod list;
+pub(crate) mod list;
 pub(crate) mod logs;
-mod notices;
+pub(crate) mod notices;
 mod packages;
 pub(crate) mod places;
 mod plan;
 mod precondition;
+pub(crate) mod redeliveries;
 mod rollbacks;
 pub(crate) mod run_actions;
 pub(crate) mod run_views;
 pub(crate) mod runs;
-mod secret_users;
-mod secrets;
-mod server;
+pub(crate) mod secret_users;
+pub(crate) mod secrets;
+pub(crate) mod server;
 mod signatures;
-mod sources;
-mod tokens;
+pub(crate) mod sources;
+pub(crate) mod tokens;
 mod version_views;
 
 pub(crate) use logs::wait_for;
@@ -90,6 +91,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(sources::show))
         .routes(routes!(sources::check))
         .routes(routes!(sources::deliveries))
+        .routes(routes!(redeliveries::redeliver))
         .routes(routes!(sources::refusals))
         .routes(routes!(sources::rotate_webhook_secret))
         .routes(routes!(runs::list, run_actions::start))

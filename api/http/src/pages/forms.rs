@@ -36,6 +36,23 @@ impl Fields {
         Self(form_urlencoded::parse(bytes).into_owned().take(FIELDS_MAX).collect())
     }
 
+    /// A form as it is shown first, with these values.
+    pub(super) fn filled<'p>(pairs: impl IntoIterator<Item = (&'p str, String)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// What a field holds to the letter, with line breaks as files have them: browsers send those of HTTP.
+    pub(super) fn exact(&self, name: &str) -> Option<String> {
+        let found = self.0.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value.replace("\r\n", "\n")).filter(|value| !value.is_empty())
+    }
+
+    /// The lines of a field that hold something, without spaces around them.
+    pub(super) fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        let text = self.text(name).unwrap_or_default();
+        text.lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+
     /// What a field holds without spaces around it; `None` if it is empty or absent.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(found, _)| found == name);

@@ -17,7 +17,7 @@ pub(super) struct Status {
 
 /// What a state means for those who look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(super) enum Tone {
     Good,
     Busy,
     Waiting,
@@ -87,6 +87,11 @@ impl Status {
     /// Of a run, build, check or deployment, by its state's word.
     pub(super) fn of(t: &Texts, state: &'static str) -> Self {
         Self { tone: Tone::of(state).class(), word: t.state(state) }
+    }
+
+    /// Of something else, in a word of its own.
+    pub(super) fn told(tone: Tone, word: &'static str) -> Self {
+        Self { tone: tone.class(), word }
     }
 
     /// Its class in the style sheet.

@@ -8,6 +8,7 @@ use super::theme::Theme;
 
 mod chinese;
 mod english;
+pub(super) mod infrastructure;
 
 pub(super) use chinese::CHINESE;
 pub(super) use english::ENGLISH;
