@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use slipway_types::environment::{EnvironmentSettings, ReceiverSettings};
 use slipway_types::name::EnvironmentName;
-use slipway_types::{Address, Role, json_words};
+use slipway_types::{Address, Role};
 
 use super::environment;
 use super::environment_settings::{fields_of, held, read};
@@ -182,12 +182,12 @@ fn by_fields(fields: &Fields, before: EnvironmentSettings) -> Result<Environment
 }
 
 fn by_document(fields: &Fields, _: EnvironmentSettings) -> Result<EnvironmentSettings, ApiError> {
-    let text = fields.exact("document").unwrap_or_default();
-    serde_json::from_str(&text).map_err(|error| {
-        let text = error.to_string();
-        let why = if error.is_data() { json_words::data(&text) } else { json_words::syntax(&text) };
-        ApiError::bad_request("bad_body", format!("document: {why}"))
-    })
+    let mut reading = Reading::new(fields);
+    if fields.text("document").is_none() {
+        reading.refuse("document", "is empty: write {} to set nothing");
+    }
+    let settings = reading.json::<EnvironmentSettings>("document");
+    reading.finish().map(|()| settings.unwrap_or_default())
 }
 
 /// Changes the settings as the API does.

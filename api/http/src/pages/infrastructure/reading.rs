@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use slipway_types::Violation;
+use serde::de::DeserializeOwned;
+use slipway_types::{Violation, json_words};
 
 use crate::pages::forms::Fields;
 use crate::problem::ApiError;
@@ -70,6 +71,17 @@ impl<'f> Reading<'f> {
             }
         }
         pairs
+    }
+
+    /// What a field holds that is JSON.
+    pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let text = self.fields.exact(name)?;
+        let read = serde_json::from_str(&text).map_err(|error| {
+            let said = error.to_string();
+            let why = if error.is_data() { json_words::data(&said) } else { json_words::syntax(&said) };
+            self.refuse(name, why);
+        });
+        read.ok()
     }
 
     /// Whether a box is ticked.
