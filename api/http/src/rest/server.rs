@@ -15,7 +15,7 @@ use super::list::{List, PageQuery};
 use crate::auth::Caller;
 use crate::extract::Query;
 use crate::problem::ApiError;
-use crate::state::{ServerState, VERSION};
+use crate::state::{Retention, ServerState, VERSION};
 
 /// What this server is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,18 +30,21 @@ pub(crate) struct ServerView {
     /// Who asks.
     pub(crate) caller: String,
     pub(crate) limits: LimitsView,
+    /// What is kept how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retention: Option<Retention>,
 }
 
 /// Limits of the HTTP side, each with its unit in its name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitsView {
-    max_hook_body_bytes: usize,
-    max_api_body_bytes: usize,
-    max_manifest_bytes: usize,
-    max_upload_bytes: u64,
-    max_push_bytes: u64,
-    request_timeout_ms: u64,
-    push_progress_timeout_ms: u64,
+    pub(crate) max_hook_body_bytes: usize,
+    pub(crate) max_api_body_bytes: usize,
+    pub(crate) max_manifest_bytes: usize,
+    pub(crate) max_upload_bytes: u64,
+    pub(crate) max_push_bytes: u64,
+    pub(crate) request_timeout_ms: u64,
+    pub(crate) push_progress_timeout_ms: u64,
 }
 
 /// The registry that images are kept in.
@@ -126,6 +129,7 @@ pub(crate) async fn show(
             request_timeout_ms: options.request_timeout_ms,
             push_progress_timeout_ms: options.push_progress_timeout_ms,
         },
+        retention: options.retention,
     }))
 }
 

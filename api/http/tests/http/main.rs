@@ -5,6 +5,7 @@ mod access;
 mod addons;
 mod git;
 mod hooks;
+mod infrastructure;
 mod logs;
 mod pages;
 mod registry;

@@ -17,7 +17,7 @@ fn hostile() -> String {
 }
 
 /// Somebody's browser.
-struct Browser<'s> {
+pub(crate) struct Browser<'s> {
     server: &'s Server,
     cookie: String,
     form_token: String,
@@ -28,7 +28,7 @@ fn as_browser(request: Builder) -> Builder {
 }
 
 /// What stands between two texts.
-fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
     rest.split_once(after).unwrap().0
 }
@@ -45,7 +45,7 @@ async fn sign_in_from(server: &Server, token: &str, site: &str) -> Answer {
 }
 
 impl<'s> Browser<'s> {
-    async fn of(server: &'s Server, token: &str) -> Self {
+    pub(crate) async fn of(server: &'s Server, token: &str) -> Self {
         let answer = sign_in(server, token).await.is(303);
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         let mut browser = Self { server, cookie, form_token: String::new() };
@@ -54,18 +54,18 @@ impl<'s> Browser<'s> {
         browser
     }
 
-    async fn get_in(&self, path: &str, language: &str) -> Answer {
+    pub(crate) async fn get_in(&self, path: &str, language: &str) -> Answer {
         let request = as_browser(Request::get(path)).header("cookie", &self.cookie);
         let request = request.header("accept-language", language);
         self.server.send(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_in(path, "en").await
     }
 
     /// Sends a form, with the token of this browser's forms added.
-    async fn post(&self, path: &str, fields: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, fields: &str) -> Answer {
         let body = format!("form_token={}&{fields}", self.form_token);
         self.post_as(path, body, "same-origin").await
     }
@@ -80,7 +80,7 @@ impl<'s> Browser<'s> {
 
 /// What every page is, whatever it shows.
 #[track_caller]
-fn is_page(answer: &Answer) -> String {
+pub(crate) fn is_page(answer: &Answer) -> String {
     let text = answer.text();
     assert!(text.starts_with("<!doctype html>"), "{text}");
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");

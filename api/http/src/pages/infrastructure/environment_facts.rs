@@ -131,7 +131,7 @@ pub(super) fn lines_of_windows(windows: &[Window]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::texts::{CHINESE, ENGLISH};
+    use crate::pages::language::Language;
 
     #[test]
     fn settings_are_told_in_words() {
@@ -150,9 +150,8 @@ mod tests {
         .unwrap();
         // A Sunday.
         let now = DateTime::from_timestamp(1_700_352_000, 0).unwrap();
-        for (t, own) in
-            [(&ENGLISH, InfrastructureTexts::english()), (&CHINESE, InfrastructureTexts::chinese())]
-        {
+        for language in Language::ALL {
+            let (t, own) = (language.texts(), InfrastructureTexts::of(language));
             let html = facts_of(t, own, "eu/kind/shop/default", &settings, now).to_string();
             for seen in [
                 "eu/kind/shop/default",
@@ -167,7 +166,7 @@ mod tests {
             assert!(html.contains(&format!("sun 00:00-24:00 ({})", own.open_now)), "{html}");
             assert!(html.contains(&format!("mon-fri 09:00-17:00 ({} 33 h", own.opens_in)), "{html}");
         }
-        let names = gate_names(InfrastructureTexts::english(), &settings.gates);
+        let names = gate_names(InfrastructureTexts::of(Language::English), &settings.gates);
         assert_eq!(names.len(), 4);
     }
 }

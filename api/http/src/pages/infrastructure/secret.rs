@@ -183,12 +183,11 @@ fn user_row(t: &Texts, own: &InfrastructureTexts, user: SecretUser) -> User {
         SecretUserKind::Configuration => own.user_configuration,
         SecretUserKind::Server => own.user_server,
     };
-    let text = |name: String| Some(name).filter(|name| !name.is_empty());
     User {
         kind,
         place: place_of(
-            user.application.and_then(|application| text(application.to_string())),
-            user.environment.and_then(|environment| text(environment.to_string())),
+            user.application.map(|application| application.to_string()),
+            user.environment.map(|environment| environment.to_string()),
         ),
         components: user.components.join(", "),
         status: user.state.map(|state| Status::of(t, state)),
