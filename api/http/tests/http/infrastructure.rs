@@ -100,8 +100,12 @@ async fn nothing_anybody_wrote_is_taken_for_html() {
     let server = prepared().await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
     let hostile_query = format!("/audit?subject={}", encoded(HOSTILE));
-    let further =
-        ["/server", "/definitions?kind=trait&q=%3Cscript%3E", &hostile_query, "/secrets?team=%3Cb%3E"];
+    let further = [
+        "/server",
+        "/definitions?kind=trait&q=%3Cscript%3E",
+        hostile_query.as_str(),
+        "/secrets?team=%3Cb%3E",
+    ];
     for path in PAGES.into_iter().chain(further) {
         for language in ["en", "zh"] {
             let path = format!("/infrastructure{path}");

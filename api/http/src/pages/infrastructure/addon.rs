@@ -142,7 +142,9 @@ async fn shown(
         Around::new(member, Part::Addons, found.name.clone()).at(here.clone());
     let now = Utc::now();
     let operates = caller.may(Role::Operator, None);
-    let refusal = Refused::error(refused, UNBIND).map(|error| error.detail().to_owned());
+    // What is protected has no form to take it away, beside which that could be said.
+    let unsaid = Refused::error(refused, RELEASE).filter(|_| found.protected);
+    let refusal = Refused::error(refused, UNBIND).or(unsaid).map(|error| error.detail().to_owned());
     let properties =
         serde_json::to_string_pretty(&found.properties).map_err(|error| ApiError::internal(&error))?;
     let page = AddonPage {
@@ -158,7 +160,7 @@ async fn shown(
         facts: facts_of(t, own, &found),
         outputs: outputs_of(own, &found),
         has_outputs: !found.outputs.is_empty() || !found.secrets.is_empty(),
-        bind: bind_form(member, own, &found, (&reach, &environments), refused),
+        bind: bind_form(member, own, &found, (&reach, environments.as_slice()), refused),
         edit: operates.then(|| format!("{here}/edit")),
         actions: if operates { actions(member, own, &found, refused) } else { Vec::new() },
         created: Moment::new(t, found.created_at, now),

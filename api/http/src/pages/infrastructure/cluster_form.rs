@@ -1,7 +1,5 @@
 //! Registering a cluster, and changing how it is reached.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::Response;
 use slipway_types::environment::Sensing;
@@ -27,12 +25,11 @@ const REACH: &str = "reach";
 
 /// What the fields hold of a cluster that is registered.
 fn held(found: &ClusterView) -> Fields {
-    let labels: BTreeMap<String, String> = found.labels.clone();
     Fields::filled([
         ("kubeconfig", found.kubeconfig.clone().unwrap_or_default()),
         ("context", found.context.clone().unwrap_or_default()),
         ("sensing", found.sensing.to_owned()),
-        ("labels", lines_of_pairs(&labels)),
+        ("labels", lines_of_pairs(&found.labels)),
     ])
 }
 

@@ -115,7 +115,7 @@ async fn shown(
     let may_change = found["source"]["from"] == "package"
         && definitions::may_change(caller, &known, kind, &own_name).is_ok();
     let version = text(&found, "version");
-    let here = definition_page(kind, own_name.as_str(), &version);
+    let here = definition_page(kind, own_name.as_str(), version.as_str());
     let title = format!("{own_name} {version}");
     let Around { t, own, frame, parts } = Around::new(member, Part::Definitions, title).at(here);
     let is_enabled = found["enabled"] == true;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
 use slipway_types::environment::{
     Approvals, DriftPolicy, EnvironmentSettings, Follow, Gates, ReceiverSettings, Window,
 };
+use slipway_types::name::CheckName;
 
 use super::facts::Facts;
 use super::reading::lines_of;
@@ -67,7 +68,8 @@ fn gates(
     now: DateTime<Utc>,
 ) -> Facts {
     let gates = &settings.gates;
-    let owner = |check| settings.checks.get(check).map(|owner| owner.by.clone()).unwrap_or_default();
+    let owner =
+        |check: &CheckName| settings.checks.get(check).map(|owner| owner.by.clone()).unwrap_or_default();
     let checks = gates.checks.iter().map(|check| format!("{check} ({})", owner(check)));
     let windows = gates.windows.iter().map(|window| window_line(t, own, window, now));
     facts
