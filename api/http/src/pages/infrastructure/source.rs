@@ -181,7 +181,7 @@ async fn shown(
         status: standing(own, &view),
         swept: view.swept_at.map(|at| Moment::new(t, at, now)),
         facts: facts_of(t, own, &view),
-        applications: view.applications.iter().map(|name| application_link(name)).collect(),
+        applications: view.applications.iter().map(|name| application_link(name.as_str())).collect(),
         check: rights
             .develops
             .then(|| Form::new(token, "check", format!("{here}/check"), own.check_source).main()),
@@ -247,8 +247,9 @@ async fn runs_of(
     read: &mut dyn Read,
     deliveries: &[DeliveryView],
 ) -> Result<HashMap<String, Link>, ApiError> {
+    let ids: Vec<&String> = deliveries.iter().flat_map(|delivery| &delivery.runs).collect();
     let mut found = Vec::new();
-    for id in deliveries.iter().flat_map(|delivery| &delivery.runs) {
+    for id in ids {
         let known = match id.parse::<RunId>() {
             Ok(run) => read.run_get(run).await?,
             Err(_) => None,
