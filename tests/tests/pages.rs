@@ -98,7 +98,35 @@ fn from_the_first_visit_to_a_bundle_and_its_log() {
     browser.page("/deployments");
     assert!(browser.page("/where").contains("slipway env create"));
     browser.page("/deploy?application=shop");
-    assert!(browser.page("/infrastructure").contains("shop"));
+    browser.page("/infrastructure");
+    assert!(browser.page("/infrastructure/sources").contains("shop"));
+    assert!(browser.page("/infrastructure/sources/shop").contains("class=\"status good\""));
+}
+
+#[test]
+fn the_infrastructure_is_shown_and_changed_by_forms() {
+    let server = Server::fresh();
+    let browser = Browser::of(&server, server.token());
+    let listed = browser.page("/infrastructure/definitions?kind=component");
+    assert!(listed.contains("/infrastructure/definitions/component/webservice?version="), "{listed}");
+    let shown = browser.page("/infrastructure/definitions/component/webservice");
+    for seen in ["<code>port</code>", "examples/", "main.star"] {
+        assert!(shown.contains(seen), "{seen}: {shown}");
+    }
+    for part in ["addons", "notices", "audit", "new-cluster", "new-environment", "new-addon"] {
+        browser.page(&format!("/infrastructure/{part}"));
+    }
+    assert!(browser.page("/infrastructure/server").contains("<code>disk</code>"));
+
+    assert_eq!(browser.post("/infrastructure/secrets", "name=dockerhub&value=hunter2%0D%0A").status, 303);
+    let secret = browser.page("/infrastructure/secrets/dockerhub");
+    assert!(secret.contains("secret://builtin/dockerhub") && !secret.contains("hunter2"), "{secret}");
+    let made = browser.post("/infrastructure/tokens", "name=ci&role=reader");
+    let token = between(&made.text(), "data-copy=\"slw_", "\"").to_owned();
+    let reader = Browser::of(&server, &format!("slw_{token}"));
+    assert_eq!(reader.get("/infrastructure/tokens").status, 403);
+    let refused = browser.post("/infrastructure/new-cluster", "name=kind&context=x");
+    assert!(refused.status >= 400 && refused.text().contains("value=\"kind\""), "{}", refused.text());
 }
 
 #[test]

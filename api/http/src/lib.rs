@@ -18,4 +18,4 @@ mod v2;
 pub use operation::metrics::Metrics;
 pub use problem::ApiError;
 pub use rest::openapi;
-pub use state::{HttpOptions, HttpRoles, ServerParts, ServerState, VERSION, router};
+pub use state::{HttpOptions, HttpRoles, Retention, ServerParts, ServerState, VERSION, router};

@@ -74,7 +74,6 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/preferences", post(preferences::save))
         .route("/deployments", get(deployments::page))
         .route("/where", get(board::page))
-        .route("/infrastructure", get(infrastructure::page))
         .route("/new-application", get(new_application::page))
         .route("/applications", post(new_application::create))
         .route("/applications/{application}", get(application::page))
@@ -96,6 +95,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/logs/{log}", get(log::page))
         .merge(deployment::pages())
         .merge(deploy::routes())
+        .merge(infrastructure::router())
         .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
     let streams = Router::new()
         .route("/applications/{application}/runs/{number}/events", get(run::events))

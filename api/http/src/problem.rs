@@ -124,6 +124,11 @@ impl ApiError {
         }
     }
 
+    /// Everything that is wrong with what was submitted, where that was found at once.
+    pub fn all_violations(&self) -> &[Violation] {
+        &self.problem.violations
+    }
+
     /// 400: the request is wrong.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)

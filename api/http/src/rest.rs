@@ -1,7 +1,7 @@
 //! `/api/v1`: JSON for scripts and the command line, described by `/openapi.json`.
 
-mod addon_bindings;
-mod addons;
+pub(crate) mod addon_bindings;
+pub(crate) mod addons;
 mod adoptions;
 pub(crate) mod applications;
 pub(crate) mod audit;
@@ -9,13 +9,13 @@ mod bundle_query;
 pub(crate) mod bundles;
 pub(crate) mod channels;
 mod checks;
-mod clusters;
+pub(crate) mod clusters;
 mod compositions;
 mod configuration_sources;
 mod configurations;
-mod definition_holds;
+pub(crate) mod definition_holds;
 mod definition_users;
-mod definitions;
+pub(crate) mod definitions;
 mod deployment_events;
 pub(crate) mod deployment_failures;
 pub(crate) mod deployment_gates;
@@ -28,25 +28,26 @@ pub(crate) mod deployments;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod following;
-mod incidents;
+pub(crate) mod incidents;
 pub(crate) mod labels;
 pub(crate) mod list;
 pub(crate) mod logs;
-mod notices;
+pub(crate) mod notices;
 mod packages;
 pub(crate) mod places;
 mod plan;
 pub(crate) mod precondition;
+pub(crate) mod redeliveries;
 pub(crate) mod rollbacks;
 pub(crate) mod run_actions;
 pub(crate) mod run_views;
 pub(crate) mod runs;
-mod secret_users;
-mod secrets;
-mod server;
+pub(crate) mod secret_users;
+pub(crate) mod secrets;
+pub(crate) mod server;
 pub(crate) mod signatures;
-mod sources;
-mod tokens;
+pub(crate) mod sources;
+pub(crate) mod tokens;
 pub(crate) mod version_views;
 
 pub(crate) use logs::wait_for;
@@ -93,6 +94,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(sources::show))
         .routes(routes!(sources::check))
         .routes(routes!(sources::deliveries))
+        .routes(routes!(redeliveries::redeliver))
         .routes(routes!(sources::refusals))
         .routes(routes!(sources::rotate_webhook_secret))
         .routes(routes!(runs::list, run_actions::start))

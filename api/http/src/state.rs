@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use serde::Serialize;
 use slipway_git::GitStore;
 use slipway_objects::Blobs;
 use slipway_oci::builtin::BuiltinRegistry;
@@ -23,6 +24,7 @@ use slipway_secrets::Secrets;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
@@ -45,6 +47,21 @@ impl Default for HttpRoles {
     fn default() -> Self {
         Self { api: true, registry: true }
     }
+}
+
+/// What upkeep keeps how long, as far as people ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Retention {
+    /// Logs of runs and builds, in days.
+    pub log_days: u32,
+    /// Versions of a deleted branch, and images that no version names, in days.
+    pub branch_days: u32,
+    /// Cached steps of builds on clusters, in days.
+    pub cache_days: u32,
+    /// Bytes that nothing refers to any more, in hours.
+    pub unused_blob_hours: u32,
+    /// Whether upkeep only says what it would remove.
+    pub only_says: bool,
 }
 
 /// Addresses and limits of the HTTP side.
@@ -86,6 +103,8 @@ pub struct HttpOptions {
     pub max_log_bytes: u64,
     /// Whether `X-Forwarded-For` tells the client's address: only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
+    /// What upkeep keeps how long; absent where that is not known.
+    pub retention: Option<Retention>,
 }
 
 impl Default for HttpOptions {
@@ -109,6 +128,7 @@ impl Default for HttpOptions {
             stream_poll_ms: 1_000,
             max_log_bytes: 4 << 20,
             trust_forwarded_for: false,
+            retention: None,
         }
     }
 }

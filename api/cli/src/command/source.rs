@@ -33,6 +33,14 @@ pub(crate) enum SourceCommand {
         #[arg(long, default_value_t = 30, value_parser = super::rows)]
         limit: usize,
     },
+    /// Judge a delivery anew, e.g. one that failed
+    #[command(after_help = "Example: slipway source redeliver shop 01989d2c-7c3e-7a10-9f6b-3f1d2a4b5c6d")]
+    Redeliver {
+        /// The source
+        name: String,
+        /// The delivery's id, as `source deliveries` lists it
+        delivery: String,
+    },
     /// List webhook requests that proved nothing
     #[command(after_help = "Example: slipway source refusals shop")]
     Refusals {
@@ -66,6 +74,17 @@ pub(crate) async fn run(command: SourceCommand, global: &Global) -> Result<Exit>
             let path = format!("/api/v1/sources/{}/deliveries", in_path(&name));
             let rows = client.list(&path, &[], limit).await?;
             deliveries(rows, global);
+        }
+        SourceCommand::Redeliver { name, delivery } => {
+            let path =
+                format!("/api/v1/sources/{}/deliveries/{}/redeliver", in_path(&name), in_path(&delivery));
+            let made = client.post(&path, &json!({})).await?;
+            if global.json() {
+                print_json(&made);
+            } else {
+                data(text(&made["id"]));
+                say(format!("See what becomes of it: slipway source deliveries {name}"));
+            }
         }
         SourceCommand::Refusals { name } => {
             let refusals = client.get(&format!("/api/v1/sources/{}/refusals", in_path(&name)), &[]).await?;
@@ -145,11 +164,11 @@ fn deliveries(rows: Vec<Value>, global: &Global) {
             let commit = text(&d["commit"]).chars().take(8).collect();
             let mut row =
                 vec![ago(&d["received_at"]), text(&d["origin"]), text(&d["event"]), text(&d["ref"]), commit];
-            row.extend([text(&d["actor"]), text(&d["state"]), text(&d["reason"])]);
+            row.extend([text(&d["actor"]), text(&d["state"]), text(&d["id"]), text(&d["reason"])]);
             row
         })
         .collect();
-    let head = ["RECEIVED", "ORIGIN", "EVENT", "REF", "COMMIT", "ACTOR", "STATE", "REASON"];
+    let head = ["RECEIVED", "ORIGIN", "EVENT", "REF", "COMMIT", "ACTOR", "STATE", "ID", "REASON"];
     table(&head, &cells, "Nothing was received yet.");
 }
 

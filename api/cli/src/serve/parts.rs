@@ -33,7 +33,7 @@ use slipway_core::{Core, Sensor};
 use slipway_deployer::Stage;
 use slipway_git::{GitOptions, GitStore};
 use slipway_http::operation::metrics::Metrics;
-use slipway_http::{HttpOptions, HttpRoles, ServerParts, ServerState};
+use slipway_http::{HttpOptions, HttpRoles, Retention, ServerParts, ServerState};
 use slipway_network::Network;
 use slipway_notices::Notices;
 use slipway_objects::{Blobs, BlobsOptions};
@@ -578,6 +578,13 @@ fn http_options(config: &Config) -> Result<HttpOptions> {
         public_url: config.public_url().parse().context("server.public_url")?,
         roles: HttpRoles { api: config.has(Role::Api), registry: config.has(Role::Registry) },
         max_push_bytes: config.git.max_pack_bytes,
+        retention: Some(Retention {
+            log_days: config.gc.keep_log_days,
+            branch_days: config.packages.keep_branch_days,
+            cache_days: config.kaniko.cache_keep_days,
+            unused_blob_hours: config.gc.grace_hours,
+            only_says: config.gc.dry_run,
+        }),
         ..HttpOptions::default()
     })
 }

@@ -42,6 +42,23 @@ impl Fields {
         Self::of(body.as_bytes())
     }
 
+    /// A form as it is shown first, with these values.
+    pub(super) fn filled<'p>(pairs: impl IntoIterator<Item = (&'p str, String)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// What a field holds, with line breaks as files have them, for browsers send those of HTTP; `None` if it is
+    /// empty or absent.
+    pub(super) fn file(&self, name: &str) -> Option<String> {
+        self.exact(name).map(|value| value.replace("\r\n", "\n")).filter(|value| !value.is_empty())
+    }
+
+    /// The lines of a field that hold something, without spaces around them.
+    pub(super) fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        let text = self.text(name).unwrap_or_default();
+        text.lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+
     /// What a field holds without spaces around it; `None` if it is empty or absent.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.exact(name).map(str::trim).filter(|value| !value.is_empty())
@@ -49,11 +66,6 @@ impl Fields {
 
     /// What a field holds to the letter; `None` if it is absent.
     pub(super) fn exact(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-
-    /// What a field holds as it was sent; `None` if it is absent.
-    pub(super) fn raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 

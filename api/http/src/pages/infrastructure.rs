@@ -1,111 +1,273 @@
-//! `/infrastructure`: environments, clusters and sources.
+//! The pages of the infrastructure: where applications run, what they are made with, where they come from, who may do
+//! what, and the server itself. Each offers what the visitor's role may do, by the functions behind the API.
+
+mod addon;
+mod addon_form;
+mod addons;
+mod audit;
+mod cluster;
+mod cluster_form;
+mod definition;
+mod definitions;
+mod environment;
+mod environment_facts;
+mod environment_form;
+mod environment_settings;
+mod facts;
+mod field;
+mod form;
+mod notices;
+mod places;
+mod reading;
+mod schema_table;
+mod secret;
+mod secrets;
+mod server;
+mod source;
+mod sources;
+mod tokens;
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::Response;
-use chrono::{DateTime, Utc};
-use slipway_records::{Cluster, Environment, Source, SourceKind};
+use askama::filters::HtmlSafe;
+use axum::Router;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use slipway_types::Role;
 
-use super::address;
-use super::frame::{Frame, Section, show};
-use super::parts::Moment;
+use super::forms::{Fields, Posted};
+use super::frame::{Frame, Section};
 use super::texts::Texts;
+use super::texts::infrastructure::InfrastructureTexts;
 use super::visitor::Member;
-use crate::problem::ApiError;
+use crate::auth::Caller;
 use crate::state::ServerState;
 
-/// What applications come from and go to.
-#[derive(Template)]
-#[template(path = "infrastructure.html")]
-struct InfrastructurePage {
+/// The part of the infrastructure that a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Places,
+    Definitions,
+    Addons,
+    Sources,
+    Secrets,
+    Tokens,
+    Notices,
+    Server,
+    Audit,
+}
+
+/// The parts that a visitor may see, to go from one to another.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "infrastructure/parts.html")]
+struct Parts {
+    label: &'static str,
+    links: Vec<PartLink>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PartLink {
+    text: &'static str,
+    address: &'static str,
+    is_here: bool,
+}
+
+/// What stands around each of these pages.
+struct Around {
     t: &'static Texts,
+    own: &'static InfrastructureTexts,
     frame: Frame,
-    environments: Vec<EnvironmentRow>,
-    /// Whether the visitor may see what belongs to the whole server.
-    sees_server: bool,
-    clusters: Vec<ClusterRow>,
-    sources: Vec<SourceRow>,
+    parts: Parts,
 }
 
-struct EnvironmentRow {
-    name: String,
-    /// What runs there.
-    deployments: String,
-    address: String,
-    upstream: Option<String>,
-    changed: Moment,
-    changed_by: String,
-}
+impl HtmlSafe for Parts {}
 
-struct ClusterRow {
-    name: String,
-    /// Kubernetes version; absent until it was looked at.
-    version: Option<String>,
-    nodes: Option<usize>,
-    cordoned: Option<String>,
-}
+impl Part {
+    const ALL: [Self; 9] = [
+        Self::Places,
+        Self::Definitions,
+        Self::Addons,
+        Self::Sources,
+        Self::Secrets,
+        Self::Tokens,
+        Self::Notices,
+        Self::Server,
+        Self::Audit,
+    ];
 
-struct SourceRow {
-    name: String,
-    /// Where it is mirrored from.
-    url: Option<String>,
-    swept: Option<Moment>,
-    error: Option<String>,
-}
+    /// Whether the API would answer this caller at all.
+    fn is_for(self, caller: &Caller) -> bool {
+        match self {
+            Self::Places | Self::Definitions | Self::Addons | Self::Sources => true,
+            Self::Secrets => caller.somewhere(Role::Operator).is_ok(),
+            Self::Tokens => caller.may(Role::Admin, None),
+            Self::Notices | Self::Audit => caller.may(Role::Operator, None),
+            Self::Server => caller.may(Role::Reader, None),
+        }
+    }
 
-/// Environments for all who may read; clusters and sources for those who may read of the whole server.
-pub(super) async fn page(State(state): State<ServerState>, member: Member) -> Result<Response, ApiError> {
-    let (t, caller) = (member.visitor.texts(), &member.session.caller);
-    caller.somewhere(Role::Reader)?;
-    let sees_server = caller.may(Role::Reader, None);
-    let mut read = state.records.read().await?;
-    let environments = read.environment_list().await?;
-    let (clusters, sources) = match sees_server {
-        true => (read.cluster_list().await?, read.source_list().await?),
-        false => (Vec::new(), Vec::new()),
-    };
-    drop(read);
-    let now = Utc::now();
-    show(&InfrastructurePage {
-        t,
-        frame: Frame::new(&member.visitor, Section::Infrastructure, t.infrastructure),
-        environments: environments.into_iter().map(|row| environment(t, row, now)).collect(),
-        sees_server,
-        clusters: clusters.into_iter().map(cluster).collect(),
-        sources: sources.into_iter().map(|row| source(t, row, now)).collect(),
-    })
-}
+    fn address(self) -> &'static str {
+        match self {
+            Self::Places => "/infrastructure",
+            Self::Definitions => "/infrastructure/definitions",
+            Self::Addons => "/infrastructure/addons",
+            Self::Sources => "/infrastructure/sources",
+            Self::Secrets => "/infrastructure/secrets",
+            Self::Tokens => "/infrastructure/tokens",
+            Self::Notices => "/infrastructure/notices",
+            Self::Server => "/infrastructure/server",
+            Self::Audit => "/infrastructure/audit",
+        }
+    }
 
-fn environment(t: &'static Texts, row: Environment, now: DateTime<Utc>) -> EnvironmentRow {
-    let name = row.name.to_string();
-    EnvironmentRow {
-        deployments: address::with_query("/deployments", [("environment", name.as_str())]),
-        name,
-        address: row.address.to_string(),
-        upstream: row.settings.upstream.as_ref().map(ToString::to_string),
-        changed: Moment::new(t, row.changed_at, now),
-        changed_by: row.changed_by,
+    fn text(self, own: &InfrastructureTexts) -> &'static str {
+        match self {
+            Self::Places => own.environments_and_clusters,
+            Self::Definitions => own.definitions,
+            Self::Addons => own.addons,
+            Self::Sources => own.sources,
+            Self::Secrets => own.secrets,
+            Self::Tokens => own.tokens,
+            Self::Notices => own.notices,
+            Self::Server => own.server,
+            Self::Audit => own.audit,
+        }
     }
 }
 
-fn cluster(row: Cluster) -> ClusterRow {
-    ClusterRow {
-        name: row.name.to_string(),
-        version: row.facts.as_ref().map(|facts| facts.version.clone()),
-        nodes: row.facts.as_ref().map(|facts| facts.nodes),
-        cordoned: row.settings.cordoned,
+impl Around {
+    fn new(member: &Member, here: Part, title: impl Into<String>) -> Self {
+        let t = member.visitor.texts();
+        let own = InfrastructureTexts::of(member.visitor.language);
+        let seen = Part::ALL.into_iter().filter(|part| part.is_for(&member.session.caller));
+        let link = |part: Part| PartLink {
+            text: part.text(own),
+            address: part.address(),
+            is_here: part == here,
+        };
+        let parts = Parts { label: t.infrastructure, links: seen.map(link).collect() };
+        Self { t, own, frame: Frame::new(&member.visitor, Section::Infrastructure, title), parts }
+    }
+
+    /// The same under that title.
+    fn titled(mut self, title: impl Into<String>) -> Self {
+        self.frame.title = title.into();
+        self
+    }
+
+    /// The same where a form led to the page: whoever chooses another language there comes to `address`.
+    fn at(mut self, address: impl Into<String>) -> Self {
+        self.frame.here = address.into();
+        self
     }
 }
 
-fn source(t: &'static Texts, row: Source, now: DateTime<Utc>) -> SourceRow {
-    SourceRow {
-        name: row.name.to_string(),
-        url: match row.kind {
-            SourceKind::Builtin => None,
-            SourceKind::Https { url } => Some(url),
-        },
-        swept: row.swept_at.map(|at| Moment::new(t, at, now)),
-        error: row.last_error,
+/// Who sent a form, and what it holds.
+fn sent(posted: Posted) -> (Member, Fields) {
+    let Posted { visitor, session, fields } = posted;
+    (Member { visitor, session }, fields)
+}
+
+/// Leads on after a form.
+fn led(to: &str) -> Response {
+    Redirect::to(to).into_response()
+}
+
+/// A segment of a path that may hold anything.
+fn segment(text: &str) -> String {
+    super::address::encoded(text).replace('+', "%20")
+}
+
+/// The pages of places: environments and clusters.
+fn place_pages() -> Router<ServerState> {
+    Router::new()
+        .route("/infrastructure", get(places::page))
+        .route("/infrastructure/new-environment", get(environment_form::blank).post(environment_form::create))
+        .route("/infrastructure/environments/{environment}", get(environment::page))
+        .route(
+            "/infrastructure/environments/{environment}/edit",
+            get(environment_form::filled).post(environment_form::change),
+        )
+        .route("/infrastructure/environments/{environment}/settings", post(environment_form::write))
+        .route("/infrastructure/environments/{environment}/remove", post(environment::remove))
+        .route("/infrastructure/new-cluster", get(cluster_form::blank).post(cluster_form::create))
+        .route("/infrastructure/clusters/{cluster}", get(cluster::page))
+        .route(
+            "/infrastructure/clusters/{cluster}/edit",
+            get(cluster_form::filled).post(cluster_form::change),
+        )
+        .route("/infrastructure/clusters/{cluster}/check", post(cluster::check))
+        .route("/infrastructure/clusters/{cluster}/cordon", post(cluster::cordon))
+        .route("/infrastructure/clusters/{cluster}/uncordon", post(cluster::uncordon))
+        .route("/infrastructure/clusters/{cluster}/remove", post(cluster::remove))
+}
+
+/// The pages of what applications are made with: definitions and add-ons.
+fn offer_pages() -> Router<ServerState> {
+    Router::new()
+        .route("/infrastructure/definitions", get(definitions::page).post(definitions::install))
+        .route("/infrastructure/definitions/{kind}/{name}", get(definition::page))
+        .route("/infrastructure/definitions/{kind}/{name}/hold", post(definition::hold))
+        .route("/infrastructure/definitions/{kind}/{name}/release", post(definition::release))
+        .route("/infrastructure/definitions/{kind}/{name}/{version}/enable", post(definition::enable))
+        .route("/infrastructure/definitions/{kind}/{name}/{version}/disable", post(definition::disable))
+        .route("/infrastructure/definitions/{kind}/{name}/{version}/remove", post(definition::remove))
+        .route("/infrastructure/new-addon", get(addon_form::blank).post(addon_form::create))
+        .route("/infrastructure/addons", get(addons::page))
+        .route("/infrastructure/addons/{addon}", get(addon::page))
+        .route("/infrastructure/addons/{addon}/edit", get(addon_form::filled).post(addon_form::change))
+        .route("/infrastructure/addons/{addon}/protection", post(addon::protect))
+        .route("/infrastructure/addons/{addon}/release", post(addon::release))
+        .route("/infrastructure/addons/{addon}/bind", post(addon::bind))
+        .route("/infrastructure/addons/{addon}/unbind", post(addon::unbind))
+}
+
+/// All pages of the infrastructure.
+pub(super) fn router() -> Router<ServerState> {
+    Router::new()
+        .merge(place_pages())
+        .merge(offer_pages())
+        .route("/infrastructure/sources", get(sources::page))
+        .route("/infrastructure/sources/{source}", get(source::page))
+        .route("/infrastructure/sources/{source}/check", post(source::check))
+        .route("/infrastructure/sources/{source}/webhook-secret", post(source::rotate))
+        .route("/infrastructure/sources/{source}/deliveries/{delivery}/redeliver", post(source::redeliver))
+        .route("/infrastructure/secrets", get(secrets::page).post(secrets::set))
+        .route("/infrastructure/secrets/{secret}", get(secret::page))
+        .route("/infrastructure/secrets/{secret}/rotate", post(secret::rotate))
+        .route("/infrastructure/secrets/{secret}/remove", post(secret::remove))
+        .route("/infrastructure/tokens", get(tokens::page).post(tokens::create))
+        .route("/infrastructure/tokens/{token}/revoke", post(tokens::revoke))
+        .route("/infrastructure/notices", get(notices::page))
+        .route("/infrastructure/notices/{channel}/test", post(notices::test))
+        .route("/infrastructure/server", get(server::page))
+        .route("/infrastructure/audit", get(audit::page))
+        .route("/infrastructure/audit/verify", post(audit::verify))
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_types::Principal;
+    use slipway_types::id::{ApplicationId, TokenId};
+
+    use super::*;
+
+    fn caller(role: Role, application: Option<ApplicationId>) -> Caller {
+        let (id, name) = (TokenId::new(), "ann".to_owned());
+        Caller(Principal::Token { id, person: name.clone(), name, role, application, break_glass: false })
+    }
+
+    #[test]
+    fn each_role_sees_the_parts_that_would_answer_it() {
+        let seen = |caller: Caller| Part::ALL.into_iter().filter(|part| part.is_for(&caller)).count();
+        assert_eq!(seen(caller(Role::Admin, None)), 9);
+        assert_eq!(seen(caller(Role::Operator, None)), 8);
+        assert_eq!(seen(caller(Role::Reader, None)), 5);
+        assert_eq!(seen(caller(Role::Operator, Some(ApplicationId::new()))), 5);
+        assert_eq!(seen(caller(Role::Reader, Some(ApplicationId::new()))), 4);
+    }
+
+    #[test]
+    fn whatever_a_name_holds_is_one_segment() {
+        assert_eq!(segment("webhook/a b?#"), "webhook%2Fa%20b%3F%23");
     }
 }

@@ -30,50 +30,50 @@ const PROPERTIES_BYTES_MAX: usize = 256 << 10;
 /// An instance of an add-on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AddonView {
-    name: String,
-    team: String,
-    owner: String,
-    environment: String,
+    pub(crate) name: String,
+    pub(crate) team: String,
+    pub(crate) owner: String,
+    pub(crate) environment: String,
     /// The environment's `unit/cluster/namespace/stage`.
-    address: String,
-    definition: String,
-    version: String,
+    pub(crate) address: String,
+    pub(crate) definition: String,
+    pub(crate) version: String,
     #[schema(value_type = Object)]
-    properties: Value,
+    pub(crate) properties: Value,
     /// Whether it may not be released.
-    protected: bool,
+    pub(crate) protected: bool,
     /// `applying`, `ready`, `degraded`, `failed`, `releasing` or `released`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// What it gives, once it is ready.
     #[schema(value_type = Object)]
-    outputs: BTreeMap<String, Value>,
+    pub(crate) outputs: BTreeMap<String, Value>,
     /// Further outputs that are secrets, made for each binding.
-    secrets: Vec<String>,
+    pub(crate) secrets: Vec<String>,
     /// Rises with every change.
-    generation: u64,
+    pub(crate) generation: u64,
     /// Who is bound to it, as far as the caller may see them.
-    bindings: Vec<AddonBindingView>,
-    created_at: DateTime<Utc>,
-    created_by: String,
-    changed_at: DateTime<Utc>,
-    changed_by: String,
+    pub(crate) bindings: Vec<AddonBindingView>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
+    pub(crate) changed_at: DateTime<Utc>,
+    pub(crate) changed_by: String,
 }
 
 /// An application in an environment that is bound to an add-on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AddonBindingView {
-    application: String,
-    environment: String,
+    pub(crate) application: String,
+    pub(crate) environment: String,
     /// What the add-on calls it.
-    account: String,
+    pub(crate) account: String,
     /// What variables begin with that all its components get.
     #[serde(skip_serializing_if = "Option::is_none")]
-    prefix: Option<String>,
-    created_at: DateTime<Utc>,
-    created_by: String,
+    pub(crate) prefix: Option<String>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
 }
 
 /// An instance as it shall be.
@@ -82,21 +82,21 @@ pub(crate) struct AddonBindingView {
 pub(crate) struct AddonBody {
     /// The definition; needed for a new one, and never changes.
     #[schema(value_type = Option<String>)]
-    definition: Option<DefinitionName>,
+    pub(crate) definition: Option<DefinitionName>,
     /// Its version; of a new one the newest, else what it has.
     #[schema(value_type = Option<String>)]
-    version: Option<Version>,
+    pub(crate) version: Option<Version>,
     /// Where; needed for a new one, and never changes.
     #[schema(value_type = Option<String>)]
-    environment: Option<EnvironmentName>,
+    pub(crate) environment: Option<EnvironmentName>,
     /// Whose; of a new one the team `default`.
     #[schema(value_type = Option<String>)]
-    team: Option<TeamName>,
+    pub(crate) team: Option<TeamName>,
     /// Who answers for it; of a new one the caller.
-    owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// All properties; absent: what it has.
     #[schema(value_type = Option<Object>)]
-    properties: Option<Value>,
+    pub(crate) properties: Option<Value>,
 }
 
 /// Whether an instance may be released.
@@ -104,7 +104,7 @@ pub(crate) struct AddonBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProtectionBody {
     /// Whether it may not.
-    protected: bool,
+    pub(crate) protected: bool,
 }
 
 /// How an application is bound.
@@ -113,7 +113,7 @@ pub(crate) struct ProtectionBody {
 pub(crate) struct BindBody {
     /// Gives all components with pods the outputs as variables `PREFIX_OUTPUT`.
     #[serde(default)]
-    pub(super) prefix: Option<String>,
+    pub(crate) prefix: Option<String>,
 }
 
 fn view(

@@ -18,15 +18,15 @@ use crate::state::ServerState;
 /// Something that somebody did.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditView {
-    seq: i64,
+    pub(crate) seq: i64,
     pub(crate) at: DateTime<Utc>,
     pub(crate) actor: String,
     pub(crate) action: String,
-    subject: String,
+    pub(crate) subject: String,
     #[schema(value_type = Object)]
     pub(crate) detail: Value,
     /// Covers this entry and the one before.
-    digest: String,
+    pub(crate) digest: String,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -34,11 +34,11 @@ pub(crate) struct AuditView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditQuery {
     /// Of this subject, e.g. `environment/prod`.
-    subject: Option<String>,
+    pub(crate) subject: Option<String>,
     /// Older than this entry.
-    before: Option<i64>,
+    pub(crate) before: Option<i64>,
     /// Rows in the answer, 1 to 500; 50 if absent.
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
 }
 
 impl AuditQuery {
@@ -51,14 +51,14 @@ impl AuditQuery {
 /// Whether the record is whole.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditVerdict {
-    ok: bool,
-    entries: u64,
+    pub(crate) ok: bool,
+    pub(crate) entries: u64,
     /// The first entry that does not follow the one before it.
-    broken_at: Option<i64>,
+    pub(crate) broken_at: Option<i64>,
     /// Digest of the newest entry. Kept elsewhere and expected later, it shows that none was cut off since.
-    newest: Option<String>,
+    pub(crate) newest: Option<String>,
     /// Whether the digest that was expected is an entry's; unset if none was.
-    has_expected: Option<bool>,
+    pub(crate) has_expected: Option<bool>,
 }
 
 /// What must be there.
@@ -68,7 +68,7 @@ pub(crate) struct AuditVerdict {
 pub(crate) struct VerifyQuery {
     /// Digest of an entry, as an earlier answer told it.
     #[param(value_type = Option<String>)]
-    expect: Option<Digest>,
+    pub(crate) expect: Option<Digest>,
 }
 
 fn view(entry: AuditEntry) -> AuditView {

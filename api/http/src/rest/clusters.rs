@@ -25,28 +25,28 @@ use crate::state::ServerState;
 /// A cluster.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClusterView {
-    name: String,
+    pub(crate) name: String,
     /// UID of its namespace `kube-system`: what it is, however it is reached.
-    uid: String,
+    pub(crate) uid: String,
     /// Where its kubeconfig is kept; absent: the cluster this server runs in.
-    kubeconfig: Option<String>,
-    context: Option<String>,
-    labels: BTreeMap<String, String>,
+    pub(crate) kubeconfig: Option<String>,
+    pub(crate) context: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Why nothing new may go there.
-    cordoned: Option<String>,
+    pub(crate) cordoned: Option<String>,
     /// How the built-in core hears what changes there: `watch` or `pull`.
-    sensing: &'static str,
+    pub(crate) sensing: &'static str,
     /// Kubernetes version.
-    version: Option<String>,
-    nodes: Option<usize>,
-    platforms: Vec<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) nodes: Option<usize>,
+    pub(crate) platforms: Vec<String>,
     /// How many kinds it serves.
-    apis: usize,
-    created_at: DateTime<Utc>,
-    created_by: String,
+    pub(crate) apis: usize,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
     /// Of what was just registered: what will not work there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// How a cluster is reached.
@@ -55,41 +55,41 @@ pub(crate) struct ClusterView {
 pub(crate) struct ClusterBody {
     /// `secret://…` of a kubeconfig; absent: the cluster this server runs in.
     #[schema(value_type = Option<String>)]
-    kubeconfig: Option<SecretReference>,
+    pub(crate) kubeconfig: Option<SecretReference>,
     /// Context of the kubeconfig; absent: its current one.
-    context: Option<String>,
+    pub(crate) context: Option<String>,
     /// For selectors of policies.
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// How the built-in core hears what changes there: `watch`, or `pull` to ask now and then; absent: as before, and
     /// at first `watch`.
     #[schema(value_type = Option<String>)]
-    sensing: Option<Sensing>,
+    pub(crate) sensing: Option<Sensing>,
     /// Whether another cluster may take the name over.
     #[serde(default)]
-    replace: bool,
+    pub(crate) replace: bool,
 }
 
 /// Why nothing new may go to a cluster.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cordon {
-    reason: String,
+    pub(crate) reason: String,
 }
 
 /// One finding of a look at a cluster.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClusterFinding {
-    check: &'static str,
-    ok: bool,
-    detail: String,
+    pub(crate) check: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) detail: String,
 }
 
 /// What a look at a cluster found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClusterCheck {
-    cluster: ClusterView,
-    findings: Vec<ClusterFinding>,
+    pub(crate) cluster: ClusterView,
+    pub(crate) findings: Vec<ClusterFinding>,
 }
 
 impl From<Cluster> for ClusterView {

@@ -33,7 +33,7 @@ pub(crate) struct HoldView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HoldWish {
-    major: u64,
+    pub(crate) major: u64,
 }
 
 /// The major versions that an application holds.

@@ -26,39 +26,39 @@ use crate::state::ServerState;
 pub(crate) struct DefinitionView {
     /// `component`, `trait`, `policy` or `step`.
     #[schema(value_type = String)]
-    kind: DefinitionKind,
-    name: String,
-    version: String,
+    pub(crate) kind: DefinitionKind,
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// Of its files.
-    digest: String,
+    pub(crate) digest: String,
     /// Whether it is part of Slipway.
-    builtin: bool,
+    pub(crate) builtin: bool,
     /// Where it comes from: `{from: builtin}`, `{from: directory, path}` or `{from: package, reference}`.
     #[schema(value_type = Object)]
-    source: DefinitionSource,
+    pub(crate) source: DefinitionSource,
     /// Whether new plans may use it.
-    enabled: bool,
+    pub(crate) enabled: bool,
     /// Whether this server can: what is wrong otherwise is told beside the list.
-    usable: bool,
-    description: String,
-    aliases: Vec<String>,
+    pub(crate) usable: bool,
+    pub(crate) description: String,
+    pub(crate) aliases: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    installed_at: Option<DateTime<Utc>>,
+    pub(crate) installed_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    installed_by: Option<String>,
+    pub(crate) installed_by: Option<String>,
     /// What was made by it and has not ended: `APP@ENV`.
-    used_by: Vec<String>,
+    pub(crate) used_by: Vec<String>,
     /// The applications that hold its major version.
-    held_by: Vec<String>,
+    pub(crate) held_by: Vec<String>,
 }
 
 /// What cannot be used.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DefinitionFaultView {
     /// A folder of the server's machine, or the reference it was installed from.
-    place: String,
+    pub(crate) place: String,
     #[schema(value_type = Vec<Object>)]
-    violations: Vec<Violation>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -67,7 +67,7 @@ pub(crate) struct DefinitionFaultView {
 pub(crate) struct VersionQuery {
     /// This version; else the one that a plan would take.
     #[param(value_type = Option<String>)]
-    version: Option<Version>,
+    pub(crate) version: Option<Version>,
 }
 
 /// What is to be installed.
@@ -76,17 +76,17 @@ pub(crate) struct VersionQuery {
 pub(crate) struct Installation {
     /// HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST.
     #[schema(value_type = String)]
-    reference: ImageReference,
+    pub(crate) reference: ImageReference,
     /// Whether it may be another version of a definition that is part of Slipway; needs the role admin.
     #[serde(default)]
-    beside_builtin: bool,
+    pub(crate) beside_builtin: bool,
 }
 
 /// Whether new plans may use a definition.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Enabling {
-    enabled: bool,
+    pub(crate) enabled: bool,
 }
 
 impl DefinitionView {
@@ -285,7 +285,7 @@ fn check_beside_builtin(caller: &Caller, checked: &CheckedDefinition, said: bool
 
 /// Whoever may install a definition may change what becomes of it: beside one that is part of Slipway an
 /// admin alone.
-fn may_change(
+pub(crate) fn may_change(
     caller: &Caller,
     known: &KnownDefinitions,
     kind: DefinitionKind,

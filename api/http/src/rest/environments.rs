@@ -24,21 +24,21 @@ use crate::state::ServerState;
 /// An environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EnvironmentView {
-    name: String,
+    pub(crate) name: String,
     /// `unit/cluster/namespace/stage`.
-    address: String,
+    pub(crate) address: String,
     /// Upstream, receiver, gates, follow.
     #[schema(value_type = Object)]
-    settings: EnvironmentSettings,
+    pub(crate) settings: EnvironmentSettings,
     /// Rises with every change.
-    revision: i64,
-    created_at: DateTime<Utc>,
-    created_by: String,
-    changed_at: DateTime<Utc>,
-    changed_by: String,
+    pub(crate) revision: i64,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
+    pub(crate) changed_at: DateTime<Utc>,
+    pub(crate) changed_by: String,
     /// Of what was just set: what will not work there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// An environment as it shall be.
@@ -47,13 +47,13 @@ pub(crate) struct EnvironmentView {
 pub(crate) struct EnvironmentBody {
     /// `unit/cluster/namespace[/stage]`; needed for a new one, and never changes.
     #[schema(value_type = Option<String>)]
-    address: Option<Address>,
+    pub(crate) address: Option<Address>,
     /// All settings: what is absent is unset.
     #[serde(default)]
     #[schema(value_type = Object)]
-    settings: EnvironmentSettings,
+    pub(crate) settings: EnvironmentSettings,
     /// The revision it must have now. Unchecked if absent.
-    if_revision: Option<i64>,
+    pub(crate) if_revision: Option<i64>,
 }
 
 /// What keeps an application in an environment as it is.

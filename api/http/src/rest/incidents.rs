@@ -24,62 +24,62 @@ use crate::state::ServerState;
 pub(crate) struct IncidentQuery {
     /// Of this application.
     #[param(value_type = Option<String>)]
-    application: Option<ApplicationName>,
+    pub(crate) application: Option<ApplicationName>,
     /// In this environment.
     #[param(value_type = Option<String>)]
-    environment: Option<EnvironmentName>,
+    pub(crate) environment: Option<EnvironmentName>,
     /// Only those that are not over.
     #[serde(default)]
-    open: bool,
+    pub(crate) open: bool,
     /// Rows in the answer, 1 to 500; 50 if absent.
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// `next` of the page before.
     #[param(value_type = Option<String>)]
-    after: Option<Uuid>,
+    pub(crate) after: Option<Uuid>,
 }
 
 /// A deployment at a moment of an incident.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AboutView {
-    deployment: String,
-    generation: u64,
-    version: String,
-    state: String,
+    pub(crate) deployment: String,
+    pub(crate) generation: u64,
+    pub(crate) version: String,
+    pub(crate) state: String,
     /// What is in the way.
-    blocker: Option<String>,
-    deployed_by: String,
-    since: DateTime<Utc>,
+    pub(crate) blocker: Option<String>,
+    pub(crate) deployed_by: String,
+    pub(crate) since: DateTime<Utc>,
 }
 
 /// What a channel was told of an incident.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncidentNotice {
-    id: String,
-    channel: String,
+    pub(crate) id: String,
+    pub(crate) channel: String,
     /// `opened` or `recovered`.
-    told: String,
+    pub(crate) told: String,
     /// `pending`, `sent` or `failed`.
-    state: &'static str,
-    attempts: u32,
+    pub(crate) state: &'static str,
+    pub(crate) attempts: u32,
     /// What came of the last try.
-    answer: Option<String>,
-    ended_at: Option<DateTime<Utc>>,
+    pub(crate) answer: Option<String>,
+    pub(crate) ended_at: Option<DateTime<Utc>>,
 }
 
 /// An application that is, or was, not as wanted somewhere.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncidentView {
-    id: String,
-    application: String,
-    environment: String,
-    open: bool,
+    pub(crate) id: String,
+    pub(crate) application: String,
+    pub(crate) environment: String,
+    pub(crate) open: bool,
     /// The deployment as it was when it last was not as wanted.
-    about: AboutView,
+    pub(crate) about: AboutView,
     /// The one that is as wanted since. An incident stays open for a while then.
-    ended: Option<AboutView>,
-    opened_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
-    notices: Vec<IncidentNotice>,
+    pub(crate) ended: Option<AboutView>,
+    pub(crate) opened_at: DateTime<Utc>,
+    pub(crate) closed_at: Option<DateTime<Utc>>,
+    pub(crate) notices: Vec<IncidentNotice>,
 }
 
 impl From<About> for AboutView {

@@ -20,39 +20,39 @@ use crate::state::ServerState;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LastNotice {
     /// `sent` or `failed`.
-    state: &'static str,
-    answer: Option<String>,
-    at: Option<DateTime<Utc>>,
+    pub(crate) state: &'static str,
+    pub(crate) answer: Option<String>,
+    pub(crate) at: Option<DateTime<Utc>>,
 }
 
 /// A channel of the server's settings. Its address and its secrets are not shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NoticeChannelView {
-    name: String,
+    pub(crate) name: String,
     /// `webhook`, `mail`, `slack`, `dingtalk`, `feishu` or `wecom`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Teams it is for; empty: all.
-    teams: Vec<String>,
+    pub(crate) teams: Vec<String>,
     /// Environments it is for; empty: all.
-    environments: Vec<String>,
+    pub(crate) environments: Vec<String>,
     /// What labels of environments must be.
-    selector: String,
-    events: Vec<&'static str>,
+    pub(crate) selector: String,
+    pub(crate) events: Vec<&'static str>,
     /// How many notices wait; at most 1000 are counted.
-    pending: usize,
-    last: Option<LastNotice>,
+    pub(crate) pending: usize,
+    pub(crate) last: Option<LastNotice>,
 }
 
 /// What a channel answered to a test.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelTested {
-    channel: String,
+    pub(crate) channel: String,
     /// Whether it has taken it.
-    ok: bool,
-    answer: String,
+    pub(crate) ok: bool,
+    pub(crate) answer: String,
     /// What to do if it has not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 /// All channels.

@@ -33,13 +33,13 @@ const USERS_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateBody {
-    value: String,
+    pub(crate) value: String,
     /// Whether everything that runs with it is restarted: the same revisions, with nothing moved but
     /// versions of secrets, through their gates.
     #[serde(default)]
-    restart: bool,
+    pub(crate) restart: bool,
     /// Why; kept with the restarts.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Who uses a secret.
@@ -47,34 +47,34 @@ pub(crate) struct RotateBody {
 pub(crate) struct UserList {
     /// What each is, with the version that it has.
     #[schema(value_type = Vec<Object>)]
-    items: Vec<SecretUser>,
+    pub(crate) items: Vec<SecretUser>,
 }
 
 /// What became of one user of a rotated secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RestartView {
-    application: String,
-    environment: String,
+    pub(crate) application: String,
+    pub(crate) environment: String,
     /// The new deployment; watch it.
-    deployment: Option<String>,
-    generation: Option<u64>,
+    pub(crate) deployment: Option<String>,
+    pub(crate) generation: Option<u64>,
     /// Why there is none.
-    problem: Option<String>,
+    pub(crate) problem: Option<String>,
     /// What to do then.
-    hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 /// A rotated secret with all who use it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RotationView {
-    secret: SecretView,
+    pub(crate) secret: SecretView,
     /// Who uses it, with the version that each has.
     #[schema(value_type = Vec<Object>)]
-    users: Vec<SecretUser>,
+    pub(crate) users: Vec<SecretUser>,
     /// What was restarted, if that was asked.
-    restarts: Vec<RestartView>,
+    pub(crate) restarts: Vec<RestartView>,
     /// Why it is not known who uses it; then nothing was restarted.
-    problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// The secret that a path names: a name with its scope, or a reference into a cluster.

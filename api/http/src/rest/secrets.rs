@@ -25,39 +25,39 @@ const NAME_CHARS_MAX: usize = 120;
 /// A secret without its value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SecretView {
-    name: String,
+    pub(crate) name: String,
     /// For whom: `global`, `team/TEAM`, `application/TEAM/NAME` or `environment/TEAM/NAME/ENVIRONMENT`.
     #[schema(value_type = String)]
-    scope: SecretScope,
+    pub(crate) scope: SecretScope,
     /// How components and settings name it; the narrowest scope that has the name gives it.
-    reference: String,
+    pub(crate) reference: String,
     /// Counts from 1 with every new value.
-    version: u64,
-    set_by: String,
-    set_at: DateTime<Utc>,
+    pub(crate) version: u64,
+    pub(crate) set_by: String,
+    pub(crate) set_at: DateTime<Utc>,
 }
 
 /// A secret's new value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSecret {
-    value: String,
+    pub(crate) value: String,
 }
 
 /// For whom a secret is; nothing at all: global.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeQuery {
     /// For the applications of this team.
     #[param(value_type = Option<String>)]
-    team: Option<TeamName>,
+    pub(crate) team: Option<TeamName>,
     /// For this application.
     #[param(value_type = Option<String>)]
-    application: Option<ApplicationName>,
+    pub(crate) application: Option<ApplicationName>,
     /// For the application in this environment alone.
     #[param(value_type = Option<String>)]
-    environment: Option<EnvironmentName>,
+    pub(crate) environment: Option<EnvironmentName>,
 }
 
 /// Which secrets to list; nothing at all: every one.
@@ -77,6 +77,13 @@ pub(crate) struct SecretQuery {
     /// As for other lists; this one comes whole.
     #[serde(rename = "limit")]
     _limit: Option<u32>,
+}
+
+impl From<ScopeQuery> for SecretQuery {
+    fn from(scope: ScopeQuery) -> Self {
+        let ScopeQuery { team, application, environment } = scope;
+        Self { team, application, environment, _limit: None }
+    }
 }
 
 impl From<SecretRow> for SecretView {
@@ -149,7 +156,7 @@ impl ScopeQuery {
 
     /// The scope, if the caller may change its secrets: those of an application are its operators', wider
     /// ones the administrators'.
-    pub(super) async fn scope(&self, caller: &Caller, read: &mut dyn Read) -> Result<SecretScope, ApiError> {
+    pub(crate) async fn scope(&self, caller: &Caller, read: &mut dyn Read) -> Result<SecretScope, ApiError> {
         if self.team.is_some() && self.application.is_some() {
             let detail = "team: an application has its team already; give one of the two";
             return Err(ApiError::bad_request("bad_query", detail));

@@ -15,91 +15,94 @@ use super::list::{List, PageQuery};
 use crate::auth::Caller;
 use crate::extract::Query;
 use crate::problem::ApiError;
-use crate::state::{ServerState, VERSION};
+use crate::state::{Retention, ServerState, VERSION};
 
 /// What this server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerView {
-    version: &'static str,
-    public_url: String,
+    pub(crate) version: &'static str,
+    pub(crate) public_url: String,
     /// Host and port of the built-in registry.
-    registry: String,
+    pub(crate) registry: String,
     /// The registry that images are kept in, if not the built-in one.
-    image_target: Option<String>,
-    database: String,
+    pub(crate) image_target: Option<String>,
+    pub(crate) database: String,
     /// Who asks.
-    caller: String,
-    limits: LimitsView,
+    pub(crate) caller: String,
+    pub(crate) limits: LimitsView,
+    /// What is kept how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retention: Option<Retention>,
 }
 
 /// Limits of the HTTP side, each with its unit in its name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitsView {
-    max_hook_body_bytes: usize,
-    max_api_body_bytes: usize,
-    max_manifest_bytes: usize,
-    max_upload_bytes: u64,
-    max_push_bytes: u64,
-    request_timeout_ms: u64,
-    push_progress_timeout_ms: u64,
+    pub(crate) max_hook_body_bytes: usize,
+    pub(crate) max_api_body_bytes: usize,
+    pub(crate) max_manifest_bytes: usize,
+    pub(crate) max_upload_bytes: u64,
+    pub(crate) max_push_bytes: u64,
+    pub(crate) request_timeout_ms: u64,
+    pub(crate) push_progress_timeout_ms: u64,
 }
 
 /// The registry that images are kept in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageTargetView {
     /// `HOST[:PORT]/PREFIX`.
-    address: String,
-    ok: bool,
+    pub(crate) address: String,
+    pub(crate) ok: bool,
     /// Why it cannot be used.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A place where images are built.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BuildPlaceView {
     /// `assemble`, `docker` or `kaniko`.
-    backend: &'static str,
+    pub(crate) backend: &'static str,
     /// An engine's address, a cluster's name.
-    name: String,
-    ok: bool,
+    pub(crate) name: String,
+    pub(crate) ok: bool,
     /// What answers there, or what is wrong.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 /// Something about the machine that the server runs on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MachineFindingView {
     /// `disk`, `helm`, `kustomize`.
-    check: &'static str,
-    ok: bool,
+    pub(crate) check: &'static str,
+    pub(crate) ok: bool,
     /// Whether the server cannot do its work if it is not `ok`.
-    needed: bool,
+    pub(crate) needed: bool,
     /// What is there, or what is wrong and what to do.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 /// Jobs of one kind in one state.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DepthView {
-    kind: String,
+    pub(crate) kind: String,
     /// `ready`, `leased` or `dead`.
-    state: String,
-    count: u64,
+    pub(crate) state: String,
+    pub(crate) count: u64,
     /// Of ready ones that are due: since when the oldest waits.
-    oldest_due: Option<DateTime<Utc>>,
+    pub(crate) oldest_due: Option<DateTime<Utc>>,
 }
 
 /// A job that was given up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadJobView {
-    id: String,
-    kind: &'static str,
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
     #[schema(value_type = Object)]
-    payload: serde_json::Value,
-    attempt: u32,
-    losses: u32,
-    last_error: Option<String>,
-    created_at: DateTime<Utc>,
+    pub(crate) payload: serde_json::Value,
+    pub(crate) attempt: u32,
+    pub(crate) losses: u32,
+    pub(crate) last_error: Option<String>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// Release, addresses and limits.
@@ -126,6 +129,7 @@ pub(crate) async fn show(
             request_timeout_ms: options.request_timeout_ms,
             push_progress_timeout_ms: options.push_progress_timeout_ms,
         },
+        retention: options.retention,
     }))
 }
 

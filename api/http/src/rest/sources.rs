@@ -23,41 +23,41 @@ use crate::state::ServerState;
 /// A source.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SourceView {
-    name: String,
+    pub(crate) name: String,
     /// `builtin` or `https`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Clone address of a mirrored source.
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Reference of its credential.
-    credential: Option<String>,
-    poll_interval_s: u32,
+    pub(crate) credential: Option<String>,
+    pub(crate) poll_interval_s: u32,
     /// When its heads were last compared.
-    swept_at: Option<DateTime<Utc>>,
-    last_error: Option<String>,
+    pub(crate) swept_at: Option<DateTime<Utc>>,
+    pub(crate) last_error: Option<String>,
     /// The applications it feeds.
-    applications: Vec<String>,
-    webhook_urls: WebhookUrls,
-    created_at: DateTime<Utc>,
+    pub(crate) applications: Vec<String>,
+    pub(crate) webhook_urls: WebhookUrls,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// What a source received.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeliveryView {
-    id: String,
+    pub(crate) id: String,
     /// `push`, `github`, `gitlab`, `gitea`, `forgejo`, `generic`, `sweep` or `manual`.
-    origin: &'static str,
+    pub(crate) origin: &'static str,
     /// The sender's own id.
-    external_id: Option<String>,
-    event: String,
-    r#ref: Option<String>,
-    commit: Option<String>,
-    actor: String,
+    pub(crate) external_id: Option<String>,
+    pub(crate) event: String,
+    pub(crate) r#ref: Option<String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) actor: String,
     /// `received`, `planned`, `ignored` or `failed`.
     pub(crate) state: &'static str,
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The runs that serve it.
-    runs: Vec<String>,
-    received_at: DateTime<Utc>,
+    pub(crate) runs: Vec<String>,
+    pub(crate) received_at: DateTime<Utc>,
 }
 
 impl From<&Delivery> for DeliveryView {
@@ -88,31 +88,31 @@ impl From<&Delivery> for DeliveryView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Refusals {
     /// How many there ever were.
-    total: u64,
+    pub(crate) total: u64,
     /// The last 100, newest first.
-    items: Vec<RefusalView>,
+    pub(crate) items: Vec<RefusalView>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefusalView {
-    at: DateTime<Utc>,
-    address: String,
-    reason: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) address: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FindingView {
     /// What was looked at.
-    check: &'static str,
-    ok: bool,
-    detail: String,
+    pub(crate) check: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) detail: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookSecret {
     /// Shown this once.
-    webhook_secret: String,
-    webhook_urls: WebhookUrls,
+    pub(crate) webhook_secret: String,
+    pub(crate) webhook_urls: WebhookUrls,
 }
 
 async fn view(state: &ServerState, read: &mut dyn Read, source: &Source) -> Result<SourceView, ApiError> {
@@ -136,7 +136,7 @@ async fn view(state: &ServerState, read: &mut dyn Read, source: &Source) -> Resu
 }
 
 /// The source, if the caller holds `role` on the server or on every application it feeds.
-pub(super) async fn reach(
+pub(crate) async fn reach(
     caller: &Caller,
     read: &mut dyn Read,
     name: &SourceName,

@@ -26,52 +26,52 @@ const EXPIRES_IN_MAX_S: u32 = 10 * 366 * 86_400;
 /// A token without its text.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenView {
-    id: String,
+    pub(crate) id: String,
     /// Shown as the actor of what it does.
-    name: String,
+    pub(crate) name: String,
     /// Whose it is: approvals count people, not tokens.
-    person: Option<String>,
+    pub(crate) person: Option<String>,
     /// `reader`, `developer`, `operator` or `admin`.
     #[schema(value_type = Option<String>)]
-    role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// Whether it may go past closed gates.
-    break_glass: bool,
+    pub(crate) break_glass: bool,
     /// The one application it is limited to.
-    application: Option<String>,
-    created_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
+    pub(crate) application: Option<String>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     /// To the minute.
-    last_used_at: Option<DateTime<Utc>>,
-    revoked_at: Option<DateTime<Utc>>,
+    pub(crate) last_used_at: Option<DateTime<Utc>>,
+    pub(crate) revoked_at: Option<DateTime<Utc>>,
 }
 
 /// A token just made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CreatedToken {
     #[serde(flatten)]
-    row: TokenView,
+    pub(crate) row: TokenView,
     /// The token itself. Shown this once.
-    token: String,
+    pub(crate) token: String,
 }
 
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTokenBody {
-    name: String,
+    pub(crate) name: String,
     /// Whose it is; the token's name if absent. Approvals count people, not tokens.
-    person: Option<String>,
+    pub(crate) person: Option<String>,
     /// `reader`, `developer`, `operator` or `admin`.
     #[schema(value_type = String)]
-    role: Role,
+    pub(crate) role: Role,
     /// Whether it may go past closed gates, with a reason; no role may by itself.
     #[serde(default)]
-    break_glass: bool,
+    pub(crate) break_glass: bool,
     /// The one application to limit it to.
     #[schema(value_type = Option<String>)]
-    application: Option<ApplicationName>,
+    pub(crate) application: Option<ApplicationName>,
     /// Seconds until it ends; never if absent.
-    expires_in_s: Option<u32>,
+    pub(crate) expires_in_s: Option<u32>,
 }
 
 fn view(row: TokenRow, application: Option<String>) -> TokenView {

@@ -7,6 +7,7 @@ mod deploy_pages;
 mod deployment_pages;
 mod git;
 mod hooks;
+mod infrastructure;
 mod logs;
 mod pages;
 mod registry;

@@ -226,7 +226,7 @@ impl<'a> Editor<'a> {
     }
 
     async fn take(mut self, fields: &Fields) -> Result<Response, ApiError> {
-        let text = fields.raw("yaml").unwrap_or_default();
+        let text = fields.exact("yaml").unwrap_or_default();
         if let Some(name) = fields.text("name").filter(|_| self.part.is_named()) {
             name.clone_into(&mut self.content.name);
         }
@@ -289,7 +289,7 @@ impl<'a> Editor<'a> {
     /// Shows what was typed.
     fn show_sent(self, fields: &Fields, more: bool, said: Said) -> Result<Response, ApiError> {
         let inputs = self.form.sent(fields, more, self.in_force.as_ref(), &said.wrong);
-        let text = fields.raw("yaml").unwrap_or_default().to_owned();
+        let text = fields.exact("yaml").unwrap_or_default().to_owned();
         let status = if more { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
         self.page(status, inputs, text, said)
     }

@@ -130,7 +130,7 @@ impl Form {
             return vec![self.whole(Filled::Sent(fields, more), &shown)];
         };
         let mut inputs = self.group(own, ROOT, Filled::Sent(fields, more), &shown);
-        if let Some(text) = fields.raw("y") {
+        if let Some(text) = fields.exact("y") {
             inputs.push(self.others(text.to_owned(), wrong));
         }
         inputs
@@ -142,7 +142,7 @@ impl Form {
         let found = match &self.root {
             Shape::Group(own) => {
                 let mut found = self.read_group(own, ROOT, fields, &mut wrong);
-                match yaml(fields.raw("y").unwrap_or_default()) {
+                match yaml(fields.exact("y").unwrap_or_default()) {
                     Ok(None) => {}
                     Ok(Some(Value::Object(others))) => found.extend(others),
                     Ok(Some(_)) => drop(wrong.insert("y".to_owned(), self.d.needs_mapping.to_owned())),
@@ -260,10 +260,10 @@ impl Form {
         let area = |text: String| Input::Area(Area::new(text));
         let text = match from {
             Filled::Sent(fields, _) => {
-                if let Some(text) = fields.raw(&format!("y{path}")) {
+                if let Some(text) = fields.exact(&format!("y{path}")) {
                     return ('y', area(text.to_owned()));
                 }
-                fields.raw(&format!("p{path}")).unwrap_or_default().to_owned()
+                fields.exact(&format!("p{path}")).unwrap_or_default().to_owned()
             }
             Filled::Value(None) => String::new(),
             Filled::Value(Some(value)) => match plain_text(shape, value) {
@@ -347,7 +347,7 @@ impl Form {
     }
 
     fn read_shape(&self, shape: &Shape, path: &str, fields: &Fields, wrong: &mut Wrong) -> Option<Value> {
-        if let Some(text) = fields.raw(&format!("y{path}")) {
+        if let Some(text) = fields.exact(&format!("y{path}")) {
             return yaml(text).unwrap_or_else(|why| {
                 wrong.insert(format!("y{path}"), why);
                 None
@@ -369,7 +369,7 @@ impl Form {
             _ => {}
         }
         let name = format!("p{path}");
-        let text = fields.raw(&name)?.replace("\r\n", "\n");
+        let text = fields.exact(&name)?.replace("\r\n", "\n");
         match value_of(shape, &text) {
             Ok(value) => value,
             Err(why) => {

@@ -54,7 +54,7 @@ impl Wanted {
             environment: text("environment"),
             branch: text("branch"),
             bundle: text("bundle"),
-            document: fields.raw("document").unwrap_or_default().replace("\r\n", "\n"),
+            document: fields.exact("document").unwrap_or_default().replace("\r\n", "\n"),
         }
     }
 

@@ -113,7 +113,6 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     source: "来源",
     source_help: "要镜像的仓库的克隆地址。不填写时，应用会在本服务器上得到一个 git 远程仓库。",
     source_url: "仓库（可选）",
-    sources: "来源",
     started_by: "发起人",
     state_of_run: "状态",
     time: "时间",

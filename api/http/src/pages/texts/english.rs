@@ -114,7 +114,6 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     source: "Source",
     source_help: "Clone address of a repository to mirror. Without it, the application gets a git remote here.",
     source_url: "Repository (optional)",
-    sources: "Sources",
     started_by: "started by",
     state_of_run: "State",
     time: "Time",

@@ -1,0 +1,192 @@
+//! The server itself: its release and addresses, what it stores where and for how long, whether what it needs is there,
+//! and what it has to do.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::cluster::Finding;
+use super::facts::Facts;
+use super::{Around, Part, Parts};
+use crate::extract::Query;
+use crate::pages::address;
+use crate::pages::frame::{Frame, show};
+use crate::pages::parts::{Moment, Status, Tone, size};
+use crate::pages::texts::Texts;
+use crate::pages::texts::infrastructure::InfrastructureTexts;
+use crate::pages::visitor::Member;
+use crate::problem::ApiError;
+use crate::rest::list::PageQuery;
+use crate::rest::server::{self, BuildPlaceView, DeadJobView, DepthView, MachineFindingView, ServerView};
+use crate::state::{Retention, ServerState};
+
+/// Jobs that were given up on one page.
+const ROWS_MAX: u32 = 25;
+
+/// Where the page of given up jobs before ended.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct After {
+    after: Option<Uuid>,
+}
+
+/// The server.
+#[derive(Template)]
+#[template(path = "infrastructure/server.html")]
+struct ServerPage {
+    t: &'static Texts,
+    own: &'static InfrastructureTexts,
+    frame: Frame,
+    parts: Parts,
+    about: Facts,
+    kept: Option<Facts>,
+    limits: Facts,
+    machine: Vec<Finding>,
+    places: Vec<Place>,
+    queue: Vec<Depth>,
+    dead: Vec<DeadJob>,
+    next: Option<String>,
+}
+
+/// Where images are built.
+struct Place {
+    backend: &'static str,
+    name: String,
+    status: Status,
+    detail: String,
+}
+
+/// Jobs of one kind in one state.
+struct Depth {
+    kind: String,
+    status: Status,
+    count: u64,
+    oldest: Option<Moment>,
+}
+
+/// A job that was given up.
+struct DeadJob {
+    kind: &'static str,
+    payload: String,
+    attempt: u32,
+    error: Option<String>,
+    created: Moment,
+}
+
+/// What the server is and how it does.
+pub(super) async fn page(
+    State(state): State<ServerState>,
+    member: Member,
+    Query(after): Query<After>,
+) -> Result<Response, ApiError> {
+    let caller = || member.session.caller.clone();
+    let shared = || State(state.clone());
+    let about = server::show(shared(), caller()).await?.0;
+    let images = match server::image_target(shared(), caller()).await {
+        Ok(found) => Some(found.0),
+        Err(error) if error.status() == StatusCode::NOT_FOUND => None,
+        Err(error) => return Err(error),
+    };
+    let machine = server::machine(shared(), caller()).await?.0.items;
+    let places = server::backends(shared(), caller()).await?.0.items;
+    let queue = server::queue(shared(), caller()).await?.0.items;
+    let wanted = PageQuery::new(Some(ROWS_MAX), after.after);
+    let dead = server::dead_jobs(shared(), caller(), Query(wanted)).await?.0;
+    let title = InfrastructureTexts::of(member.visitor.language).server;
+    let Around { t, own, frame, parts } = Around::new(&member, Part::Server, title);
+    let now = Utc::now();
+    let mut machine: Vec<_> = machine.into_iter().map(|found| machine_finding(own, found)).collect();
+    machine.extend(images.map(|found| {
+        let detail = found.error.unwrap_or(found.address);
+        Finding::new(own, found.ok, "images", detail)
+    }));
+    show(&ServerPage {
+        t,
+        own,
+        frame,
+        parts,
+        kept: about.retention.map(|kept| kept_facts(own, kept)),
+        limits: limit_facts(own, &about),
+        about: about_facts(t, own, about),
+        machine,
+        places: places.into_iter().map(|place| place_row(own, place)).collect(),
+        queue: queue.into_iter().map(|depth| depth_row(t, own, depth, now)).collect(),
+        next: dead.next.map(|next| {
+            let next = next.to_string();
+            address::with_query(Part::Server.address(), [("after", next.as_str())])
+        }),
+        dead: dead.items.into_iter().map(|job| dead_row(t, job, now)).collect(),
+    })
+}
+
+fn about_facts(t: &Texts, own: &InfrastructureTexts, about: ServerView) -> Facts {
+    Facts::default()
+        .text(t.version, about.version.to_owned())
+        .code(t.address, about.public_url)
+        .code(own.registry, about.registry)
+        .code(own.images_in, about.image_target)
+        .text(own.database, about.database)
+}
+
+fn kept_facts(own: &InfrastructureTexts, kept: Retention) -> Facts {
+    let days = |count: u32| format!("{count} {}", own.days);
+    let hours = |count: u32| format!("{count} {}", own.hours);
+    let removal = if kept.only_says { own.only_says } else { own.removes };
+    Facts::default()
+        .text(own.kept_logs, days(kept.log_days))
+        .text(own.kept_branches, days(kept.branch_days))
+        .text(own.kept_steps, days(kept.cache_days))
+        .text(own.kept_blobs, hours(kept.unused_blob_hours))
+        .text(own.upkeep, removal.to_owned())
+}
+
+fn limit_facts(own: &InfrastructureTexts, about: &ServerView) -> Facts {
+    let limits = &about.limits;
+    let bytes = |bytes: usize| size(bytes as u64);
+    Facts::default()
+        .text(own.largest_push, size(limits.max_push_bytes))
+        .text(own.largest_blob, size(limits.max_upload_bytes))
+        .text(own.largest_manifest, bytes(limits.max_manifest_bytes))
+        .text(own.largest_call, bytes(limits.max_api_body_bytes))
+        .text(own.largest_webhook, bytes(limits.max_hook_body_bytes))
+}
+
+/// What is not needed and not there is no fault.
+fn machine_finding(own: &InfrastructureTexts, found: MachineFindingView) -> Finding {
+    let finding = Finding::new(own, found.ok, found.check, found.detail);
+    if found.ok || found.needed {
+        return finding;
+    }
+    Finding { status: Status::told(Tone::Off, own.absent), ..finding }
+}
+
+fn place_row(own: &InfrastructureTexts, place: BuildPlaceView) -> Place {
+    let status = match place.ok {
+        true => Status::told(Tone::Good, own.holds),
+        false => Status::told(Tone::Bad, own.fails),
+    };
+    Place { backend: place.backend, name: place.name, status, detail: place.detail }
+}
+
+fn depth_row(t: &Texts, own: &InfrastructureTexts, depth: DepthView, now: DateTime<Utc>) -> Depth {
+    let status = match depth.state.as_str() {
+        "ready" => Status::told(Tone::Waiting, own.job_ready),
+        "leased" => Status::told(Tone::Busy, own.job_leased),
+        _ => Status::told(Tone::Bad, own.job_dead),
+    };
+    let oldest = depth.oldest_due.map(|at| Moment::new(t, at, now));
+    Depth { kind: depth.kind, status, count: depth.count, oldest }
+}
+
+fn dead_row(t: &Texts, job: DeadJobView, now: DateTime<Utc>) -> DeadJob {
+    DeadJob {
+        kind: job.kind,
+        payload: job.payload.to_string(),
+        attempt: job.attempt,
+        error: job.last_error,
+        created: Moment::new(t, job.created_at, now),
+    }
+}
