@@ -259,7 +259,7 @@ impl Board<'_> {
         };
         Some(Running {
             status: Status::of(self.t, state),
-            address: place.deployment.as_deref().map(deployment).unwrap_or_default(),
+            address: place.deployment.as_deref().map(address::deployment).unwrap_or_default(),
             version,
             source,
             since: place.since.map(|since| Moment::new(self.t, since, self.now)),

@@ -139,11 +139,8 @@ impl Around {
         let t = member.visitor.texts();
         let own = InfrastructureTexts::of(member.visitor.language);
         let seen = Part::ALL.into_iter().filter(|part| part.is_for(&member.session.caller));
-        let link = |part: Part| PartLink {
-            text: part.text(own),
-            address: part.address(),
-            is_here: part == here,
-        };
+        let link =
+            |part: Part| PartLink { text: part.text(own), address: part.address(), is_here: part == here };
         let parts = Parts { label: t.infrastructure, links: seen.map(link).collect() };
         Self { t, own, frame: Frame::new(&member.visitor, Section::Infrastructure, title), parts }
     }
