@@ -1,5 +1,6 @@
 //! Making an add-on, and changing its properties.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
@@ -192,7 +193,7 @@ pub(super) async fn change(
     let (member, fields) = sent(posted);
     let caller = member.session.caller.clone();
     caller.on_server(Role::Operator)?;
-    addons::show(State(state.clone()), caller, Path(name.clone())).await?;
+    let Json(_) = addons::show(State(state.clone()), caller, Path(name.clone())).await?;
     match changed(&state, &member, &name, &fields).await {
         Ok(view) => Ok(led(&addon_page(&view.name))),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! A cluster: what it says of itself, whether it answers, and keeping what is new away from it.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::Utc;
@@ -222,7 +223,7 @@ pub(super) async fn uncordon(
     Path(name): Path<ClusterName>,
     posted: Posted,
 ) -> Result<Response, ApiError> {
-    clusters::uncordon(State(state), posted.session.caller, Path(name.clone())).await?;
+    let Json(_) = clusters::uncordon(State(state), posted.session.caller, Path(name.clone())).await?;
     Ok(led(&cluster_page(name.as_str())))
 }
 

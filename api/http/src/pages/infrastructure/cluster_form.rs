@@ -1,5 +1,6 @@
 //! Registering a cluster, and changing how it is reached.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use slipway_types::environment::Sensing;
@@ -164,7 +165,7 @@ pub(super) async fn change(
     let (member, fields) = sent(posted);
     let caller = member.session.caller.clone();
     caller.on_server(Role::Admin)?;
-    clusters::show(State(state.clone()), caller, Path(name.clone())).await?;
+    let Json(_) = clusters::show(State(state.clone()), caller, Path(name.clone())).await?;
     let done = match wanted(Reading::new(&fields)) {
         Ok(body) => registered(&state, &member, &name, body).await,
         Err(error) => Err(error),

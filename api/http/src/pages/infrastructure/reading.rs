@@ -52,7 +52,7 @@ impl<'f> Reading<'f> {
 
     /// The values of a field that holds one in each line.
     pub(super) fn each<T: FromStr<Err: Display>>(&mut self, name: &str) -> Vec<T> {
-        let parsed: Vec<_> = self.fields.lines(name).map(|line| line.parse::<T>()).collect();
+        let parsed: Vec<_> = self.fields.lines(name).map(str::parse::<T>).collect();
         let each =
             parsed.into_iter().filter_map(|parsed| parsed.map_err(|error| self.refuse(name, error)).ok());
         each.collect()

@@ -1,6 +1,7 @@
 //! Secrets: their names and scopes, and setting one. No page ever has a value.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -229,7 +230,7 @@ async fn kept(state: &ServerState, member: &Member, fields: &Fields) -> Result<S
     reading.finish()?;
     let body = Body(NewSecret { value: value.unwrap_or_default() });
     let caller = member.session.caller.clone();
-    secrets::put(State(state.clone()), caller, Path(name.clone()), Query(query), body).await?;
+    let Json(_) = secrets::put(State(state.clone()), caller, Path(name.clone()), Query(query), body).await?;
     Ok(scope.page(&name))
 }
 
