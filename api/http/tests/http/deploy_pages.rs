@@ -137,8 +137,9 @@ async fn long_documents_and_other_formats_travel_as_text() {
     let page = is_page(&browser.post("/deploy/part", &edited).await.is(200));
     assert!(page.contains("type: scaler") && page.contains("xxxx"), "{page}");
     is_page(&browser.post("/deploy/review", &fields).await.is(200));
-    let broken = browser.post("/deploy/configuration", &format!("{chosen}&document={}", "x".repeat(70_000)));
-    assert!(is_page(&broken.await.is(422)).contains("slipway deploy create -f"));
+    let long = format!("{chosen}&document={}", "x".repeat(70_000));
+    let broken = browser.post("/deploy/configuration", &long).await;
+    assert!(is_page(&broken.is(422)).contains("slipway deploy create -f"));
 }
 
 #[tokio::test]

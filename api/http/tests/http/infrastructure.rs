@@ -15,7 +15,7 @@ use crate::server::Server;
 const HOSTILE: &str = "<script>alert(1)<b>\"'\u{202e}";
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A server with a cluster, an environment, an add-on, a mirrored source, a secret and a token, all with the worst that

@@ -50,7 +50,7 @@ impl<'s> Browser<'s> {
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         let mut browser = Self { server, cookie, form_token: String::new() };
         let page = browser.get("/").await.is(200).text();
-        browser.form_token = between(&page, "name=\"form_token\" value=\"", "\"").to_owned();
+        between(&page, "name=\"form_token\" value=\"", "\"").clone_into(&mut browser.form_token);
         browser
     }
 
