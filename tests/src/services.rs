@@ -56,7 +56,8 @@ impl Kubernetes {
         let children = format!("/proc/{0}/task/{0}/children", self.apiserver_keeper);
         let children = fs::read_to_string(children).expect("who starts the API server runs");
         let is_it = |pid: &u32| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "kube-apiserver")
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name.trim_end() == "kube-apiserver")
         };
         children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_it)
     }
