@@ -79,7 +79,7 @@ fn two_stages_end_as_people_say_with_two_servers_and_an_api_server_that_is_kille
     space.restart_api_server();
     await_node(&ground, &second, "step.again", "suspended");
     let stopped = is_stopped(&ground, &second);
-    assert_eq!(node_of(&stopped, "step.half")["state"], "ready", "{stopped:#}");
+    assert_eq!(node_of(&stopped, "settings")["state"], "ready", "{stopped:#}");
     assert_pages(space, "one", "two");
     assert_serves(space, "web--canary", "two\n");
     assert_risen(&before, &marks(space));
