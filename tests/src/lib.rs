@@ -3,8 +3,10 @@
 pub mod conformance;
 pub mod database_file;
 pub mod forge;
+pub mod listener;
 pub mod namespace;
 pub mod random;
+mod request;
 pub mod server;
 pub mod services;
 pub mod wait;

@@ -11,7 +11,7 @@ fn config_map(name: &str) -> Value {
 }
 
 /// A step that applies a ConfigMap of its name, with more fields.
-fn applies(name: &str, more: &Value) -> Value {
+pub(crate) fn applies(name: &str, more: &Value) -> Value {
     let mut step = json!({"name": name, "type": "apply-object", "properties": config_map(name)});
     for (key, value) in more.as_object().into_iter().flatten() {
         step[key] = value.clone();
@@ -19,17 +19,25 @@ fn applies(name: &str, more: &Value) -> Value {
     step
 }
 
-fn workflow(steps: &Value) -> Value {
+/// An operator's file with these steps alone.
+pub(crate) fn workflow(steps: &Value) -> Value {
     document(&json!({"components": [], "workflow": {"steps": steps}}))
 }
 
-fn is_there(space: &Namespace, name: &str) -> bool {
+/// Whether a ConfigMap is there.
+pub(crate) fn is_there(space: &Namespace, name: &str) -> bool {
     cluster::object(space, "configmap", name).is_some()
 }
 
-fn node_of<'a>(shown: &'a Value, name: &str) -> &'a Value {
+/// What is known of a node, if anything is.
+pub(crate) fn find_node<'a>(shown: &'a Value, name: &str) -> Option<&'a Value> {
     let mut nodes = shown["receiver"]["nodes"].as_array().into_iter().flatten();
-    nodes.find(|node| node["node"] == name).unwrap_or_else(|| panic!("no node {name}: {shown:#}"))
+    nodes.find(|node| node["node"] == name)
+}
+
+/// What is known of a node.
+pub(crate) fn node_of<'a>(shown: &'a Value, name: &str) -> &'a Value {
+    find_node(shown, name).unwrap_or_else(|| panic!("no node {name}: {shown:#}"))
 }
 
 #[test]
@@ -73,12 +81,16 @@ fn steps_run_by_what_others_gave_and_how_they_ended() {
     assert_eq!(made, [false, true, true, false], "{failed:#}");
 }
 
+/// A policy that names where a step deploys.
+pub(crate) fn place(name: &str, space: &Namespace) -> Value {
+    json!({"name": name, "type": "topology", "properties": {"clusters": ["test"], "namespace": space.name}})
+}
+
 /// A canary in `prod`, which comes after `staging`, and that another person must let go on.
 fn canary(ground: &Ground, staging: &Namespace) -> Value {
-    let place = |name: &str, namespace: &str| json!({"name": name, "type": "topology", "properties": {"clusters": ["test"], "namespace": namespace}});
     document(&json!({
         "components": [],
-        "policies": [place("to-staging", &staging.name), place("to-prod", &ground.namespace.name)],
+        "policies": [place("to-staging", staging), place("to-prod", &ground.namespace)],
         "workflow": {"steps": [
             {"name": "test", "type": "deploy", "properties": {"policies": ["to-staging"]}},
             {"name": "try", "type": "canary", "properties": {"component": "web", "replicas": 1}},
@@ -127,7 +139,7 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
 }
 
 /// Whoever made it may not approve it, and another person may.
-fn is_let_on(ground: &Ground, deployment: &Value) {
+pub(crate) fn is_let_on(ground: &Ground, deployment: &Value) {
     let resume = ["deploy", "resume", id_of(deployment), "--node", "step.look", "--reason", "it is well"];
     let own = ground.server.cli(&resume);
     assert!(own.code != 0 && own.stderr.contains("others must approve"), "{}", own.stderr);
@@ -135,7 +147,8 @@ fn is_let_on(ground: &Ground, deployment: &Value) {
     ground.server.cli_as(bob["token"].as_str().expect("a token"), &resume).ok();
 }
 
-fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
+/// Somebody stops it, and is told what may follow.
+pub(crate) fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
     ground.server.cli(&["deploy", "terminate", id_of(deployment), "--yes"]).ok();
     let shown = ground.wait(deployment, &["terminated"], MOVES_WITHIN);
     let said = ground.server.cli(&["deploy", "show", id_of(deployment)]).ok();

@@ -13,6 +13,7 @@ use slipway_tests::namespace::Namespace;
 use slipway_tests::random::Random;
 use slipway_tests::wait;
 
+use crate::audit::assert_in_order;
 use crate::ground::{Ground, document, id_of};
 use crate::inventory::{Mark, assert_risen, assert_whole, marks};
 
@@ -330,30 +331,8 @@ impl Hunt {
         assert_whole(&self.ground, &self.ground.namespace, &live, Some(&document));
         let dead = self.database.rows("select kind, last_error from job where state = 'dead'");
         assert!(dead.is_empty(), "{dead:?}");
-        assert_in_order(self.space());
+        assert_in_order(self.space(), KILLS / 5);
     }
-}
-
-/// Asserts that no ConfigMap was written by an older generation after a newer one.
-fn assert_in_order(space: &Namespace) {
-    let log = fs::read_to_string(&space.cluster.audit_log).expect("the audit log");
-    let mut newest: BTreeMap<String, u64> = BTreeMap::new();
-    let mut writes = 0;
-    for line in log.lines().filter(|line| line.contains(&space.name)) {
-        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
-        let object = &entry["objectRef"];
-        let generation = entry.pointer("/requestObject/metadata/annotations/slipway.dev~1generation");
-        let generation = generation.and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let is_ours =
-            object["namespace"] == space.name && entry["responseStatus"]["code"].as_u64() < Some(300);
-        let is_dry = entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun"));
-        let (Some(generation), true, false) = (generation, is_ours, is_dry) else { continue };
-        let before = newest.entry(object["name"].to_string()).or_default();
-        assert!(generation >= *before, "{generation} after {before}: {line}");
-        *before = generation;
-        writes += 1;
-    }
-    assert!(writes > KILLS / 5, "only {writes} writes are in the audit log");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod addons;
 mod adopt;
+mod audit;
 mod autoscaled;
 mod cluster;
 mod demo;
@@ -17,10 +18,13 @@ mod kills;
 mod life;
 mod line;
 mod lost;
+mod night;
 mod ordered;
 mod overtaken;
 mod pair;
 mod polled;
 mod rollback;
 mod same_objects;
+mod steps;
+mod two_stages;
 mod waits;

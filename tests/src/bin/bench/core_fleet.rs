@@ -185,7 +185,8 @@ impl Fleet {
 
     /// Time on a core so far, in seconds: ours and the API server's.
     fn cpu(&self) -> Result<(f64, f64)> {
-        Ok((cpu_seconds(self.server.pid())?, cpu_seconds(self.namespace.cluster.apiserver_pid)?))
+        let apiserver = self.namespace.cluster.apiserver_pid().context("the API server runs")?;
+        Ok((cpu_seconds(self.server.pid())?, cpu_seconds(apiserver)?))
     }
 
     /// The shares of a core that both take for so long, in percent.
