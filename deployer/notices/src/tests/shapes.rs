@@ -195,6 +195,9 @@ fn the_beginning_of_an_incident_is_told_as_its_state() {
         (Topic::Trouble, "unreachable", NoticeEvent::Unreachable),
         (Topic::Approval, "awaiting", NoticeEvent::WaitsForApproval),
         (Topic::GatesBroken, "approved", NoticeEvent::GatesBroken),
+        (Topic::NotDeployed, "rejected", NoticeEvent::Rejected),
+        (Topic::NotDeployed, "broken", NoticeEvent::Broken),
+        (Topic::NotDeployed, "expired", NoticeEvent::Expired),
     ] {
         assert_eq!(NoticeEvent::of_opening(&incident(topic, state)), expected);
     }
