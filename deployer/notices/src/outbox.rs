@@ -126,15 +126,22 @@ impl Notices {
                 let delay = (next - now).to_std().unwrap_or_default();
                 return Err(JobError::Wait { why: "the channel could not be told".to_owned(), delay });
             }
-            let room = u64::from(self.options.max_per_minute).saturating_sub(sent);
+            let limit = self.limit_of(channel);
+            let room = u64::from(limit).saturating_sub(sent);
             if room == 0 {
-                let why = format!("max_per_minute = {} is reached", self.options.max_per_minute);
+                let why = format!("max_per_minute = {limit} is reached");
                 return Err(JobError::Wait { why, delay: PAUSE_FULL });
             }
             for parcel in parcels(pending, usize::try_from(room).unwrap_or(usize::MAX)) {
                 self.send_parcel(channel, &parcel).await?;
             }
         }
+    }
+
+    /// The most messages to a channel in a minute: as set, or less where its kind takes less.
+    fn limit_of(&self, channel: &Channel) -> u32 {
+        let set = self.options.max_per_minute;
+        channel.way.kind().max_per_minute().map_or(set, |most| most.min(set))
     }
 
     /// Gives up what was tried for too long; whether there was any.
