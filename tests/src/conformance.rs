@@ -120,6 +120,7 @@ macro_rules! conformance {
                 incidents_are_filtered_before_the_limit
                 a_channel_is_told_once_and_oldest_first
                 what_came_of_a_notice_is_noted_once
+                what_was_given_up_is_listed_and_may_be_sent_again
                 incidents_that_are_over_are_forgotten_by_age
             ]
             logs [
