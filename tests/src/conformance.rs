@@ -181,6 +181,7 @@ macro_rules! conformance {
                 what_is_removed_takes_its_events_and_comes_back_by_nobody_late
                 a_dropped_save_leaves_neither_state_nor_events
                 a_document_is_kept_up_to_the_limit
+                deployments_of_which_less_was_heard_than_was_told_are_found
             ]
             registry [
                 a_blob_belongs_to_its_repository
