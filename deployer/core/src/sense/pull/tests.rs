@@ -7,7 +7,7 @@ use super::*;
 use crate::sense::ladder::LadderOptions;
 
 fn kind(name: &str) -> Kind {
-    Kind { api_version: "v1".to_owned(), kind: name.to_owned() }
+    Kind { api_version: "v1".to_owned(), kind: name.to_owned(), namespace: None }
 }
 
 fn glimpse(name: &str, content: &str) -> Glimpse {
