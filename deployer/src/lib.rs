@@ -29,6 +29,7 @@ pub mod port;
 pub mod pull;
 pub mod receivers;
 pub mod secret_users;
+mod sensing;
 pub mod signatures;
 pub mod stage;
 pub mod standing;

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use serde_json::Value;
 use slipway_handoff::Mode;
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, ObjectChange,
-    OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, HeardKind,
+    ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName, SecretUser,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
 };
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::{Address, Fault, RegistryPrefix, Version, Violation};
@@ -177,6 +177,10 @@ impl Deploying for Stage {
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault> {
         let (uid, facts) = self.clusters.look(name, settings).await?;
         Ok(ClusterLook { uid, facts })
+    }
+
+    async fn heard_kinds(&self, cluster: &Cluster) -> Result<Vec<HeardKind>, Fault> {
+        Stage::heard_kinds(self, cluster).await
     }
 
     async fn pull_objection(

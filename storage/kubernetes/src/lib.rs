@@ -8,6 +8,7 @@ mod kinds;
 mod listing;
 mod logs;
 mod objects;
+mod rights;
 mod trimming;
 mod watching;
 
@@ -18,6 +19,7 @@ pub use glimpse::Glimpse;
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
+pub use rights::Followed;
 pub use watching::{Sensed, digest_of};
 
 /// By which API servers know whose fields these are.

@@ -92,14 +92,20 @@ pub fn digest_of(object: &Value) -> Digest {
 }
 
 impl Cluster {
-    /// What becomes of the objects of a kind (`apiVersion`, `kind`), anywhere in the cluster, that a label
-    /// selector chooses. The stream never ends; what was not taken from it is not lost.
+    /// What becomes of the objects of a kind (`apiVersion`, `kind`), in `namespace` or anywhere in the cluster,
+    /// that a label selector chooses. The stream never ends; what was not taken from it is not lost.
     ///
-    /// It needs the rights to list and to watch the kind in all namespaces; without them it tells
-    /// [`Sensed::Denied`] until it has them.
-    pub fn watch(&self, kind: (String, String), selector: String) -> BoxStream<'static, Sensed> {
+    /// It needs the rights to list and to watch the kind there; without them it tells [`Sensed::Denied`] until
+    /// it has them.
+    pub fn watch(
+        &self,
+        kind: (String, String),
+        namespace: Option<String>,
+        selector: String,
+    ) -> BoxStream<'static, Sensed> {
         let watching = Watching {
             cluster: self.clone(),
+            namespace,
             selector,
             events: None,
             told: Told::new(kind),
@@ -120,6 +126,8 @@ impl Cluster {
 /// A watch and what it needs to begin again.
 struct Watching {
     cluster: Cluster,
+    /// `None`: anywhere.
+    namespace: Option<String>,
     selector: String,
     events: Option<BoxStream<'static, watcher::Result<Event<DynamicObject>>>>,
     told: Told,
@@ -179,7 +187,8 @@ impl Watching {
         match self.cluster.served_any(&resource.api_version, &resource.kind).await {
             Ok(Some(served)) => {
                 let config = watcher::Config::default().labels(&self.selector);
-                self.events = Some(watcher(self.cluster.api_of(&served, None), config).boxed());
+                let api = self.cluster.api_of(&served, self.namespace.as_deref());
+                self.events = Some(watcher(api, config).boxed());
                 self.told.begin(served.resource);
                 self.list_at = Instant::now() + LIST_EVERY + self.spread();
             }
@@ -194,7 +203,8 @@ impl Watching {
     /// A time of its own for each watch.
     fn spread(&self) -> Duration {
         let resource = &self.told.resource;
-        let name = format!("{} {} {}", resource.api_version, resource.kind, self.selector);
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let name = format!("{} {} {namespace} {}", resource.api_version, resource.kind, self.selector);
         let [first, ..] = *Digest::of(name).as_bytes();
         Duration::from_secs(first.into())
     }

@@ -14,7 +14,9 @@ use slipway_types::{
     Version, Violation,
 };
 
-use crate::{AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
+use crate::{
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
+};
 
 /// What is to be planned.
 #[derive(Debug, Clone)]
@@ -128,6 +130,28 @@ pub struct ClusterLook {
     pub uid: String,
     /// What it says of itself.
     pub facts: ClusterFacts,
+}
+
+/// How the built-in core hears what becomes of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// By a watch: at once.
+    Watched,
+    /// By a list now and then.
+    Polled,
+    /// Only by looking at each by itself, by the usual pauses of what it belongs to.
+    Looked,
+}
+
+/// How changes of a kind are heard of somewhere in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardKind {
+    /// E.g. `Deployment`.
+    pub kind: String,
+    /// `None`: in all namespaces.
+    pub namespace: Option<String>,
+    /// In which way.
+    pub how: Heard,
 }
 
 /// What a receiver's own report became.
@@ -297,6 +321,9 @@ pub trait Deploying: Send + Sync {
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation>;
     /// What a cluster is and says of itself.
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault>;
+    /// How the built-in core hears what changes in a registered cluster, by its user's rights there: the kinds
+    /// that most applications have.
+    async fn heard_kinds(&self, cluster: &Cluster) -> Result<Vec<HeardKind>, Fault>;
     /// Why nodes of a cluster cannot pull from `own`, the registry of an environment, or else from where this
     /// server has clusters pull; `None` also where nothing tells.
     async fn pull_objection(&self, cluster: &ClusterSettings, own: Option<&RegistryPrefix>)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_types::id::DeploymentId;
+use slipway_types::id::{ApplicationId, DeploymentId};
 
 use crate::Result;
 
@@ -72,6 +72,10 @@ pub struct Observation {
 pub trait ReadObservations {
     /// What is known of a deployment; nothing of one that no receiver has.
     async fn observation_get(&mut self, deployment: DeploymentId) -> Result<Option<Observation>>;
+    /// Deployments that a receiver has and of which the built-in core told more than was heard, with their
+    /// applications: by the numbers of its last event and of the last that was taken. At most `limit`, which is
+    /// capped at [`crate::PAGE_ROWS_MAX`].
+    async fn observations_behind(&mut self, limit: u32) -> Result<Vec<(DeploymentId, ApplicationId)>>;
 }
 
 /// Changing observations.

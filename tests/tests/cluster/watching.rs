@@ -66,7 +66,7 @@ impl Watch {
 async fn a_watch_tells_what_comes_changes_and_goes() {
     let field = Field::prepare().await;
     let kind = ("apps/v1".to_owned(), "Deployment".to_owned());
-    let mut watch = Watch(field.cluster.watch(kind.clone(), field.selector()));
+    let mut watch = Watch(field.cluster.watch(kind.clone(), None, field.selector()));
     assert_eq!(watch.until_listed().await.len(), 1, "there is nothing yet");
 
     let web = field.key("apps/v1", "Deployment", "web");
@@ -106,7 +106,8 @@ async fn a_watch_tells_what_comes_changes_and_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_kind_that_is_not_served_there_is_nothing() {
     let field = Field::prepare().await;
-    let mut watch = Watch(field.cluster.watch(("nowhere.test/v1".into(), "Thing".into()), field.selector()));
+    let mut watch =
+        Watch(field.cluster.watch(("nowhere.test/v1".into(), "Thing".into()), None, field.selector()));
     assert_eq!(watch.next("a list").await, Sensed::Listed);
 }
 
@@ -149,7 +150,7 @@ async fn what_happened_while_the_api_server_was_away_is_told_when_it_is_back() {
         field.apply(&key(name), &json!({"data": {"round": "0"}})).await;
     }
     let kind = ("v1".to_owned(), "ConfigMap".to_owned());
-    let mut watch = Watch(cluster.watch(kind, field.selector()));
+    let mut watch = Watch(cluster.watch(kind, None, field.selector()));
     assert_eq!(watch.until_listed().await.len(), 4);
 
     for (mood, round, goes) in [(Mood::Hangs, "1", "goes"), (Mood::Status(503), "2", "goes-too")] {

@@ -41,7 +41,7 @@ use slipway_oci::source::Images;
 use slipway_packager::{Composer, PackageHandler, PackageOptions};
 use slipway_records::defining::Defining;
 use slipway_records::deploying::Deploying;
-use slipway_records::noticing::Noticing;
+use slipway_records::noticing::{CountNotices, Noticing};
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
@@ -137,8 +137,9 @@ impl Parts {
             network: &network,
         })?;
         let stage = Arc::new(stage);
-        let notices = notices::open(config, &records, &secrets, &network)?;
         let metrics = Arc::new(Metrics::default());
+        let counts = Arc::clone(&metrics) as Arc<dyn CountNotices>;
+        let notices = notices::open(config, &records, &secrets, &network, counts)?;
         let state = ServerState::new(ServerParts {
             records: Arc::clone(&records),
             blobs: blobs.clone(),

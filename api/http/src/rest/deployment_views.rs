@@ -76,7 +76,7 @@ pub(crate) struct ObservationView {
     run: String,
     /// When it must have ended; absent: nothing is waited for.
     deadline: Option<DateTime<Utc>>,
-    /// When the receiver last answered.
+    /// When the receiver last answered; of the built-in core when it last had news, for it is asked only then.
     looked_at: Option<DateTime<Utc>>,
     /// Why it gives no answer.
     trouble: Option<String>,

@@ -17,16 +17,16 @@ use slipway_oci::builtin::BuiltinRegistry;
 use slipway_records::composing::{Composed, Composing, Composition};
 use slipway_records::defining::{CheckedDefinition, Defining, KnownDefinitions};
 use slipway_records::deploying::{
-    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, OrderRefused,
-    ReportRefused, ReportTaken, SecretName, SecretUser,
+    ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, HeardKind,
+    OrderRefused, ReportRefused, ReportTaken, SecretName, SecretUser,
 };
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, NewToken, PackageVersion,
-    Records, Source,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, NewToken,
+    PackageVersion, Records, Source,
 };
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -180,6 +180,10 @@ impl Deploying for NoPlanning {
     }
 
     async fn look_at_cluster(&self, _: &str, _: &ClusterSettings) -> Result<ClusterLook, Fault> {
+        Err(Fault::transient("cluster_unavailable", "there is no cluster"))
+    }
+
+    async fn heard_kinds(&self, _: &Cluster) -> Result<Vec<HeardKind>, Fault> {
         Err(Fault::transient("cluster_unavailable", "there is no cluster"))
     }
 

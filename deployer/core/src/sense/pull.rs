@@ -36,7 +36,8 @@ pub(super) trait Lists: Send + Sync {
 #[async_trait]
 impl Lists for Cluster {
     async fn list(&self, kind: &Kind) -> Result<Vec<Glimpse>, CallError> {
-        let found = self.glimpses(&kind.api_version, &kind.kind, INVENTORY).await?;
+        let namespace = kind.namespace.as_deref();
+        let found = self.glimpses(&kind.api_version, &kind.kind, namespace, INVENTORY).await?;
         let glimpses = found.into_iter().map(|found| Glimpse {
             place: Place::of_key(&found.key),
             label: inventory_of(&found.labels).to_owned(),
