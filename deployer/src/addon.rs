@@ -354,7 +354,7 @@ fn known_outputs(frozen: &Frozen) -> Vec<(String, Option<serde_json::Value>)> {
         .flat_map(|node| &node.outputs)
         .map(|(name, output)| match output {
             Output::Value(value) => (name.clone(), Some(value.clone())),
-            Output::From { .. } => (name.clone(), None),
+            Output::From { .. } | Output::Message { .. } => (name.clone(), None),
         })
         .collect()
 }

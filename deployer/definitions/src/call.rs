@@ -128,7 +128,7 @@ pub(crate) fn verbs(
     path: &str,
 ) -> Result<Vec<Verb>, Vec<Violation>> {
     let Value::Array(items) = returned else {
-        return Err(bad_result(definition, path, "a list of verbs must be returned"));
+        return Err(bad_result(definition, path, "it must return a list of verbs"));
     };
     if items.len() > VERBS_MAX {
         let why = format!("{} verbs, at most {VERBS_MAX} are allowed", items.len());

@@ -66,7 +66,7 @@ pub struct ContainerRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<u32>,
     /// Whether it may write beside its volumes.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub writable_root: bool,
     /// Requests and limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,8 +200,9 @@ impl ContainerRun {
                 return Some(format!("`env`: `{name}` is no name of a variable"));
             }
             // It would stand in the pod as it is.
-            matches!(value, Variable::Plain(text) if text.starts_with("secret://"))
-                .then(|| format!("`env`: `{name}` is a reference to a secret: give what `secret.ref` returns"))
+            matches!(value, Variable::Plain(text) if text.starts_with("secret://")).then(|| {
+                format!("`env`: `{name}` is a reference to a secret: give what `secret.ref` returns")
+            })
         })
     }
 
@@ -257,10 +258,8 @@ fn is_plain_path(path: &str) -> bool {
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-// What serde asks for takes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(value: &bool) -> bool {
-    !*value
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -344,7 +344,7 @@ impl Drawing {
     /// Gives an output to the node that has its object, else to the resource.
     fn give(&mut self, name: &str, output: Output) {
         let has = |node: &Node| match &output {
-            Output::From { object, .. } => {
+            Output::From { object, .. } | Output::Message { object, .. } => {
                 node.objects.iter().any(|one| one.object.identity() == object.identity())
             }
             Output::Value(_) => false,

@@ -260,8 +260,11 @@ fn text_field<'v>(value: Value<'v>, key: &str) -> Option<&'v str> {
 /// Checks that `value` is variables and their values.
 fn variables(value: Value) -> starlark::Result<()> {
     for (name, value) in dict("container.run: `env`", value)?.iter() {
-        let is_source =
-            || DictRef::from_value(value).is_some_and(|source| ["$secret", "secretKeyRef"].iter().any(|key| source.get_str(key).is_some()));
+        let is_source = || {
+            DictRef::from_value(value).is_some_and(|source| {
+                ["$secret", "secretKeyRef"].iter().any(|key| source.get_str(key).is_some())
+            })
+        };
         if value.unpack_str().is_none() && !is_source() {
             let name = name.unpack_str().unwrap_or_default();
             return Err(misuse(format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use slipway_handoff::{Node, Object, ObjectRef, Output, Ready, Wait};
 use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
@@ -10,6 +10,7 @@ use slipway_records::fault_point;
 
 use super::drift::Drift;
 use super::growing::is_growing;
+use super::message;
 use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;
@@ -88,22 +89,14 @@ impl Work {
                 return Ok(verdict);
             }
         }
-        let mut outputs = BTreeMap::new();
-        for (name, output) in node.outputs.iter().filter(|_| !was_live) {
-            let Output::From { object, path } = output else { continue };
-            if object.is_secret() {
-                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
-                return Ok(Verdict::Failed { reason });
-            }
-            let live = see(cluster, found, object).await?;
-            let Some(value) = live.and_then(|live| path.get(live)) else {
-                return Ok(Verdict::NotYet {
-                    blocker: format!("{object} has no {path} yet, the output `{name}`"),
-                });
-            };
-            outputs.insert(name.clone(), value.clone());
+        // What it gave is kept from when it became ready.
+        if was_live {
+            return Ok(Verdict::Ready { outputs: BTreeMap::new() });
         }
-        Ok(Verdict::Ready { outputs })
+        match outputs(cluster, node, found).await? {
+            Ok(outputs) => Ok(Verdict::Ready { outputs }),
+            Err(verdict) => Ok(verdict),
+        }
     }
 
     /// What it means that an object of a node is not there, which was written; `None`: nothing.
@@ -130,6 +123,49 @@ impl Work {
             None => false,
         }
     }
+}
+
+/// What a node gives that is read from objects, or what stands against it.
+async fn outputs(
+    cluster: &Cluster,
+    node: &Node,
+    found: &mut Found,
+) -> Result<Result<BTreeMap<String, Value>, Verdict>, Hitch> {
+    let mut outputs = BTreeMap::new();
+    let mut left: BTreeMap<&ObjectRef, Map<String, Value>> = BTreeMap::new();
+    for (name, output) in &node.outputs {
+        match output {
+            Output::Value(_) => {}
+            Output::From { object, .. } if object.is_secret() => {
+                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
+                return Ok(Err(Verdict::Failed { reason }));
+            }
+            Output::From { object, path } => {
+                let live = see(cluster, found, object).await?;
+                let Some(value) = live.and_then(|live| path.get(live)) else {
+                    let blocker = format!("{object} has no {path} yet, the output `{name}`");
+                    return Ok(Err(Verdict::NotYet { blocker }));
+                };
+                outputs.insert(name.clone(), value.clone());
+            }
+            Output::Message { object, key } => {
+                if !left.contains_key(object) {
+                    let Some(job) = see(cluster, found, object).await? else {
+                        return Ok(Err(Verdict::Gone { what: format!("{object} is gone") }));
+                    };
+                    match message::of_job(cluster, object, job).await? {
+                        Ok(message) => left.insert(object, message),
+                        Err(verdict) => return Ok(Err(verdict)),
+                    };
+                }
+                let Some(value) = left.get(object).and_then(|message| message.get(key)) else {
+                    return Ok(Err(message::lacking(object, key)));
+                };
+                outputs.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Ok(Ok(outputs))
 }
 
 pub(super) async fn see<'f>(
