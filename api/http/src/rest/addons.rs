@@ -115,6 +115,7 @@ pub(crate) struct ProtectionBody {
 
 /// How an instance is taken away.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseQuery {
     /// Leave out what its definition runs before: what that would have taken away stays. For administrators.
