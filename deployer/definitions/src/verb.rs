@@ -25,7 +25,7 @@ pub enum Verb {
     },
     /// Run a container to completion.
     #[serde(rename = "container.run")]
-    ContainerRun(ContainerRun),
+    ContainerRun(Box<ContainerRun>),
     /// Call a URL that the server allows.
     #[serde(rename = "http.call")]
     HttpCall {

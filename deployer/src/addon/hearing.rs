@@ -30,7 +30,7 @@ pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<
             // What became of it afterwards is nobody's business: it is about to go.
             NodeState::Ready | NodeState::Degraded | NodeState::Unreachable => AddonEvent::Ended,
             NodeState::Failed | NodeState::TimedOut | NodeState::Terminated | NodeState::Deleted => {
-                AddonEvent::Fail(of_nodes().unwrap_or(why))
+                AddonEvent::Fail(why)
             }
             _ => AddonEvent::Wait(why),
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use slipway_handoff::{Node, Object, ObjectRef, Output, Ready, Wait};
 use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
@@ -131,8 +131,11 @@ async fn outputs(
     node: &Node,
     found: &mut Found,
 ) -> Result<Result<BTreeMap<String, Value>, Verdict>, Hitch> {
+    let left = match message::of_node(cluster, node, found).await? {
+        Ok(left) => left,
+        Err(verdict) => return Ok(Err(verdict)),
+    };
     let mut outputs = BTreeMap::new();
-    let mut left: BTreeMap<&ObjectRef, Map<String, Value>> = BTreeMap::new();
     for (name, output) in &node.outputs {
         match output {
             Output::Value(_) => {}
@@ -149,15 +152,6 @@ async fn outputs(
                 outputs.insert(name.clone(), value.clone());
             }
             Output::Message { object, key } => {
-                if !left.contains_key(object) {
-                    let Some(job) = see(cluster, found, object).await? else {
-                        return Ok(Err(Verdict::Gone { what: format!("{object} is gone") }));
-                    };
-                    match message::of_job(cluster, object, job).await? {
-                        Ok(message) => left.insert(object, message),
-                        Err(verdict) => return Ok(Err(verdict)),
-                    };
-                }
                 let Some(value) = left.get(object).and_then(|message| message.get(key)) else {
                     return Ok(Err(message::lacking(object, key)));
                 };

@@ -2,26 +2,46 @@
 //!
 //! The kubelet cuts it at 4096 bytes, and whoever may look at pods reads it: no secret belongs there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
-use slipway_handoff::ObjectRef;
+use slipway_handoff::{Node, ObjectRef, Output};
 use slipway_kubernetes::Cluster;
 
+use super::look::{Found, see};
 use super::pods::selector;
 use crate::hitch::Hitch;
 use crate::schedule::Verdict;
 
-/// What a Job that completed left, or what stands against it.
-pub(super) async fn of_job(
+/// What the Jobs of a node left whose messages it gives, or what stands against that.
+pub(super) async fn of_node<'n>(
     cluster: &Cluster,
-    object: &ObjectRef,
-    job: &Value,
-) -> Result<Result<Map<String, Value>, Verdict>, Hitch> {
-    let Some((namespace, selector)) = selector(job) else {
-        let blocker = format!("{object} does not say yet which pods it has");
-        return Ok(Err(Verdict::NotYet { blocker }));
-    };
-    let pods = cluster.pods_of(&namespace, &selector).await?;
-    Ok(left(object, &pods))
+    node: &'n Node,
+    found: &mut Found,
+) -> Result<Result<BTreeMap<&'n ObjectRef, Map<String, Value>>, Verdict>, Hitch> {
+    let jobs: BTreeSet<&ObjectRef> = node.outputs.values().filter_map(job_of).collect();
+    let mut all = BTreeMap::new();
+    for object in jobs {
+        let Some(job) = see(cluster, found, object).await? else {
+            return Ok(Err(Verdict::Gone { what: format!("{object} is gone") }));
+        };
+        let Some((namespace, selector)) = selector(job) else {
+            let blocker = format!("{object} does not say yet which pods it has");
+            return Ok(Err(Verdict::NotYet { blocker }));
+        };
+        match left(object, &cluster.pods_of(&namespace, &selector).await?) {
+            Ok(message) => all.insert(object, message),
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+    }
+    Ok(Ok(all))
+}
+
+fn job_of(output: &Output) -> Option<&ObjectRef> {
+    match output {
+        Output::Message { object, .. } => Some(object),
+        Output::From { .. } | Output::Value(_) => None,
+    }
 }
 
 /// What stands against an output that was not left.
