@@ -443,9 +443,10 @@ async fn holding(tx: &mut dyn Write, addon: &AddonInstance) -> Result<Option<Api
     }))
 }
 
-/// Has an instance go; `false` if its state does not allow that.
+/// Has an instance go; `false` if its state does not allow that. Where nothing is to run before, it goes at once.
 fn leave(addon: &mut AddonInstance, leaves_out: bool, by: &str) -> bool {
     let now = Utc::now();
+    let leaves_out = leaves_out || !addon.has_release;
     let ends = matches!(addon.state, AddonState::Ending { .. } | AddonState::ReleaseFailed { .. });
     let begins = (leaves_out && ends) || addon.change(AddonEvent::Release, by, now);
     begins && (!leaves_out || addon.change(AddonEvent::Ended, by, now))
