@@ -36,6 +36,7 @@ mod choosing;
 mod closed;
 mod colours;
 mod conditions;
+mod container;
 mod expressions;
 mod images;
 mod inputs;

@@ -23,6 +23,7 @@ mod evidence;
 mod found;
 mod growing;
 mod look;
+mod message;
 mod passing;
 mod pods;
 mod prune;

@@ -381,6 +381,13 @@ pub enum Output {
         /// Where in it.
         path: Pointer,
     },
+    /// Read from the JSON object that the container of a Job left as its termination message; the Job has completed.
+    Message {
+        /// The Job, of this node.
+        object: ObjectRef,
+        /// Which key of it.
+        key: String,
+    },
     /// Known beforehand.
     Value(Value),
 }

@@ -137,7 +137,7 @@ impl Revision {
         }
         for node in self.graph.nodes().values() {
             let conditions = node.objects.iter().any(|object| matches!(object.ready, Ready::Cel(_)));
-            let read = node.outputs.values().any(|output| matches!(output, Output::From { .. }));
+            let read = node.outputs.values().any(|output| !matches!(output, Output::Value(_)));
             let owned = node.objects.iter().any(Object::is_owned_otherwise);
             let needs = [
                 (Capability::Ownership, owned),

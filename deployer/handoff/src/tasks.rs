@@ -54,7 +54,7 @@ impl Graph {
 }
 
 fn is_given(output: &Output) -> bool {
-    matches!(output, Output::From { object, .. } if is_task(object))
+    matches!(output, Output::From { object, .. } | Output::Message { object, .. } if is_task(object))
 }
 
 fn done(node: &Node, known: Option<&BTreeMap<String, Value>>) -> Node {

@@ -20,11 +20,21 @@ pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<
     };
     let Some(whole) = events.iter().rev().find(|event| event.node.is_none()) else {
         // Nodes alone only tell what is waited for.
-        let is_busy = matches!(addon.state, AddonState::Applying { .. } | AddonState::Releasing { .. });
+        let is_busy = matches!(addon.state, AddonState::Applying { .. }) || addon.state.is_leaving();
         return of_nodes().filter(|_| is_busy).map(AddonEvent::Wait);
     };
     let said = Some(whole.reason.clone()).filter(|reason| !reason.is_empty());
     let why = said.or_else(of_nodes).unwrap_or_else(|| "its receiver works on it".to_owned());
+    if matches!(addon.state, AddonState::Ending { .. }) {
+        return Some(match whole.state {
+            // What became of it afterwards is nobody's business: it is about to go.
+            NodeState::Ready | NodeState::Degraded | NodeState::Unreachable => AddonEvent::Ended,
+            NodeState::Failed | NodeState::TimedOut | NodeState::Terminated | NodeState::Deleted => {
+                AddonEvent::Fail(why)
+            }
+            _ => AddonEvent::Wait(why),
+        });
+    }
     if matches!(addon.state, AddonState::Releasing { .. }) {
         return Some(match whole.state {
             NodeState::Deleted => AddonEvent::Gone,
@@ -74,6 +84,8 @@ mod tests {
             outputs: BTreeMap::new(),
             binding_secrets: Vec::new(),
             in_cluster: true,
+            has_release: false,
+            failure: None,
             generation: 2,
             ready_generation: 1,
             handed_off: 2,
@@ -130,6 +142,10 @@ mod tests {
         assert_eq!(heard(&mut orders, NodeState::Deleting), Some(AddonEvent::Wait("pods".into())));
         assert_eq!(heard(&mut orders, NodeState::TimedOut), Some(AddonEvent::Fail("pods".into())));
         assert_eq!(heard(&mut orders, NodeState::Deleted), Some(AddonEvent::Gone));
+        let mut ending = instance(AddonState::Ending { why: None });
+        assert_eq!(heard(&mut ending, NodeState::Waiting), Some(AddonEvent::Wait("pods".into())));
+        assert_eq!(heard(&mut ending, NodeState::Failed), Some(AddonEvent::Fail("pods".into())));
+        assert_eq!(heard(&mut ending, NodeState::Ready), Some(AddonEvent::Ended));
         let mut ready = instance(AddonState::Ready);
         let node = vec![event(9, 2, Some("resource"), NodeState::Waiting, "1 of 2 pods")];
         assert_eq!(hear(&mut ready, node.clone()), None, "news of a node alone move nothing");

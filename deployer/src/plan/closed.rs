@@ -453,7 +453,9 @@ impl Drawing {
                 self.violations.extend(expressions::objection(path, until));
                 node.waits.push(Wait { object, until: until.clone() });
             }
-            Verb::OutputSet(_)
+            // Add-ons alone may have it.
+            Verb::ContainerRun(_)
+            | Verb::OutputSet(_)
             | Verb::ChartRender { .. }
             | Verb::KustomizeBuild { .. }
             | Verb::FilesObjects { .. } => {}

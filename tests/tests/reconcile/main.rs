@@ -1,5 +1,6 @@
 //! The built-in reconcile core on a real cluster: what it makes, keeps, waits for, sees and takes away.
 
+mod addon_runs;
 mod addons;
 mod adopt;
 mod audit;

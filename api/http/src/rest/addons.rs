@@ -8,17 +8,18 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use slipway_records::addon::AddonFailure;
 use slipway_records::{AddonBinding, AddonInstance, Environment, NewAuditEntry, Read, Write};
 use slipway_types::id::{AddonId, EnvironmentId};
 use slipway_types::name::{AddonName, DEFAULT_TEAM, DefinitionName, EnvironmentName};
 use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{Role, TeamName, Version};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::environments;
 use super::list::List;
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -42,11 +43,16 @@ pub(crate) struct AddonView {
     properties: Value,
     /// Whether it may not be released.
     protected: bool,
-    /// `applying`, `ready`, `degraded`, `failed`, `releasing` or `released`.
+    /// `applying`, `ready`, `degraded`, `failed`, `releasing`, `release_failed` or `released`.
     state: &'static str,
     /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What was found when something of it failed last, until it is ready: its node, objects, events, containers and
+    /// the end of their logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    failure: Option<AddonFailure>,
     /// What it gives, once it is ready.
     #[schema(value_type = Object)]
     outputs: BTreeMap<String, Value>,
@@ -107,6 +113,16 @@ pub(crate) struct ProtectionBody {
     protected: bool,
 }
 
+/// How an instance is taken away.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseQuery {
+    /// Leave out what its definition runs before: what that would have taken away stays. For administrators.
+    #[serde(default)]
+    without_run: bool,
+}
+
 /// How an application is bound.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +154,7 @@ fn view(
         protected: addon.protected,
         state: addon.state.word(),
         reason: addon.state.reason().map(str::to_owned),
+        failure: addon.failure,
         outputs: addon.outputs,
         secrets: addon.binding_secrets,
         generation: addon.generation,
@@ -254,6 +271,8 @@ fn drafted(
         outputs: BTreeMap::new(),
         binding_secrets: Vec::new(),
         in_cluster: true,
+        has_release: false,
+        failure: None,
         generation: 1,
         ready_generation: 0,
         handed_off: 0,
@@ -424,30 +443,42 @@ async fn holding(tx: &mut dyn Write, addon: &AddonInstance) -> Result<Option<Api
     }))
 }
 
-/// Takes an instance away with everything that was made for it.
+/// Has an instance go; `false` if its state does not allow that. Where nothing is to run before, it goes at once.
+fn leave(addon: &mut AddonInstance, leaves_out: bool, by: &str) -> bool {
+    let now = Utc::now();
+    let leaves_out = leaves_out || !addon.has_release;
+    let ends = matches!(addon.state, AddonState::Ending { .. } | AddonState::ReleaseFailed { .. });
+    let begins = (leaves_out && ends) || addon.change(AddonEvent::Release, by, now);
+    begins && (!leaves_out || addon.change(AddonEvent::Ended, by, now))
+}
+
+/// Takes an instance away with everything that was made for it. What its definition runs at a release runs first.
 #[utoipa::path(delete, path = "/api/v1/addons/{addon}", tag = "addons",
-    params(("addon" = String, Path)), responses((status = 202, body = AddonView)))]
+    params(("addon" = String, Path), ReleaseQuery), responses((status = 202, body = AddonView)))]
 pub(crate) async fn release(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<AddonName>,
+    Query(query): Query<ReleaseQuery>,
 ) -> Result<(StatusCode, Json<AddonView>), ApiError> {
-    caller.on_server(Role::Operator)?;
+    caller.on_server(if query.without_run { Role::Admin } else { Role::Operator })?;
     let mut tx = state.records.begin().await?;
     let mut addon = found(tx.as_mut(), &name).await?;
     if let Some(refused) = holding(tx.as_mut(), &addon).await? {
         return Err(refused);
     }
-    if matches!(addon.state, AddonState::Releasing { .. }) {
+    let leaves_out = query.without_run && !matches!(addon.state, AddonState::Releasing { .. });
+    if addon.state.is_leaving() && !leaves_out {
         return Ok((StatusCode::ACCEPTED, Json(shown(tx.as_mut(), &caller, addon).await?)));
     }
-    if !addon.change(AddonEvent::Release, caller.name(), Utc::now()) {
+    if !leave(&mut addon, leaves_out, caller.name()) {
         return Err(releasing(&addon));
     }
     if !tx.addon_save(&mut addon).await? {
         return Err(moved(&name));
     }
-    tx.audit(entry(&caller, "addon.release", &name, json!({"generation": addon.generation}))).await?;
+    let detail = json!({"generation": addon.generation, "without_run": leaves_out});
+    tx.audit(entry(&caller, "addon.release", &name, detail)).await?;
     tx.job_enqueue(addon.job()).await?;
     let view = shown(tx.as_mut(), &caller, addon).await?;
     tx.commit().await?;

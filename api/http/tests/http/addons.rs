@@ -105,6 +105,12 @@ async fn a_release_is_refused_while_anybody_is_bound_or_it_is_protected() {
     asked(&server, Method::PUT, "/orders/protection", json!({"protected": false})).await;
     let released = asked(&server, Method::DELETE, "/orders", Value::Null).await;
     assert_eq!((released.status, &released.json()["state"]), (StatusCode::ACCEPTED, &json!("releasing")));
+    // It runs nothing before, so there is nothing to leave out either.
+    for path in ["/orders", "/orders?without_run=true"] {
+        let again = asked(&server, Method::DELETE, path, Value::Null).await;
+        assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text());
+        assert_eq!(again.json()["generation"], released.json()["generation"], "{path}");
+    }
     let late = asked(&server, Method::PUT, "/orders/bindings/prod/shop", json!({})).await;
     assert_eq!(late.json()["code"], "addon_releasing");
     let audit = server.get("/api/v1/audit?subject=addon%2Forders").await.json();

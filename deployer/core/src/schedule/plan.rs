@@ -275,7 +275,7 @@ impl Step {
         self.node
             .outputs
             .iter()
-            .filter(|(_, output)| matches!(output, Output::From { .. }))
+            .filter(|(_, output)| !matches!(output, Output::Value(_)))
             .map(|(name, _)| name)
     }
 

@@ -10,6 +10,7 @@ use slipway_records::fault_point;
 
 use super::drift::Drift;
 use super::growing::is_growing;
+use super::message;
 use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;
@@ -88,22 +89,14 @@ impl Work {
                 return Ok(verdict);
             }
         }
-        let mut outputs = BTreeMap::new();
-        for (name, output) in node.outputs.iter().filter(|_| !was_live) {
-            let Output::From { object, path } = output else { continue };
-            if object.is_secret() {
-                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
-                return Ok(Verdict::Failed { reason });
-            }
-            let live = see(cluster, found, object).await?;
-            let Some(value) = live.and_then(|live| path.get(live)) else {
-                return Ok(Verdict::NotYet {
-                    blocker: format!("{object} has no {path} yet, the output `{name}`"),
-                });
-            };
-            outputs.insert(name.clone(), value.clone());
+        // What it gave is kept from when it became ready.
+        if was_live {
+            return Ok(Verdict::Ready { outputs: BTreeMap::new() });
         }
-        Ok(Verdict::Ready { outputs })
+        match outputs(cluster, node, found).await? {
+            Ok(outputs) => Ok(Verdict::Ready { outputs }),
+            Err(verdict) => Ok(verdict),
+        }
     }
 
     /// What it means that an object of a node is not there, which was written; `None`: nothing.
@@ -130,6 +123,43 @@ impl Work {
             None => false,
         }
     }
+}
+
+/// What a node gives that is read from objects, or what stands against it.
+async fn outputs(
+    cluster: &Cluster,
+    node: &Node,
+    found: &mut Found,
+) -> Result<Result<BTreeMap<String, Value>, Verdict>, Hitch> {
+    let left = match message::of_node(cluster, node, found).await? {
+        Ok(left) => left,
+        Err(verdict) => return Ok(Err(verdict)),
+    };
+    let mut outputs = BTreeMap::new();
+    for (name, output) in &node.outputs {
+        match output {
+            Output::Value(_) => {}
+            Output::From { object, .. } if object.is_secret() => {
+                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
+                return Ok(Err(Verdict::Failed { reason }));
+            }
+            Output::From { object, path } => {
+                let live = see(cluster, found, object).await?;
+                let Some(value) = live.and_then(|live| path.get(live)) else {
+                    let blocker = format!("{object} has no {path} yet, the output `{name}`");
+                    return Ok(Err(Verdict::NotYet { blocker }));
+                };
+                outputs.insert(name.clone(), value.clone());
+            }
+            Output::Message { object, key } => {
+                let Some(value) = left.get(object).and_then(|message| message.get(key)) else {
+                    return Ok(Err(message::lacking(object, key)));
+                };
+                outputs.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Ok(Ok(outputs))
 }
 
 pub(super) async fn see<'f>(

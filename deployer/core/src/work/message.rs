@@ -1,0 +1,110 @@
+//! What the container of a Job left when it ended: a JSON object as its termination message.
+//!
+//! The kubelet cuts it at 4096 bytes, and whoever may look at pods reads it: no secret belongs there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use slipway_handoff::{Node, ObjectRef, Output};
+use slipway_kubernetes::Cluster;
+
+use super::look::{Found, see};
+use super::pods::selector;
+use crate::hitch::Hitch;
+use crate::schedule::Verdict;
+
+/// What the Jobs of a node left whose messages it gives, or what stands against that.
+pub(super) async fn of_node<'n>(
+    cluster: &Cluster,
+    node: &'n Node,
+    found: &mut Found,
+) -> Result<Result<BTreeMap<&'n ObjectRef, Map<String, Value>>, Verdict>, Hitch> {
+    let jobs: BTreeSet<&ObjectRef> = node.outputs.values().filter_map(job_of).collect();
+    let mut all = BTreeMap::new();
+    for object in jobs {
+        let Some(job) = see(cluster, found, object).await? else {
+            return Ok(Err(Verdict::Gone { what: format!("{object} is gone") }));
+        };
+        let Some((namespace, selector)) = selector(job) else {
+            let blocker = format!("{object} does not say yet which pods it has");
+            return Ok(Err(Verdict::NotYet { blocker }));
+        };
+        match left(object, &cluster.pods_of(&namespace, &selector).await?) {
+            Ok(message) => all.insert(object, message),
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+    }
+    Ok(Ok(all))
+}
+
+fn job_of(output: &Output) -> Option<&ObjectRef> {
+    match output {
+        Output::Message { object, .. } => Some(object),
+        Output::From { .. } | Output::Value(_) => None,
+    }
+}
+
+/// What stands against an output that was not left.
+pub(super) fn lacking(object: &ObjectRef, key: &str) -> Verdict {
+    let reason = format!("{object} completed and left no output `{key}`: its container writes it");
+    Verdict::Failed { reason }
+}
+
+fn left(object: &ObjectRef, pods: &[Value]) -> Result<Map<String, Value>, Verdict> {
+    let succeeded = pods.iter().rev().find(|pod| pod["status"]["phase"] == "Succeeded");
+    let Some(pod) = succeeded else {
+        let blocker = format!(
+            "{object} completed, and its pod is gone, which said what it gives: have it run again with another input"
+        );
+        return Err(Verdict::NotYet { blocker });
+    };
+    let message = pod.pointer("/status/containerStatuses/0/state/terminated/message");
+    let message = message.and_then(Value::as_str).unwrap_or_default();
+    // The text is not repeated: it may hold what it should not.
+    serde_json::from_str(message).map_err(|_| Verdict::Failed {
+        reason: format!(
+            "{object} completed, and what its container wrote to its termination message is no JSON object of at \
+             most 4096 bytes"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job() -> ObjectRef {
+        ObjectRef {
+            api_version: "batch/v1".into(),
+            kind: "Job".into(),
+            namespace: Some("data".into()),
+            name: "orders-apply".into(),
+        }
+    }
+
+    fn pod(phase: &str, message: &str) -> Value {
+        let statuses = json!([{"state": {"terminated": {"message": message}}}]);
+        json!({"status": {"phase": phase, "containerStatuses": statuses}})
+    }
+
+    #[test]
+    fn the_pod_that_succeeded_says_what_is_given() {
+        let pods = [pod("Failed", "out of luck"), pod("Succeeded", r#"{"host": "db", "port": 5432}"#)];
+        let left = left(&job(), &pods).unwrap();
+        assert_eq!((&left["host"], &left["port"]), (&json!("db"), &json!(5432)));
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_repeated() {
+        for message in ["hunter2", "[1]", r#"{"cut": "#, ""] {
+            let Err(Verdict::Failed { reason }) = left(&job(), &[pod("Succeeded", message)]) else {
+                panic!("{message} is taken")
+            };
+            assert!(reason.contains("orders-apply") && !reason.contains("hunter2"), "{reason}");
+        }
+        let gone = left(&job(), &[pod("Failed", "{}")]);
+        assert!(matches!(gone, Err(Verdict::NotYet { .. })), "somebody took the pod away");
+    }
+}
