@@ -234,7 +234,7 @@ impl Stage {
 fn references_in(value: &Value, found: &mut BTreeSet<SecretReference>) {
     match value {
         Value::String(text) if text.starts_with(SECRET_SCHEME) => {
-            found.extend(text.parse::<SecretReference>().ok())
+            found.extend(text.parse::<SecretReference>().ok());
         }
         Value::Array(items) => items.iter().for_each(|item| references_in(item, found)),
         Value::Object(fields) => fields.values().for_each(|field| references_in(field, found)),

@@ -1,6 +1,6 @@
 //! Back to what ran before.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::assert_serves;
 use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, document, gated};
