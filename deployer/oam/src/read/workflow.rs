@@ -158,27 +158,31 @@ fn retry(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<StepRetry
     if !decoder.shaped(node, path, &RETRY) {
         return None;
     }
-    let backoff = present(node, "backoff").map(|value| timeout(decoder, value, &join(path, "backoff")));
-    let backoff_ms = match backoff {
-        None => StepRetry::BACKOFF_MS_DEFAULT,
-        Some(text) => {
-            let pause = duration::parse(&text?.value).ok()?;
-            u64::try_from(pause.as_millis()).ok()?
-        }
-    };
+    // Both are read before either is missed: one mistake must not hide the other.
+    let backoff_ms = backoff_ms(decoder, node, path);
+    let limit = retry_limit(decoder, node, path);
+    Some(StepRetry { limit: limit?, backoff_ms: backoff_ms? })
+}
+
+fn backoff_ms(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<u64> {
+    let Some(value) = present(node, "backoff") else { return Some(StepRetry::BACKOFF_MS_DEFAULT) };
+    let text = timeout(decoder, value, &join(path, "backoff"))?;
+    let pause = duration::parse(&text.value).ok()?;
+    u64::try_from(pause.as_millis()).ok()
+}
+
+fn retry_limit(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<u32> {
     let limit = present(node, "limit")?;
     let number = match &limit.value {
         slipway_yaml::Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
         _ => None,
     };
-    match number.filter(|number| (1..=StepRetry::LIMIT_MAX).contains(number)) {
-        Some(limit) => Some(StepRetry { limit, backoff_ms }),
-        None => {
-            let message = format!("expected a number from 1 to {}", StepRetry::LIMIT_MAX);
-            decoder.wrong(code::INVALID_RETRY, limit.at, &join(path, "limit"), message);
-            None
-        }
+    let number = number.filter(|number| (1..=StepRetry::LIMIT_MAX).contains(number));
+    if number.is_none() {
+        let message = format!("expected a number from 1 to {}", StepRetry::LIMIT_MAX);
+        decoder.wrong(code::INVALID_RETRY, limit.at, &join(path, "limit"), message);
     }
+    number
 }
 
 fn timeout(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Placed<String>> {
