@@ -25,12 +25,22 @@ pub(super) fn cel(condition: &Condition, known: &dyn Known) -> Result<Option<Str
     Ok(Some(text))
 }
 
-/// Both of two conditions.
-pub(super) fn both(one: Option<&String>, other: Option<&String>) -> Option<String> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(format!("({one}) && ({other})")),
-        (one, other) => one.or(other).cloned(),
+/// All of several conditions, side by side: those of groups in groups must not nest brackets as deep as the groups.
+pub(super) fn all_of(conditions: &[String]) -> Option<String> {
+    match conditions {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => {
+            let parts: Vec<String> = several.iter().map(|condition| format!("({condition})")).collect();
+            Some(parts.join(" && "))
+        }
     }
+}
+
+/// Why conditions that can be said alone cannot be said together; `None`: they can.
+pub(super) fn objection(conditions: &[String]) -> Option<String> {
+    let error = Cel::parse(&all_of(conditions)?).err()?;
+    Some(format!("together with the conditions of the groups around it: {error}"))
 }
 
 fn formula(expression: &Expression, known: &dyn Known) -> Result<String, String> {
@@ -138,6 +148,20 @@ mod tests {
         let known =
             BTreeMap::from([("smoke", nodes(&["step.smoke"])), ("roll", nodes(&["web", "web.post"]))]);
         cel(&text.parse().unwrap(), &Steps(known))
+    }
+
+    #[test]
+    fn conditions_of_groups_stand_side_by_side() {
+        let text = |count: usize| vec!["outputs[\"a\"][\"b\"] == 1".to_owned(); count];
+        assert_eq!(all_of(&[]), None);
+        assert_eq!(all_of(&text(1)), Some(text(1)[0].clone()));
+        assert_eq!(
+            all_of(&text(2)).as_deref(),
+            Some(r#"(outputs["a"]["b"] == 1) && (outputs["a"]["b"] == 1)"#)
+        );
+        assert_eq!(objection(&text(9)), None);
+        let told = objection(&text(300)).unwrap();
+        assert!(told.contains("bytes"), "{told}");
     }
 
     #[test]

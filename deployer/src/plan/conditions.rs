@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use slipway_oam::condition::{Expression, Operand, Operator};
-use slipway_oam::{Condition, Step, Workflow};
+use slipway_oam::{Condition, StepAt, Workflow};
 use slipway_types::Violation;
 
 /// A condition that the contract cannot carry.
@@ -65,7 +65,7 @@ pub(super) fn decide(
     context: &BTreeMap<&'static str, String>,
     is_asked: bool,
 ) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
-    let steps = workflow.all_steps().map(|(group, step)| (step.name.as_str(), (group, step))).collect();
+    let steps = workflow.all_steps().map(|at| (at.step.name.as_str(), at)).collect();
     let mut deciding = Deciding {
         steps,
         context,
@@ -74,8 +74,8 @@ pub(super) fn decide(
         open: BTreeSet::new(),
         violations: Vec::new(),
     };
-    for (_, step) in workflow.all_steps() {
-        deciding.verdict(&step.name);
+    for at in workflow.all_steps() {
+        deciding.verdict(&at.step.name);
     }
     if let Some(first) = workflow.steps.first() {
         deciding.violations.retain(|violation| {
@@ -88,7 +88,7 @@ pub(super) fn decide(
 }
 
 struct Deciding<'a> {
-    steps: BTreeMap<&'a str, (Option<&'a Step>, &'a Step)>,
+    steps: BTreeMap<&'a str, StepAt<'a>>,
     context: &'a BTreeMap<&'static str, String>,
     is_asked: bool,
     verdicts: BTreeMap<String, Verdict>,
@@ -125,22 +125,22 @@ impl Deciding<'_> {
         if let Some(known) = self.verdicts.get(name) {
             return known.clone();
         }
-        let Some((group, step)) = self.steps.get(name).copied() else { return Verdict::Skipped };
+        let Some(at) = self.steps.get(name).cloned() else { return Verdict::Skipped };
         if !self.open.insert(name.to_owned()) {
             return Verdict::Runs(BTreeSet::new());
         }
-        let around = group.map(|group| self.verdict(&group.name));
+        let around = at.group().map(|group| self.verdict(&group.name));
         let verdict = match around {
             Some(Verdict::Skipped) => Verdict::Skipped,
-            _ => self.own_verdict(group, step),
+            _ => self.own_verdict(&at),
         };
         self.open.remove(name);
         self.verdicts.insert(name.to_owned(), verdict.clone());
         verdict
     }
 
-    fn own_verdict(&mut self, group: Option<&Step>, step: &Step) -> Verdict {
-        let Some(text) = &step.condition else { return Verdict::Runs(BTreeSet::new()) };
+    fn own_verdict(&mut self, at: &StepAt<'_>) -> Verdict {
+        let Some(text) = &at.step.condition else { return Verdict::Runs(BTreeSet::new()) };
         let (condition, decided) = match text.value.parse::<Condition>() {
             Ok(Condition::Always) => {
                 let why = "it is to run even if a step before it failed".to_owned();
@@ -159,10 +159,10 @@ impl Deciding<'_> {
                 Verdict::Asks(Asks { condition, crosses })
             }
             (Err(Undecided::Run { why, .. } | Undecided::Never(why)), _) => {
-                let path = super::steps::path(group, step);
+                let path = format!("{}.if", at.path());
                 let message = format!("`{}` cannot be handed off: {why}", text.value);
                 self.violations.push(
-                    Violation::new(UNSUPPORTED, format!("{path}.if"), message).at(text.at.clone()).hint(
+                    Violation::new(UNSUPPORTED, path, message).at(text.at.clone()).hint(
                         "a deployment ends at the first step that fails, and a step runs when those before it succeeded; ask for `status.STEP.succeeded` or a fact of the environment such as `context.stage`",
                     ),
                 );
@@ -290,14 +290,12 @@ impl Deciding<'_> {
         }
     }
 
-    /// Whether the run may leave a step out: by its condition, its group's, or since nothing gives what it takes.
+    /// Whether the run may leave a step out: by its condition, that of a group around it, or since nothing gives
+    /// what it takes.
     fn may_be_left_out(&mut self, step: &str) -> bool {
-        let (group, takes) = match self.steps.get(step) {
-            Some((group, found)) => (group.map(|group| group.name.clone()), !found.inputs.is_empty()),
-            None => return false,
-        };
-        let mut asks = |name: &str| matches!(self.verdict(name), Verdict::Asks(_));
-        takes || asks(step) || group.is_some_and(|group| asks(&group))
+        let Some(at) = self.steps.get(step).cloned() else { return false };
+        let mut asked = at.groups.iter().copied().chain([at.step]);
+        !at.step.inputs.is_empty() || asked.any(|step| matches!(self.verdict(&step.name), Verdict::Asks(_)))
     }
 
     fn value(&self, operand: &Operand) -> Result<Value, Undecided> {
@@ -370,6 +368,8 @@ fn compared(left: &Value, operator: Operator, right: &Value) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use slipway_oam::Step;
+
     use super::*;
 
     fn decided(conditions: &[(&str, &str)], is_asked: bool) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
@@ -476,6 +476,37 @@ mod tests {
             _ => None,
         };
         assert_eq!(["a", "b", "c", "d"].map(crosses), [None, Some(true), Some(false), Some(true)]);
+    }
+
+    #[test]
+    fn what_holds_a_group_holds_all_that_stands_in_it() {
+        let step = |name: &str, condition: &str, sub_steps: Vec<Step>| Step {
+            name: name.to_owned(),
+            condition: (!condition.is_empty()).then(|| slipway_oam::Placed::nowhere(condition.to_owned())),
+            sub_steps,
+            ..Step::default()
+        };
+        let deep = |name: &str, condition: &str| {
+            let inner = step(&format!("{name}-inner"), "", vec![step(name, "", Vec::new())]);
+            step(&format!("{name}-outer"), condition, vec![inner])
+        };
+        let steps = vec![
+            step("a", "", Vec::new()),
+            deep("never", "false"),
+            deep("perhaps", "status.a.failed"),
+            step("asks", "status.perhaps.succeeded", Vec::new()),
+            step("after", "status.perhaps.skipped && status.never.skipped", Vec::new()),
+        ];
+        let workflow = Workflow { steps, ..Workflow::default() };
+        let (verdicts, violations) = decide(&workflow, &BTreeMap::new(), true);
+        assert!(violations.is_empty(), "{violations:?}");
+        assert_eq!(verdicts["never"], Verdict::Skipped);
+        assert_eq!(verdicts["perhaps"], Verdict::Runs(BTreeSet::new()), "its group asks for it");
+        for name in ["perhaps-outer", "asks", "after"] {
+            assert!(matches!(verdicts[name], Verdict::Asks(_)), "{name}: {:?}", verdicts[name]);
+        }
+        let (_, violations) = decide(&workflow, &BTreeMap::new(), false);
+        assert_eq!(violations[0].path, "workflow.steps[perhaps-outer].if");
     }
 
     #[test]
