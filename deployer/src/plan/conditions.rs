@@ -15,6 +15,8 @@ use slipway_types::Violation;
 const UNSUPPORTED: &str = "condition_unsupported";
 const SUCCEEDED: &str = "succeeded";
 const SKIPPED: &str = "skipped";
+/// The `reason` of a step that did not run.
+const SKIP: &str = "Skip";
 
 /// What becomes of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +150,8 @@ impl Deciding<'_> {
             }
             Ok(Condition::When(expression)) => {
                 let decided = self.formula(&expression, false);
-                (Some(Condition::When(self.resolved(expression))), decided)
+                let condition = decided.is_err().then(|| Condition::When(self.resolved(expression)));
+                (condition, decided)
             }
             Err(error) => (None, Err(Undecided::Never(error.to_string()))),
         };
@@ -171,16 +174,27 @@ impl Deciding<'_> {
         }
     }
 
-    /// The same with the environment's facts in their places.
-    fn resolved(&self, expression: Expression) -> Expression {
+    /// The same with the environment's facts in their places, and what they decide already.
+    fn resolved(&mut self, expression: Expression) -> Expression {
+        if matches!(expression, Expression::Compare { .. }) {
+            let decided = match self.formula(&expression, false) {
+                Ok(None) => Some(false),
+                Ok(Some(after)) => after.is_empty().then_some(true),
+                Err(_) => None,
+            };
+            if let Some(holds) = decided {
+                return Expression::Holds(Operand::Literal(Value::Bool(holds)));
+            }
+        }
+        let context = self.context;
         let operand = |operand: Operand| match operand {
             Operand::Context(field) => {
-                let fact = self.context.get(field.as_str()).cloned();
+                let fact = context.get(field.as_str()).cloned();
                 fact.map_or(Operand::Context(field), |fact| Operand::Literal(Value::String(fact)))
             }
             operand => operand,
         };
-        let all = |parts: Vec<Expression>| -> Vec<Expression> {
+        let mut all = |parts: Vec<Expression>| -> Vec<Expression> {
             parts.into_iter().map(|part| self.resolved(part)).collect()
         };
         match expression {
@@ -251,6 +265,7 @@ impl Deciding<'_> {
                 self.phase(step, operator, value)
             }
             _ => {
+                is_comparable(left, right)?;
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 let holds = compared(&left, operator, &right)
                     .ok_or_else(|| Undecided::Never(format!("{left} and {right} cannot be compared so")))?;
@@ -298,7 +313,22 @@ impl Deciding<'_> {
         !at.step.inputs.is_empty() || asked.any(|step| matches!(self.verdict(&step.name), Verdict::Asks(_)))
     }
 
-    fn value(&self, operand: &Operand) -> Result<Value, Undecided> {
+    /// The message of a step, or the word for why it ended so.
+    fn told(&mut self, step: &str, field: &str) -> Result<Value, Undecided> {
+        if self.open.contains(step) {
+            return Err(Undecided::Never(format!("it asks for `{step}`, which waits for it")));
+        }
+        match (self.verdict(step), field) {
+            (Verdict::Skipped, "reason") => Ok(Value::from(SKIP)),
+            (Verdict::Skipped, _) => Ok(Value::from("")),
+            (Verdict::Runs(_) | Verdict::Asks(_), _) => {
+                let why = format!("the {field} of `{step}` is known only while it is deployed");
+                Err(Undecided::Run { why, crosses: true })
+            }
+        }
+    }
+
+    fn value(&mut self, operand: &Operand) -> Result<Value, Undecided> {
         match operand {
             Operand::Literal(value) => Ok(value.clone()),
             Operand::Context(field) => {
@@ -312,10 +342,25 @@ impl Deciding<'_> {
                 let why = format!("the value of `{name}` is known only while it is deployed");
                 Err(Undecided::Run { why, crosses: false })
             }
-            Operand::Status { step, field } => {
-                Err(Undecided::Never(format!("the {field} of `{step}` is known only while it is deployed")))
+            Operand::Status { step, field } if field == "phase" => {
+                let why = format!("the phase of `{step}` can only be compared with a word in quotes");
+                Err(Undecided::Never(why))
             }
+            Operand::Status { step, field } => self.told(step, field),
         }
+    }
+}
+
+/// What a step tells is a text; compared with anything else it could not be judged when it ended.
+fn is_comparable(left: &Operand, right: &Operand) -> Result<(), Undecided> {
+    match (left, right) {
+        (Operand::Status { step, field }, Operand::Literal(value))
+        | (Operand::Literal(value), Operand::Status { step, field })
+            if !value.is_string() =>
+        {
+            Err(Undecided::Never(format!("the {field} of `{step}` is a text: compare it with one in quotes")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -453,6 +498,14 @@ mod tests {
                 true,
                 r#"inputs["x"] == 1 || status["a"].phase == "failed""#,
             ),
+            ("status.a.message == 'x'", true, r#"status["a"].message == "x""#),
+            ("status.a.reason != inputs.x", true, r#"status["a"].reason != inputs["x"]"#),
+            // What is known beforehand is not asked.
+            (
+                "status.a.reason == 'Timeout' && context.stage == 'blue'",
+                true,
+                r#"status["a"].reason == "Timeout" && true"#,
+            ),
         ] {
             let (verdicts, violations) = decided(&[("a", ""), ("b", condition)], true);
             assert!(violations.is_empty(), "{condition}: {violations:?}");
@@ -463,6 +516,20 @@ mod tests {
         assert_eq!(decides("context.stage == 'blue' || status.a.failed"), Verdict::Runs(BTreeSet::new()));
         assert_eq!(decides("context.stage == 'x' && status.a.failed"), Verdict::Skipped);
         assert_eq!(decides("status.a.succeeded"), Verdict::Runs(BTreeSet::from(["a".to_owned()])));
+    }
+
+    #[test]
+    fn a_step_that_never_runs_here_tells_so_beforehand() {
+        let two = |condition| last(&[("a", "false"), ("b", condition)]);
+        for condition in ["status.a.reason == 'Skip'", "status.a.message == ''"] {
+            assert_eq!(two(condition), Ok(Verdict::Runs(BTreeSet::new())), "{condition}");
+        }
+        assert_eq!(two("status.a.reason == 'Timeout'"), Ok(Verdict::Skipped));
+        let both = "status.a.skipped && status.c.failed";
+        let (verdicts, _) = decided(&[("a", "false"), ("c", ""), ("b", both)], true);
+        let Verdict::Asks(asks) = &verdicts["b"] else { panic!("{:?}", verdicts["b"]) };
+        assert_eq!(asks.condition.to_string(), r#"true && status["c"].phase == "failed""#);
+        assert_eq!(asks.steps(), BTreeSet::from(["c".to_owned()]));
     }
 
     #[test]
@@ -511,7 +578,13 @@ mod tests {
 
     #[test]
     fn what_nobody_can_tell_is_refused_in_any_case() {
-        for condition in ["status.a.message == 'x'", "context.nothing == 'x'", "context.stage < 1"] {
+        for condition in [
+            "status.a.message == 1",
+            "status.a.phase == inputs.x",
+            "status.b.message == 'x'",
+            "context.nothing == 'x'",
+            "context.stage < 1",
+        ] {
             let (_, violations) = decided(&[("a", ""), ("b", condition)], true);
             assert_eq!(violations.len(), 1, "{condition}");
             assert_eq!(violations[0].code, UNSUPPORTED);

@@ -150,6 +150,23 @@ impl Progress {
         self.rewritten > 0
     }
 
+    /// The word for why it ended so, as KubeVela has it; empty if it is ready, or has not ended.
+    pub(super) fn reason_of_end(&self) -> &'static str {
+        match self.standing {
+            Standing::Failed { .. } if self.anew > 0 => "FailedAfterRetries",
+            Standing::Failed { .. } => "Execute",
+            Standing::TimedOut { .. } => "Timeout",
+            Standing::Skipped { .. } | Standing::LeftOut { .. } => "Skip",
+            Standing::Terminated { .. } => "Terminate",
+            Standing::Pending
+            | Standing::Blocked { .. }
+            | Standing::Applying { .. }
+            | Standing::Suspended { .. }
+            | Standing::Waiting { .. }
+            | Standing::Ready { .. } => "",
+        }
+    }
+
     /// All but how often it began, and what that left, is as if nothing had happened.
     pub(super) fn forget(&mut self) {
         let fresh = Self::fresh(self.since);

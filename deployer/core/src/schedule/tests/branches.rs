@@ -56,6 +56,41 @@ fn a_condition_asks_how_others_ended() {
 }
 
 #[test]
+fn a_condition_asks_what_is_told_of_how_others_ended() {
+    let ended = |retry: Option<Retry>, result: Result<(), Failure>, when: &str| {
+        let (name, giver) = node("a", &[]);
+        let giver = Node { call: Some(call()), objects: Vec::new(), retry, ..giver };
+        let mut rig = Rig::new([(name, giver), crossing("b", &["a"], Some(when))]);
+        rig.called("a", result.clone());
+        if retry.is_some() {
+            rig.tick(5);
+            rig.called("a", result);
+        }
+        states(&rig, &["b"])[0] == "applying"
+    };
+    let refused = || Err(Failure::permanent("HTTP 500"));
+    let once = Some(Retry { limit: 1, backoff_ms: 5_000 });
+    for (retry, result, when) in [
+        (None, refused(), r#"nodes["a"].reason == "Execute" && nodes["a"].message == "HTTP 500""#),
+        (once, refused(), r#"nodes["a"].reason == "FailedAfterRetries""#),
+        (None, Ok(()), r#"nodes["a"].reason == "" && nodes["a"].message == """#),
+        (
+            None,
+            refused(),
+            r#"(["a"].exists(n, nodes[n].message != "") ? ["a"].map(n, nodes[n].message != "", nodes[n].message)[0] : "") == "HTTP 500""#,
+        ),
+        (
+            None,
+            Ok(()),
+            r#"(["a"].exists(n, nodes[n].message != "") ? ["a"].map(n, nodes[n].message != "", nodes[n].message)[0] : "") == """#,
+        ),
+    ] {
+        assert!(ended(retry, result, when), "{when}");
+    }
+    assert!(!ended(None, refused(), r#"nodes["a"].reason == "Timeout""#));
+}
+
+#[test]
 fn a_condition_asks_what_others_gave() {
     let given = |value: Value| {
         let mut giver = bare(&[]);
