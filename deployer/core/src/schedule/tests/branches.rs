@@ -174,6 +174,33 @@ fn a_node_begins_anew_as_often_as_it_says() {
 }
 
 #[test]
+fn the_attempt_before_is_told_until_the_next_one_is_written() {
+    let (name, mut migrate) = node("migrate", &[]);
+    migrate.retry = Some(Retry { limit: 1, backoff_ms: 5_000 });
+    let mut rig = Rig::new([(name, migrate)]);
+    let lost = |rig: &Rig| {
+        let lost = rig.schedule.node("migrate").unwrap().lost_attempt();
+        lost.map(|lost| (lost.attempt, lost.reason, lost.at, lost.timed_out))
+    };
+    assert_eq!(lost(&rig), None);
+    rig.applied("migrate");
+    rig.looked("migrate", Verdict::Failed { reason: "the Job failed".into() });
+    let first = Some((1, "the Job failed".to_owned(), at(0), false));
+    assert_eq!(lost(&rig), first);
+    rig.tick(5);
+    assert_eq!((rig.work(), lost(&rig)), (vec!["start migrate".to_owned()], first));
+    rig.applied("migrate");
+    assert_eq!(lost(&rig), None, "what was there is not there any more");
+    rig.tick(600);
+    let (attempt, _, since, timed_out) = lost(&rig).unwrap();
+    assert_eq!((attempt, since, timed_out), (2, at(600), true));
+    // Also when a person has it begin again.
+    rig.order(retry(None)).unwrap();
+    assert_eq!(rig.work(), ["start migrate"]);
+    assert_eq!(lost(&rig).map(|lost| (lost.0, lost.3)), Some((2, true)));
+}
+
+#[test]
 fn beginning_anew_ends_with_the_nodes_time() {
     let (name, mut never) = node("never", &[]);
     never.retry = Some(Retry { limit: 20, backoff_ms: 400_000 });
