@@ -22,6 +22,7 @@ mod correct;
 mod drift;
 mod evidence;
 mod found;
+mod given;
 mod growing;
 mod look;
 mod passing;

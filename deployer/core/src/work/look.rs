@@ -39,12 +39,13 @@ impl Work {
         let Some(node) = self.node(name) else {
             return Verdict::Failed { reason: format!("there is no node `{name}`") }.into();
         };
-        let seen = self.look_at(node, applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
+        let seen =
+            self.look_at((name, node), applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
         fault_point::reach("core.checked");
         seen
     }
 
-    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Seen, Hitch> {
+    async fn look_at(&self, node: (&str, &Node), applied: Option<&Prepared>) -> Result<Seen, Hitch> {
         let cluster = self.cluster().await?;
         let mut found = Found::new();
         let verdict = self.standing_of(&cluster, node, applied.is_some(), &mut found).await?;
@@ -58,7 +59,7 @@ impl Work {
     async fn standing_of(
         &self,
         cluster: &Cluster,
-        node: &Node,
+        (own_name, node): (&str, &Node),
         was_live: bool,
         found: &mut Found,
     ) -> Result<Verdict, Hitch> {
@@ -96,12 +97,12 @@ impl Work {
                 return Ok(Verdict::Failed { reason });
             }
             let live = see(cluster, found, object).await?;
-            let Some(value) = live.and_then(|live| path.get(live)) else {
-                return Ok(Verdict::NotYet {
-                    blocker: format!("{object} has no {path} yet, the output `{name}`"),
-                });
-            };
-            outputs.insert(name.clone(), value.clone());
+            match self.given(own_name, name, (object, path), live) {
+                Ok(value) => {
+                    outputs.insert(name.clone(), value);
+                }
+                Err(verdict) => return Ok(verdict),
+            }
         }
         Ok(Verdict::Ready { outputs })
     }
