@@ -107,17 +107,13 @@ impl DeployHandler {
     /// Checks and freezes.
     async fn draft(&self, subject: Subject) -> Result<(), JobError> {
         match &subject.deployment.cause {
-            DeploymentCause::Rollback { to, was_live: true, .. } => {
-                let to = *to;
-                return self.take_up_with_secrets_of_now(subject, to).await;
-            }
-            DeploymentCause::Rollback { to, .. } => {
-                let to = *to;
-                return self.take_up(subject, to).await;
+            DeploymentCause::Rollback { to, was_live, .. } => {
+                let (to, was_live) = (*to, *was_live);
+                return self.take_up(subject, to, was_live).await;
             }
             DeploymentCause::Restart { of: Some(generation), .. } => {
                 let generation = *generation;
-                return self.take_up_with_secrets_of_now(subject, generation).await;
+                return self.take_up(subject, generation, true).await;
             }
             DeploymentCause::Remove { .. } => return self.take_away(subject).await,
             _ => {}

@@ -92,7 +92,7 @@ pub struct Plan {
 }
 
 /// A revision with everything it names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frozen {
     /// The document.
     pub revision: Revision,

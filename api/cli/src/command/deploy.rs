@@ -34,11 +34,18 @@ pub(crate) enum DeployCommand {
     /// Say what a deployment would be and change: bundle, differences, violations, gates
     #[command(
         after_help = "Exit codes: 0 it can be deployed, 1 something stands against it, 2 wrong usage.\nExample: slipway deploy plan shop --env staging --branch main
-         slipway deploy plan shop --env staging --objects -o json | jq .objects"
+         slipway deploy plan shop --env staging --objects -o json | jq .objects
+         slipway deploy plan shop --env prod --rollback"
     )]
     Plan {
         #[command(flatten)]
         wanted: Wanted,
+        /// What `slipway deploy rollback` would do instead
+        #[arg(long, conflicts_with_all = ["bundle", "Choice", "file"])]
+        rollback: bool,
+        /// The generation to return to, else the last live one
+        #[arg(long, value_name = "GENERATION", requires = "rollback")]
+        to: Option<u64>,
         /// With the objects as they would be applied, one JSON document each; Secrets are references
         #[arg(long)]
         objects: bool,
@@ -270,7 +277,10 @@ pub(crate) struct Follow {
 pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        DeployCommand::Plan { wanted, objects } => return plan::run(&client, &wanted, objects, global).await,
+        DeployCommand::Plan { wanted, rollback, to, objects } => {
+            let asked = plan::Asked { rollback, to, objects };
+            return plan::run(&client, &wanted, asked, global).await;
+        }
         DeployCommand::Create { wanted, reason, follow } => {
             let mut body = wanted.body()?;
             put_reason(&mut body, reason);
@@ -299,10 +309,7 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
         }
         DeployCommand::Rollback { app, env, to, reason, follow } => {
             let mut body = json!({"application": app, "environment": env, "reason": reason});
-            match to {
-                Some(to) => body["rollback_to"] = to.into(),
-                None => body["rollback"] = true.into(),
-            }
+            put_rollback(&mut body, to);
             return create(&client, &body, &follow, global).await;
         }
         DeployCommand::Restart { app, env, reason, secrets_only, follow } => {
@@ -347,6 +354,14 @@ pub(crate) async fn promote(args: PromoteArgs, global: &Global) -> Result<Exit> 
 fn put_reason(body: &mut Value, reason: Option<String>) {
     if let Some(reason) = reason {
         body["reason"] = reason.into();
+    }
+}
+
+/// Asks for the last live revision, or for that of a generation.
+fn put_rollback(body: &mut Value, to: Option<u64>) {
+    match to {
+        Some(to) => body["rollback_to"] = to.into(),
+        None => body["rollback"] = true.into(),
     }
 }
 

@@ -122,6 +122,17 @@ async fn what_was_never_live_is_not_chosen_and_passes_the_gates_if_it_is_named()
     let back = json!({"rollback": true});
     roll_back(&server, &server.admin, &back).await.problem(422, "never_live");
     out(&server, &two, "c", false).await;
+    // Who only looks gives no reason, and sees the generation's own revision.
+    let developer = server.token_for("shop", Role::Developer).await;
+    for (more, told) in [
+        (json!({"rollback": true}), "back to 2, was live: true"),
+        (json!({"rollback_to": 1}), "back to 1, was live: false"),
+    ] {
+        let mut body = json!({"application": "shop", "environment": "prod"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let plan = server.call(&developer, Method::POST, "/api/v1/deployments/plan", Some(body)).await;
+        assert_eq!(plan.is(200).json()["notes"], json!([told]));
+    }
     let made = roll_back(&server, &server.admin, &back).await.is(201).json();
     assert_eq!(why(&server, &made).await["to"], 2);
     let named = json!({"rollback_to": 1});
