@@ -33,6 +33,7 @@ use crate::subject::Subject;
 use crate::transition::advance;
 use crate::waves::Asked;
 
+mod aborted;
 mod taken_up;
 
 /// Whose doing it is that a deployment moves by itself.
@@ -107,8 +108,13 @@ impl DeployHandler {
     /// Checks and freezes.
     async fn draft(&self, subject: Subject) -> Result<(), JobError> {
         match &subject.deployment.cause {
-            DeploymentCause::Rollback { to, was_live, .. } => {
-                let (to, was_live) = (*to, *was_live);
+            DeploymentCause::Rollback { to, was_live, aborts, .. } => {
+                let (to, was_live, aborts) = (*to, *was_live, *aborts);
+                if let Some(aborted) = aborts
+                    && let Some(fault) = self.stop_aborted(&subject.deployment, aborted).await?
+                {
+                    return self.wait_or_fail(subject.deployment, fault).await;
+                }
                 return self.take_up(subject, to, was_live).await;
             }
             DeploymentCause::Restart { of: Some(generation), .. } => {

@@ -170,6 +170,8 @@ pub enum DeploymentWord {
     Retry,
     /// Stop where it stands.
     Terminate,
+    /// Go on past the stop behind a canary or a blue-green.
+    Promote,
 }
 
 /// Somebody's word on a deployment that a receiver has.

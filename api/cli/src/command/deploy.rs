@@ -213,6 +213,33 @@ pub(crate) enum DeployCommand {
         #[arg(long, value_name = "NAME")]
         node: Option<String>,
     },
+    /// Let a canary or a blue-green that is held take the place of what runs
+    #[command(
+        after_help = "The same as resuming the stop behind it; where several people must approve that, one approval of it.\nExample: slipway deploy promote shop@prod --reason 'no more errors than before'"
+    )]
+    Promote {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// The stop behind it, where several are held
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
+    /// Stop a deployment that is on its way, and return at once to what was live before it
+    #[command(
+        after_help = "One order: the server does the rest. As after a rollback nothing by itself moves the environment, until: slipway release APP --env ENV.\nExit codes as of `slipway deploy create`.\nExample: slipway deploy abort shop@prod --reason 'too many errors' --yes"
+    )]
+    Abort {
+        #[command(flatten)]
+        target: Target,
+        /// Why; kept with the rollback
+        #[arg(long)]
+        reason: String,
+        /// Really do it: what is done of it is taken back
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        follow: Follow,
+    },
     /// Try again what failed, timed out or was stopped, if the receiver can
     #[command(after_help = "Example: slipway deploy retry shop@prod --node web")]
     Retry {
@@ -330,6 +357,14 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
         }
         DeployCommand::Resume { order, node } => {
             decide::order(&client, &order.target, "resume", node, order.reason, global).await?;
+        }
+        DeployCommand::Promote { order, node } => {
+            decide::order(&client, &order.target, "promote", node, order.reason, global).await?;
+        }
+        DeployCommand::Abort { target, reason, yes, follow } => {
+            super::confirmed(yes, "the deployment would stop, and what was live before it would come back")?;
+            let path = format!("/api/v1/deployments/{}/abort", target.id(&client).await?);
+            return create_at(&client, &path, &json!({"reason": reason}), &follow, global).await;
         }
         DeployCommand::Retry { order, node } => {
             decide::order(&client, &order.target, "retry", node, order.reason, global).await?;

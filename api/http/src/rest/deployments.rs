@@ -405,6 +405,15 @@ impl DeployBody {
         }
     }
 
+    /// The revision of a generation that was live, once more.
+    pub(super) fn back_to(
+        names: (ApplicationName, EnvironmentName),
+        generation: u64,
+        reason: String,
+    ) -> Self {
+        Self { rollback_to: Some(generation), ..Self::plain(names, (None, None), None, Some(reason)) }
+    }
+
     /// The revision that runs, once more, with nothing moved but versions of secrets.
     pub(super) fn rotation(
         application: ApplicationName,
