@@ -33,6 +33,7 @@ use crate::subject::Subject;
 use crate::transition::advance;
 use crate::waves::Asked;
 
+mod aborted;
 mod taken_up;
 
 /// Whose doing it is that a deployment moves by itself.
@@ -107,17 +108,18 @@ impl DeployHandler {
     /// Checks and freezes.
     async fn draft(&self, subject: Subject) -> Result<(), JobError> {
         match &subject.deployment.cause {
-            DeploymentCause::Rollback { to, was_live: true, .. } => {
-                let to = *to;
-                return self.take_up_with_secrets_of_now(subject, to).await;
-            }
-            DeploymentCause::Rollback { to, .. } => {
-                let to = *to;
-                return self.take_up(subject, to).await;
+            DeploymentCause::Rollback { to, was_live, aborts, .. } => {
+                let (to, was_live, aborts) = (*to, *was_live, *aborts);
+                if let Some(aborted) = aborts
+                    && let Some(fault) = self.stop_aborted(&subject.deployment, aborted).await?
+                {
+                    return self.wait_or_fail(subject.deployment, fault).await;
+                }
+                return self.take_up(subject, to, was_live).await;
             }
             DeploymentCause::Restart { of: Some(generation), .. } => {
                 let generation = *generation;
-                return self.take_up_with_secrets_of_now(subject, generation).await;
+                return self.take_up(subject, generation, true).await;
             }
             DeploymentCause::Remove { .. } => return self.take_away(subject).await,
             _ => {}

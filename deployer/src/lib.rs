@@ -28,6 +28,7 @@ pub mod plan;
 pub mod port;
 pub mod pull;
 pub mod receivers;
+mod rollback;
 pub mod secret_users;
 mod sensing;
 pub mod signatures;

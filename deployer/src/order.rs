@@ -2,17 +2,18 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
-use slipway_handoff::{Answer, Capability, Command, Order};
+use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, Order};
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, NewAuditEntry};
+use slipway_records::{Change, Deployment, NewAuditEntry, Observation};
 use slipway_types::Fault;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use crate::handler::is_removal;
 use crate::receivers::key;
 use crate::stage::Stage;
+use crate::subject::Subject;
 use crate::transition::advance;
 
 /// The command of an order, what follows from it, and the action's name in the audit record.
@@ -29,6 +30,7 @@ fn meaning(order: &DeploymentOrder, removal: bool) -> (Command, DeploymentEvent,
         DeploymentWord::Terminate => {
             (Command::Terminate, DeploymentEvent::Terminate(by), "deployment.terminate")
         }
+        DeploymentWord::Promote => (Command::Resume { node }, again("promoted"), "deployment.promote"),
     }
 }
 
@@ -38,7 +40,7 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
     match word {
         DeploymentWord::Suspend => matches!(state, S::HandedOff { .. } | S::Progressing { .. }),
         // A node's own hold is no state of the whole.
-        DeploymentWord::Resume => {
+        DeploymentWord::Resume | DeploymentWord::Promote => {
             matches!(state, S::Suspended { .. } | S::HandedOff { .. } | S::Progressing { .. })
         }
         DeploymentWord::Retry => {
@@ -64,6 +66,37 @@ fn participle(word: DeploymentWord) -> &'static str {
         DeploymentWord::Resume => "resumed",
         DeploymentWord::Retry => "tried again",
         DeploymentWord::Terminate => "stopped",
+        DeploymentWord::Promote => "promoted",
+    }
+}
+
+/// Stops that are held and that stand behind what runs beside the version of before, in the order of the graph.
+fn held_beside(graph: &Graph, observation: &Observation) -> Vec<NodeName> {
+    let is_beside = |name: &NodeName| graph.nodes().get(name).is_some_and(|node| node.temporary);
+    let is_held = |name: &NodeName| {
+        let holds = graph.nodes().get(name).is_some_and(|node| node.hold.is_some());
+        holds && observation.nodes.get(name).is_some_and(|seen| seen.state == "suspended")
+    };
+    let held = graph.order().into_iter().filter(|name| is_held(name));
+    held.filter(|name| graph.before(name).into_iter().any(is_beside)).cloned().collect()
+}
+
+/// Which of the stops that are held is meant.
+fn promoted(held: &[NodeName], wanted: Option<&str>) -> Result<NodeName, OrderRefused> {
+    let look = "`slipway deploy show` tells how its nodes stand";
+    match (held, wanted) {
+        (_, Some(wanted)) if held.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
+        (_, Some(wanted)) => Err(OrderRefused::WrongState(format!(
+            "`{wanted}` is no stop behind a canary or a blue-green that is held: {look}"
+        ))),
+        ([only], None) => Ok(only.clone()),
+        ([], None) => {
+            Err(OrderRefused::WrongState(format!("no canary and no blue-green of it is held: {look}")))
+        }
+        (several, None) => Err(OrderRefused::WrongState(format!(
+            "several are held, name one by --node: {}",
+            several.join(", ")
+        ))),
     }
 }
 
@@ -73,11 +106,12 @@ impl Stage {
         let failed = OrderRefused::Failed;
         let missing = || failed(Fault::permanent("deployment_missing", "there is no such deployment"));
         let subject = self.subject(order.deployment).await.map_err(failed)?.ok_or_else(missing)?;
+        if !fits(order.word, &subject.deployment.state) {
+            return Err(wrong_state(order.word, &subject.deployment));
+        }
+        let order = &self.addressed(order, &subject).await?;
         let deployment = subject.deployment;
         let (command, event, action) = meaning(order, is_removal(&deployment));
-        if !fits(order.word, &deployment.state) {
-            return Err(wrong_state(order.word, &deployment));
-        }
         let receiver = self.receiver(&subject.environment).await.map_err(failed)?;
         let can = receiver.capabilities().await.map_err(|error| failed(error.into()))?;
         let needed = command.capability();
@@ -109,6 +143,27 @@ impl Stage {
         }
         let minutes = self.minutes_of(&subject.environment);
         self.record_order(order, (event, action), minutes).await
+    }
+
+    /// The order with the node that it is about, where the word says that without naming it.
+    async fn addressed(
+        &self,
+        order: &DeploymentOrder,
+        subject: &Subject,
+    ) -> Result<DeploymentOrder, OrderRefused> {
+        let Some(revision) = subject.deployment.revision.filter(|_| order.word == DeploymentWord::Promote)
+        else {
+            return Ok(order.clone());
+        };
+        let key = key(&subject.application.name, &subject.environment);
+        let frozen = self.kept_revision(&key, &revision).await.map_err(OrderRefused::Failed)?;
+        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
+        let mut read = self.records.read().await.map_err(fault)?;
+        let observation = read.observation_get(order.deployment).await.map_err(fault)?.unwrap_or_default();
+        drop(read);
+        let held = held_beside(&frozen.revision.graph, &observation);
+        let node = promoted(&held, order.node.as_deref())?;
+        Ok(DeploymentOrder { node: Some(node), ..order.clone() })
     }
 
     async fn record_order(
@@ -179,12 +234,12 @@ mod tests {
             (S::Live, vec![]),
             (S::Deleted, vec![]),
             (S::Deleting { by: "ann".into() }, vec![]),
-            (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate]),
-            (suspended, vec![W::Resume, W::Terminate]),
+            (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate, W::Promote]),
+            (suspended, vec![W::Resume, W::Terminate, W::Promote]),
             (failed, vec![W::Retry, W::Terminate]),
             (S::Terminated { by: "ann".into() }, vec![W::Retry]),
         ] {
-            for word in [W::Suspend, W::Resume, W::Retry, W::Terminate] {
+            for word in [W::Suspend, W::Resume, W::Retry, W::Terminate, W::Promote] {
                 let order = DeploymentOrder {
                     deployment: slipway_types::id::DeploymentId::new(),
                     word,
@@ -202,6 +257,53 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn promoting_means_the_stop_behind_what_stands_beside() {
+        use std::collections::BTreeMap;
+
+        use slipway_handoff::{Hold, Node};
+        use slipway_records::observation::Seen;
+
+        let node = |needs: &[&str], temporary: bool, holds: bool| Node {
+            needs: needs.iter().map(|&need| need.to_owned()).collect(),
+            temporary,
+            hold: holds.then(Hold::default),
+            ..Node::default()
+        };
+        let nodes = BTreeMap::from([
+            ("step.ask".to_owned(), node(&[], false, true)),
+            ("step.try".to_owned(), node(&["step.ask"], true, false)),
+            ("step.look".to_owned(), node(&["step.try"], false, true)),
+            ("step.later".to_owned(), node(&["step.look"], false, true)),
+            ("web".to_owned(), node(&["step.later"], false, false)),
+        ]);
+        let graph = Graph::try_from(nodes).unwrap();
+        let held = |names: &[&str]| {
+            let seen = |name: &&str| {
+                let seen = Seen {
+                    state: "suspended".to_owned(),
+                    reason: String::new(),
+                    sequence: 1,
+                    at: chrono::DateTime::UNIX_EPOCH,
+                };
+                ((*name).to_owned(), seen)
+            };
+            let nodes = names.iter().map(seen).collect();
+            held_beside(&graph, &Observation { nodes, ..Observation::default() })
+        };
+        assert_eq!(held(&["step.ask"]), [""; 0], "nothing stands beside yet");
+        assert_eq!(held(&["step.look", "web"]), ["step.look"]);
+        let both = held(&["step.later", "step.look"]);
+        assert_eq!(promoted(&held(&["step.look"]), None), Ok("step.look".to_owned()));
+        assert_eq!(promoted(&both, Some("step.later")), Ok("step.later".to_owned()));
+        for (held, wanted, told) in
+            [(&both[..0], None, "is held"), (&both[..], None, "--node"), (&both[..], Some("web"), "`web`")]
+        {
+            let refused = promoted(held, wanted).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
         }
     }
 }

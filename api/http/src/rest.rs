@@ -16,6 +16,7 @@ mod configurations;
 mod definition_holds;
 mod definition_users;
 mod definitions;
+mod deployment_aborts;
 mod deployment_failures;
 mod deployment_holds;
 mod deployment_orders;
@@ -141,6 +142,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_words::break_glass))
         .routes(routes!(deployment_orders::suspend))
         .routes(routes!(deployment_orders::resume))
+        .routes(routes!(deployment_orders::promote))
+        .routes(routes!(deployment_aborts::abort))
         .routes(routes!(deployment_orders::retry))
         .routes(routes!(deployment_orders::terminate))
         .routes(routes!(places::list))

@@ -199,7 +199,11 @@ impl Driver<'_> {
             };
             self.under_way.insert(action.clone());
             let work = self.work.clone();
+            let before = self.gathering.before(&action);
             effects.push(Box::pin(async move {
+                if let Some(gathered) = before {
+                    work.wait_for(&gathered).await;
+                }
                 let outcome = work.carry_out(task).await;
                 (action, outcome)
             }));

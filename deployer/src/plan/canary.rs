@@ -38,7 +38,7 @@ impl Walk<'_> {
         step: &ChosenStep,
         component: &str,
     ) -> Option<String> {
-        let path = format!("workflow.steps[{}].properties.component", step.step.name);
+        let path = format!("{}.properties.component", step.path);
         let application = self.chosen.merged.application();
         let refused = match self.chosen.merged.copies_of(component).as_slice() {
             [only] if !drawing.ends.contains_key(only) => Some("it is not deployed here"),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use slipway_charts::Hook;
 use slipway_definitions::{DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject, Verb};
 use slipway_handoff::revision::{FORMAT, Limits};
+use slipway_handoff::tasks::{HookSide, hook_name};
 use slipway_handoff::{
     Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph,
     ManifestSet, Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
@@ -220,7 +221,7 @@ impl Ground<'_> {
         };
         for (index, hook) in sorted(hooked.before).into_iter().enumerate() {
             let node = self.hook_node(drawing, dressing, &name, hook);
-            link(drawing, format!("{name}.before-{}", index + 1), node);
+            link(drawing, hook_name(&name, HookSide::Before, index + 1), node);
         }
         for (phase, suffix) in [(Phase::Pre, ".pre"), (Phase::Main, ""), (Phase::Post, ".post")] {
             let node = self.phase_node(drawing, dressing, chosen, component, &kind, phase);
@@ -230,7 +231,7 @@ impl Ground<'_> {
         }
         for (index, hook) in sorted(hooked.after).into_iter().enumerate() {
             let node = self.hook_node(drawing, dressing, &name, hook);
-            link(drawing, format!("{name}.after-{}", index + 1), node);
+            link(drawing, hook_name(&name, HookSide::After, index + 1), node);
         }
         let ends = Ends {
             first: chain.first().cloned().into_iter().collect(),

@@ -46,7 +46,7 @@ impl Walk<'_> {
         behind: &Behind,
         most_ms: Option<u64>,
     ) -> Laid {
-        if behind.when.is_some() {
+        if !behind.when.is_empty() {
             let why = "the step that deploys the component would move its traffic all the same";
             drawing.wrong(self.unsaid(step, why));
         }

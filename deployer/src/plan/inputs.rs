@@ -116,7 +116,7 @@ pub(super) fn fill(drawing: &mut Drawing, chosen: &Chosen) {
     for step in chosen.steps.iter().filter(|step| step.here) {
         let node = steps::node_of(step);
         let taker = Taker {
-            path: format!("workflow.steps[{}]", step.step.name),
+            path: step.path.clone(),
             what: format!("the step `{}`", step.step.name),
             nodes: drawing.nodes.keys().filter(|name| **name == node).cloned().collect(),
         };

@@ -194,6 +194,8 @@ pub enum DeploymentWord {
     Retry,
     /// Stop where it stands.
     Terminate,
+    /// Go on past the stop behind a canary or a blue-green.
+    Promote,
 }
 
 /// Somebody's word on a deployment that a receiver has.
@@ -297,6 +299,14 @@ pub struct SecretUser {
 pub trait Deploying: Send + Sync {
     /// What a bundle would become in an environment.
     async fn plan(&self, wanted: &DeployRequest) -> Result<DeployPlan, Fault>;
+    /// What a rollback to the generation `to` would do: its revision is taken as it was frozen. `was_live`: its secrets
+    /// are those of now, and its tasks do not run again.
+    async fn rollback_plan(
+        &self,
+        wanted: &DeployRequest,
+        to: u64,
+        was_live: bool,
+    ) -> Result<DeployPlan, Fault>;
     /// What of others a bundle would take over in an environment, and what that would change.
     async fn adoption(&self, wanted: &AdoptRequest) -> Result<AdoptPlan, Fault>;
     /// How an environment's gates stand for a deployment.

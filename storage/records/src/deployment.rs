@@ -38,6 +38,9 @@ pub enum DeploymentCause {
         /// secrets are those of now.
         #[serde(default)]
         was_live: bool,
+        /// The generation on its way that it takes back: that is stopped where it stands before anything else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aborts: Option<u64>,
     },
     /// What runs again, so that its workloads take new secrets.
     Restart {
@@ -421,7 +424,7 @@ mod tests {
         use DeploymentCause as C;
         let (this, other) = (VersionId::new(), VersionId::new());
         let reason = || "x".to_owned();
-        let back = |was_live| C::Rollback { to: 1, reason: reason(), was_live };
+        let back = |was_live| C::Rollback { to: 1, reason: reason(), was_live, aborts: None };
         let reach = C::Reach { from: "dev".to_owned() };
         let remove = C::Remove { reason: reason() };
         let (pin, plain, rolled) = (hold(Some(other), None), hold(None, None), hold(None, Some(1)));

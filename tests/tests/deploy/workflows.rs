@@ -88,6 +88,23 @@ const INTO_A_GROUP: &str = "
     - {name: first, type: step-group, subSteps: [{name: smoke, type: suspend, timeout: 1m}]}
 ";
 
+const GROUPS_IN_A_GROUP: &str = "
+  components: []
+  workflow:
+    mode: {steps: DAG}
+    steps:
+    - {name: roll, type: deploy, dependsOn: [outer]}
+    - name: outer
+      type: step-group
+      mode: StepByStep
+      timeout: 5m
+      subSteps:
+      - name: inner
+        type: step-group
+        subSteps: [{name: left, type: suspend, timeout: 1m}, {name: right, type: suspend}]
+      - {name: then, type: suspend}
+";
+
 #[test]
 fn a_step_waits_for_one_in_a_later_group() {
     let (field, _service) = field_that(&[Resume]);
@@ -95,6 +112,13 @@ fn a_step_waits_for_one_in_a_later_group() {
     let found = plan(&field, "staging", INTO_A_GROUP);
     assert_eq!(found["violations"], json!([]), "{found:#}");
     assert_eq!(found["graph"]["web"]["needs"], json!(["step.smoke"]), "{found:#}");
+    let found = plan(&field, "staging", GROUPS_IN_A_GROUP);
+    assert_eq!(found["violations"], json!([]), "{found:#}");
+    let graph = &found["graph"];
+    assert_eq!(graph["step.then"]["needs"], json!(["step.left", "step.right"]), "{graph:#}");
+    assert_eq!(graph["web"]["needs"], json!(["step.then"]), "{graph:#}");
+    let times = ["left", "right"].map(|step| graph[format!("step.{step}")]["timeout_ms"].clone());
+    assert_eq!(times, [json!(60_000), json!(300_000)], "the group's holds for the groups in it: {graph:#}");
 }
 
 #[test]

@@ -293,14 +293,19 @@ pub(super) fn request(chosen: &Chosen) -> DeployRequest {
     }
 }
 
-/// What a bundle would become in an environment; writes nothing. With a `document` it is for operators.
+/// What a bundle would become in an environment, or what a rollback would do, which needs no `reason` here; writes
+/// nothing. With a `document` it is for operators.
 #[utoipa::path(post, path = "/api/v1/deployments/plan", tag = "deployments", request_body = DeployBody,
     responses((status = 200, body = PlanView)))]
 pub(crate) async fn plan(
     State(state): State<ServerState>,
     caller: Caller,
-    Body(body): Body<DeployBody>,
+    Body(mut body): Body<DeployBody>,
 ) -> Result<Json<PlanView>, ApiError> {
+    if body.rolls_back() {
+        // Who only looks need not say why.
+        body.reason.get_or_insert_with(|| "a plan".to_owned());
+    }
     if body.secrets_only {
         let detail = "secrets_only: nothing is planned there, the revision that runs is taken as it is";
         return Err(ApiError::bad_request("bad_body", detail));
@@ -314,7 +319,13 @@ pub(crate) async fn plan(
         let detail = "there is nothing to plan where everything goes";
         return Err(ApiError::bad_request("bad_body", detail).hint("`slipway deploy show` names what runs"));
     }
-    let planned = state.deploying.plan(&request(&chosen)).await.map_err(ApiError::of_fault)?;
+    let planned = match &chosen.cause {
+        DeploymentCause::Rollback { to, was_live, .. } => {
+            state.deploying.rollback_plan(&request(&chosen), *to, *was_live).await
+        }
+        _ => state.deploying.plan(&request(&chosen)).await,
+    };
+    let planned = planned.map_err(ApiError::of_fault)?;
     let draft = NewDeployment { document: None, ..new_deployment(&chosen, &caller) }
         .draft(0, chosen.bundle.created_at);
     let draft = slipway_records::Deployment { revision: planned.revision, ..draft };
@@ -392,6 +403,15 @@ impl DeployBody {
             objects: false,
             reason,
         }
+    }
+
+    /// The revision of a generation that was live, once more.
+    pub(super) fn back_to(
+        names: (ApplicationName, EnvironmentName),
+        generation: u64,
+        reason: String,
+    ) -> Self {
+        Self { rollback_to: Some(generation), ..Self::plain(names, (None, None), None, Some(reason)) }
     }
 
     /// The revision that runs, once more, with nothing moved but versions of secrets.

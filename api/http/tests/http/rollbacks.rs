@@ -122,10 +122,61 @@ async fn what_was_never_live_is_not_chosen_and_passes_the_gates_if_it_is_named()
     let back = json!({"rollback": true});
     roll_back(&server, &server.admin, &back).await.problem(422, "never_live");
     out(&server, &two, "c", false).await;
+    // Who only looks gives no reason, and sees the generation's own revision.
+    let developer = server.token_for("shop", Role::Developer).await;
+    for (more, told) in [
+        (json!({"rollback": true}), "back to 2, was live: true"),
+        (json!({"rollback_to": 1}), "back to 1, was live: false"),
+    ] {
+        let mut body = json!({"application": "shop", "environment": "prod"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let plan = server.call(&developer, Method::POST, "/api/v1/deployments/plan", Some(body)).await;
+        assert_eq!(plan.is(200).json()["notes"], json!([told]));
+    }
     let made = roll_back(&server, &server.admin, &back).await.is(201).json();
     assert_eq!(why(&server, &made).await["to"], 2);
     let named = json!({"rollback_to": 1});
     let made = roll_back(&server, &server.admin, &named).await.is(201).json();
     let cause = why(&server, &made).await;
     assert_eq!((&cause["to"], &cause["was_live"]), (&json!(1), &json!(false)), "{cause:#}");
+}
+
+#[tokio::test]
+async fn an_abort_is_one_order_that_brings_back_what_was_live_before() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = run(&server, "shop").await;
+    let (one, two) = (bundle(&server, &run, "1.0.0").await, bundle(&server, &run, "1.1.0").await);
+    out(&server, &one, "a", false).await;
+    let newest = async || {
+        let list = server.get("/api/v1/deployments?application=shop&environment=prod").await.is(200).json();
+        format!("{DEPLOYMENTS}/{}", list["items"][0]["id"].as_str().unwrap())
+    };
+    let abort = async |path: &str, token: &str, body: Value| {
+        server.call(token, Method::POST, &format!("{path}/abort"), Some(body)).await
+    };
+    let why = || json!({"reason": "too many errors"});
+    abort(&newest().await, &server.admin, why()).await.problem(422, "never_live");
+
+    // What was live runs the same as what is taken back: it is what comes back all the same.
+    out(&server, &one, "b", true).await;
+    let live = newest().await;
+    abort(&live, &server.admin, why()).await.problem(409, "wrong_state");
+    out(&server, &two, "b", false).await;
+    let failed = newest().await;
+    abort(&failed, &server.admin, json!({"reason": " "})).await.problem(400, "bad_body");
+    let developer = server.token_for("shop", Role::Developer).await;
+    abort(&failed, &developer, why()).await.is(403);
+    let made = abort(&failed, &server.admin, why()).await.is(201).json();
+    assert_eq!((&made["generation"], &made["bundle"]), (&json!(4), &json!("1.0.0")), "{made:#}");
+    let shown = server.get(&newest().await).await.is(200).json();
+    let cause =
+        json!({"cause": "rollback", "to": 2, "reason": "too many errors", "was_live": true, "aborts": 3});
+    assert_eq!(shown["why"], cause);
+    assert_eq!(
+        abort(&failed, &server.admin, why()).await.is(200).json()["id"],
+        made["id"],
+        "it is one order"
+    );
+    assert_eq!(pin(&server).await["rollback_to"], 2);
 }

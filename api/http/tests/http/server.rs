@@ -146,6 +146,11 @@ impl Deploying for NoPlanning {
         Ok(DeployPlan::default())
     }
 
+    async fn rollback_plan(&self, _: &DeployRequest, to: u64, was_live: bool) -> Result<DeployPlan, Fault> {
+        let notes = vec![format!("back to {to}, was live: {was_live}")];
+        Ok(DeployPlan { notes, ..DeployPlan::default() })
+    }
+
     async fn adoption(&self, _: &AdoptRequest) -> Result<AdoptPlan, Fault> {
         Ok(AdoptPlan::default())
     }

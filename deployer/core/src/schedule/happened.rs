@@ -13,7 +13,7 @@ use super::change::Change;
 use super::course::{End, Rest, Sweep};
 use super::fill::FillError;
 use super::plan::{Aim, Part, after_ms};
-use super::progress::{Look, Trace};
+use super::progress::{Look, Lost, Trace};
 use super::standing::{Doing, Health, Move, Slot, Standing};
 
 /// So often a node is written anew in one attempt because something of it is gone.
@@ -218,6 +218,8 @@ impl Schedule {
         if self.go(at, Move::Anew { doing, why, until }, now) {
             let progress = self.progress_mut(at);
             progress.anew = anew;
+            let reason = bounded(reason);
+            progress.lost = Some(Lost { attempt: progress.attempt, at: now, reason, timed_out: false });
             // What is under way of the attempt before does not count any more.
             progress.attempt = progress.attempt.saturating_add(1);
             progress.failures = 0;

@@ -219,8 +219,9 @@ impl Schedule {
                     .is_none_or(|because| self.plan.position(because).is_some_and(|at| chosen.contains(&at))),
                 _ => false,
             };
+            let lost = self.progress(at).loss();
             if is_reopened && self.go(at, Move::Reopen, now) {
-                self.progress_mut(at).forget();
+                self.progress_mut(at).forget(lost);
                 reopened.insert(at);
             }
         }

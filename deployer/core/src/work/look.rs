@@ -40,12 +40,13 @@ impl Work {
         let Some(node) = self.node(name) else {
             return Verdict::Failed { reason: format!("there is no node `{name}`") }.into();
         };
-        let seen = self.look_at(node, applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
+        let seen =
+            self.look_at((name, node), applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
         fault_point::reach("core.checked");
         seen
     }
 
-    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Seen, Hitch> {
+    async fn look_at(&self, node: (&str, &Node), applied: Option<&Prepared>) -> Result<Seen, Hitch> {
         let cluster = self.cluster().await?;
         let mut found = Found::new();
         let verdict = self.standing_of(&cluster, node, applied.is_some(), &mut found).await?;
@@ -59,7 +60,7 @@ impl Work {
     async fn standing_of(
         &self,
         cluster: &Cluster,
-        node: &Node,
+        (own_name, node): (&str, &Node),
         was_live: bool,
         found: &mut Found,
     ) -> Result<Verdict, Hitch> {
@@ -93,7 +94,7 @@ impl Work {
         if was_live {
             return Ok(Verdict::Ready { outputs: BTreeMap::new() });
         }
-        match outputs(cluster, node, found).await? {
+        match self.outputs(cluster, (own_name, node), found).await? {
             Ok(outputs) => Ok(Verdict::Ready { outputs }),
             Err(verdict) => Ok(verdict),
         }
@@ -123,43 +124,6 @@ impl Work {
             None => false,
         }
     }
-}
-
-/// What a node gives that is read from objects, or what stands against it.
-async fn outputs(
-    cluster: &Cluster,
-    node: &Node,
-    found: &mut Found,
-) -> Result<Result<BTreeMap<String, Value>, Verdict>, Hitch> {
-    let left = match message::of_node(cluster, node, found).await? {
-        Ok(left) => left,
-        Err(verdict) => return Ok(Err(verdict)),
-    };
-    let mut outputs = BTreeMap::new();
-    for (name, output) in &node.outputs {
-        match output {
-            Output::Value(_) => {}
-            Output::From { object, .. } if object.is_secret() => {
-                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
-                return Ok(Err(Verdict::Failed { reason }));
-            }
-            Output::From { object, path } => {
-                let live = see(cluster, found, object).await?;
-                let Some(value) = live.and_then(|live| path.get(live)) else {
-                    let blocker = format!("{object} has no {path} yet, the output `{name}`");
-                    return Ok(Err(Verdict::NotYet { blocker }));
-                };
-                outputs.insert(name.clone(), value.clone());
-            }
-            Output::Message { object, key } => {
-                let Some(value) = left.get(object).and_then(|message| message.get(key)) else {
-                    return Ok(Err(message::lacking(object, key)));
-                };
-                outputs.insert(name.clone(), value.clone());
-            }
-        }
-    }
-    Ok(Ok(outputs))
 }
 
 pub(super) async fn see<'f>(

@@ -1,7 +1,7 @@
-//! Jobs that failed: what is begun again is run again.
+//! Jobs and Pods of hooks that failed: what is begun again is run again.
 
 use serde_json::Value;
-use slipway_handoff::{Object, tasks};
+use slipway_handoff::Object;
 use slipway_health::ObjectState;
 use slipway_kubernetes::Cluster;
 
@@ -10,16 +10,16 @@ use crate::hitch::Hitch;
 use crate::inventory::{Live, Verdict, Wanted, before_apply};
 
 impl Work {
-    /// Removes a Job of this key that failed: it never runs again, so the node that begins with it could never
+    /// Removes a task of this key that failed: it never runs again, so the node that begins with it could never
     /// become ready. What is taken over from others stays, whatever became of it.
-    pub(super) async fn clear_failed_job(
+    pub(super) async fn clear_failed_task(
         &self,
         cluster: &Cluster,
         object: &Object,
         manifest: &Value,
     ) -> Result<(), Hitch> {
         let reference = &object.object;
-        if object.shared || !tasks::is_task(reference) {
+        if object.shared || !self.submission.document.graph.has_task(reference) {
             return Ok(());
         }
         self.goes_on()?;
@@ -32,13 +32,13 @@ impl Work {
             Verdict::Update(_) | Verdict::AlreadySame
         );
         if is_own && !self.may_adopt(reference, &live) {
-            tracing::info!(object = %reference, "removing the Job that failed, to run it again");
+            tracing::info!(object = %reference, "removing what failed, to run it again");
             cluster.delete_exactly(&key, live.uid(), None).await?;
         }
         Ok(())
     }
 }
 
-fn has_failed(job: &Value) -> bool {
-    slipway_health::of_object(job, false).state == ObjectState::Failed
+fn has_failed(task: &Value) -> bool {
+    slipway_health::of_object(task, false).state == ObjectState::Failed
 }
