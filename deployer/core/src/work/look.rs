@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use slipway_handoff::{Node, Object, ObjectRef, Output, Ready, Wait};
+use slipway_handoff::{Node, Object, ObjectRef, Ready, Wait};
 use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
 use slipway_records::fault_point;
 
 use super::drift::Drift;
 use super::growing::is_growing;
-use super::message;
 use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;

@@ -70,7 +70,9 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, spec: &Node) -> Option<Workflow>
 /// Drops what has no name or no type, which was told.
 fn keep_read(steps: &mut Vec<Step>) {
     steps.retain(|step| !step.name.is_empty() && !step.kind.is_empty());
-    steps.iter_mut().for_each(|step| keep_read(&mut step.sub_steps));
+    for step in steps {
+        keep_read(&mut step.sub_steps);
+    }
 }
 
 /// The steps that stand in `depth` groups; `None`: those are too many.
