@@ -30,7 +30,7 @@ pub(crate) struct AbortBody {
 /// answer is the rollback; the same one if it was asked for already.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/abort", tag = "deployments",
     params(("deployment" = String, Path)), request_body = AbortBody,
-    responses((status = 201, body = DeploymentView)))]
+    responses((status = 201, body = DeploymentView), (status = 200, body = DeploymentView)))]
 pub(crate) async fn abort(
     State(state): State<ServerState>,
     caller: Caller,
@@ -47,6 +47,11 @@ pub(crate) async fn abort(
         return Ok((StatusCode::OK, Json(made)));
     }
     let made = what.take_back(tx.as_mut(), &caller, reason).await?;
+    // Generations of a place are given one transaction after the other, so who asked at the same time is seen now.
+    let first = what.aborted_by(tx.as_mut()).await?;
+    if let Some(first) = first.filter(|first| first.generation < made.generation) {
+        return Ok((StatusCode::OK, Json(first)));
+    }
     tx.commit().await?;
     state.records.changes().send(Change::Deployment(what.deployment.id));
     Ok((StatusCode::CREATED, Json(made)))
@@ -88,7 +93,7 @@ impl What {
         }
     }
 
-    /// The rollback that takes it back already, if there is one.
+    /// The rollback that takes it back already, if there is one; of several the first.
     async fn aborted_by(&self, tx: &mut dyn Write) -> Result<Option<DeploymentView>, ApiError> {
         let open = tx.deployments_open(self.environment.id, self.application.id).await?;
         let aborts = |row: &&Deployment| {
