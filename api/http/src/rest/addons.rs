@@ -209,7 +209,11 @@ pub(super) fn moved(name: &AddonName) -> ApiError {
 /// It takes no changes any more.
 pub(super) fn releasing(addon: &AddonInstance) -> ApiError {
     let detail = format!("the add-on `{}` is {}", addon.name, addon.state.word());
-    ApiError::conflict("addon_releasing", detail).hint("wait until it is gone, or take another one")
+    let hint = match addon.state {
+        AddonState::ReleaseFailed { .. } => "whoever answers for it releases it again, or applies it again",
+        _ => "wait until it is gone, or take another one",
+    };
+    ApiError::conflict("addon_releasing", detail).hint(hint)
 }
 
 /// All instances that are not released.
