@@ -2,6 +2,8 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use slipway_records::addon::AddonFailure;
+use slipway_records::failure::Found;
 use slipway_types::Role;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::state::AddonState;
@@ -171,4 +173,28 @@ async fn what_did_not_go_is_not_applied_anew_by_a_binding() {
     assert_eq!((refused.status, &refused.json()["code"]), (StatusCode::CONFLICT, &json!("addon_releasing")));
     let shown = asked(&server, Method::GET, "/orders", Value::Null).await.json();
     assert_eq!((&shown["state"], &shown["generation"]), (&json!("release_failed"), &json!(1)));
+}
+
+#[tokio::test]
+async fn logs_of_what_failed_are_for_those_who_see_the_whole_server() {
+    let server = prepared().await;
+    applied(&server).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let mut orders = tx.addon_by_name(&"orders".parse().unwrap()).await.unwrap().unwrap();
+    orders.failure = Some(AddonFailure {
+        generation: 1,
+        node: "run.apply".to_owned(),
+        attempt: 1,
+        at: orders.created_at,
+        found: Found::default(),
+        log: "no route to the cloud".to_owned(),
+    });
+    assert!(tx.addon_save(&mut orders).await.unwrap());
+    tx.commit().await.unwrap();
+    let of_cart = server.token_for("commerce/cart", Role::Operator).await;
+    for path in ["/api/v1/addons", "/api/v1/addons/orders"] {
+        let seen = |answer: Answer| answer.is(200).text().contains("no route to the cloud");
+        assert!(seen(server.call(&server.admin, Method::GET, path, None).await), "{path}");
+        assert!(!seen(server.call(&of_cart, Method::GET, path, None).await), "{path}");
+    }
 }
