@@ -6,7 +6,10 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::rollback::LIVE_MAX;
-use slipway_records::{Application, Change, Deployment, DeploymentCause, Environment, NewAuditEntry, Write};
+use slipway_records::{
+    Application, Change, Deployment, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, Page,
+    Write,
+};
 use slipway_types::Role;
 use slipway_types::state::DeploymentState;
 use utoipa::ToSchema;
@@ -112,9 +115,18 @@ impl What {
         reason: String,
     ) -> Result<DeploymentView, ApiError> {
         let (application, environment) = (&self.application, &self.environment);
+        // What was taken away since is not what this one takes the place of.
+        let removed = DeploymentFilter {
+            application: Some(application.id),
+            environment: Some(environment.id),
+            states: vec!["deleted"],
+            ..DeploymentFilter::default()
+        };
+        let removed = tx.deployment_list(&removed, Page::first(1)).await?;
+        let since = removed.first().map_or(0, |row| row.generation);
         let live = tx.deployments_once_live(environment.id, application.id, LIVE_MAX).await?;
         let before = live.iter().find(|row| row.generation < self.deployment.generation);
-        let before = before.ok_or_else(|| {
+        let before = before.filter(|row| row.generation > since).ok_or_else(|| {
             let detail =
                 format!("nothing of `{}` was live in `{}` before", application.name, environment.name);
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_live", detail)
