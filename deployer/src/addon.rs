@@ -298,7 +298,8 @@ impl AddonHandler {
         let event = hearing::hear(&mut addon, events);
         match event {
             Some(AddonEvent::Ended) => return self.go_on(addon).await,
-            Some(AddonEvent::Arrive) => {
+            // Late news of a release that failed leave what was found of that.
+            Some(AddonEvent::Arrive) if !matches!(addon.state, AddonState::ReleaseFailed { .. }) => {
                 addon.ready_generation = addon.generation;
                 addon.failure = None;
             }

@@ -49,7 +49,7 @@ pub(crate) struct AddonView {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// What was found when something of it failed last, until it is ready: its node, objects, events, containers and
-    /// the end of their logs.
+    /// the end of their logs. For readers of the whole server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     failure: Option<AddonFailure>,
@@ -141,6 +141,8 @@ fn view(
     let place = places.get(&addon.environment_id);
     let of_it = bindings.iter().filter(|binding| binding.addon_id == addon.id && binding.ended_at.is_none());
     let seen = of_it.filter(|binding| caller.may(Role::Reader, Some(binding.application_id)));
+    // Logs of what many share: it is nobody's who sees one application alone.
+    let failure = addon.failure.filter(|_| caller.may(Role::Reader, None));
     AddonView {
         bindings: seen.map(binding_view).collect(),
         name: addon.name.to_string(),
@@ -154,7 +156,7 @@ fn view(
         protected: addon.protected,
         state: addon.state.word(),
         reason: addon.state.reason().map(str::to_owned),
-        failure: addon.failure,
+        failure,
         outputs: addon.outputs,
         secrets: addon.binding_secrets,
         generation: addon.generation,
@@ -209,7 +211,11 @@ pub(super) fn moved(name: &AddonName) -> ApiError {
 /// It takes no changes any more.
 pub(super) fn releasing(addon: &AddonInstance) -> ApiError {
     let detail = format!("the add-on `{}` is {}", addon.name, addon.state.word());
-    ApiError::conflict("addon_releasing", detail).hint("wait until it is gone, or take another one")
+    let hint = match addon.state {
+        AddonState::ReleaseFailed { .. } => "whoever answers for it releases it again, or applies it again",
+        _ => "wait until it is gone, or take another one",
+    };
+    ApiError::conflict("addon_releasing", detail).hint(hint)
 }
 
 /// All instances that are not released.

@@ -6,7 +6,10 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::rollback::LIVE_MAX;
-use slipway_records::{Application, Change, Deployment, DeploymentCause, Environment, NewAuditEntry, Write};
+use slipway_records::{
+    Application, Change, Deployment, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, Page,
+    Write,
+};
 use slipway_types::Role;
 use slipway_types::state::DeploymentState;
 use utoipa::ToSchema;
@@ -30,7 +33,7 @@ pub(crate) struct AbortBody {
 /// answer is the rollback; the same one if it was asked for already.
 #[utoipa::path(post, path = "/api/v1/deployments/{deployment}/abort", tag = "deployments",
     params(("deployment" = String, Path)), request_body = AbortBody,
-    responses((status = 201, body = DeploymentView)))]
+    responses((status = 201, body = DeploymentView), (status = 200, body = DeploymentView)))]
 pub(crate) async fn abort(
     State(state): State<ServerState>,
     caller: Caller,
@@ -47,6 +50,11 @@ pub(crate) async fn abort(
         return Ok((StatusCode::OK, Json(made)));
     }
     let made = what.take_back(tx.as_mut(), &caller, reason).await?;
+    // Generations of a place are given one transaction after the other, so who asked at the same time is seen now.
+    let first = what.aborted_by(tx.as_mut()).await?;
+    if let Some(first) = first.filter(|first| first.generation < made.generation) {
+        return Ok((StatusCode::OK, Json(first)));
+    }
     tx.commit().await?;
     state.records.changes().send(Change::Deployment(what.deployment.id));
     Ok((StatusCode::CREATED, Json(made)))
@@ -88,7 +96,7 @@ impl What {
         }
     }
 
-    /// The rollback that takes it back already, if there is one.
+    /// The rollback that takes it back already, if there is one; of several the first.
     async fn aborted_by(&self, tx: &mut dyn Write) -> Result<Option<DeploymentView>, ApiError> {
         let open = tx.deployments_open(self.environment.id, self.application.id).await?;
         let aborts = |row: &&Deployment| {
@@ -107,9 +115,18 @@ impl What {
         reason: String,
     ) -> Result<DeploymentView, ApiError> {
         let (application, environment) = (&self.application, &self.environment);
+        // What was taken away since is not what this one takes the place of.
+        let removed = DeploymentFilter {
+            application: Some(application.id),
+            environment: Some(environment.id),
+            states: vec!["deleted"],
+            ..DeploymentFilter::default()
+        };
+        let removed = tx.deployment_list(&removed, Page::first(1)).await?;
+        let since = removed.first().map_or(0, |row| row.generation);
         let live = tx.deployments_once_live(environment.id, application.id, LIVE_MAX).await?;
         let before = live.iter().find(|row| row.generation < self.deployment.generation);
-        let before = before.ok_or_else(|| {
+        let before = before.filter(|row| row.generation > since).ok_or_else(|| {
             let detail =
                 format!("nothing of `{}` was live in `{}` before", application.name, environment.name);
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_live", detail)

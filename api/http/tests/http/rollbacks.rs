@@ -14,6 +14,21 @@ const DEPLOYMENTS: &str = "/api/v1/deployments";
 
 /// Lets a bundle out in `prod`, as this revision; one that is not live has failed.
 async fn out(server: &Server, bundle: &PackageVersion, revision: &str, is_live: bool) {
+    let state = if is_live {
+        DeploymentState::Delivered { artifact: "x".to_owned() }
+    } else {
+        DeploymentState::Failed { node: None, fault: Fault::permanent("x", "x") }
+    };
+    put_out(server, bundle, revision, (DeploymentCause::Deploy, state)).await;
+}
+
+/// The same with the cause and the state that it has.
+async fn put_out(
+    server: &Server,
+    bundle: &PackageVersion,
+    revision: &str,
+    (cause, state): (DeploymentCause, DeploymentState),
+) {
     let mut tx = server.records.begin().await.unwrap();
     let (name, address) = ("prod".parse().unwrap(), "eu/kind/shop".parse().unwrap());
     let prod = match tx.environment_by_name(&name).await.unwrap() {
@@ -31,7 +46,7 @@ async fn out(server: &Server, bundle: &PackageVersion, revision: &str, is_live: 
         bundle_digest: bundle.digest,
         lock: bundle.fingerprint,
         choice: Value::Null,
-        cause: DeploymentCause::Deploy,
+        cause,
         created_by: "ann".to_owned(),
         document: None,
     };
@@ -39,12 +54,8 @@ async fn out(server: &Server, bundle: &PackageVersion, revision: &str, is_live: 
     let now = made.created_at;
     made.revision = Some(Digest::of(revision));
     made.handed_off_at = Some(now);
-    made.live_at = is_live.then_some(now);
-    made.state = if is_live {
-        DeploymentState::Delivered { artifact: "x".to_owned() }
-    } else {
-        DeploymentState::Failed { node: None, fault: Fault::permanent("x", "x") }
-    };
+    made.live_at = state.has_arrived().then_some(now);
+    made.state = state;
     assert!(tx.deployment_save(&mut made).await.unwrap());
     tx.commit().await.unwrap();
 }
@@ -179,4 +190,20 @@ async fn an_abort_is_one_order_that_brings_back_what_was_live_before() {
         "it is one order"
     );
     assert_eq!(pin(&server).await["rollback_to"], 2);
+}
+
+#[tokio::test]
+async fn an_abort_does_not_bring_back_what_was_taken_away() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = run(&server, "shop").await;
+    let one = bundle(&server, &run, "1.0.0").await;
+    out(&server, &one, "a", true).await;
+    let removal = DeploymentCause::Remove { reason: "nobody buys".to_owned() };
+    put_out(&server, &one, "b", (removal, DeploymentState::Deleted)).await;
+    out(&server, &one, "c", false).await;
+    let list = server.get("/api/v1/deployments?application=shop&environment=prod").await.is(200).json();
+    let abort = format!("{DEPLOYMENTS}/{}/abort", list["items"][0]["id"].as_str().unwrap());
+    let body = json!({"reason": "too many errors"});
+    server.call(&server.admin, Method::POST, &abort, Some(body)).await.problem(422, "never_live");
 }

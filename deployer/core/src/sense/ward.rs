@@ -38,6 +38,8 @@ const LEARN_EVERY_POLLED: Duration = Duration::from_secs(300);
 const LEARN_APART: Duration = Duration::from_secs(3);
 /// So many keys are woken by one transaction.
 const WAKES_AT_ONCE: usize = 64;
+/// So many questions of what may be done are asked in one look: nothing is heard of meanwhile.
+const ASKED_AT_ONCE: usize = 8;
 /// When keys are woken that could not be, because the records did not answer.
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -254,32 +256,49 @@ impl Ward {
 
     /// Watches again what it was not allowed to watch and is by now, and senses in all namespaces what it may.
     async fn watch_what_may_be(&mut self) {
-        while let Some(kind) = self.narrow.due(Instant::now()) {
-            let may_list = followed(&self.cluster, &kind).await != Followed::Not;
-            self.narrow.asked(&kind, may_list, Instant::now());
-            if may_list {
-                tracing::info!(
-                    cluster = self.name,
-                    kind = kind.kind,
-                    "is sensed in all namespaces, since it may be by now"
-                );
-                self.sense_anew(&kind);
+        for _ in 0..ASKED_AT_ONCE {
+            let now = Instant::now();
+            let narrow = self.narrow.due(now);
+            let is_narrow = narrow.is_some();
+            let Some(kind) = narrow.or_else(|| self.unwatchable.due(now)) else { return };
+            let (api_version, name) = (kind.api_version.as_str(), kind.kind.as_str());
+            let answer = self.cluster.may_follow(api_version, name, kind.namespace.as_deref()).await;
+            let is_silent = answer.is_err();
+            // No answer says nothing: it is asked about again later.
+            let followed = answer.unwrap_or(Followed::Not);
+            if is_narrow {
+                self.widen(&kind, followed);
+            } else {
+                self.watch(&kind, followed);
             }
-        }
-        while let Some(kind) = self.unwatchable.due(Instant::now()) {
-            let may_watch = followed(&self.cluster, &kind).await == Followed::Watched;
-            self.unwatchable.asked(&kind, may_watch, Instant::now());
-            if let Some(number) = self.numbers.get(&kind).copied().filter(|_| may_watch) {
-                tracing::info!(cluster = self.name, kind = kind.kind, "is watched, since it may be by now");
-                self.polls.end(&kind);
-                self.watches.begin(&kind, number);
+            if is_silent {
+                return;
             }
         }
     }
-}
 
-/// How a kind may be followed. No answer says nothing: it is asked about again later.
-async fn followed(cluster: &Cluster, kind: &Kind) -> Followed {
-    let answer = cluster.may_follow(&kind.api_version, &kind.kind, kind.namespace.as_deref()).await;
-    answer.unwrap_or(Followed::Not)
+    /// A kind that may be listed in all namespaces by now is sensed there.
+    fn widen(&mut self, kind: &Kind, followed: Followed) {
+        let may_list = followed != Followed::Not;
+        self.narrow.asked(kind, may_list, Instant::now());
+        if may_list {
+            tracing::info!(
+                cluster = self.name,
+                kind = kind.kind,
+                "is sensed in all namespaces, since it may be by now"
+            );
+            self.sense_anew(kind);
+        }
+    }
+
+    /// A kind that may be watched by now is not polled any more.
+    fn watch(&mut self, kind: &Kind, followed: Followed) {
+        let may_watch = followed == Followed::Watched;
+        self.unwatchable.asked(kind, may_watch, Instant::now());
+        if let Some(number) = self.numbers.get(kind).copied().filter(|_| may_watch) {
+            tracing::info!(cluster = self.name, kind = kind.kind, "is watched, since it may be by now");
+            self.polls.end(kind);
+            self.watches.begin(kind, number);
+        }
+    }
 }

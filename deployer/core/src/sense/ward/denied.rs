@@ -35,9 +35,10 @@ impl Denied {
         self.ask_at.retain(|kind, _| keep(kind));
     }
 
-    /// One about which is to be asked now.
+    /// One about which is to be asked now: the one that has waited longest, so that each has its turn.
     pub(super) fn due(&self, now: Instant) -> Option<Kind> {
-        self.ask_at.iter().find(|(_, at)| **at <= now).map(|(kind, _)| kind.clone())
+        let due = self.ask_at.iter().filter(|(_, at)| **at <= now);
+        due.min_by_key(|(_, at)| **at).map(|(kind, _)| kind.clone())
     }
 
     /// It was asked about one.
@@ -73,5 +74,17 @@ mod tests {
         denied.add(kind("Secret"), now);
         denied.retain(|kept| *kept != kind("Secret"));
         assert!(denied.kinds().is_empty());
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_asked_about_first() {
+        let (mut denied, now) = (Denied::default(), Instant::now());
+        let kind = |name: &str| Kind { api_version: "v1".to_owned(), kind: name.to_owned(), namespace: None };
+        denied.add(kind("Service"), now);
+        denied.add(kind("ConfigMap"), now + Duration::from_secs(1));
+        let later = now + ASK_EVERY + Duration::from_secs(1);
+        assert_eq!(denied.due(later), Some(kind("Service")));
+        denied.asked(&kind("Service"), false, later);
+        assert_eq!(denied.due(later), Some(kind("ConfigMap")));
     }
 }
