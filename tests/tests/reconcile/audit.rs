@@ -6,8 +6,8 @@ use std::fs;
 use serde_json::Value;
 use slipway_tests::namespace::Namespace;
 
-/// Asserts that no ConfigMap was written by an older generation after a newer one, and that there were `least` writes
-/// to tell by.
+/// Asserts that no object was written by an older generation after a newer one, and that there were `least` writes
+/// to tell by. The log tells generations of what holds no secrets.
 pub(crate) fn assert_in_order(space: &Namespace, least: usize) {
     let log = fs::read_to_string(&space.cluster.audit_log).expect("the audit log");
     let mut newest: BTreeMap<String, u64> = BTreeMap::new();
@@ -21,7 +21,7 @@ pub(crate) fn assert_in_order(space: &Namespace, least: usize) {
             object["namespace"] == space.name && entry["responseStatus"]["code"].as_u64() < Some(300);
         let is_dry = entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun"));
         let (Some(generation), true, false) = (generation, is_ours, is_dry) else { continue };
-        let before = newest.entry(object["name"].to_string()).or_default();
+        let before = newest.entry(format!("{} {}", object["resource"], object["name"])).or_default();
         assert!(generation >= *before, "{generation} after {before}: {line}");
         *before = generation;
         writes += 1;
