@@ -138,6 +138,30 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
     assert_eq!(now, after, "the stable Deployment was not touched");
 }
 
+#[test]
+fn nobody_approves_twice_and_who_tries_moves_nothing() {
+    let ground = Ground::prepare();
+    let file = workflow(&json!([
+        {"name": "look", "type": "approval", "properties": {"count": 2}},
+        applies("after", &json!({})),
+    ]));
+    let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));
+    ground.wait(&made, &["suspended"], LIVE_WITHIN);
+    let resume = ["deploy", "resume", id_of(&made), "--node", "step.look", "--reason", "it is well"];
+    let [bob, eve] = ["bob", "eve"].map(|name| {
+        let token = ground.server.json(&["token", "create", name, "--role", "operator", "--person", name]);
+        token["token"].as_str().expect("a token").to_owned()
+    });
+    ground.server.cli_as(&bob, &resume).ok();
+    ground.wait(&made, &["suspended"], MOVES_WITHIN);
+    let twice = ground.server.cli_as(&bob, &resume);
+    assert!(twice.code != 0 && twice.stderr.contains("1 of 2 approvals (bob)"), "{}", twice.stderr);
+    assert_eq!(ground.show(&made)["state"], "suspended");
+    ground.server.cli_as(&eve, &resume).ok();
+    ground.live(&made);
+    assert!(is_there(&ground.namespace, "after"));
+}
+
 /// Whoever made it may not approve it, and another person may.
 pub(crate) fn is_let_on(ground: &Ground, deployment: &Value) {
     let resume = ["deploy", "resume", id_of(deployment), "--node", "step.look", "--reason", "it is well"];
