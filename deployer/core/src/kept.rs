@@ -98,9 +98,27 @@ pub(crate) struct Kept {
     /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_unlisted: bool,
+    /// When what the cluster has of the key is listed once more, since whoever drove it was lost: by then nothing can
+    /// come any more of what that server wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listed_from: Option<DateTime<Utc>>,
 }
 
 impl Kept {
+    /// Whoever drove it was lost, and what it wrote last may come until then; `false`: that was known.
+    pub(crate) fn lose_driver(&mut self, until: DateTime<Utc>) -> bool {
+        let is_news = self.listed_from < Some(until);
+        self.listed_from = self.listed_from.max(Some(until));
+        is_news
+    }
+
+    /// Takes in what the cluster has of the key; whether something of it was in no inventory any more.
+    pub(crate) fn found(&mut self, found: &Inventory) -> bool {
+        let is_any_new = found.beyond(&self.inventory).next().is_some();
+        self.inventory = found.union_before_apply(&self.inventory);
+        is_any_new
+    }
+
     /// What a receiver compares a submission with.
     pub(crate) fn known(&self) -> Known {
         Known {

@@ -69,3 +69,24 @@ fn a_dry_run_has_no_schedule() {
     let refused = Plan::new(&submission(Mode::DryRun, [])).unwrap_err();
     assert_eq!(refused, InvalidPlan::DryRun);
 }
+
+#[test]
+fn what_is_found_later_is_removed_too() {
+    let mut rig = removal();
+    rig.pruned(Ok(()));
+    rig.tick(2 * HOUR);
+    let changes = rig.happen(Happened::Found);
+    assert_eq!(last(&changes, None).unwrap().state, NodeState::Deleting);
+    assert_eq!((rig.work(), rig.wake()), (vec!["prune".to_owned()], Some(3 * HOUR)), "it has time anew");
+    rig.pruned(Ok(()));
+    assert_eq!(rig.whole(), WholeState::Deleted);
+
+    let mut rig = Rig::new([node("a", &[])]);
+    assert_eq!(rig.happen(Happened::Found), [], "nothing was removed yet");
+    rig.arrive("a");
+    rig.pruned(Ok(()));
+    rig.happen(Happened::Found);
+    assert_eq!((rig.whole(), rig.work()), (WholeState::Progressing, vec!["prune".to_owned()]));
+    rig.pruned(Ok(()));
+    assert_eq!(rig.whole(), WholeState::Live);
+}
