@@ -140,3 +140,57 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+    use slipway_handoff::{Collect, ObjectRef};
+
+    use super::*;
+    use crate::inventory::Entry;
+
+    fn kept() -> Kept {
+        let (revision, at) = (Digest::of("revision"), DateTime::UNIX_EPOCH);
+        let course = json!({"begun_at": at, "deadline": at, "sweep": {"state": "done"}});
+        let kept = json!({
+            "run": "run-1",
+            "submission": {
+                "contract": 1,
+                "key": {"environment": "eu/kind/shop/default", "application": "shop"},
+                "generation": 7,
+                "mode": "apply",
+                "revision": revision,
+                "proof": [],
+                "predecessor": null,
+                "cause": {"cause": "deploy", "by": "ann"},
+                "deadline": at,
+            },
+            "checkpoint": {"format": 1, "generation": 7, "revision": revision, "course": course},
+            "inventory": [],
+            "orders": [],
+        });
+        serde_json::from_value(kept).unwrap()
+    }
+
+    #[test]
+    fn what_a_lost_server_made_is_news_once() {
+        let mut kept = kept();
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        assert!(kept.lose_driver(at(20)) && kept.lose_driver(at(40)), "another one was lost later");
+        assert!(!kept.lose_driver(at(20)));
+        assert_eq!(kept.listed_from, Some(at(40)));
+        let object = ObjectRef {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: Some("shop".into()),
+            name: "late".into(),
+        };
+        let uid = Some("uid-1".to_owned());
+        let entry = Entry { object, uid, generation: 6, collect: Collect::OnUpdate, shared: false };
+        let found = Inventory::try_from(vec![entry]).unwrap();
+        assert!(kept.found(&found));
+        assert_eq!(kept.inventory, found);
+        assert!(!kept.found(&found));
+    }
+}
