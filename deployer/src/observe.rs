@@ -24,6 +24,7 @@ use crate::receivers::key;
 use crate::stage::Stage;
 use crate::subject::Subject;
 
+mod fold;
 pub mod report;
 mod store;
 mod verdict;

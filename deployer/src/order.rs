@@ -8,6 +8,7 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{Change, Deployment, NewAuditEntry, Observation};
 use slipway_types::Fault;
+use slipway_types::id::DeploymentId;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use crate::handler::is_removal;
@@ -100,6 +101,25 @@ fn promoted(held: &[NodeName], wanted: Option<&str>) -> Result<NodeName, OrderRe
     }
 }
 
+/// The number of the receiver's last word on the whole.
+fn last_word(observation: &Observation) -> Option<u64> {
+    observation.whole.as_ref().map(|whole| whole.sequence)
+}
+
+/// Whether what the receiver last said of the node that an order names means that the order begins nothing.
+fn is_contrary(order: &DeploymentOrder, state: &DeploymentState, observation: &Observation) -> bool {
+    let Some(seen) = order.node.as_ref().and_then(|node| observation.nodes.get(node)) else { return false };
+    match order.word {
+        // What was stopped goes on as a whole, whichever node is named.
+        DeploymentWord::Retry => {
+            let is_well = matches!(seen.state.as_str(), "ready" | "degraded" | "unreachable");
+            is_well && !matches!(state, DeploymentState::Terminated { .. })
+        }
+        DeploymentWord::Resume | DeploymentWord::Promote => seen.state != "suspended",
+        DeploymentWord::Suspend | DeploymentWord::Terminate => false,
+    }
+}
+
 impl Stage {
     /// Tells the receiver, then records it. Killed between the two, the receiver's own word tells the rest.
     pub async fn tell(&self, order: &DeploymentOrder) -> Result<(), OrderRefused> {
@@ -125,6 +145,7 @@ impl Stage {
             command,
             by: order.person.clone(),
         };
+        let heard = last_word(&self.observed(deployment.id).await?);
         match receiver.command(&told).await.map_err(|error| failed(error.into()))? {
             Answer::Accepted { .. } => {}
             Answer::Unsupported { capability, reason } => {
@@ -142,7 +163,13 @@ impl Stage {
             }
         }
         let minutes = self.minutes_of(&subject.environment);
-        self.record_order(order, (event, action), minutes).await
+        self.record_order(order, (event, action), minutes, heard).await
+    }
+
+    async fn observed(&self, deployment: DeploymentId) -> Result<Observation, OrderRefused> {
+        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
+        let mut read = self.records.read().await.map_err(fault)?;
+        Ok(read.observation_get(deployment).await.map_err(fault)?.unwrap_or_default())
     }
 
     /// The order with the node that it is about, where the word says that without naming it.
@@ -157,29 +184,31 @@ impl Stage {
         };
         let key = key(&subject.application.name, &subject.environment);
         let frozen = self.kept_revision(&key, &revision).await.map_err(OrderRefused::Failed)?;
-        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
-        let mut read = self.records.read().await.map_err(fault)?;
-        let observation = read.observation_get(order.deployment).await.map_err(fault)?.unwrap_or_default();
-        drop(read);
+        let observation = self.observed(order.deployment).await?;
         let held = held_beside(&frozen.revision.graph, &observation);
         let node = promoted(&held, order.node.as_deref())?;
         Ok(DeploymentOrder { node: Some(node), ..order.clone() })
     }
 
+    /// `heard`: the receiver's last word on the whole before it was told.
     async fn record_order(
         &self,
         order: &DeploymentOrder,
         (event, action): (DeploymentEvent, &'static str),
         minutes: Option<u32>,
+        heard: Option<u64>,
     ) -> Result<(), OrderRefused> {
         let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
         let mut tx = self.records.begin().await.map_err(fault)?;
         let found = tx.deployment_get(order.deployment).await.map_err(fault)?;
         let Some(mut deployment) = found else { return Ok(()) };
+        let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
         // What the receiver reported meanwhile is newer than the order; the order is on record all the same.
-        if advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)? == Moved::Stored
+        let moves = last_word(&observation) == heard && !is_contrary(order, &deployment.state, &observation);
+        if moves
+            && advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)?
+                == Moved::Stored
         {
-            let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
             let minutes = minutes.map(|minutes| TimeDelta::minutes(i64::from(minutes)));
             let runs = deployment.state.is_under_way()
                 && !matches!(deployment.state, DeploymentState::Suspended { .. });
@@ -221,6 +250,8 @@ fn unsupported(capability: Capability, receiver: &str) -> OrderRefused {
 
 #[cfg(test)]
 mod tests {
+    use slipway_records::Seen;
+
     use super::*;
 
     #[test]
@@ -241,7 +272,7 @@ mod tests {
         ] {
             for word in [W::Suspend, W::Resume, W::Retry, W::Terminate, W::Promote] {
                 let order = DeploymentOrder {
-                    deployment: slipway_types::id::DeploymentId::new(),
+                    deployment: DeploymentId::new(),
                     word,
                     node: None,
                     person: "ann".into(),
@@ -261,11 +292,44 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_begins_nothing_moves_nothing() {
+        use DeploymentWord as W;
+        let failed = || DeploymentState::Failed { node: None, fault: Fault::permanent("x", "x") };
+        let stopped = || DeploymentState::Terminated { by: "ann".into() };
+        for (word, seen, state, expected) in [
+            (W::Retry, Some("ready"), failed(), true),
+            (W::Retry, Some("failed"), failed(), false),
+            (W::Retry, Some("ready"), stopped(), false),
+            (W::Retry, None, failed(), false),
+            (W::Resume, Some("suspended"), failed(), false),
+            (W::Resume, Some("waiting"), failed(), true),
+            (W::Suspend, Some("ready"), failed(), false),
+        ] {
+            let order = DeploymentOrder {
+                deployment: DeploymentId::new(),
+                word,
+                node: Some("web".into()),
+                person: "ann".into(),
+                actor: "ann".into(),
+                reason: None,
+            };
+            let seen_of = |state: &str| Seen {
+                state: state.to_owned(),
+                reason: String::new(),
+                sequence: 1,
+                at: chrono::DateTime::UNIX_EPOCH,
+            };
+            let nodes = seen.map(|state| ("web".to_owned(), seen_of(state))).into_iter().collect();
+            let observation = Observation { nodes, ..Observation::default() };
+            assert_eq!(is_contrary(&order, &state, &observation), expected, "{word:?} {seen:?}");
+        }
+    }
+
+    #[test]
     fn promoting_means_the_stop_behind_what_stands_beside() {
         use std::collections::BTreeMap;
 
         use slipway_handoff::{Hold, Node};
-        use slipway_records::observation::Seen;
 
         let node = |needs: &[&str], temporary: bool, holds: bool| Node {
             needs: needs.iter().map(|&need| need.to_owned()).collect(),

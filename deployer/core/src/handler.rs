@@ -28,7 +28,9 @@ impl Handler for ReconcileHandler {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         let key = Key { environment: environment.clone(), application: application.clone() };
-        match self.core.turn(&key, job.run_at, &context.cancelled).await? {
+        // Whoever had this job before lost its lease, or died.
+        let is_after_loss = job.losses > 0;
+        match self.core.turn(&key, job.run_at, is_after_loss, &context.cancelled).await? {
             Next::Ended => Ok(()),
             // It goes on, so that what failed before does not count any more: a new job has all attempts.
             Next::Wait { delay, .. } if job.attempt > 1 => self.go_on(job, delay).await,

@@ -256,6 +256,7 @@ fn begin(
         Mode::Apply | Mode::DryRun => Inventory::of(&carried_out.document.graph, submission.generation),
     };
     let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
+    let listed_from = before.as_ref().and_then(|loaded| loaded.kept.listed_from);
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -271,6 +272,7 @@ fn begin(
         tasks,
         corrections: Corrections::default(),
         is_unlisted,
+        listed_from,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {

@@ -16,7 +16,7 @@ use crate::{Page, Result};
 
 mod following;
 
-pub use following::{awaits_approval, follow, gates_broken};
+pub use following::{awaits_approval, fails_under_way, follow, gates_broken};
 
 /// What an incident is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -56,6 +56,11 @@ pub struct Observation {
     /// Why it cannot be asked.
     #[serde(default)]
     pub trouble: Option<Trouble>,
+    /// Where the application stands: what the receiver's words on its nodes and on the whole come to, one of
+    /// `completed`, `live`, `pending`, `progressing`, `suspended`, `unreachable`, `degraded`, `timed_out`, `failed` and
+    /// `deleting`; `None`: nothing was said yet, or it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// The word on the whole.
     #[serde(default)]
     pub whole: Option<Seen>,

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
 
 use crate::cluster::{self, assert_serves};
 use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, core, document, id_of};
@@ -136,6 +137,58 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
     assert_eq!(cluster::object(space, "deployment", "web--canary"), None);
     let now = (image_of(space, "web"), cluster::field(space, "deployment", "web", "/spec"));
     assert_eq!(now, after, "the stable Deployment was not touched");
+}
+
+#[test]
+fn nobody_approves_twice_and_who_tries_moves_nothing() {
+    let ground = Ground::prepare();
+    let file = workflow(&json!([
+        {"name": "look", "type": "approval", "properties": {"count": 2}},
+        applies("after", &json!({})),
+    ]));
+    let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));
+    ground.wait(&made, &["suspended"], LIVE_WITHIN);
+    let resume = ["deploy", "resume", id_of(&made), "--node", "step.look", "--reason", "it is well"];
+    let [bob, eve] = ["bob", "eve"].map(|name| {
+        let token = ground.server.json(&["token", "create", name, "--role", "operator", "--person", name]);
+        token["token"].as_str().expect("a token").to_owned()
+    });
+    ground.server.cli_as(&bob, &resume).ok();
+    ground.wait(&made, &["suspended"], MOVES_WITHIN);
+    let twice = ground.server.cli_as(&bob, &resume);
+    assert!(twice.code != 0 && twice.stderr.contains("1 of 2 approvals (bob)"), "{}", twice.stderr);
+    assert_eq!(ground.show(&made)["state"], "suspended");
+    ground.server.cli_as(&eve, &resume).ok();
+    ground.live(&made);
+    assert!(is_there(&ground.namespace, "after"));
+}
+
+#[test]
+fn an_application_is_failed_as_soon_as_one_node_is() {
+    let ground = Ground::prepare();
+    let wrong = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "shop-settings",
+        "until": "object.data.currency + 1 == 2",
+    });
+    let file = document(&json!({
+        "components": [],
+        "workflow": {"mode": {"steps": "DAG"}, "steps": [
+            {"name": "roll", "type": "deploy"},
+            {"name": "wrong", "type": "wait-for", "dependsOn": ["roll"], "properties": wrong},
+            {"name": "person", "type": "suspend"},
+        ]},
+    }));
+    let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));
+    let shown = wait::until("the application is failed", LIVE_WITHIN, || {
+        let shown = ground.show(&made);
+        if shown["receiver"]["application"] == "failed" { Ok(shown) } else { Err(shown) }
+    });
+    assert_eq!(node_of(&shown, "step.person")["state"], "suspended", "{shown:#}");
+    ground.wait(&made, &["suspended"], MOVES_WITHIN);
+    let open = ground.server.json(&["incident", "list", "shop", "--env", "prod", "--open"]).to_string();
+    assert!(open.contains("step.wrong"), "{open}");
+    ground.server.cli(&["deploy", "resume", id_of(&made), "--node", "step.person"]).ok();
+    ground.wait(&made, &["failed"], MOVES_WITHIN);
 }
 
 /// Whoever made it may not approve it, and another person may.

@@ -68,6 +68,11 @@ fn steps_tell_others_run_a_job_and_begin_again_where_they_failed() {
     assert_eq!(listener.bodies("/line")[1], json!({"round": 1}));
     assert_eq!(listener.bodies("/gate")[0], json!({"step": "gate"}));
 
+    let retried_ready = ["deploy", "retry", id_of(&made), "--node", "step.chat"];
+    let refused = ground.server.cli(&retried_ready);
+    assert!(refused.code != 0 && refused.stderr.contains("retry `step.gate`"), "{}", refused.stderr);
+    assert_eq!(ground.show(&made)["state"], "failed", "what changes nothing moves nothing");
+
     let job = || field(space, "job", "smoke", "/metadata/uid");
     let before = job();
     let retry = ["deploy", "retry", id_of(&made), "--node", "step.gate", "--reason", "it is mended"];

@@ -81,6 +81,9 @@ pub(crate) struct ObservationView {
     /// Why it gives no answer.
     trouble: Option<String>,
     trouble_since: Option<DateTime<Utc>>,
+    /// Where the application stands by its last words, the heaviest of its parts: `failed` as soon as one node is,
+    /// while others run on. Also `completed` and `pending`, which no deployment is.
+    application: Option<String>,
     nodes: Vec<NodeView>,
 }
 
@@ -98,6 +101,7 @@ impl From<Observation> for ObservationView {
             looked_at: observation.looked_at,
             trouble_since: observation.trouble.as_ref().map(|trouble| trouble.since),
             trouble: observation.trouble.map(|trouble| trouble.why),
+            application: observation.application,
             nodes: nodes.collect(),
         }
     }

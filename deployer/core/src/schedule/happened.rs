@@ -66,6 +66,8 @@ pub enum Happened {
     },
     /// What the older generation had under way has ended.
     OlderEnded,
+    /// There is more in the cluster than was known when it was removed what is no longer wanted.
+    Found,
 }
 
 /// Why something could not be done.
@@ -145,9 +147,17 @@ impl Schedule {
             Happened::Pruned { result } => self.pruned(result, now),
             Happened::Superseded { by } => self.superseded(by, now),
             Happened::OlderEnded => self.course.older = None,
+            Happened::Found => self.sweep_again(now),
         }
         self.settle(now);
         self.changes(now)
+    }
+
+    fn sweep_again(&mut self, now: DateTime<Utc>) {
+        if self.course.sweep == Sweep::Done {
+            self.course.sweep = Sweep::fresh();
+            self.renew(now);
+        }
     }
 
     /// Where the node of a turn is, if the turn is its newest.

@@ -133,7 +133,7 @@ fn is_of_status(path: &Pointer) -> bool {
     path.steps().next().is_some_and(|first| first == "status")
 }
 
-fn has_ended(live: &Value) -> bool {
+pub(super) fn has_ended(live: &Value) -> bool {
     let state = slipway_health::of_object(live, false).state;
     matches!(state, ObjectState::Completed) || live["status"]["phase"] == "Failed" || has_failed(live)
 }

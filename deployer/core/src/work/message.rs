@@ -1,4 +1,5 @@
-//! What the container of a Job left when it ended: a JSON object as its termination message.
+//! What the container of a Job left when it ended: a JSON object as its termination message. Once the pod is gone it
+//! cannot be read any more.
 //!
 //! The kubelet cuts it at 4096 bytes, and whoever may look at pods reads it: no secret belongs there.
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use slipway_handoff::{Node, ObjectRef, Output};
 use slipway_kubernetes::Cluster;
 
+use super::given::has_ended;
 use super::look::{Found, see};
 use super::pods::selector;
 use crate::hitch::Hitch;
@@ -29,7 +31,8 @@ pub(super) async fn of_node<'n>(
             let blocker = format!("{object} does not say yet which pods it has");
             return Ok(Err(Verdict::NotYet { blocker }));
         };
-        match left(object, &cluster.pods_of(&namespace, &selector).await?) {
+        let is_over = has_ended(job);
+        match left(object, is_over, &cluster.pods_of(&namespace, &selector).await?) {
             Ok(message) => all.insert(object, message),
             Err(verdict) => return Ok(Err(verdict)),
         };
@@ -50,13 +53,19 @@ pub(super) fn lacking(object: &ObjectRef, key: &str) -> Verdict {
     Verdict::Failed { reason }
 }
 
-fn left(object: &ObjectRef, pods: &[Value]) -> Result<Map<String, Value>, Verdict> {
+/// `is_over`: whether the Job has ended. It was so before its pods were read, so one that succeeded is among them or is
+/// gone for good.
+fn left(object: &ObjectRef, is_over: bool, pods: &[Value]) -> Result<Map<String, Value>, Verdict> {
     let succeeded = pods.iter().rev().find(|pod| pod["status"]["phase"] == "Succeeded");
     let Some(pod) = succeeded else {
-        let blocker = format!(
-            "{object} completed, and its pod is gone, which said what it gives: have it run again with another input"
+        if !is_over {
+            return Err(Verdict::NotYet { blocker: format!("{object} has not completed") });
+        }
+        let reason = format!(
+            "{object} has ended, and its pod is gone, which said what it gives: deploy it with another input, or remove \
+             the Job and try again (slipway deploy retry), so that it runs again"
         );
-        return Err(Verdict::NotYet { blocker });
+        return Err(Verdict::Failed { reason });
     };
     let message = pod.pointer("/status/containerStatuses/0/state/terminated/message");
     let message = message.and_then(Value::as_str).unwrap_or_default();
@@ -92,19 +101,27 @@ mod tests {
     #[test]
     fn the_pod_that_succeeded_says_what_is_given() {
         let pods = [pod("Failed", "out of luck"), pod("Succeeded", r#"{"host": "db", "port": 5432}"#)];
-        let left = left(&job(), &pods).unwrap();
+        let left = left(&job(), true, &pods).unwrap();
         assert_eq!((&left["host"], &left["port"]), (&json!("db"), &json!(5432)));
     }
 
     #[test]
     fn what_is_no_object_is_not_repeated() {
         for message in ["hunter2", "[1]", r#"{"cut": "#, ""] {
-            let Err(Verdict::Failed { reason }) = left(&job(), &[pod("Succeeded", message)]) else {
+            let Err(Verdict::Failed { reason }) = left(&job(), true, &[pod("Succeeded", message)]) else {
                 panic!("{message} is taken")
             };
             assert!(reason.contains("orders-apply") && !reason.contains("hunter2"), "{reason}");
         }
-        let gone = left(&job(), &[pod("Failed", "{}")]);
-        assert!(matches!(gone, Err(Verdict::NotYet { .. })), "somebody took the pod away");
+    }
+
+    #[test]
+    fn a_message_whose_pod_is_gone_does_not_come_any_more() {
+        let Err(Verdict::Failed { reason }) = left(&job(), true, &[pod("Failed", "{}")]) else {
+            panic!("somebody took the pod away")
+        };
+        assert!(reason.contains("remove the Job and try again"), "{reason}");
+        let runs = left(&job(), false, &[pod("Running", "")]);
+        assert!(matches!(runs, Err(Verdict::NotYet { .. })), "{runs:?}");
     }
 }

@@ -33,6 +33,18 @@ pub async fn follow(tx: &mut dyn Write, was: &DeploymentState, deployment: &Depl
     }
 }
 
+/// Notes that part of a deployment failed while the rest goes on: `state` is the word that it will end with, unless
+/// what failed is tried again.
+pub async fn fails_under_way(
+    tx: &mut dyn Write,
+    deployment: &Deployment,
+    state: &str,
+    blocker: Option<String>,
+) -> Result<()> {
+    let about = About { state: state.to_owned(), blocker, ..about(deployment, Utc::now()) };
+    open(tx, deployment, Topic::Trouble, about).await
+}
+
 /// Notes that a deployment waits for approvals (`missing` says which), or no longer.
 pub async fn awaits_approval(
     tx: &mut dyn Write,
