@@ -212,6 +212,7 @@ async fn poll(cluster: Arc<dyn Lists>, kinds: Vec<(Arc<Kind>, u64)>) -> Round {
                 glimpses.sort_unstable_by_key(|glimpse| glimpse.place);
                 is_doubted = false;
             }
+            Err(CallError::Unreachable(outage)) => return Round::Silent(outage.told()),
             // It may be the API of this kind alone that is silent.
             Err(CallError::Away(why)) if is_doubted => {
                 if cluster.answers().await.is_err() {
