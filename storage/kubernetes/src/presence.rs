@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::breaker::{Probing, Stand};
+use crate::breaker::{Outage, Probing, Stand};
 use crate::call::CallError;
 use crate::cluster::Cluster;
 
@@ -94,11 +94,25 @@ impl Cluster {
         loop {
             let turned = self.breaker.turned();
             if self.breaker.is_known(KNOWN_FOR) {
+                // It may be time to ask it again.
+                self.outage();
                 return true;
             }
             self.probe();
             if tokio::time::timeout_at(end, turned).await.is_err() {
                 return false;
+            }
+        }
+    }
+
+    /// Since when and why there is no answer. If it is time to, the cluster is asked again, for which this does not wait.
+    pub fn outage(&self) -> Option<Outage> {
+        match self.breaker.stand() {
+            Stand::Answers => None,
+            Stand::Away(outage, _) => Some(outage),
+            Stand::Doubted(outage) => {
+                self.probe();
+                Some(outage)
             }
         }
     }
