@@ -228,4 +228,6 @@ async fn poll(cluster: Arc<dyn Lists>, kinds: Vec<(Arc<Kind>, u64)>) -> Round {
 }
 
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod tests;
