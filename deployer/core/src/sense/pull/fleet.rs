@@ -3,7 +3,6 @@
 //! Some hundred are the test. `./bench pull-ladder` runs the same with `SLIPWAY_BENCH_CLUSTERS` set, one size after
 //! another, and prints what it counts.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -265,16 +264,13 @@ async fn very_many_polled_clusters_stay_below_the_limit_settle_and_tell_what_cha
     let delays = tally.delays.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mean = delays.iter().sum::<f64>() / approximate(delays.len().max(1));
     if asked.is_some() {
-        #[expect(clippy::print_stdout, reason = "a bench prints what it counted")]
-        {
-            println!(
-                "  {clusters:>7} clusters: settled after {settled_s:4.0} s; {:6.1} polls a second then, at most {} \
-                 in any; a change is seen after {mean:3.0} s on average; {bytes} bytes a cluster; {:.1} s of work",
-                approximate(polls) / CALM.as_secs_f64(),
-                start.max(calm),
-                began.elapsed().as_secs_f64()
-            );
-        }
+        println!(
+            "{clusters:>7} clusters: settled after {settled_s:4.0} s; {:6.1} polls a second then, at most {} in any; \
+             a change is seen after {mean:3.0} s on average; {bytes} bytes a cluster; {:.1} s of work",
+            approximate(polls) / CALM.as_secs_f64(),
+            start.max(calm),
+            began.elapsed().as_secs_f64()
+        );
     }
     assert!(start.max(calm) <= limit, "{start} and {calm} polls in a second");
     assert_eq!(settled, stubs.len(), "not all have settled");
