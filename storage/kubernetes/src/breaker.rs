@@ -157,6 +157,13 @@ impl Breaker {
         silence.outage.next = Utc::now() + TimeDelta::from_std(pause).unwrap_or_default();
     }
 
+    /// It is to be asked now, however long the pause.
+    pub(crate) fn hurry(&self) {
+        if let Some(silence) = &mut self.state().silence {
+            silence.ask_at = Instant::now();
+        }
+    }
+
     /// The right to ask whether it answers; `None`: somebody does.
     pub(crate) fn begin_probe(self: &Arc<Self>) -> Option<Probing> {
         let was_probed = std::mem::replace(&mut self.state().is_probed, true);
@@ -236,9 +243,12 @@ mod tests {
             tokio::time::advance(until - Instant::now()).await;
             assert!(matches!(breaker.stand(), Stand::Doubted(_)), "it is to be asked");
         }
+        ask_in_vain(&breaker);
         assert!(pauses[0] < Duration::from_secs(2), "{pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= PAUSE_MAX), "{pauses:?}");
         assert!(pauses[11] >= Duration::from_secs(30), "{pauses:?}");
+        breaker.hurry();
+        assert!(matches!(breaker.stand(), Stand::Doubted(_)), "somebody would not wait");
         let probing = breaker.begin_probe().expect("nobody asks");
         assert!(breaker.begin_probe().is_none());
         drop(probing);

@@ -117,6 +117,12 @@ impl Cluster {
         }
     }
 
+    /// Has a cluster that is away asked by the next request, whatever is left of the pause: for whoever comes seldom, and
+    /// for a person.
+    pub fn doubt_outage(&self) {
+        self.breaker.hurry();
+    }
+
     /// Returns once the cluster is away, or, if it was, once it answers again. With `asks` it is asked meanwhile
     /// whether it does, at pauses that grow up to a minute; else that is for whoever else wants something of it.
     /// Nothing is lost by not waiting for this to the end.

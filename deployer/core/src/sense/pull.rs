@@ -36,6 +36,8 @@ pub(super) trait Lists: Send + Sync {
 #[async_trait]
 impl Lists for Cluster {
     async fn list(&self, kind: &Kind) -> Result<Vec<Glimpse>, CallError> {
+        // Polls have pauses of their own, and longer ones.
+        self.doubt_outage();
         let namespace = kind.namespace.as_deref();
         let found = self.glimpses(&kind.api_version, &kind.kind, namespace, INVENTORY).await?;
         let glimpses = found.into_iter().map(|found| Glimpse {
