@@ -34,6 +34,7 @@ use crate::transition::advance;
 use crate::waves::Asked;
 
 mod aborted;
+mod away;
 mod taken_up;
 
 /// Whose doing it is that a deployment moves by itself.
@@ -123,6 +124,9 @@ impl DeployHandler {
             }
             DeploymentCause::Remove { .. } => return self.take_away(subject).await,
             _ => {}
+        }
+        if self.is_away(&subject).await? {
+            return Ok(());
         }
         let request = PlanRequest {
             application: subject.application.clone(),
@@ -340,6 +344,9 @@ impl DeployHandler {
             let why = format!("the cluster {} is cordoned: {why}", row.name);
             self.record(subject.deployment, DeploymentEvent::Wait(why.clone())).await?;
             return Err(JobError::Wait { why, delay: CORDON_PAUSE });
+        }
+        if self.is_away(&subject).await? {
+            return Ok(());
         }
         self.record(subject.deployment, DeploymentEvent::Submit).await
     }

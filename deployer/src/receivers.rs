@@ -237,6 +237,9 @@ fn unavailable(error: &slipway_kubernetes::CallError) -> ReceiverError {
         slipway_kubernetes::CallError::Away(why) => {
             ReceiverError::Unavailable { receiver, why: why.clone(), retry_after_ms: None }
         }
+        slipway_kubernetes::CallError::Unreachable(outage) => {
+            ReceiverError::Unavailable { receiver, why: outage.to_string(), retry_after_ms: None }
+        }
         slipway_kubernetes::CallError::Refused(status) => {
             ReceiverError::Refused { receiver, why: status.message.clone() }
         }

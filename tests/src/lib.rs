@@ -5,6 +5,7 @@ pub mod database_file;
 pub mod forge;
 pub mod listener;
 pub mod namespace;
+pub mod plain_api;
 pub mod random;
 mod request;
 pub mod server;

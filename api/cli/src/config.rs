@@ -83,7 +83,7 @@ sections! {
     Packages { image_tags: Vec<String>, keep_branch_days: u32 }
     Deploy {
         pull_registry: String, helm: PathBuf, kustomize: PathBuf, render_timeout_ms: u64, deadline_minutes: u32,
-        allow_http_receivers: bool, max_deploys: usize, definitions_dir: PathBuf, rollback_depth: u32, polls_per_second: u32,
+        allow_http_receivers: bool, max_deploys: usize, max_reconciles: usize, definitions_dir: PathBuf, rollback_depth: u32, polls_per_second: u32,
         calls: Vec<String>, calls_private_hosts: Vec<String>,
     }
     Notices {
@@ -325,6 +325,9 @@ fn check(config: &Config) -> Result<()> {
         if !sound {
             bail!("secrets.kubernetes_namespaces: `{place}` is not CLUSTER/NAMESPACE");
         }
+    }
+    if config.deploy.max_reconciles == 0 {
+        bail!("deploy.max_reconciles is 0: nothing would be driven; 32 is the default");
     }
     let depth = config.deploy.rollback_depth;
     if !(1..=50).contains(&depth) {

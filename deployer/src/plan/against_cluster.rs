@@ -64,6 +64,7 @@ pub async fn compare(
     leave: &[AdoptedObject],
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
     cluster.doubt_absent();
+    cluster.doubt_outage();
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
+use crate::breaker::Outage;
+
 /// The part of an API server's words that is shown to people, in characters.
 const SAID_CHARS_MAX: usize = 300;
 /// How many of the fields that are wrong are named.
@@ -17,6 +19,9 @@ pub enum CallError {
     /// The API server is away or overloaded: ask again.
     #[error("{0}")]
     Away(String),
+    /// It has given no answer for a while, so it was not asked: ask again once it was.
+    #[error("{0}")]
+    Unreachable(Outage),
     /// It said no.
     #[error("{} {}", .0.code, .0.message)]
     Refused(Box<Status>),
@@ -66,6 +71,7 @@ impl CallError {
     pub fn says(&self) -> String {
         let said = match self {
             Self::Away(why) => why.clone(),
+            Self::Unreachable(outage) => outage.told(),
             Self::Refused(status) => refusal(status),
         };
         let line = said.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::call::CallError;
 use crate::cluster::Cluster;
 use crate::objects::{ObjectKey, typed};
+use crate::presence::is_silence;
 
 /// Labels by their keys.
 type Labels = BTreeMap<String, String>;
@@ -150,6 +151,7 @@ impl Watching {
             }
             if let Some(pause) = self.pause.take() {
                 tokio::time::sleep(pause).await;
+                self.cluster.turned(true, true).await;
             }
             self.step().await;
         }
@@ -164,10 +166,16 @@ impl Watching {
         let quiet = if is_listing { limit } else { Duration::from_secs(self.cluster.options.silence_s) };
         let Some(events) = &mut self.events else { return self.begin().await };
         match tokio::time::timeout(quiet, events.next()).await {
-            Ok(Some(Ok(event))) => self.ready.extend(self.told.take(event)),
-            Ok(Some(Err(error))) => self.fail(meaning(error)),
+            Ok(Some(Ok(event))) => {
+                self.cluster.breaker.answered();
+                self.ready.extend(self.told.take(event));
+            }
+            Ok(Some(Err(error))) => {
+                let has_answer = !begins_in_silence(&error);
+                self.fail_by(meaning(error), has_answer);
+            }
             Ok(None) => self.events = None,
-            Err(_) if is_listing => self.fail(CallError::no_answer(limit)),
+            Err(_) if is_listing => self.fail_by(CallError::no_answer(limit), false),
             // A server that is gone without a word is as silent as one where nothing happens.
             Err(_) => {
                 if let Err(error) = self.cluster.answers().await {
@@ -178,6 +186,9 @@ impl Watching {
     }
 
     async fn begin(&mut self) {
+        if let Err(error) = self.cluster.admitted().await {
+            return self.fail(error);
+        }
         if std::mem::take(&mut self.is_new_kind)
             && let Err(error) = self.cluster.kinds_now().await
         {
@@ -209,6 +220,12 @@ impl Watching {
         Duration::from_secs(first.into())
     }
 
+    /// The same, but if nobody answered it is looked into whether anybody does.
+    fn fail_by(&mut self, error: CallError, has_answer: bool) {
+        let error = if has_answer { error } else { self.cluster.unanswered(Instant::now(), error) };
+        self.fail(error);
+    }
+
     /// Begins anew in a while. The watcher would go on by itself, and would not say that it does.
     fn fail(&mut self, error: CallError) {
         self.events = None;
@@ -220,6 +237,19 @@ impl Watching {
         } else if !error.has_code(410) {
             self.ready.push_back(Sensed::Broken(error.says()));
         }
+    }
+}
+
+/// Whether nobody answered when a watch or its list was asked for. That one which was there breaks says nothing: much
+/// that lies between ends long answers.
+fn begins_in_silence(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            is_silence(error)
+        }
+        watcher::Error::WatchFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::NoResourceVersion => false,
     }
 }
 

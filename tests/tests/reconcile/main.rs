@@ -6,6 +6,7 @@ mod adopt;
 mod audit;
 mod autoscaled;
 mod cluster;
+mod dead;
 mod demo;
 mod drift;
 mod failures;

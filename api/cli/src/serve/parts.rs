@@ -241,7 +241,7 @@ impl Parts {
             lanes.extend(self.pipeline(config, directory));
         }
         if config.has(Role::Deployer) {
-            lanes.extend(deploy::lanes(&self.stage, &self.core, &self.git, config.deploy.max_deploys));
+            lanes.extend(deploy::lanes(&self.stage, &self.core, &self.git, &config.deploy));
             lanes.extend(notices::lanes(&self.notices));
         }
         if config.has(Role::Gc) {

@@ -404,6 +404,7 @@ impl Cluster {
     pub(super) fn fault(&self, error: CallError) -> Fault {
         match error {
             CallError::Away(why) => self.away(&why),
+            CallError::Unreachable(outage) => self.away(&outage.to_string()),
             CallError::Refused(status) => {
                 let (cluster, namespace) = (&self.options.name, &self.options.namespace);
                 let said: String = status.message.chars().take(SAID_CHARS_MAX).collect();

@@ -63,6 +63,8 @@ pub(super) struct Ward {
     unread: BTreeSet<Key>,
     learnt_at: Instant,
     learn_at: Instant,
+    /// Whether requests there have no answer.
+    is_away: bool,
     /// Whether it was told that some kinds are beyond the limit.
     is_limit_told: bool,
 }
@@ -87,6 +89,7 @@ impl Ward {
             unread: BTreeSet::new(),
             learnt_at: now,
             learn_at: now,
+            is_away: false,
             is_limit_told: false,
         }
     }
@@ -108,11 +111,30 @@ impl Ward {
                 self.polls.hasten();
             }
             () = self.sight.post.restless() => self.polls.hasten(),
+            // One that is polled is tried by its polls, of which there are only so many a second.
+            () = self.cluster.turned(self.is_away, !self.is_polled) => self.turned(),
             () = tokio::time::sleep_until(wake_at.unwrap_or(self.learn_at)), if wake_at.is_some() => {
                 self.wake().await;
             }
             told = self.watches.told() => self.watched(told),
             told = self.polls.told() => self.polled(told),
+        }
+    }
+
+    /// The cluster is away, or answers again. Whoever waits for it is woken then, and need not look before.
+    fn turned(&mut self) {
+        self.is_away = !self.is_away;
+        if self.is_away {
+            tracing::warn!(cluster = self.name, "gives no answer: it is asked now and then whether it does");
+        } else {
+            tracing::info!(cluster = self.name, "answers again");
+        }
+        if !self.is_polled {
+            self.sight.post.tell_expired(self.is_away);
+        }
+        if !self.is_away {
+            self.polls.hasten();
+            self.sight.returned(Instant::now());
         }
     }
 
@@ -180,12 +202,12 @@ impl Ward {
                 self.sight.take_all(&kind, number, &glimpses, now)
             }
             Told::Expired(why) => {
-                self.sight.post.tell_expired(self.is_polled);
+                self.sight.post.tell_expired(self.is_polled || self.is_away);
                 self.sight.expired(self.polls.kinds(), &why, now);
                 false
             }
             Told::Returned => {
-                self.sight.post.tell_expired(false);
+                self.sight.post.tell_expired(self.is_away && !self.is_polled);
                 self.sight.returned(now);
                 false
             }

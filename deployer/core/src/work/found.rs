@@ -30,7 +30,7 @@ impl Work {
         self.list(&cluster).await.map_err(|error| {
             let why = format!("what the cluster has of it already cannot be listed: {}", error.says());
             match error {
-                CallError::Away(_) => Hitch::Away(why),
+                CallError::Away(_) | CallError::Unreachable(_) => Hitch::Away(why),
                 CallError::Refused(_) => Hitch::Passing(why),
             }
         })
