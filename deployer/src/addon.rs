@@ -29,6 +29,7 @@ use crate::plan::{Frozen, compare};
 use crate::stage::Stage;
 
 mod checking;
+mod earlier;
 mod hearing;
 mod releasing;
 pub(crate) mod subject;
@@ -239,7 +240,7 @@ impl AddonHandler {
         let key = key(subject);
         let frozen = self.stage.kept_revision(&key, &revision).await?;
         let is_removal = matches!(addon.state, AddonState::Releasing { .. });
-        let deadline = self.deadline(addon, &frozen.revision);
+        let deadline = self.deadline(subject, &frozen.revision).await?;
         let submission = Submission {
             contract: CONTRACT_VERSION,
             key,
@@ -275,18 +276,32 @@ impl AddonHandler {
         }
     }
 
-    /// Until when a generation is to be brought about. What is run may take as long as it was given.
-    fn deadline(&self, addon: &AddonInstance, revision: &Revision) -> DateTime<Utc> {
+    /// Until when a generation is to be brought about. What is run at a release may have begun as late as what was
+    /// applied before had to end.
+    async fn deadline(&self, subject: &AddonSubject, revision: &Revision) -> Result<DateTime<Utc>, Fault> {
+        let addon = &subject.addon;
+        let begun_by = match &addon.predecessor {
+            Some(before) if matches!(addon.state, AddonState::Ending { .. }) => {
+                let before = self.stage.kept_revision(&key(subject), before).await?;
+                addon.changed_at + self.allowed(&before.revision)
+            }
+            _ => addon.changed_at,
+        };
+        Ok(begun_by + self.allowed(revision))
+    }
+
+    /// How long a revision may take. What is run may take as long as it was given.
+    fn allowed(&self, revision: &Revision) -> TimeDelta {
         let usual = TimeDelta::minutes(i64::from(self.stage.options.deadline_minutes));
         let runs = i64::try_from(runs_ms(&revision.graph)).ok().and_then(TimeDelta::try_milliseconds);
         let runs = runs.filter(|runs| !runs.is_zero()).map(|runs| runs + RUNS_GRACE);
-        addon.changed_at + runs.map_or(usual, |runs| usual.max(runs))
+        runs.map_or(usual, |runs| usual.max(runs))
     }
 
     /// Hears what became of it.
     async fn observe(&self, subject: AddonSubject) -> Result<Stepped, JobError> {
         let is_told = matches!(subject.environment.settings.receiver, ReceiverSettings::Core {});
-        let events = match self.ask(&subject).await {
+        let events = match self.ask(&subject, subject.addon.sequence).await {
             Ok(events) => events,
             Err(fault) => {
                 let why = format!("the receiver gives no answer: {}", fault.message);
@@ -323,10 +338,10 @@ impl AddonHandler {
         Err(JobError::Wait { why, delay })
     }
 
-    async fn ask(&self, subject: &AddonSubject) -> Result<Vec<Event>, Fault> {
+    /// What its receiver told after the event `since`.
+    async fn ask(&self, subject: &AddonSubject, mut since: u64) -> Result<Vec<Event>, Fault> {
         let receiver = self.stage.receiver(&subject.environment).await?;
         let key = key(subject);
-        let mut since = subject.addon.sequence;
         let mut events = Vec::new();
         loop {
             let page = receiver.observe(&key, since).await?;

@@ -5,7 +5,7 @@ use slipway_core::schedule::Turn;
 use slipway_handoff::Key;
 use slipway_records::addon::{ADDON_LOG_BYTES_KEPT, AddonFailure};
 use slipway_records::failure::FAILURES_KEPT;
-use slipway_records::{Failure, LogChunk, Read};
+use slipway_records::{AddonInstance, Failure, LogChunk, Read};
 use slipway_types::Fault;
 use slipway_types::id::DeploymentId;
 use slipway_types::name::AddonName;
@@ -31,6 +31,14 @@ async fn deployment_at(
     Ok(found.map_err(fault)?.map(|deployment| deployment.id))
 }
 
+/// Whether what an instance keeps stays, although this was found as well: of a generation it is what was found first,
+/// or of a later attempt of the same node.
+fn is_kept(kept: Option<&AddonFailure>, generation: u64, turn: &Turn) -> bool {
+    kept.is_some_and(|kept| {
+        kept.generation == generation && (kept.node != turn.node || kept.attempt >= turn.attempt)
+    })
+}
+
 /// The end of a log, as much as an instance keeps.
 fn end_of(log: &str) -> &str {
     let mut from = log.len().saturating_sub(ADDON_LOG_BYTES_KEPT);
@@ -48,12 +56,7 @@ impl Stage {
         if let Some(name) = key.application.addon() {
             let found = read.addon_by_name(&name).await.map_err(fault)?;
             let known = found.filter(|addon| addon.generation == generation).map(|addon| addon.failure);
-            return Ok(known.is_none_or(|failure| {
-                failure.is_some_and(|failure| {
-                    (failure.generation, failure.node.as_str(), failure.attempt)
-                        == (generation, turn.node.as_str(), turn.attempt)
-                })
-            }));
+            return Ok(known.is_none_or(|kept| is_kept(kept.as_ref(), generation, turn)));
         }
         match deployment_at(read.as_mut(), key, generation).await? {
             Some(id) => read.failure_is_kept(id, &turn.node, turn.attempt).await.map_err(fault),
@@ -97,7 +100,7 @@ impl Stage {
         tx.commit().await.map_err(fault)
     }
 
-    /// Keeps what was found of an instance of an add-on with it: the last of each generation.
+    /// Keeps what was found of an instance of an add-on with it, unless something of its generation is kept.
     async fn keep_addon_failure(
         &self,
         name: &AddonName,
@@ -107,7 +110,10 @@ impl Stage {
         let fault = |error| records_fault(&error);
         let mut tx = self.records.begin().await.map_err(fault)?;
         let found = tx.addon_by_name(name).await.map_err(fault)?;
-        let Some(mut addon) = found.filter(|addon| addon.generation == generation) else { return Ok(()) };
+        let is_wanted = |addon: &AddonInstance| {
+            addon.generation == generation && !is_kept(addon.failure.as_ref(), generation, &evidence.turn)
+        };
+        let Some(mut addon) = found.filter(is_wanted) else { return Ok(()) };
         addon.failure = Some(AddonFailure {
             generation,
             node: evidence.turn.node.clone(),
@@ -140,7 +146,31 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use slipway_records::failure::Found;
+
     use super::*;
+
+    #[test]
+    fn of_two_nodes_that_failed_neither_takes_the_place_of_the_other() {
+        let of = |generation, node: &str, attempt| AddonFailure {
+            generation,
+            node: node.into(),
+            attempt,
+            at: chrono::DateTime::UNIX_EPOCH,
+            found: Found::default(),
+            log: String::new(),
+        };
+        let turn = Turn { node: "run.apply".into(), attempt: 2 };
+        for (kept, expected) in [
+            (None, false),
+            (Some(of(6, "job.bind", 1)), false),
+            (Some(of(7, "job.bind", 1)), true),
+            (Some(of(7, "run.apply", 1)), false),
+            (Some(of(7, "run.apply", 2)), true),
+        ] {
+            assert_eq!(is_kept(kept.as_ref(), 7, &turn), expected, "{kept:?}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_log_begins_at_a_character() {

@@ -60,6 +60,14 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
     }
 }
 
+/// Whether an order says nothing of where the whole stands: past the hold of a node somebody may still hold the whole.
+/// Its receiver tells.
+fn leaves_whole(order: &DeploymentOrder, state: &DeploymentState) -> bool {
+    let is_of_node =
+        order.node.is_some() && matches!(order.word, DeploymentWord::Resume | DeploymentWord::Promote);
+    is_of_node && matches!(state, DeploymentState::Suspended { .. })
+}
+
 /// "… cannot be …".
 fn participle(word: DeploymentWord) -> &'static str {
     match word {
@@ -204,7 +212,9 @@ impl Stage {
         let Some(mut deployment) = found else { return Ok(()) };
         let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
         // What the receiver reported meanwhile is newer than the order; the order is on record all the same.
-        let moves = last_word(&observation) == heard && !is_contrary(order, &deployment.state, &observation);
+        let moves = last_word(&observation) == heard
+            && !is_contrary(order, &deployment.state, &observation)
+            && !leaves_whole(order, &deployment.state);
         if moves
             && advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)?
                 == Moved::Stored
@@ -322,6 +332,30 @@ mod tests {
             let nodes = seen.map(|state| ("web".to_owned(), seen_of(state))).into_iter().collect();
             let observation = Observation { nodes, ..Observation::default() };
             assert_eq!(is_contrary(&order, &state, &observation), expected, "{word:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_as_a_whole_stays_so_past_the_hold_of_a_node() {
+        use DeploymentWord as W;
+        let suspended = DeploymentState::Suspended { by: "ann".into() };
+        let progressing = DeploymentState::Progressing { blocker: None };
+        for (word, node, state, expected) in [
+            (W::Promote, Some("step.look"), &suspended, true),
+            (W::Resume, Some("step.look"), &suspended, true),
+            (W::Resume, None, &suspended, false),
+            (W::Resume, Some("step.look"), &progressing, false),
+            (W::Terminate, None, &suspended, false),
+        ] {
+            let order = DeploymentOrder {
+                deployment: slipway_types::id::DeploymentId::new(),
+                word,
+                node: node.map(str::to_owned),
+                person: "ann".into(),
+                actor: "ann".into(),
+                reason: None,
+            };
+            assert_eq!(leaves_whole(&order, state), expected, "{word:?} of {node:?}");
         }
     }
 

@@ -19,6 +19,8 @@ pub const RUN_OUTPUTS_MAX: usize = 64;
 pub const RUN_SECONDS_MAX: u64 = 86_400;
 /// The most times a run may begin anew by itself.
 pub const RUN_RETRIES_MAX: u32 = 10;
+/// The highest user: more the API server refuses (`IsValidUserID` of `k8s.io/apimachinery/pkg/util/validation`).
+pub const RUN_USER_MAX: u32 = 2_147_483_647;
 /// The longest name of an output, in characters.
 const OUTPUT_CHARS_MAX: usize = 63;
 /// The longest reference of an image, in characters.
@@ -226,6 +228,9 @@ impl ContainerRun {
         if !(1..=RUN_SECONDS_MAX).contains(&self.deadline_seconds()) {
             return Some(format!("`deadline_seconds`: expected 1 to {RUN_SECONDS_MAX}"));
         }
+        if self.user() > RUN_USER_MAX {
+            return Some(format!("`user`: expected 0 to {RUN_USER_MAX}"));
+        }
         (self.retries() > RUN_RETRIES_MAX).then(|| format!("`retries`: expected 0 to {RUN_RETRIES_MAX}"))
     }
 
@@ -301,6 +306,7 @@ mod tests {
             (json!({"workdir": "/"}), "`workdir`"),
             (json!({"deadline_seconds": 0}), "`deadline_seconds`"),
             (json!({"retries": 11}), "`retries`"),
+            (json!({"user": 2_147_483_648_u32}), "`user`"),
             (json!({"outputs": ["1st"]}), "`outputs`: `1st`"),
         ] {
             let fault = run(&more).fault().unwrap_or_default();

@@ -59,6 +59,33 @@ pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<
     })
 }
 
+/// What a receiver still does for the newest generation that it has from before `generation`, by its last word on the
+/// whole; `None`: nothing, or it has none.
+pub(super) fn of_earlier(generation: u64, events: &[Event]) -> Option<String> {
+    let earlier = || events.iter().filter(|event| event.generation < generation);
+    let newest = earlier().map(|event| event.generation).max()?;
+    let words = earlier().filter(|event| event.generation == newest && event.node.is_none());
+    let Some(whole) = words.max_by_key(|event| event.sequence) else {
+        return Some(format!("generation {newest} has begun"));
+    };
+    match whole.state {
+        NodeState::Ready
+        | NodeState::Degraded
+        | NodeState::Unreachable
+        | NodeState::Failed
+        | NodeState::TimedOut
+        | NodeState::Terminated
+        | NodeState::Deleted => None,
+        NodeState::Pending
+        | NodeState::Blocked
+        | NodeState::Applying
+        | NodeState::Waiting
+        | NodeState::Skipped
+        | NodeState::Suspended
+        | NodeState::Deleting => Some(format!("generation {newest}: {}", whole.reason)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -133,6 +160,26 @@ mod tests {
         assert_eq!((orders.sequence, orders.outputs["host"].as_str()), (8, Some("orders.data.svc")));
         assert_eq!(hear(&mut orders, Vec::new()), None);
         assert_eq!(orders.sequence, 8);
+    }
+
+    #[test]
+    fn an_earlier_generation_has_ended_by_its_last_word_on_the_whole() {
+        let applies = || event(4, 2, None, NodeState::Applying, "run.apply: 0 of 1 pods");
+        let begins = || event(3, 2, Some("resource"), NodeState::Applying, "");
+        for (events, expected) in [
+            (vec![], None),
+            (vec![event(9, 3, None, NodeState::Waiting, "its own")], None),
+            (vec![begins()], Some("generation 2 has begun")),
+            (vec![applies(), begins()], Some("generation 2: run.apply: 0 of 1 pods")),
+            (
+                vec![event(2, 1, None, NodeState::Ready, ""), applies()],
+                Some("generation 2: run.apply: 0 of 1 pods"),
+            ),
+            (vec![event(5, 2, None, NodeState::Ready, ""), applies()], None),
+            (vec![applies(), event(5, 2, None, NodeState::TimedOut, "late")], None),
+        ] {
+            assert_eq!(of_earlier(3, &events).as_deref(), expected, "{events:?}");
+        }
     }
 
     #[test]

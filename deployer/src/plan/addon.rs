@@ -31,6 +31,7 @@ use crate::stage::Stage;
 
 mod runs;
 
+pub(crate) use super::container::component_of_runs;
 pub(crate) use runs::runs_ms;
 
 /// The node that has everything but Jobs: those run once it is ready.
@@ -116,7 +117,7 @@ impl Stage {
     }
 
     /// The Jobs of the revision that an instance's receiver may have.
-    async fn jobs_before(&self, subject: &AddonSubject) -> Result<BTreeSet<String>, Fault> {
+    pub(crate) async fn jobs_before(&self, subject: &AddonSubject) -> Result<BTreeSet<String>, Fault> {
         let AddonSubject { addon, environment, .. } = subject;
         let Some(before) = &addon.predecessor else { return Ok(BTreeSet::new()) };
         let key = Key { environment: environment.address.clone(), application: addon.handed_off_as() };

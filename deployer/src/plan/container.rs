@@ -198,13 +198,18 @@ fn amounts(resources: &Resources) -> Value {
     serde_json::to_value(resources).expect("invariant: amounts are texts")
 }
 
-/// Labels of pods that run for an instance: of `component`, whose Services look for another one.
+/// The component that pods say they are of which run for `component`, whose Services look for another one.
+pub(crate) fn component_of_runs(component: &str) -> String {
+    format!("{component}-run")
+}
+
+/// Labels of pods that run for an instance of `component`.
 pub(super) fn pod_labels(application: &str, team: &str, stage: &str, component: &str) -> Map<String, Value> {
     let labels = [
         ("app.kubernetes.io/managed-by", "slipway".to_owned()),
         (label::TEAM, team.to_owned()),
         (label::APPLICATION, application.to_owned()),
-        (label::COMPONENT, format!("{component}-run")),
+        (label::COMPONENT, component_of_runs(component)),
         (label::STAGE, stage.to_owned()),
     ];
     labels.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()

@@ -76,15 +76,24 @@ impl<H: Handle> ReadNotices for Session<H> {
         channel: Option<&NoticeChannelName>,
         page: Page,
     ) -> Result<Vec<NoticeDelivery>> {
-        let found = notices!(
-            "where id < $1 and ($2::text is null or channel = $2) and state = 'failed'
-            order by id desc limit $3",
-            below(page.after),
-            channel.map(NoticeChannelName::as_str),
-            rows(page.limit)
-        );
-        let found = found.fetch_all(self.db()).await.map_err(failed)?;
-        Ok(found.into_iter().map(NoticeDelivery::from).collect())
+        let (after, limit) = (below(page.after), rows(page.limit));
+        let found = match channel {
+            Some(channel) => {
+                let of_channel = notices!(
+                    "where channel = $1 and state = 'failed' and id < $2 order by id desc limit $3",
+                    channel.as_str(),
+                    after,
+                    limit
+                );
+                of_channel.fetch_all(self.db()).await
+            }
+            None => {
+                let of_all =
+                    notices!("where state = 'failed' and id < $1 order by id desc limit $2", after, limit);
+                of_all.fetch_all(self.db()).await
+            }
+        };
+        Ok(found.map_err(failed)?.into_iter().map(NoticeDelivery::from).collect())
     }
 
     async fn notices_of(&mut self, incident: IncidentId) -> Result<Vec<NoticeDelivery>> {
@@ -105,6 +114,19 @@ impl<H: Handle> ReadNotices for Session<H> {
         );
         let found = found.fetch_all(self.db()).await.map_err(failed)?;
         Ok(found.into_iter().map(NoticeDelivery::from).collect())
+    }
+
+    async fn notices_counted(&mut self, channel: &NoticeChannelName) -> Result<NoticeCounts> {
+        let counted = sqlx::query!(
+            r#"select
+            (select count(*) from notice_delivery where channel = $1 and state = 'pending') as "pending!: Int<u64>",
+            (select count(*) from notice_delivery where channel = $1 and state = 'failed') as "failed!: Int<u64>""#,
+            channel.as_str(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(NoticeCounts { pending: counted.pending.0, failed: counted.failed.0 })
     }
 
     async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64> {

@@ -41,7 +41,7 @@ impl<H: Handle> ReadObservations for Session<H> {
             join deployment d on d.environment_id = e.id and d.application_id = a.id
                 and d.generation = r.generation
             left join observation o on o.deployment_id = d.id
-            where r.sequence > coalesce(json_extract(o.detail, '$.sequence'), 0)
+            where r.sequence > coalesce(o.sequence, 0)
             and d.state in ('handed_off', 'progressing', 'suspended', 'live', 'degraded', 'unreachable', 'failed',
                 'timed_out', 'terminating', 'deleting')
             order by d.id limit ?1"#,

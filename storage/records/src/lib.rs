@@ -78,7 +78,7 @@ pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
-pub use notice::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
+pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
 pub use package::{
     Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,

@@ -76,6 +76,15 @@ pub struct NoticeDelivery {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+/// How many notices of a channel stand where somebody may have to do something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoticeCounts {
+    /// To be sent.
+    pub pending: u64,
+    /// Given up.
+    pub failed: u64,
+}
+
 /// A notice to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewNotice {
@@ -119,6 +128,8 @@ pub trait ReadNotices {
         channel: &NoticeChannelName,
         limit: u32,
     ) -> Result<Vec<NoticeDelivery>>;
+    /// How many of a channel are to be sent, and were given up.
+    async fn notices_counted(&mut self, channel: &NoticeChannelName) -> Result<NoticeCounts>;
     /// How many messages a channel has taken since then; one that tells of several notices is one.
     async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64>;
     /// What came last of those to a channel that were taken or given up.

@@ -2,7 +2,7 @@ use futures::future::join_all;
 use serde_json::json;
 use slipway_records::incident::About;
 use slipway_records::{
-    Deployment, Incident, IncidentFilter, NewNotice, NoticeDelivery, NoticeState, Topic, Tried,
+    Deployment, Incident, IncidentFilter, NewNotice, NoticeCounts, NoticeDelivery, NoticeState, Topic, Tried,
 };
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
@@ -228,6 +228,7 @@ pub async fn what_was_given_up_is_listed_and_may_be_sent_again(records: Shared) 
         found.push(rows.iter().map(|notice| notice.id).collect::<Vec<_>>());
     }
     assert_eq!(found, [vec![mail, ids[2], ids[1]], vec![ids[2], ids[1]], vec![ids[2]], vec![ids[1]]]);
+    assert_eq!(reader.notices_counted(&ops).await.unwrap(), NoticeCounts { pending: 0, failed: 2 });
     assert_eq!(reader.notice_get(mail).await.unwrap().unwrap().answer.as_deref(), Some("gone"));
     assert_eq!(reader.notice_get(NoticeId::new()).await.unwrap(), None);
     drop(reader);
@@ -245,6 +246,8 @@ pub async fn what_was_given_up_is_listed_and_may_be_sent_again(records: Shared) 
         waiting.iter().all(|one| one.attempts == 0 && one.ended_at.is_none() && one.folded_into.is_none())
     );
     assert!(pending(&records, "mail").await.is_empty());
+    let counted = read(&records).await.notices_counted(&ops).await.unwrap();
+    assert_eq!(counted, NoticeCounts { pending: 2, failed: 0 });
 }
 
 pub async fn incidents_that_are_over_are_forgotten_by_age(records: Shared) {

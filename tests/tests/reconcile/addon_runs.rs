@@ -14,6 +14,8 @@ use crate::ordered::PASSWORD;
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// What of the instance is in the cluster.
 const OF_GREETER: &str = "slipway.dev/team=addons,slipway.dev/application=greeter";
+/// What of the other one is.
+const OF_TELLER: &str = "slipway.dev/team=addons,slipway.dev/application=teller";
 
 /// Properties of a greeter that says `word`, and whose release is this script.
 fn greeter(image: &str, word: &str, release: &str) -> Value {
@@ -32,20 +34,15 @@ fn greeter(image: &str, word: &str, release: &str) -> Value {
     })
 }
 
+/// What applies an instance, with its properties in a file.
+fn applies<'a>(name: &'a str, file: &'a str) -> [&'a str; 9] {
+    ["addon", "apply", name, "--definition", "container", "--env", "prod", "--properties", file]
+}
+
 /// Applies it and gives what the server then says.
 fn apply(ground: &Ground, properties: &Value) -> Value {
     let file = ground.file("greeter.json", properties);
-    let ready = ground.server.json(&[
-        "addon",
-        "apply",
-        "greeter",
-        "--definition",
-        "container",
-        "--env",
-        "prod",
-        "--properties",
-        &file,
-    ]);
+    let ready = ground.server.json(&applies("greeter", &file));
     assert_eq!(ready["state"], "ready", "{ready:#}");
     ready
 }
@@ -60,6 +57,64 @@ fn job(ground: &Ground) -> (Value, Value) {
     (job["metadata"]["name"].clone(), job["metadata"]["uid"].clone())
 }
 
+/// An instance whose container writes what a Secret of the namespace says, `seconds` after it began.
+fn teller(image: &str, seconds: u32) -> Value {
+    let says = format!("/bin/busybox sleep {seconds}; printf '%s' \"$WORD\" > \"$SLIPWAY_OUTPUTS\"");
+    json!({
+        "image": image,
+        "command": ["/bin/busybox", "sh", "-c", says],
+        "release": {"command": ["/bin/busybox", "true"]},
+        "env": {"WORD": {"secretKeyRef": {"name": "word", "key": "word"}}},
+        "outputs": ["greeting"],
+        "pullSecrets": ["slipway-pull-default-shop"],
+    })
+}
+
+/// What gave too little runs again with the same inputs, when somebody applies it again.
+fn assert_runs_until_it_gives(ground: &Ground, image: &str) {
+    let word = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "word"},
+        "stringData": {"word": "no object"},
+    });
+    cluster::make(&ground.namespace, &word);
+    let file = ground.file("teller.json", &teller(image, 0));
+    let lacking = ground.server.cli(&applies("teller", &file));
+    assert_eq!(lacking.code, 1, "{}", lacking.stderr);
+    let shown = ground.server.json(&["addon", "show", "teller"]);
+    assert!(shown["reason"].to_string().contains("it runs anew"), "{shown:#}");
+    let better = json!({"stringData": {"word": "{\"greeting\": \"hello\"}"}}).to_string();
+    ground.namespace.kubectl(&["patch", "secret", "word", "--type", "merge", "--patch", &better]);
+    let ready = ground.server.json(&applies("teller", &file));
+    assert_eq!(ready["outputs"], json!({"greeting": "hello"}), "{ready:#}");
+}
+
+/// A release that comes while it is applied takes back what that made, not what was there before.
+fn assert_is_not_overtaken(ground: &Ground, image: &str) {
+    let server = &ground.server;
+    let file = ground.file("teller.json", &teller(image, 15));
+    server.cli(&["addon", "protect", "teller", "--off"]).ok();
+    server.cli(&[&applies("teller", &file)[..], &["--no-wait"]].concat()).ok();
+    wait::until("its Job is there", KEPT_WITHIN, || {
+        let found = cluster::all(&ground.namespace, OF_TELLER);
+        let is =
+            found.iter().any(|object| object["kind"] == "Job" && object.to_string().contains("sleep 15"));
+        if is { Ok(()) } else { Err(json!(found)) }
+    });
+    server.cli(&["addon", "release", "teller", "--yes", "--no-wait"]).ok();
+    wait::until("the release waits", KEPT_WITHIN, || {
+        let shown = server.json(&["addon", "show", "teller"]);
+        let waits = shown["reason"].to_string().contains("what was applied before has not ended");
+        if waits { Ok(()) } else { Err(shown) }
+    });
+    assert_none(&ground.namespace, OF_TELLER);
+    wait::until("it is released", KEPT_WITHIN, || {
+        let left = server.json(&["addon", "list"]);
+        if left == json!([]) { Ok(()) } else { Err(left) }
+    });
+}
+
 #[test]
 fn a_container_runs_when_its_inputs_change_and_before_anything_of_it_goes() {
     let ground = Ground::prepare();
@@ -71,6 +126,9 @@ fn a_container_runs_when_its_inputs_change_and_before_anything_of_it_goes() {
     let file = server.scratch().join("value");
     fs::write(&file, PASSWORD).expect("a file");
     server.cli(&["secret", "set", "greeter-token", "--from-file", &file.display().to_string()]).ok();
+
+    assert_runs_until_it_gives(&ground, &image);
+    assert_is_not_overtaken(&ground, &image);
 
     let fails = "echo token=$TOKEN; echo refuses; exit 3";
     let ready = apply(&ground, &greeter(&image, "hello", fails));

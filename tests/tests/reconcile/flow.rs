@@ -200,8 +200,20 @@ pub(crate) fn is_let_on(ground: &Ground, deployment: &Value) {
     ground.server.cli_as(bob["token"].as_str().expect("a token"), &resume).ok();
 }
 
+/// Somebody takes it back: what brings back what was live before, the same however often that is asked for.
+pub(crate) fn is_aborted(ground: &Ground, deployment: &Value) -> Value {
+    let abort = ["deploy", "abort", id_of(deployment), "--reason", "too many errors", "--yes", "--no-wait"];
+    let back = ground.server.json(&abort);
+    assert_eq!(back["cause"], "rollback", "{back:#}");
+    ground.live(&back);
+    assert_eq!(ground.server.json(&abort)["id"], back["id"]);
+    let stopped = ground.show(deployment);
+    assert!(["terminated", "superseded"].iter().any(|state| stopped["state"] == *state), "{stopped:#}");
+    back
+}
+
 /// Somebody stops it, and is told what may follow.
-pub(crate) fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
+fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
     ground.server.cli(&["deploy", "terminate", id_of(deployment), "--yes"]).ok();
     let shown = ground.wait(deployment, &["terminated"], MOVES_WITHIN);
     let said = ground.server.cli(&["deploy", "show", id_of(deployment)]).ok();
@@ -230,7 +242,7 @@ fn a_second_set_of_pods_gets_the_traffic_when_somebody_says_so() {
     assert_eq!(track("web"), Value::Null, "the traffic is where it was");
     assert_serves(space, "web", "one\n");
 
-    ground.server.cli(&["deploy", "resume", id_of(&second), "--node", "step.look"]).ok();
+    ground.server.cli(&["deploy", "promote", id_of(&second)]).ok();
     ground.live(&second);
     assert_eq!(track("web"), json!(colour));
     assert_eq!(cluster::object(space, "deployment", "web"), None, "nothing leads there");

@@ -27,6 +27,7 @@ mod pair;
 mod polled;
 mod rollback;
 mod same_objects;
+mod shared;
 mod steps;
 mod two_stages;
 mod waits;

@@ -6,10 +6,9 @@ use slipway_tests::wait;
 
 use crate::audit::assert_in_order;
 use crate::cluster::{assert_serves, field, object};
-use crate::flow::{find_node, is_let_on, is_stopped, node_of, place};
+use crate::flow::{find_node, is_aborted, is_let_on, node_of, place};
 use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, core, document};
 use crate::inventory::{assert_accounted, assert_risen, assert_whole, marks};
-use crate::rollback::ROLLBACK;
 
 /// Staging, then in `prod` a canary and one of two components; before that and before the other a person looks.
 fn course(staging: &Namespace, prod: &Namespace) -> Value {
@@ -78,15 +77,15 @@ fn two_stages_end_as_people_say_with_two_servers_and_an_api_server_that_is_kille
     is_let_on(&ground, &second);
     space.restart_api_server();
     await_node(&ground, &second, "step.again", "suspended");
-    let stopped = is_stopped(&ground, &second);
-    assert_eq!(node_of(&stopped, "settings")["state"], "ready", "{stopped:#}");
+    let held = ground.show(&second);
+    assert_eq!(node_of(&held, "settings")["state"], "ready", "{held:#}");
     assert_pages(space, "one", "two");
     assert_serves(space, "web--canary", "two\n");
     assert_risen(&before, &marks(space));
     assert_accounted(&ground, space);
 
     let half = marks(space);
-    let back = ground.live(&ground.server.json(&ROLLBACK));
+    let back = ground.live(&is_aborted(&ground, &second));
     assert_pages(space, "one", "one");
     assert_eq!(object(space, "deployment", "web--canary"), None);
     assert_risen(&half, &marks(space));

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use slipway_records::rollback::LIVE_MAX;
 use slipway_records::{
-    Application, Change, Deployment, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry, Page,
-    Write,
+    Application, Change, Deployment, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry,
+    PAGE_ROWS_MAX, Page, Write,
 };
 use slipway_types::Role;
 use slipway_types::state::DeploymentState;
@@ -45,9 +45,12 @@ pub(crate) async fn abort(
     let mut tx = state.records.begin().await?;
     let (deployment, application, environment) = find(&caller, tx.as_mut(), name, Role::Operator).await?;
     let what = What { deployment, application, environment };
-    what.is_on_its_way(tx.as_mut()).await?;
     if let Some(made) = what.aborted_by(tx.as_mut()).await? {
         return Ok((StatusCode::OK, Json(made)));
+    }
+    if let Err(refused) = what.is_on_its_way(tx.as_mut()).await {
+        let made = what.was_aborted_by(tx.as_mut()).await?;
+        return made.map(|made| (StatusCode::OK, Json(made))).ok_or(refused);
     }
     let made = what.take_back(tx.as_mut(), &caller, reason).await?;
     // Generations of a place are given one transaction after the other, so who asked at the same time is seen now.
@@ -99,13 +102,28 @@ impl What {
     /// The rollback that takes it back already, if there is one; of several the first.
     async fn aborted_by(&self, tx: &mut dyn Write) -> Result<Option<DeploymentView>, ApiError> {
         let open = tx.deployments_open(self.environment.id, self.application.id).await?;
-        let aborts = |row: &&Deployment| {
-            matches!(row.cause, DeploymentCause::Rollback { aborts: Some(generation), .. }
-                if generation == self.deployment.generation)
+        Ok(open.iter().find(|row| self.is_aborted_by(row)).map(|row| self.shown(row)))
+    }
+
+    /// The rollback that took it back and went out, whatever became of it since; among the newest deployments there.
+    async fn was_aborted_by(&self, tx: &mut dyn Write) -> Result<Option<DeploymentView>, ApiError> {
+        let there = DeploymentFilter {
+            application: Some(self.application.id),
+            environment: Some(self.environment.id),
+            ..DeploymentFilter::default()
         };
-        let (application, environment) =
-            (self.application.name.to_string(), self.environment.name.to_string());
-        Ok(open.iter().find(aborts).map(|row| view(row, &application, &environment)))
+        let newest = tx.deployment_list(&there, Page::first(PAGE_ROWS_MAX)).await?;
+        let first = newest.iter().rev().find(|row| row.handed_off_at.is_some() && self.is_aborted_by(row));
+        Ok(first.map(|row| self.shown(row)))
+    }
+
+    fn is_aborted_by(&self, row: &Deployment) -> bool {
+        matches!(row.cause, DeploymentCause::Rollback { aborts: Some(generation), .. }
+            if generation == self.deployment.generation)
+    }
+
+    fn shown(&self, row: &Deployment) -> DeploymentView {
+        view(row, &self.application.name.to_string(), &self.environment.name.to_string())
     }
 
     async fn take_back(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::noticing::NoticeChannel;
-use slipway_records::{NewAuditEntry, NoticeDelivery, PAGE_ROWS_MAX, Page, Write};
+use slipway_records::{NewAuditEntry, NoticeCounts, NoticeDelivery, Write};
 use slipway_types::Role;
 use slipway_types::id::NoticeId;
 use slipway_types::name::NoticeChannelName;
@@ -42,10 +42,10 @@ pub(crate) struct NoticeChannelView {
     /// What labels of environments must be.
     selector: String,
     events: Vec<&'static str>,
-    /// How many notices wait; at most 1000 are counted.
-    pending: usize,
-    /// How many were given up; at most 1000 are counted.
-    failed: usize,
+    /// How many notices wait.
+    pending: u64,
+    /// How many were given up.
+    failed: u64,
     last: Option<LastNotice>,
 }
 
@@ -110,8 +110,7 @@ pub(crate) async fn list(
     let mut read = state.records.read().await?;
     let mut items = Vec::new();
     for NoticeChannel { name, kind, teams, environments, selector, events } in state.noticing.channels() {
-        let pending = read.notices_pending(&name, PAGE_ROWS_MAX).await?.len();
-        let failed = read.notices_failed(Some(&name), Page::first(PAGE_ROWS_MAX)).await?.len();
+        let NoticeCounts { pending, failed } = read.notices_counted(&name).await?;
         let last = read.notice_last(&name).await?;
         let last =
             last.map(|last| LastNotice { state: last.state.word(), answer: last.answer, at: last.ended_at });

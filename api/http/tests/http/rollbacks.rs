@@ -190,6 +190,24 @@ async fn an_abort_is_one_order_that_brings_back_what_was_live_before() {
         "it is one order"
     );
     assert_eq!(pin(&server).await["rollback_to"], 2);
+    goes_by(&server, failed.rsplit('/').next().unwrap(), made["id"].as_str().unwrap()).await;
+    let later = abort(&failed, &server.admin, why()).await.is(200).json();
+    assert_eq!(later["id"], made["id"], "whatever came after it");
+    abort(&live, &server.admin, why()).await.problem(409, "wrong_state");
+}
+
+/// Has a rollback go out, in the place of what it takes back, and something else in its own.
+async fn goes_by(server: &Server, aborted: &str, rollback: &str) {
+    let mut tx = server.records.begin().await.unwrap();
+    let mut aborted = tx.deployment_get(aborted.parse().unwrap()).await.unwrap().unwrap();
+    let mut rollback = tx.deployment_get(rollback.parse().unwrap()).await.unwrap().unwrap();
+    rollback.handed_off_at = Some(rollback.created_at);
+    rollback.state = DeploymentState::Superseded { by: aborted.id };
+    aborted.state = DeploymentState::Superseded { by: rollback.id };
+    for row in [&mut aborted, &mut rollback] {
+        assert!(tx.deployment_save(row).await.unwrap());
+    }
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test]

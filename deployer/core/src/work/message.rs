@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use slipway_handoff::{Node, ObjectRef, Output};
+use slipway_handoff::{Graph, Node, ObjectRef, Output};
+use slipway_health::ObjectState;
 use slipway_kubernetes::Cluster;
 
 use super::given::has_ended;
@@ -49,8 +50,43 @@ fn job_of(output: &Output) -> Option<&ObjectRef> {
 
 /// What stands against an output that was not left.
 pub(super) fn lacking(object: &ObjectRef, key: &str) -> Verdict {
-    let reason = format!("{object} completed and left no output `{key}`: its container writes it");
+    let reason = format!(
+        "{object} completed and left no output `{key}`: its container writes it; applied again, it runs anew"
+    );
     Verdict::Failed { reason }
+}
+
+/// Whether a Job of a graph completed without all that is read from its message: only another run of it can bring that.
+pub(super) async fn is_lacking(
+    cluster: &Cluster,
+    graph: &Graph,
+    object: &ObjectRef,
+    job: &Value,
+) -> Result<bool, Hitch> {
+    let keys = keys_of(graph, object);
+    if keys.is_empty() || slipway_health::of_object(job, false).state != ObjectState::Completed {
+        return Ok(false);
+    }
+    let Some((namespace, selector)) = selector(job) else { return Ok(false) };
+    Ok(lacks(object, &keys, &cluster.pods_of(&namespace, &selector).await?))
+}
+
+/// What is read from the message of a Job.
+fn keys_of<'g>(graph: &'g Graph, job: &ObjectRef) -> BTreeSet<&'g str> {
+    let outputs = graph.nodes().values().flat_map(|node| node.outputs.values());
+    let keys = outputs.filter_map(|output| match output {
+        Output::Message { object, key } if object.identity() == job.identity() => Some(key.as_str()),
+        Output::Message { .. } | Output::From { .. } | Output::Value(_) => None,
+    });
+    keys.collect()
+}
+
+/// Whether the pods of a Job say that it left less than these. A pod that is gone says nothing.
+fn lacks(job: &ObjectRef, keys: &BTreeSet<&str>, pods: &[Value]) -> bool {
+    match left(job, false, pods) {
+        Ok(message) => keys.iter().any(|key| !message.contains_key(*key)),
+        Err(verdict) => matches!(verdict, Verdict::Failed { .. }),
+    }
 }
 
 /// `is_over`: whether the Job has ended. It was so before its pods were read, so one that succeeded is among them or is
@@ -73,7 +109,7 @@ fn left(object: &ObjectRef, is_over: bool, pods: &[Value]) -> Result<Map<String,
     serde_json::from_str(message).map_err(|_| Verdict::Failed {
         reason: format!(
             "{object} completed, and what its container wrote to its termination message is no JSON object of at \
-             most 4096 bytes"
+             most 4096 bytes; applied again, it runs anew"
         ),
     })
 }
@@ -123,5 +159,33 @@ mod tests {
         assert!(reason.contains("remove the Job and try again"), "{reason}");
         let runs = left(&job(), false, &[pod("Running", "")]);
         assert!(matches!(runs, Err(Verdict::NotYet { .. })), "{runs:?}");
+    }
+
+    #[test]
+    fn what_left_too_little_is_to_run_again() {
+        let keys = BTreeSet::from(["host", "port"]);
+        for (pods, expected) in [
+            (vec![pod("Succeeded", r#"{"host": "db", "port": 1}"#)], false),
+            (vec![pod("Succeeded", r#"{"host": "db"}"#)], true),
+            (vec![pod("Succeeded", "db")], true),
+            (vec![pod("Failed", "")], false),
+            (vec![], false),
+        ] {
+            assert_eq!(lacks(&job(), &keys, &pods), expected, "{pods:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_of_a_job_is_what_its_node_gives() {
+        let other = ObjectRef { name: "orders-other".into(), ..job() };
+        let message = |object: ObjectRef, key: &str| Output::Message { object, key: key.into() };
+        let outputs = BTreeMap::from([
+            ("host".to_owned(), message(job(), "host")),
+            ("else".to_owned(), message(other, "else")),
+            ("port".to_owned(), Output::Value(json!(5432))),
+        ]);
+        let nodes = BTreeMap::from([("run.apply".to_owned(), Node { outputs, ..Node::default() })]);
+        let graph = Graph::try_from(nodes).unwrap();
+        assert_eq!(keys_of(&graph, &job()), BTreeSet::from(["host"]));
     }
 }
