@@ -77,11 +77,11 @@ async fn texts_of(candidate: &Candidate, cluster: &Cluster, asking: &Asking<'_>)
 
 async fn text_of(candidate: &Candidate, previous: bool, cluster: &Cluster, asking: &Asking<'_>) -> Text {
     let FoundContainer { pod, container, .. } = &candidate.container;
-    read(asking.ask(cluster.last_log(&candidate.namespace, pod, container, previous, LINES)).await)
+    taken(asking.ask(cluster.last_log(&candidate.namespace, pod, container, previous, LINES)).await)
 }
 
 /// What was answered, or why that is no log.
-fn read(answer: Result<String, String>) -> Text {
+fn taken(answer: Result<String, String>) -> Text {
     let is_gone = match &answer {
         Ok(text) => text.starts_with(GONE) && text.lines().count() == 1,
         Err(why) => why.starts_with(GONE_BEFORE) && why.contains(" not found"),
@@ -138,11 +138,14 @@ mod tests {
     #[test]
     fn logs_of_removed_containers_are_told_as_that() {
         let gone = Err("its log is not there any more: the node has removed the container".to_owned());
-        assert_eq!(read(Ok("unable to retrieve container logs for containerd://1".to_owned())), gone);
+        assert_eq!(taken(Ok("unable to retrieve container logs for containerd://1".to_owned())), gone);
         let before = "previous terminated container \"web\" in pod \"web-1\" not found (400)";
-        assert_eq!(read(Err(before.to_owned())), gone);
-        assert_eq!(read(Err("timed out".to_owned())), Err("its log could not be read: timed out".to_owned()));
-        assert_eq!(read(Ok("begins\n".to_owned())), Ok("begins\n".to_owned()));
+        assert_eq!(taken(Err(before.to_owned())), gone);
+        assert_eq!(
+            taken(Err("timed out".to_owned())),
+            Err("its log could not be read: timed out".to_owned())
+        );
+        assert_eq!(taken(Ok("begins\n".to_owned())), Ok("begins\n".to_owned()));
     }
 
     #[test]
