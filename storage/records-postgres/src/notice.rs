@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    NewNotice, NoticeDelivery, NoticeState, Page, ReadNotices, Result, Tried, WriteNotices,
+    NewNotice, NoticeCounts, NoticeDelivery, NoticeState, Page, ReadNotices, Result, Tried, WriteNotices,
 };
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
