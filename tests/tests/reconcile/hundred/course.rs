@@ -64,16 +64,18 @@ impl Course {
     /// The operator's file: staging, then in `prod` a canary and one of two components, then the other. `passing`
     /// is a ConfigMap of this round alone.
     pub(super) fn document(self, staging: &Namespace, prod: &Namespace, passing: Option<&str>) -> Value {
+        let components: Vec<Value> = passing.map(config_map).into_iter().collect();
         let half = json!({"component": "settings", "cluster": "test", "namespace": prod.name});
-        let again = json!({"name": "again", "type": "suspend", "properties": {"message": "Is it well still?"}});
+        let again =
+            json!({"name": "again", "type": "suspend", "properties": {"message": "Is it well still?"}});
         let then = match self {
             Self::Resumed | Self::StoppedAtLook | Self::StoppedHalfWay => again,
             // A text and a number have no sum.
-            Self::Failed => await_settings("object.data.page + 1 == 2", "60s"),
+            Self::Failed => await_settings("object.data.page + 1 == 2", "10m"),
             Self::TimedOut => await_settings("object.data.page == 'nobody'", "3s"),
         };
         document(&json!({
-            "components": passing.map(config_map).into_iter().collect::<Vec<_>>(),
+            "components": components,
             "policies": [place("to-staging", staging), place("to-prod", prod)],
             "workflow": {"steps": [
                 {"name": "test", "type": "deploy", "properties": {"policies": ["to-staging"]}},
