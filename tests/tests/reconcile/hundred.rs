@@ -97,8 +97,8 @@ struct Hunt {
     versions: [String; 2],
     images: [String; 2],
     chance: Random,
-    /// Which of the two servers does not run.
-    down: usize,
+    /// Which of the two servers does not run, if one does not.
+    down: Option<usize>,
     /// Which state a node is to be in when a server comes to the point that it was told, if it was told one.
     aimed: [Option<&'static str>; 2],
     rounds: usize,
@@ -140,7 +140,7 @@ impl Hunt {
             versions,
             images,
             chance: Random::new(SEED),
-            down: 0,
+            down: Some(0),
             aimed: [None; 2],
             rounds: 0,
             lived: 0,
@@ -186,11 +186,12 @@ impl Hunt {
 
     /// Starts the server that does not run, so that it can be killed there.
     fn start(&mut self, aim: Aim) {
-        let marker = self.marker(self.down);
+        let Some(server) = self.down.take() else { return };
+        let marker = self.marker(server);
         drop(fs::remove_file(&marker));
         let armed = match aim {
             Aim::Point { point, count, state } => {
-                self.aimed[self.down] = state;
+                self.aimed[server] = state;
                 vec![
                     ("SLIPWAY_TEST_STOP_AT", format!("{point}:{count}")),
                     ("SLIPWAY_TEST_STOP_MARKER", marker.display().to_string()),
@@ -199,7 +200,7 @@ impl Hunt {
             Aim::State(_) => Vec::new(),
         };
         let env: Vec<(&str, &str)> = armed.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        self.ground.server.restart_of(self.down, &env);
+        self.ground.server.restart_of(server, &env);
     }
 
     /// Has a deployment under way; a new one is such that nodes come to the state that is wanted.
@@ -266,7 +267,7 @@ impl Hunt {
 
     /// The server that stands at its point.
     fn held(&self) -> Option<usize> {
-        (0..self.kills.len()).find(|server| *server != self.down && self.marker(*server).exists())
+        (0..self.kills.len()).find(|server| Some(*server) != self.down && self.marker(*server).exists())
     }
 
     fn is_over(&self, look: &Look) -> bool {
@@ -314,12 +315,14 @@ impl Hunt {
     fn kill(&mut self, server: usize, aimed: Option<&'static str>) {
         self.ground.server.kill9_of(server);
         self.aimed[server] = None;
-        self.down = server;
+        self.down = Some(server);
         self.kills[server] += 1;
         let states = self.states(&self.look());
         if let Some(state) = aimed.filter(|state| states.contains(*state)) {
             *self.killed.entry(state).or_default() += 1;
-            self.way.iter_mut().for_each(|way| _ = way.killed.insert(state));
+            if let Some(way) = &mut self.way {
+                way.killed.insert(state);
+            }
         }
         self.hear();
     }
@@ -393,10 +396,9 @@ impl Hunt {
     fn finish(mut self) {
         self.ground.server.kill9();
         for server in 0..self.kills.len() {
-            self.down = server;
+            self.down = Some(server);
             self.start(Aim::State("none"));
         }
-        self.down = self.kills.len();
         if self.way.is_some() {
             assert!(matches!(self.comes_to(None), Came::End));
             self.end();
