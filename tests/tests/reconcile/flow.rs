@@ -101,7 +101,8 @@ fn canary(ground: &Ground, staging: &Namespace) -> Value {
     }))
 }
 
-fn image_of(space: &Namespace, deployment: &str) -> Value {
+/// The image of a Deployment's pods.
+pub(crate) fn image_of(space: &Namespace, deployment: &str) -> Value {
     cluster::field(space, "deployment", deployment, "/spec/template/spec/containers/0/image")
 }
 

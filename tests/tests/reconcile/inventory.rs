@@ -16,6 +16,9 @@ pub(crate) const INVENTORY: &str = "slipway.dev/inventory";
 const GENERATION: &str = "slipway.dev/generation";
 /// How long what is deleted may take to go.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the core may take to name what a server wrote at the moment of its death: it lists such things half a
+/// minute later.
+const NAMED_WITHIN: Duration = Duration::from_secs(90);
 
 type Names = BTreeSet<String>;
 
@@ -104,6 +107,17 @@ pub(crate) fn marks(space: &Namespace) -> BTreeMap<String, Mark> {
         own: object["metadata"]["generation"].as_u64().unwrap_or_default(),
     };
     cluster::all(space, INVENTORY).iter().map(|object| (name_of(object), mark(object))).collect()
+}
+
+/// The same once the core names all of it, however far a deployment came: nothing is there that nobody would
+/// remove.
+pub(crate) fn named_marks(ground: &Ground, space: &Namespace) -> BTreeMap<String, Mark> {
+    wait::until("the core names all that is labelled", NAMED_WITHIN, || {
+        let found = marks(space);
+        let kept = kept(ground, space);
+        let unnamed: Names = found.keys().filter(|name| !kept.contains(*name)).cloned().collect();
+        if unnamed.is_empty() { Ok(found) } else { Err(format!("{unnamed:?} beside {kept:?}")) }
+    })
 }
 
 /// Asserts that what was there before and is there still is the same object, and that no generation fell.
