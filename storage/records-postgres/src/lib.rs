@@ -9,6 +9,7 @@ mod addon;
 mod application;
 mod audit;
 mod build;
+mod channel;
 mod configuration_source;
 mod declared_check;
 mod definition;

@@ -15,6 +15,7 @@ pub mod application;
 pub mod audit;
 pub mod build;
 pub mod change;
+pub mod channel;
 pub mod composing;
 pub mod configuration_source;
 pub mod declared_check;
@@ -57,6 +58,7 @@ pub use application::{Application, NewSource, ReadApplications, Source, SourceKi
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
 pub use change::{Change, Changes};
+pub use channel::{Channel, ChannelMove, ChannelMoved, ReadChannels, WriteChannels};
 pub use configuration_source::{
     ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, SourceAway,
     WriteConfigurationSources,
@@ -80,10 +82,7 @@ pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
-pub use package::{
-    Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
-    WritePackages,
-};
+pub use package::{LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages};
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use reconcile::{
     EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile,
@@ -204,6 +203,7 @@ pub trait Read:
     + ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadChannels
     + ReadConfigurationSources
     + ReadDeclaredChecks
     + ReadDefinitions
@@ -239,6 +239,7 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteChannels
     + WriteConfigurationSources
     + WriteDeclaredChecks
     + WriteDefinitions
