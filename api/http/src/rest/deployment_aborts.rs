@@ -14,8 +14,9 @@ use slipway_types::Role;
 use slipway_types::state::DeploymentState;
 use utoipa::ToSchema;
 
+use super::deployment_choices::{self, DeployBody};
 use super::deployment_views::{DeploymentName, DeploymentView, find, view};
-use super::deployments::{self, DeployBody};
+use super::deployments;
 use super::labels::checked_reason;
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
@@ -152,7 +153,7 @@ impl What {
         })?;
         let names = (application.name.clone(), environment.name.clone());
         let body = DeployBody::back_to(names, before.generation, reason.clone());
-        let mut chosen = deployments::choose(caller, tx, &body, Role::Operator).await?;
+        let mut chosen = deployment_choices::choose(caller, tx, &body, Role::Operator).await?;
         if let DeploymentCause::Rollback { aborts, .. } = &mut chosen.cause {
             *aborts = Some(self.deployment.generation);
         }
