@@ -36,6 +36,7 @@ mod secret;
 mod selection;
 mod session;
 mod token;
+mod unreferenced;
 mod upkeep;
 mod upload;
 mod value;

@@ -32,6 +32,7 @@ mod secret;
 mod selection;
 mod session;
 mod token;
+mod unreferenced;
 mod upkeep;
 mod upload;
 mod value;

@@ -48,6 +48,7 @@ pub mod run;
 pub mod secret;
 pub mod selection;
 pub mod token;
+pub mod unreferenced;
 pub mod upkeep;
 pub mod upload;
 pub mod worker;
@@ -96,7 +97,8 @@ pub use selection::{
     Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
 };
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
-pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
+pub use upkeep::{ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
@@ -225,6 +227,7 @@ pub trait Read:
     + ReadSecrets
     + ReadSelections
     + ReadTokens
+    + ReadUnreferenced
     + ReadUpkeep
     + ReadUploads
     + Send
@@ -260,6 +263,7 @@ pub trait Write:
     + WriteSecrets
     + WriteSelections
     + WriteTokens
+    + WriteUnreferenced
     + WriteUpkeep
     + WriteUploads
 {
