@@ -14,6 +14,7 @@ pub mod adopting;
 pub mod application;
 pub mod audit;
 pub mod build;
+pub mod bundle_check;
 pub mod change;
 pub mod channel;
 pub mod composing;
@@ -29,6 +30,7 @@ pub mod environment;
 pub mod failure;
 pub mod fault_point;
 pub mod git;
+pub mod hold;
 pub mod incident;
 pub mod job;
 pub mod log;
@@ -58,6 +60,7 @@ pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject,
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
+pub use bundle_check::{BundleCheck, CheckState, ReadBundleChecks, WriteBundleChecks};
 pub use change::{Change, Changes};
 pub use channel::{Channel, ChannelMove, ChannelMoved, ReadChannels, WriteChannels};
 pub use configuration_source::{
@@ -70,14 +73,14 @@ pub use definition::{
 };
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
 pub use deployment::{
-    Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
-    ReadDeployments, WriteDeployments,
+    Approval, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, ReadDeployments, WriteDeployments,
 };
 pub use environment::{
     Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
 };
 pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use hold::{Hold, ReadHolds, WriteHolds};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
@@ -205,6 +208,7 @@ pub trait Read:
     + ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadBundleChecks
     + ReadChannels
     + ReadConfigurationSources
     + ReadDeclaredChecks
@@ -214,6 +218,7 @@ pub trait Read:
     + ReadEnvironments
     + ReadFailures
     + ReadGit
+    + ReadHolds
     + ReadIncidents
     + ReadLogs
     + ReadNotices
@@ -242,6 +247,7 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteBundleChecks
     + WriteChannels
     + WriteConfigurationSources
     + WriteDeclaredChecks
@@ -251,6 +257,7 @@ pub trait Write:
     + WriteEnvironments
     + WriteFailures
     + WriteGit
+    + WriteHolds
     + WriteIncidents
     + WriteLogs
     + WriteNotices
