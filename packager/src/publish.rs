@@ -537,6 +537,6 @@ pub(crate) fn records_fault(error: slipway_records::RecordsError) -> Fault {
 }
 
 pub(crate) fn storage_fault(error: &(impl std::error::Error + 'static)) -> Fault {
-    tracing::error!(error = %slipway_records::worker::chain(error), "object store failed");
+    tracing::error!(error = %slipway_types::fault::chain(error), "object store failed");
     Fault::transient("object_store", error.to_string())
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Change, DeploymentFilter, NewAuditEntry, Page, Write};
+use slipway_types::fault::chain;
 use slipway_types::id::DeploymentId;
 use slipway_types::name::EnvironmentName;
 use slipway_types::state::DeploymentState;
@@ -29,7 +30,7 @@ use super::list::{List, PageQuery};
 use super::logs::{sse, wait_for};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize, IntoParams)]
