@@ -22,7 +22,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::deployment_choices::{Chosen, DeployBody, choose, new_deployment};
-use super::deployment_holds::What;
+use super::deployment_holds::ProposedDeployment;
 use super::deployment_views::{DeploymentDetail, DeploymentName, DeploymentView, detail, find, names, view};
 use super::environments;
 use super::labels::checked_reason;
@@ -89,9 +89,12 @@ pub(super) async fn store(
     chosen: &Chosen,
     reason: Option<String>,
 ) -> Result<DeploymentView, ApiError> {
-    let what =
-        What { application: &chosen.application, environment: &chosen.environment, cause: &chosen.cause };
-    what.keep_to_holds(tx, caller, chosen.bundle.id).await?;
+    let proposed = ProposedDeployment {
+        application: &chosen.application,
+        environment: &chosen.environment,
+        cause: &chosen.cause,
+    };
+    proposed.keep_to_holds(tx, caller, chosen.bundle.id).await?;
     let deployment = tx.deployment_insert(new_deployment(chosen, caller)).await?;
     tx.audit(NewAuditEntry {
         actor: caller.name().to_owned(),
