@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use slipway_handoff::{Answer, Capability};
+use slipway_handoff::Capability;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
 use slipway_records::{Change, Deployment, JobError, Observation, RecordsError, fault_point};
@@ -15,7 +15,7 @@ use slipway_types::state::{DeploymentEvent, DeploymentState};
 use super::{DeployHandler, SLIPWAY, is_removal};
 use crate::gates::Gate;
 use crate::pins;
-use crate::receivers::{key, submission};
+use crate::receivers::{accepted, key, submission};
 use crate::subject::Subject;
 use crate::transition::advance;
 
@@ -104,27 +104,8 @@ impl DeployHandler {
         fault_point::reach("deploy.before_submit");
         let answer = receiver.submit(&submission, &frozen.manifests).await?;
         fault_point::reach("deploy.submitted");
-        match answer {
-            Answer::Accepted { run } => {
-                Ok(Taken { run: self.stage.public_name(&run), reports, deadline: submission.deadline })
-            }
-            Answer::Rejected { violations } => {
-                let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                Err(Fault::permanent("receiver_rejected", said.join("; ")))
-            }
-            Answer::Stale { current } => {
-                let message = format!("the receiver knows generation {current} already");
-                Err(Fault::permanent("receiver_stale", message))
-            }
-            Answer::Conflict { revision } => {
-                let message = format!("the receiver has another revision, {revision}, under this generation");
-                Err(Fault::permanent("receiver_conflict", message))
-            }
-            Answer::Unsupported { capability, reason } => {
-                let message = format!("the receiver cannot do `{capability}`: {reason}");
-                Err(Fault::permanent("receiver_unsupported", message))
-            }
-        }
+        let run = self.stage.public_name(&accepted(answer)?);
+        Ok(Taken { run, reports, deadline: submission.deadline })
     }
 
     /// Stores that the receiver has it, and what follows: older ones are superseded, and somebody listens.
