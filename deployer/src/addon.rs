@@ -13,7 +13,7 @@ use serde_json::json;
 use slipway_definitions::Function;
 use slipway_handoff::receiver::EVENTS_MAX;
 use slipway_handoff::{
-    Answer, CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Revision, Submission, Tasks,
+    CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Revision, Submission, Tasks,
 };
 use slipway_records::job::JobPayload;
 use slipway_records::{
@@ -26,6 +26,7 @@ use slipway_types::{Class, Fault, SecretScope, Violation};
 use crate::handler::SLIPWAY;
 use crate::plan::addon::runs_ms;
 use crate::plan::{Frozen, compare};
+use crate::receivers::{accepted, in_words};
 use crate::stage::Stage;
 
 mod checking;
@@ -256,24 +257,7 @@ impl AddonHandler {
             adopt: Vec::new(),
         };
         let receiver = self.stage.receiver(environment).await?;
-        match receiver.submit(&submission, &frozen.manifests).await? {
-            Answer::Accepted { .. } => Ok(()),
-            Answer::Rejected { violations } => {
-                Err(Fault::permanent("receiver_rejected", in_words(&violations)))
-            }
-            Answer::Stale { current } => {
-                let message = format!("the receiver knows generation {current} already");
-                Err(Fault::permanent("receiver_stale", message))
-            }
-            Answer::Conflict { revision } => {
-                let message = format!("the receiver has another revision, {revision}, under this generation");
-                Err(Fault::permanent("receiver_conflict", message))
-            }
-            Answer::Unsupported { capability, reason } => {
-                let message = format!("the receiver cannot do `{capability}`: {reason}");
-                Err(Fault::permanent("receiver_unsupported", message))
-            }
-        }
+        accepted(receiver.submit(&submission, &frozen.manifests).await?).map(drop)
     }
 
     /// Until when a generation is to be brought about. What is run at a release may have begun as late as what was
@@ -390,18 +374,6 @@ fn known_outputs(frozen: &Frozen) -> Vec<(String, Option<serde_json::Value>)> {
             Output::From { .. } | Output::Message { .. } => (name.clone(), None),
         })
         .collect()
-}
-
-/// All violations in one line.
-fn in_words(violations: &[Violation]) -> String {
-    let said: Vec<String> = violations
-        .iter()
-        .map(|violation| match &violation.hint {
-            Some(hint) => format!("{violation} ({hint})"),
-            None => violation.to_string(),
-        })
-        .collect();
-    said.join("; ")
 }
 
 /// Removes the built-in secrets below `prefix` that were made for an application, or an instance, in an environment.

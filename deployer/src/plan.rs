@@ -37,6 +37,7 @@ mod closed;
 mod colours;
 mod conditions;
 mod container;
+mod drawing;
 mod expressions;
 mod images;
 mod inputs;

@@ -11,8 +11,8 @@ use slipway_handoff::http::{HttpOptions, HttpReceiver, SigningKey};
 use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
-    Adoption, CONTRACT_VERSION, Capability, Cause, CoreReceiver, Key, Mode, NodeName, ObjectRef, Proof,
-    ProofKind, Receiver, ReceiverError, ReceiverKind, Revision, Submission, Tasks,
+    Adoption, Answer, CONTRACT_VERSION, Capability, Cause, CoreReceiver, Key, Mode, NodeName, ObjectRef,
+    Proof, ProofKind, Receiver, ReceiverError, ReceiverKind, Revision, Submission, Tasks,
 };
 use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
@@ -206,6 +206,42 @@ pub fn submission(
 fn adoption(leave: &AdoptedObject) -> Adoption {
     let AdoptedObject { api_version, kind, namespace, name, uid } = leave.clone();
     Adoption { object: ObjectRef { api_version, kind, namespace, name }, uid }
+}
+
+/// The receiver's name for what it took.
+///
+/// # Errors
+///
+/// It did not take it: the fault says why.
+pub(crate) fn accepted(answer: Answer) -> Result<String, Fault> {
+    match answer {
+        Answer::Accepted { run } => Ok(run),
+        Answer::Rejected { violations } => Err(Fault::permanent("receiver_rejected", in_words(&violations))),
+        Answer::Stale { current } => {
+            let message = format!("the receiver knows generation {current} already");
+            Err(Fault::permanent("receiver_stale", message))
+        }
+        Answer::Conflict { revision } => {
+            let message = format!("the receiver has another revision, {revision}, under this generation");
+            Err(Fault::permanent("receiver_conflict", message))
+        }
+        Answer::Unsupported { capability, reason } => {
+            let message = format!("the receiver cannot do `{capability}`: {reason}");
+            Err(Fault::permanent("receiver_unsupported", message))
+        }
+    }
+}
+
+/// All violations in one line.
+pub(crate) fn in_words(violations: &[Violation]) -> String {
+    let said: Vec<String> = violations
+        .iter()
+        .map(|violation| match &violation.hint {
+            Some(hint) => format!("{violation} ({hint})"),
+            None => violation.to_string(),
+        })
+        .collect();
+    said.join("; ")
 }
 
 /// What is deployed where.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use slipway_records::RecordsError;
 use slipway_secrets::SecretError;
+use slipway_types::fault::chain;
 use slipway_types::{Class, Fault, Role, Violation};
 use utoipa::ToSchema;
 
@@ -171,18 +172,6 @@ impl ApiError {
         answer.problem.fault = Some(fault.code);
         answer
     }
-}
-
-/// An error and its sources in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }
 
 impl fmt::Display for ApiError {

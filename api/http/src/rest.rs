@@ -17,9 +17,11 @@ mod definition_holds;
 mod definition_users;
 mod definitions;
 mod deployment_aborts;
+mod deployment_choices;
 mod deployment_failures;
 mod deployment_holds;
 mod deployment_orders;
+mod deployment_plans;
 mod deployment_views;
 mod deployment_words;
 mod deployments;
@@ -130,7 +132,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(configurations::explain))
         .routes(routes!(configuration_sources::put, configuration_sources::remove))
         .routes(routes!(deployments::list, deployments::create))
-        .routes(routes!(deployments::plan))
+        .routes(routes!(deployment_plans::plan))
         .routes(routes!(deployments::show))
         .routes(routes!(deployment_failures::list))
         .routes(routes!(deployment_failures::log))

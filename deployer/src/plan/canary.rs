@@ -11,7 +11,7 @@ use slipway_handoff::{Node, Object, ObjectRef};
 use slipway_types::Violation;
 
 use super::ChosenStep;
-use super::closed::Drawing;
+use super::drawing::Drawing;
 use super::staging::Renames;
 use super::steps::Walk;
 

@@ -15,7 +15,7 @@ use slipway_types::{Digest, Violation};
 
 use super::ChosenStep;
 use super::canary::{TRACK, configs, key_of};
-use super::closed::{Drawing, Ends};
+use super::drawing::{Drawing, Ends};
 use super::laid::{Behind, Laid};
 use super::staging::Renames;
 use super::steps::Walk;

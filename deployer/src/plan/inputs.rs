@@ -9,7 +9,7 @@ use slipway_handoff::{Hole, HoleType, Input, Node, NodeName, Pointer};
 use slipway_oam::{Application, Component, Properties, Step, Target};
 use slipway_types::Violation;
 
-use super::closed::Drawing;
+use super::drawing::Drawing;
 use super::{Chosen, steps};
 
 /// What stands for an output's value until it is known.

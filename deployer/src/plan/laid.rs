@@ -7,7 +7,7 @@ use slipway_handoff::{Node, NodeName, Retry};
 use slipway_oam::Input;
 
 use super::asking::Known;
-use super::closed::Drawing;
+use super::drawing::Drawing;
 
 /// Where a step ends.
 #[derive(Debug, Clone, Default)]

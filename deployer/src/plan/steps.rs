@@ -11,7 +11,7 @@ use slipway_oam::{Mode, Source, StepMode, StepRetry};
 use slipway_types::Violation;
 
 use super::asking::{self, Known as _};
-use super::closed::{Drawing, Ends};
+use super::drawing::{Drawing, Ends};
 use super::laid::{Asked, Begun, Behind, End, Laid};
 use super::laying::{self, Turn};
 use super::objects::Dressing;

@@ -1,10 +1,10 @@
 //! What a request to an API server came to.
 
-use std::error::Error;
 use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::response::StatusCause;
+use slipway_types::fault::chain;
 
 use crate::breaker::Outage;
 
@@ -130,18 +130,6 @@ fn passes(status: &Status) -> bool {
         409 => status.reason == "Conflict",
         code => code == 429 || code >= 500,
     }
-}
-
-/// An error and its sources on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ pub mod adopting;
 pub mod application;
 pub mod audit;
 pub mod build;
+pub mod bundle_check;
 pub mod change;
+pub mod channel;
 pub mod composing;
 pub mod configuration_source;
 pub mod declared_check;
@@ -28,6 +30,7 @@ pub mod environment;
 pub mod failure;
 pub mod fault_point;
 pub mod git;
+pub mod hold;
 pub mod incident;
 pub mod job;
 pub mod log;
@@ -47,6 +50,7 @@ pub mod run;
 pub mod secret;
 pub mod selection;
 pub mod token;
+pub mod unreferenced;
 pub mod upkeep;
 pub mod upload;
 pub mod worker;
@@ -56,7 +60,9 @@ pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject,
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
+pub use bundle_check::{BundleCheck, CheckState, ReadBundleChecks, WriteBundleChecks};
 pub use change::{Change, Changes};
+pub use channel::{Channel, ChannelMove, ChannelMoved, ReadChannels, WriteChannels};
 pub use configuration_source::{
     ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, SourceAway,
     WriteConfigurationSources,
@@ -67,23 +73,20 @@ pub use definition::{
 };
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
 pub use deployment::{
-    Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
-    ReadDeployments, WriteDeployments,
+    Approval, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, ReadDeployments, WriteDeployments,
 };
 pub use environment::{
     Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
 };
 pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use hold::{Hold, ReadHolds, WriteHolds};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
-pub use package::{
-    Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
-    WritePackages,
-};
+pub use package::{LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages};
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use reconcile::{
     EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile,
@@ -97,7 +100,8 @@ pub use selection::{
     Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
 };
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
-pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
+pub use upkeep::{ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
@@ -204,6 +208,8 @@ pub trait Read:
     + ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadBundleChecks
+    + ReadChannels
     + ReadConfigurationSources
     + ReadDeclaredChecks
     + ReadDefinitions
@@ -212,6 +218,7 @@ pub trait Read:
     + ReadEnvironments
     + ReadFailures
     + ReadGit
+    + ReadHolds
     + ReadIncidents
     + ReadLogs
     + ReadNotices
@@ -225,6 +232,7 @@ pub trait Read:
     + ReadSecrets
     + ReadSelections
     + ReadTokens
+    + ReadUnreferenced
     + ReadUpkeep
     + ReadUploads
     + Send
@@ -239,6 +247,8 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteBundleChecks
+    + WriteChannels
     + WriteConfigurationSources
     + WriteDeclaredChecks
     + WriteDefinitions
@@ -247,6 +257,7 @@ pub trait Write:
     + WriteEnvironments
     + WriteFailures
     + WriteGit
+    + WriteHolds
     + WriteIncidents
     + WriteLogs
     + WriteNotices
@@ -259,6 +270,7 @@ pub trait Write:
     + WriteSecrets
     + WriteSelections
     + WriteTokens
+    + WriteUnreferenced
     + WriteUpkeep
     + WriteUploads
 {

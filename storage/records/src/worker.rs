@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
+use slipway_types::fault::chain;
 use slipway_types::{Class, Fault};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -93,18 +94,6 @@ pub fn fault_of(error: &RecordsError) -> Fault {
             Fault::bug("database", error.to_string())
         }
     }
-}
-
-/// An error and its sources on one line, for logs.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Does the jobs of one kind.

@@ -14,8 +14,9 @@ use slipway_types::Role;
 use slipway_types::state::DeploymentState;
 use utoipa::ToSchema;
 
+use super::deployment_choices::{self, DeployBody};
 use super::deployment_views::{DeploymentName, DeploymentView, find, view};
-use super::deployments::{self, DeployBody};
+use super::deployments;
 use super::labels::checked_reason;
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
@@ -44,33 +45,33 @@ pub(crate) async fn abort(
     let reason = reason.ok_or_else(|| ApiError::bad_request("bad_body", "reason: say why"))?;
     let mut tx = state.records.begin().await?;
     let (deployment, application, environment) = find(&caller, tx.as_mut(), name, Role::Operator).await?;
-    let what = What { deployment, application, environment };
-    if let Some(made) = what.aborted_by(tx.as_mut()).await? {
+    let aborted = Aborted { deployment, application, environment };
+    if let Some(made) = aborted.aborted_by(tx.as_mut()).await? {
         return Ok((StatusCode::OK, Json(made)));
     }
-    if let Err(refused) = what.is_on_its_way(tx.as_mut()).await {
-        let made = what.was_aborted_by(tx.as_mut()).await?;
+    if let Err(refused) = aborted.is_on_its_way(tx.as_mut()).await {
+        let made = aborted.was_aborted_by(tx.as_mut()).await?;
         return made.map(|made| (StatusCode::OK, Json(made))).ok_or(refused);
     }
-    let made = what.take_back(tx.as_mut(), &caller, reason).await?;
+    let made = aborted.take_back(tx.as_mut(), &caller, reason).await?;
     // Generations of a place are given one transaction after the other, so who asked at the same time is seen now.
-    let first = what.aborted_by(tx.as_mut()).await?;
+    let first = aborted.aborted_by(tx.as_mut()).await?;
     if let Some(first) = first.filter(|first| first.generation < made.generation) {
         return Ok((StatusCode::OK, Json(first)));
     }
     tx.commit().await?;
-    state.records.changes().send(Change::Deployment(what.deployment.id));
+    state.records.changes().send(Change::Deployment(aborted.deployment.id));
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// What is taken back.
-struct What {
+struct Aborted {
     deployment: Deployment,
     application: Application,
     environment: Environment,
 }
 
-impl What {
+impl Aborted {
     /// Refuses what has arrived or has not gone out, and what is not the newest any more.
     async fn is_on_its_way(&self, tx: &mut dyn Write) -> Result<(), ApiError> {
         let deployment = &self.deployment;
@@ -152,7 +153,7 @@ impl What {
         })?;
         let names = (application.name.clone(), environment.name.clone());
         let body = DeployBody::back_to(names, before.generation, reason.clone());
-        let mut chosen = deployments::choose(caller, tx, &body, Role::Operator).await?;
+        let mut chosen = deployment_choices::choose(caller, tx, &body, Role::Operator).await?;
         if let DeploymentCause::Rollback { aborts, .. } = &mut chosen.cause {
             *aborts = Some(self.deployment.generation);
         }

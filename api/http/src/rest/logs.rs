@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use slipway_records::{Change, DeclaredCheck, Read, Run};
+use slipway_types::fault::chain;
 use slipway_types::id::{BuildId, CheckId, RunId};
 use slipway_types::name::CheckName;
 use slipway_types::state::{DeclaredCheckState, RunState};
@@ -25,7 +26,7 @@ use super::checks;
 use super::run_views::{RunName, find_run};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// Where the log goes on.
