@@ -299,20 +299,20 @@ impl Ground<'_> {
     fn bind(&self, drawing: &mut Drawing, chosen: &Chosen, rendered: &[RenderedComponent]) {
         let namespace = self.request.environment.address.namespace();
         for component in rendered {
-            let Some(node) = drawing.nodes.get_mut(&component.name) else { continue };
+            if !drawing.nodes.contains_key(&component.name) {
+                continue;
+            }
             for (name, source) in &component.outputs {
                 if let Some(output) = output_of(source, namespace) {
-                    node.outputs.insert(name.clone(), output);
+                    drawing.give_of(&component.name, name, output);
                 }
             }
             let declared = chosen.merged.application().component(&component.name);
             for output in declared.into_iter().flat_map(|component| &component.outputs) {
                 let path = format!("components[{}].outputs[{}]", component.name, output.name);
                 match self.source(component, &output.value_from) {
-                    Ok(output_source) => {
-                        node.outputs.insert(output.name.clone(), output_source);
-                    }
-                    Err(message) => drawing.violations.push(Violation::new("unknown_output", path, message)),
+                    Ok(source) => drawing.give_of(&component.name, &output.name, source),
+                    Err(message) => drawing.wrong(Violation::new("unknown_output", path, message)),
                 }
             }
         }
@@ -408,6 +408,21 @@ impl Drawing {
         if let Some(node) = self.nodes.get_mut(node) {
             node.outputs.insert(name.to_owned(), output);
         }
+    }
+
+    /// Gives a component an output. What is read from an object that comes after the workload is given by the node that
+    /// makes it: the workload's own would wait for it, and that one for the workload.
+    pub(super) fn give_of(&mut self, component: &str, name: &str, output: Output) {
+        let late = format!("{component}.post");
+        let is_late = match &output {
+            Output::From { object, .. } | Output::Message { object, .. } => {
+                let after = self.nodes.get(&late);
+                after.is_some_and(|node| node.objects.iter().any(|kept| kept.object == *object))
+            }
+            Output::Value(_) => false,
+        };
+        let giver = if is_late { late.as_str() } else { component };
+        self.give(giver, name, output);
     }
 
     /// Lets the nodes `first` wait for `after`.
