@@ -50,6 +50,8 @@ pub struct Kubernetes {
     pub slipway_image: String,
     /// PostgreSQL, set up as its official image is, by digest. Its `psql` finds Services without DNS.
     pub postgres_image: String,
+    /// Redis, by digest. Its `redis-cli` finds Services without DNS.
+    pub redis_image: String,
     /// A command that takes Terraform's words, by digest.
     pub terraform_image: String,
 }
@@ -80,6 +82,7 @@ pub fn kubernetes() -> Kubernetes {
         executor_image: address("SLIPWAY_TEST_EXECUTOR_IMAGE"),
         slipway_image: address("SLIPWAY_TEST_SLIPWAY_IMAGE"),
         postgres_image: address("SLIPWAY_TEST_POSTGRES_IMAGE"),
+        redis_image: address("SLIPWAY_TEST_REDIS_IMAGE"),
         terraform_image: address("SLIPWAY_TEST_TERRAFORM_IMAGE"),
     }
 }

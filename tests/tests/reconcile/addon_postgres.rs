@@ -3,9 +3,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use slipway_tests::namespace::{JOB_WITHIN, Namespace};
+use slipway_tests::namespace::Namespace;
 use slipway_tests::server::GitRepository;
-use slipway_tests::wait;
 
 use crate::cluster::{self, assert_none};
 use crate::ground::{Ground, core, document, served};
@@ -109,30 +108,9 @@ impl Client<'_> {
             all.retain(|one| one["name"] != *name);
             all.push(json!({"name": name, "value": value}));
         }
-        let pod = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "asks"},
-            "spec": {
-                "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 0,
-                "hostAliases": [{"ip": self.address, "hostnames": [host]}],
-                "containers": [{
-                    "name": "psql",
-                    "image": self.image,
-                    "command": ["psql", "-v", "ON_ERROR_STOP=1", "-qtA", "-c", statement],
-                    "env": env,
-                }],
-            },
-        });
-        cluster::make(space, &pod);
-        let phase = wait::until("the statement is answered", JOB_WITHIN, || {
-            let phase = cluster::field(space, "pod", "asks", "/status/phase");
-            if phase == "Succeeded" || phase == "Failed" { Ok(phase) } else { Err(phase) }
-        });
-        let said = space.kubectl(&["logs", "asks"]).trim().to_owned();
-        space.kubectl(&["delete", "pod", "asks"]);
-        if phase == "Succeeded" { Ok(said) } else { Err(said) }
+        let command = ["psql", "-v", "ON_ERROR_STOP=1", "-qtA", "-c", statement];
+        let container = json!({"image": self.image, "command": command, "env": env});
+        cluster::run(space, &container, (&host, &self.address))
     }
 
     /// The same where it must be answered.
