@@ -14,8 +14,8 @@ const OF_ORDERS: &str = "slipway.dev/team=addons,slipway.dev/application=orders"
 /// The claim that its StatefulSet makes.
 const CLAIM: &str = "data-orders-0";
 
-/// A volume for the claim, as nobody makes one here when he is asked: its class. It goes with the claim, and what it
-/// holds with the cluster.
+/// Makes a volume for the claim, as this cluster makes none by itself, and gives its class. It goes with the claim, and
+/// what it holds goes with the cluster at the latest.
 fn volume(space: &Namespace) -> &str {
     let class = space.name.as_str();
     let path = space.cluster.audit_log.with_file_name("volumes").join(class);
