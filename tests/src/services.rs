@@ -48,6 +48,12 @@ pub struct Kubernetes {
     pub executor_image: String,
     /// Slipway's own image, by digest.
     pub slipway_image: String,
+    /// PostgreSQL, set up as its official image is, by digest. Its `psql` finds Services without DNS.
+    pub postgres_image: String,
+    /// Redis, by digest. Its `redis-cli` finds Services without DNS.
+    pub redis_image: String,
+    /// A command that takes Terraform's words, by digest.
+    pub terraform_image: String,
 }
 
 impl Kubernetes {
@@ -75,6 +81,9 @@ pub fn kubernetes() -> Kubernetes {
         apiserver_keeper: keeper.parse().expect("a process id"),
         executor_image: address("SLIPWAY_TEST_EXECUTOR_IMAGE"),
         slipway_image: address("SLIPWAY_TEST_SLIPWAY_IMAGE"),
+        postgres_image: address("SLIPWAY_TEST_POSTGRES_IMAGE"),
+        redis_image: address("SLIPWAY_TEST_REDIS_IMAGE"),
+        terraform_image: address("SLIPWAY_TEST_TERRAFORM_IMAGE"),
     }
 }
 

@@ -280,20 +280,20 @@ impl Ground<'_> {
     fn bind(&self, drawing: &mut Drawing, chosen: &Chosen, rendered: &[RenderedComponent]) {
         let namespace = self.request.environment.address.namespace();
         for component in rendered {
-            let Some(node) = drawing.nodes.get_mut(&component.name) else { continue };
+            if !drawing.nodes.contains_key(&component.name) {
+                continue;
+            }
             for (name, source) in &component.outputs {
                 if let Some(output) = output_of(source, namespace) {
-                    node.outputs.insert(name.clone(), output);
+                    drawing.give_of(&component.name, name, output);
                 }
             }
             let declared = chosen.merged.application().component(&component.name);
             for output in declared.into_iter().flat_map(|component| &component.outputs) {
                 let path = format!("components[{}].outputs[{}]", component.name, output.name);
                 match self.source(component, &output.value_from) {
-                    Ok(output_source) => {
-                        node.outputs.insert(output.name.clone(), output_source);
-                    }
-                    Err(message) => drawing.violations.push(Violation::new("unknown_output", path, message)),
+                    Ok(source) => drawing.give_of(&component.name, &output.name, source),
+                    Err(message) => drawing.wrong(Violation::new("unknown_output", path, message)),
                 }
             }
         }

@@ -66,6 +66,21 @@ impl Drawing {
         }
     }
 
+    /// Gives a component an output. What is read from an object that comes after the workload is given by the node that
+    /// makes it: the workload's own would wait for it, and that one for the workload.
+    pub(super) fn give_of(&mut self, component: &str, name: &str, output: Output) {
+        let late = format!("{component}.post");
+        let is_late = match &output {
+            Output::From { object, .. } | Output::Message { object, .. } => {
+                let after = self.nodes.get(&late);
+                after.is_some_and(|node| node.objects.iter().any(|kept| kept.object == *object))
+            }
+            Output::Value(_) => false,
+        };
+        let giver = if is_late { late.as_str() } else { component };
+        self.give(giver, name, output);
+    }
+
     /// Lets the nodes `first` wait for `after`.
     pub(super) fn after(&mut self, first: &[NodeName], after: &[NodeName]) {
         for name in first {

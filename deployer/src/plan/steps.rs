@@ -297,7 +297,7 @@ impl Walk<'_> {
         };
         for output in &step.step.outputs {
             match self.ground.source(rendered, &output.value_from) {
-                Ok(source) => drawing.give(component, &output.name, source),
+                Ok(source) => drawing.give_of(component, &output.name, source),
                 Err(message) => drawing.wrong(unreadable(step, &output.name, message)),
             }
         }

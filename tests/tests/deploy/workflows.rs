@@ -10,7 +10,7 @@ use crate::service::{SECRET, Service};
 use crate::world::{Field, open, options};
 
 /// A field whose environment `staging` hands off to a service that can do this.
-fn field_that(can: &[Capability]) -> (Field, Service) {
+pub(crate) fn field_that(can: &[Capability]) -> (Field, Service) {
     let namespace = Namespace::create();
     let options = options(&namespace).env("SLIPWAY__DEPLOY__ALLOW_HTTP_RECEIVERS", "true");
     let field = Field::on(namespace, options);
@@ -24,7 +24,8 @@ fn document(spec: &str) -> String {
     format!("apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: shop}}\nspec:\n{spec}")
 }
 
-fn plan(field: &Field, environment: &str, spec: &str) -> Value {
+/// What a deployment with this `spec` would be.
+pub(crate) fn plan(field: &Field, environment: &str, spec: &str) -> Value {
     let body = json!({
         "application": "shop", "environment": environment, "select": {"prerelease": "yes"},
         "document": document(spec), "objects": true,

@@ -11,7 +11,7 @@ use crate::ground::Ground;
 use crate::ordered::PASSWORD;
 
 /// How long it may take until what was found of a failure is kept.
-const KEPT_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// What of the instance is in the cluster.
 const OF_GREETER: &str = "slipway.dev/team=addons,slipway.dev/application=greeter";
 /// What of the other one is.

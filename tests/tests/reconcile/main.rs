@@ -1,6 +1,9 @@
 //! The built-in reconcile core on a real cluster: what it makes, keeps, waits for, sees and takes away.
 
+mod addon_postgres;
+mod addon_redis;
 mod addon_runs;
+mod addon_terraform;
 mod addons;
 mod adopt;
 mod audit;
