@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::choice::{self, OrderedChoice};
 use super::{Exit, Global, compose, in_path, pull, signing};
@@ -174,7 +174,7 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
         }
         PackageCommand::Pull { app, component, version, to } => {
             let path = package_path(&app, &component, &version);
-            pull_version(&client, &path, &version, &to).await?;
+            pull_version(&client, &path, &version, &to, global).await?;
         }
     }
     Ok(Exit::OK)
@@ -212,7 +212,7 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
         }
         BundleCommand::Pull { app, version, to } => {
             let path = format!("/api/v1/bundles/{}/{}", in_path(&app), in_path(&version));
-            pull_version(&client, &path, &version, &to).await?;
+            pull_version(&client, &path, &version, &to, global).await?;
         }
     }
     Ok(Exit::OK)
@@ -242,13 +242,26 @@ fn package_path(app: &str, component: &str, version: &str) -> String {
     format!("/api/v1/packages/{}/{}/{}", in_path(app), in_path(component), in_path(version))
 }
 
-async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path::Path) -> Result<()> {
+async fn pull_version(
+    client: &Client,
+    path: &str,
+    version: &str,
+    to: &std::path::Path,
+    global: &Global,
+) -> Result<()> {
     let found = client.get(path, &[]).await?;
     let reference = text(&found["reference"]);
     let (host_and_repository, digest) = reference.split_once('@').unwrap_or((&reference, ""));
     let repository =
         host_and_repository.split_once('/').map_or(host_and_repository, |(_, repository)| repository);
-    pull::pull(client, repository, digest, version, to).await
+    pull::pull(client, repository, digest, version, to).await?;
+    if global.json() {
+        let to = to.display().to_string();
+        print_json(&json!({"reference": reference, "digest": digest, "version": version, "directory": to}));
+    } else {
+        data(digest);
+    }
+    Ok(())
 }
 
 const NOTHING_PUBLISHED: &str =
