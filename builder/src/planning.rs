@@ -276,3 +276,19 @@ impl CancelHandler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_space_is_told_in_mebibytes() {
+        let disk = Disk {
+            free_bytes: |_| Ok((70 << 20) + 1),
+            path: PathBuf::from("/data"),
+            min_free_bytes: 3 << 29,
+        };
+        let told = "waits for disk space: 70 MiB are free in /data, storage.min_free_bytes is 1.5 GiB";
+        assert_eq!(disk.shortage().as_deref(), Some(told));
+    }
+}

@@ -212,7 +212,10 @@ impl From<RecordsError> for ApiError {
     fn from(error: RecordsError) -> Self {
         match &error {
             RecordsError::Unavailable(_) => Self::unavailable(&error, "the database does not answer"),
-            RecordsError::NoSpace(_) => Self::unavailable(&error, "the disk under the database is full"),
+            RecordsError::NoSpace(_) => Self::unavailable(
+                &error,
+                "the disk under the database is full: free space there, then try again",
+            ),
             RecordsError::Conflict { what } => {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }

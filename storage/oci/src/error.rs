@@ -183,7 +183,7 @@ impl ImageError {
             Self::NotFound { .. } => "Check repository, tag and digest for typing errors.".to_owned(),
             Self::AddressRefused { host, .. } => {
                 format!(
-                    "If {host} is a registry of yours, an operator may add it to `allowed_private_hosts`."
+                    "If {host} is a registry of yours, an administrator may add it to `registries.allow_private_hosts`."
                 )
             }
             Self::Unreachable { host, .. } => {
