@@ -220,7 +220,9 @@ impl From<RecordsError> for ApiError {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }
             RecordsError::TooLarge { .. } => Self::of_fault(Fault::permanent("too_large", error.to_string())),
-            RecordsError::Unreadable { .. } | RecordsError::Refused(_) => Self::internal(&error),
+            RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }
