@@ -165,7 +165,8 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
             query.extend(commit.map(|commit| ("commit", commit)));
             query.extend(component.map(|component| ("component", component)));
             let rows = client.list("/api/v1/packages", &query, which.limit).await?;
-            list(rows, NOTHING_PUBLISHED, global);
+            let is_selected = query.iter().any(|(key, _)| *key != "application");
+            list(rows, if is_selected { "No such package." } else { NOTHING_PUBLISHED }, global);
         }
         PackageCommand::Show { app, component, version } => {
             let path = package_path(&app, &component, &version);
@@ -191,7 +192,8 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
                 return list_explained(&client, query, which.limit, global).await;
             }
             let rows = client.list("/api/v1/bundles", &query, which.limit).await?;
-            list(rows, if choice.is_given() { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
+            let is_selected = choice.is_given() || !which.label.is_empty();
+            list(rows, if is_selected { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
         }
         BundleCommand::Pick { application, choice } => {
             let mut query = vec![("application", application)];
