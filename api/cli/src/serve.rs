@@ -24,6 +24,7 @@ mod notices;
 mod observe;
 mod parts;
 mod registry;
+mod secrets;
 mod timers;
 
 pub(crate) use instance::DataDirectory;

@@ -45,7 +45,7 @@ use slipway_records::noticing::{CountNotices, Noticing};
 use slipway_records::{Handler, Lane, Records, Worker};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
-use slipway_secrets::{SecretOptions, Secrets};
+use slipway_secrets::Secrets;
 use slipway_types::id::InstanceId;
 use slipway_types::secret::{SecretProvider, SecretReference};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ use url::Url;
 
 use super::machine::Machine;
 use super::registry::Registry;
-use super::{DataDirectory, deploy, kaniko, network, notices, observe, or_below, timers};
+use super::{DataDirectory, deploy, kaniko, network, notices, observe, or_below, secrets, timers};
 use crate::config::{Config, Role};
 
 /// Spool files older than this are of earlier boots.
@@ -87,7 +87,7 @@ impl Parts {
     ) -> Result<Self> {
         let data = directory.path();
         let records = open_records(config, data).await?;
-        let secrets = open_secrets(config, data, Arc::clone(&records)).await?;
+        let secrets = secrets::open(config, data, Arc::clone(&records)).await?;
         let network = network::open(config, data, &secrets).await?;
         let blobs = open_blobs(config, data, &secrets, &network).await?;
         let git = GitStore::open(
@@ -488,24 +488,6 @@ fn open_block_cache(config: &Config, data: &Path) -> Result<DiskBlockCache> {
     };
     DiskBlockCache::open(&directory, limits)
         .with_context(|| format!("cannot open the cache {}", directory.display()))
-}
-
-async fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
-    let key_file = or_below(&config.secrets.key_file, data, "secret.key");
-    // A new key would be made, which opens none of them.
-    if !key_file.exists() && !records.read().await?.secret_list().await?.is_empty() {
-        bail!(
-            "{} is missing, and the database holds secrets that only it opens: restore it from a backup",
-            key_file.display()
-        );
-    }
-    let options = SecretOptions {
-        key_file,
-        file_roots: config.secrets.file_roots.clone(),
-        held: config.secrets_held(),
-        ..SecretOptions::default()
-    };
-    Ok(Secrets::new(records, options)?)
 }
 
 async fn open_blobs(config: &Config, data: &Path, secrets: &Secrets, network: &Network) -> Result<Blobs> {
