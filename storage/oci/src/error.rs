@@ -189,9 +189,11 @@ impl ImageError {
             Self::Unreachable { host, .. } => {
                 format!("Check that {host} is up and that this server may connect to it; then retry.")
             }
-            Self::Timeout { limit, .. } => {
-                format!("Retry; if the registry is slow by nature, raise `{limit}`.")
+            // The other limits are no settings.
+            Self::Timeout { limit: limit @ ("idle_timeout_ms" | "resolve_timeout_ms"), .. } => {
+                format!("Retry; if the registry is slow by nature, raise `registries.{limit}`.")
             }
+            Self::Timeout { host, .. } => format!("Check that {host} is well, then retry."),
             Self::Status { status: 429, host, .. } => {
                 format!("Wait, configure a credential for {host} with a higher limit, or a mirror.")
             }
