@@ -100,11 +100,11 @@ pub(crate) struct Client {
     token: Option<SecretString>,
 }
 
-/// Whether the server answered, but with a certificate that does not hold.
-fn is_untrusted(error: &reqwest::Error) -> bool {
+/// Whether one of the causes has these words, which is all that tells why there is no TLS.
+fn says(error: &reqwest::Error, words: &str) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if error.to_string().contains("invalid peer certificate") {
+        if error.to_string().contains(words) {
             return true;
         }
         cause = error.source();
@@ -195,11 +195,13 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
         let response = self.answer(request).await?.map_err(|error| {
-            let advice = if is_untrusted(&error) {
+            let advice = if says(&error, "invalid peer certificate") {
                 format!(
                     "the certificate of {} is not trusted: set SSL_CERT_FILE to the file of its authority",
                     self.base
                 )
+            } else if says(&error, "InvalidContentType") {
+                format!("what answers at {} does not speak TLS: is its address http://…?", self.base)
             } else if error.is_connect() {
                 format!(
                     "no server answers at {}: is `slipway serve` running? Name its address by `slipway login` or \
