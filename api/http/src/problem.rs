@@ -201,12 +201,17 @@ impl From<RecordsError> for ApiError {
     fn from(error: RecordsError) -> Self {
         match &error {
             RecordsError::Unavailable(_) => Self::unavailable(&error, "the database does not answer"),
-            RecordsError::NoSpace(_) => Self::unavailable(&error, "the disk under the database is full"),
+            RecordsError::NoSpace(_) => Self::unavailable(
+                &error,
+                "the disk under the database is full: free space there, then try again",
+            ),
             RecordsError::Conflict { what } => {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }
             RecordsError::TooLarge { .. } => Self::of_fault(Fault::permanent("too_large", error.to_string())),
-            RecordsError::Unreadable { .. } | RecordsError::Refused(_) => Self::internal(&error),
+            RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -114,6 +114,9 @@ pub enum RecordsError {
     /// The disk under the database is full.
     #[error("the disk under the database is full: free space and try again")]
     NoSpace(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database's file is not whole.
+    #[error("the database is damaged: stop the server and restore a backup (`slipway admin restore`)")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something with that identity exists with other content.
     #[error("{what} exists already")]
     Conflict {

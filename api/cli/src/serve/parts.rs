@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
 use super::registry::Registry;
-use super::{DataDirectory, deploy, kaniko, network, notices, observe, or_below, timers};
+use super::{DataDirectory, deploy, kaniko, network, notices, observe, or_below, secrets, timers};
 use crate::config::{Config, Role};
 
 mod lanes;
@@ -76,7 +76,7 @@ impl Parts {
     ) -> Result<Self> {
         let data = directory.path();
         let records = stores::open_records(config, data).await?;
-        let secrets = stores::open_secrets(config, data, Arc::clone(&records)).await?;
+        let secrets = secrets::open(config, data, Arc::clone(&records)).await?;
         let network = network::open(config, data, &secrets).await?;
         let blobs = stores::open_blobs(config, data, &secrets, &network).await?;
         let git = GitStore::open(

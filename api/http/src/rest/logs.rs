@@ -130,10 +130,13 @@ async fn owner_of(caller: &Caller, read: &mut dyn Read, place: Place<'_>) -> Res
         Part::Check(name) => return check_of(read, &run, name).await,
     };
     let builds = read.builds_of(run.id).await?;
-    let build = builds.into_iter().find(|build| build.component == *component);
-    build
-        .map(|build| Owner::Build(build.id))
-        .ok_or_else(|| ApiError::not_found("build of component", component))
+    if let Some(build) = builds.iter().find(|build| build.component == *component) {
+        return Ok(Owner::Build(build.id));
+    }
+    let names: Vec<&str> = builds.iter().map(|build| build.component.as_str()).collect();
+    let hint = format!("the run has builds of: {}", names.join(", "));
+    let refusal = ApiError::not_found("build of component", component);
+    Err(if names.is_empty() { refusal } else { refusal.hint(hint) })
 }
 
 /// The check of what the run published.

@@ -1,4 +1,4 @@
-//! Where a server keeps what it must not lose: database, secrets, object store.
+//! Where a server keeps what it must not lose: database and object store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use slipway_objects::{Blobs, BlobsOptions};
 use slipway_records::Records;
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
-use slipway_secrets::{SecretOptions, Secrets};
+use slipway_secrets::Secrets;
 use slipway_types::secret::{SecretProvider, SecretReference};
 use url::Url;
 
@@ -57,24 +57,6 @@ fn database_password(config: &Config) -> Result<Option<SecretString>> {
     let value = std::env::var(&reference.path)
         .with_context(|| format!("database.password: {} is not set", reference.path))?;
     Ok(Some(value.into()))
-}
-
-pub(super) async fn open_secrets(config: &Config, data: &Path, records: Arc<dyn Records>) -> Result<Secrets> {
-    let key_file = or_below(&config.secrets.key_file, data, "secret.key");
-    // A new key would be made, which opens none of them.
-    if !key_file.exists() && !records.read().await?.secret_list().await?.is_empty() {
-        bail!(
-            "{} is missing, and the database holds secrets that only it opens: restore it from a backup",
-            key_file.display()
-        );
-    }
-    let options = SecretOptions {
-        key_file,
-        file_roots: config.secrets.file_roots.clone(),
-        held: config.secrets_held(),
-        ..SecretOptions::default()
-    };
-    Ok(Secrets::new(records, options)?)
 }
 
 pub(super) async fn open_blobs(
