@@ -240,7 +240,7 @@ impl Handler for CollectHandler {
 
 /// What the object store's failure means to a pass: later passes try again.
 fn blobs_fault(error: &BlobError) -> Fault {
-    let text = slipway_records::worker::chain(error);
+    let text = slipway_types::fault::chain(error);
     tracing::warn!(error = %text, "upkeep cannot use the object store");
     Fault::transient("object_store", error.to_string())
 }

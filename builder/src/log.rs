@@ -77,12 +77,6 @@ impl LogWriter {
     pub async fn line(&self, text: impl AsRef<str>) {
         self.write(Bytes::from(format!("{}\n", text.as_ref()))).await;
     }
-
-    /// Appends one line from code that must not wait, e.g. on a blocking thread.
-    pub fn line_blocking(&self, text: impl AsRef<str>) {
-        let bytes = Bytes::from(format!("{}\n", text.as_ref()));
-        drop(self.pieces.blocking_send(Piece { bytes, part: None }));
-    }
 }
 
 impl LogTask {

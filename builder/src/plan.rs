@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slipway_buildkits::{ContextListing, Kits, ReadError, Verb, VerbName};
+use slipway_buildkits::{Kits, Verb, VerbName};
 use slipway_git::{EntryKind, Snapshot, TreeEntry};
 use slipway_records::plan::{BuildPlan, CheckImage, CheckPlan, ComponentPlan, PackedFile};
 use slipway_types::{ApplicationName, ComponentName, Fault, ImageReference, Platform};
@@ -16,6 +16,10 @@ use crate::dockerfile::{Dockerfile, MAX_DOCKERFILE_BYTES, Parameters};
 use crate::manifest::{
     Check, CheckIn, Component, Manifest, Positioned, Problem, Problems, TIMEOUT_SECONDS_DEFAULT,
 };
+
+mod listing;
+
+use listing::GitListing;
 
 /// The name of the file that developers write.
 pub const FILE_NAME: &str = "slipway.yaml";
@@ -475,37 +479,5 @@ impl Reader<'_> {
             link,
             source,
         })
-    }
-}
-
-/// A context as kits see it.
-struct GitListing<'a> {
-    snapshot: &'a Snapshot,
-    context: &'a str,
-    paths: Vec<String>,
-}
-
-impl<'a> GitListing<'a> {
-    fn new(snapshot: &'a Snapshot, context: &'a str, files: &[TreeEntry]) -> Self {
-        let inside = |entry: &TreeEntry| {
-            entry.path.strip_prefix(context).unwrap_or(&entry.path).trim_start_matches('/').to_owned()
-        };
-        Self { snapshot, context, paths: files.iter().map(inside).collect() }
-    }
-}
-
-impl ContextListing for GitListing<'_> {
-    fn paths(&self) -> &[String] {
-        &self.paths
-    }
-
-    fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
-        let unreadable = |error: slipway_git::GitError| ReadError::Unreadable(error.fault().message);
-        let resolved = self.snapshot.resolve(&join(self.context, path)).map_err(unreadable)?;
-        let bytes = self.snapshot.blob_size(&resolved.entry.id).map_err(unreadable)?;
-        if bytes > max_bytes {
-            return Err(ReadError::TooLarge { bytes, max_bytes });
-        }
-        self.snapshot.read_blob(&resolved.entry.id, max_bytes).map_err(unreadable)
     }
 }

@@ -51,16 +51,17 @@ impl Disk {
     fn shortage(&self) -> Option<String> {
         let free = (self.free_bytes)(&self.path).ok()?;
         // Rounded, so that who watches is not told anew of every byte.
-        let gib = |bytes: u64| {
-            let tenths = u128::from(bytes) * 10 / (1 << 30);
-            format!("{}.{} GiB", tenths / 10, tenths % 10)
+        let rounded = |bytes: u64| match bytes >> 20 {
+            mib @ 1024.. => format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024),
+            mib @ 10.. => format!("{} MiB", mib / 10 * 10),
+            _ => "less than 10 MiB".to_owned(),
         };
         (free < self.min_free_bytes).then(|| {
             format!(
                 "waits for disk space: {} are free in {}, storage.min_free_bytes is {}",
-                gib(free),
+                rounded(free),
                 self.path.display(),
-                gib(self.min_free_bytes)
+                rounded(self.min_free_bytes)
             )
         })
     }
@@ -273,5 +274,21 @@ impl CancelHandler {
             JobPayload::Cancel { run } => self.advance.run(run).await,
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_space_is_told_in_mebibytes() {
+        let disk = Disk {
+            free_bytes: |_| Ok((70 << 20) + 1),
+            path: PathBuf::from("/data"),
+            min_free_bytes: 3 << 29,
+        };
+        let told = "waits for disk space: 70 MiB are free in /data, storage.min_free_bytes is 1.5 GiB";
+        assert_eq!(disk.shortage().as_deref(), Some(told));
     }
 }

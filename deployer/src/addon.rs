@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use slipway_definitions::Function;
 use slipway_handoff::receiver::EVENTS_MAX;
 use slipway_handoff::{
-    Answer, CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Submission, Tasks,
+    CONTRACT_VERSION, Capability, Cause, Event, Key, Mode, Output, Revision, Submission, Tasks,
 };
 use slipway_records::job::JobPayload;
 use slipway_records::{
@@ -23,11 +24,15 @@ use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{Class, Fault, SecretScope, Violation};
 
 use crate::handler::SLIPWAY;
+use crate::plan::addon::runs_ms;
 use crate::plan::{Frozen, compare};
+use crate::receivers::{accepted, in_words};
 use crate::stage::Stage;
 
 mod checking;
+mod earlier;
 mod hearing;
+mod releasing;
 pub(crate) mod subject;
 
 use subject::AddonSubject;
@@ -40,6 +45,8 @@ const CORDON_PAUSE: Duration = Duration::from_secs(30);
 const PAUSE_BUSY: Duration = Duration::from_secs(2);
 /// How often what has arrived, or failed, is looked at.
 const PAUSE_SETTLED: Duration = Duration::from_secs(15);
+/// What a receiver has beside what is run.
+const RUNS_GRACE: TimeDelta = TimeDelta::minutes(5);
 /// How often a receiver in this very process is asked, beside whenever it has news.
 const PAUSE_TOLD: Duration = Duration::from_mins(10);
 
@@ -68,7 +75,8 @@ impl Handler for AddonHandler {
     async fn bury(&self, job: &Job, fault: Fault) -> Result<(), JobError> {
         let JobPayload::Addon { addon } = job.payload else { return Ok(()) };
         let Some(subject) = self.stage.addon_subject(addon).await? else { return Ok(()) };
-        if matches!(subject.addon.state, AddonState::Applying { .. } | AddonState::Releasing { .. }) {
+        let state = &subject.addon.state;
+        if matches!(state, AddonState::Applying { .. }) || state.is_leaving() {
             self.store(subject.addon, Some(AddonEvent::Fail(fault.message))).await?;
         }
         Ok(())
@@ -91,11 +99,12 @@ impl AddonHandler {
         match &addon.state {
             AddonState::Released => Ok(Stepped::Done),
             // It never went out: somebody must change something.
-            AddonState::Failed { .. } if !is_out => Ok(Stepped::Done),
+            AddonState::Failed { .. } | AddonState::ReleaseFailed { .. } if !is_out => Ok(Stepped::Done),
             _ if is_out => self.observe(subject).await,
             _ if addon.revision.is_some() => self.hand_off(subject).await,
+            AddonState::Ending { .. } => self.freeze_ending(subject).await,
             AddonState::Releasing { .. } => self.freeze_removal(subject).await,
-            _ => self.freeze(subject).await,
+            _ => self.freeze(subject, Function::Render).await,
         }
     }
 
@@ -157,8 +166,8 @@ impl AddonHandler {
     }
 
     /// Checks and freezes.
-    async fn freeze(&self, subject: AddonSubject) -> Result<Stepped, JobError> {
-        let planned = match self.plan(&subject).await {
+    async fn freeze(&self, subject: AddonSubject, function: Function) -> Result<Stepped, JobError> {
+        let planned = match self.plan(&subject, function).await {
             Ok(planned) => planned,
             Err(fault) => return self.wait_or_fail(subject.addon, fault).await,
         };
@@ -168,9 +177,13 @@ impl AddonHandler {
         }
     }
 
-    async fn plan(&self, subject: &AddonSubject) -> Result<Result<Frozen, Vec<Violation>>, Fault> {
+    async fn plan(
+        &self,
+        subject: &AddonSubject,
+        function: Function,
+    ) -> Result<Result<Frozen, Vec<Violation>>, Fault> {
         let AddonSubject { addon, environment, .. } = subject;
-        let frozen = match self.stage.plan_addon(subject, true).await? {
+        let frozen = match self.stage.plan_addon(subject, function, true).await? {
             Ok(frozen) => frozen,
             Err(violations) => return Ok(Err(violations)),
         };
@@ -182,17 +195,6 @@ impl AddonHandler {
         Ok(if violations.is_empty() { Ok(frozen) } else { Err(violations) })
     }
 
-    /// Freezes that nothing is to be there: what was frozen before, without its objects.
-    async fn freeze_removal(&self, subject: AddonSubject) -> Result<Stepped, JobError> {
-        let Some(before) = subject.addon.predecessor else {
-            return self.store(subject.addon, Some(AddonEvent::Gone)).await;
-        };
-        match self.stage.kept_revision(&key(&subject), &before).await {
-            Ok(frozen) => self.keep(subject, &frozen.emptied()).await,
-            Err(fault) => self.wait_or_fail(subject.addon, fault).await,
-        }
-    }
-
     async fn keep(&self, subject: AddonSubject, frozen: &Frozen) -> Result<Stepped, JobError> {
         let revision = match self.stage.keep_revision(&key(&subject), frozen).await {
             Ok(revision) => revision,
@@ -200,9 +202,11 @@ impl AddonHandler {
         };
         let mut addon = subject.addon;
         addon.revision = Some(revision);
-        let given = known_outputs(frozen);
-        addon.outputs.retain(|name, _| given.iter().any(|(known, _)| known == name));
-        addon.outputs.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        if !addon.state.is_leaving() {
+            let given = known_outputs(frozen);
+            addon.outputs.retain(|name, _| given.iter().any(|(known, _)| known == name));
+            addon.outputs.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        }
         let made_by: Vec<FrozenDefinition> = frozen.made_by();
         let mut tx = self.stage.records.begin().await?;
         if tx.addon_save(&mut addon).await? {
@@ -237,7 +241,7 @@ impl AddonHandler {
         let key = key(subject);
         let frozen = self.stage.kept_revision(&key, &revision).await?;
         let is_removal = matches!(addon.state, AddonState::Releasing { .. });
-        let minutes = i64::from(self.stage.options.deadline_minutes);
+        let deadline = self.deadline(subject, &frozen.revision).await?;
         let submission = Submission {
             contract: CONTRACT_VERSION,
             key,
@@ -248,35 +252,40 @@ impl AddonHandler {
             proof: Vec::new(),
             predecessor: addon.predecessor,
             cause: Cause::Deploy { by: addon.changed_by.clone() },
-            deadline: addon.changed_at + TimeDelta::minutes(minutes),
+            deadline,
             tasks: Tasks::Run,
             adopt: Vec::new(),
         };
         let receiver = self.stage.receiver(environment).await?;
-        match receiver.submit(&submission, &frozen.manifests).await? {
-            Answer::Accepted { .. } => Ok(()),
-            Answer::Rejected { violations } => {
-                Err(Fault::permanent("receiver_rejected", in_words(&violations)))
+        accepted(receiver.submit(&submission, &frozen.manifests).await?).map(drop)
+    }
+
+    /// Until when a generation is to be brought about. What is run at a release may have begun as late as what was
+    /// applied before had to end.
+    async fn deadline(&self, subject: &AddonSubject, revision: &Revision) -> Result<DateTime<Utc>, Fault> {
+        let addon = &subject.addon;
+        let begun_by = match &addon.predecessor {
+            Some(before) if matches!(addon.state, AddonState::Ending { .. }) => {
+                let before = self.stage.kept_revision(&key(subject), before).await?;
+                addon.changed_at + self.allowed(&before.revision)
             }
-            Answer::Stale { current } => {
-                let message = format!("the receiver knows generation {current} already");
-                Err(Fault::permanent("receiver_stale", message))
-            }
-            Answer::Conflict { revision } => {
-                let message = format!("the receiver has another revision, {revision}, under this generation");
-                Err(Fault::permanent("receiver_conflict", message))
-            }
-            Answer::Unsupported { capability, reason } => {
-                let message = format!("the receiver cannot do `{capability}`: {reason}");
-                Err(Fault::permanent("receiver_unsupported", message))
-            }
-        }
+            _ => addon.changed_at,
+        };
+        Ok(begun_by + self.allowed(revision))
+    }
+
+    /// How long a revision may take. What is run may take as long as it was given.
+    fn allowed(&self, revision: &Revision) -> TimeDelta {
+        let usual = TimeDelta::minutes(i64::from(self.stage.options.deadline_minutes));
+        let runs = i64::try_from(runs_ms(&revision.graph)).ok().and_then(TimeDelta::try_milliseconds);
+        let runs = runs.filter(|runs| !runs.is_zero()).map(|runs| runs + RUNS_GRACE);
+        runs.map_or(usual, |runs| usual.max(runs))
     }
 
     /// Hears what became of it.
     async fn observe(&self, subject: AddonSubject) -> Result<Stepped, JobError> {
         let is_told = matches!(subject.environment.settings.receiver, ReceiverSettings::Core {});
-        let events = match self.ask(&subject).await {
+        let events = match self.ask(&subject, subject.addon.sequence).await {
             Ok(events) => events,
             Err(fault) => {
                 let why = format!("the receiver gives no answer: {}", fault.message);
@@ -286,8 +295,14 @@ impl AddonHandler {
         let mut addon = subject.addon;
         let before = (addon.sequence, addon.outputs.len());
         let event = hearing::hear(&mut addon, events);
-        if event == Some(AddonEvent::Arrive) {
-            addon.ready_generation = addon.generation;
+        match event {
+            Some(AddonEvent::Ended) => return self.go_on(addon).await,
+            // Late news of a release that failed leave what was found of that.
+            Some(AddonEvent::Arrive) if !matches!(addon.state, AddonState::ReleaseFailed { .. }) => {
+                addon.ready_generation = addon.generation;
+                addon.failure = None;
+            }
+            _ => {}
         }
         if event.is_some() || before != (addon.sequence, addon.outputs.len()) {
             // The row has changed, so the next step looks at it and waits.
@@ -295,7 +310,9 @@ impl AddonHandler {
         }
         let delay = match &addon.state {
             _ if is_told => PAUSE_TOLD,
-            AddonState::Applying { .. } | AddonState::Releasing { .. } => PAUSE_BUSY,
+            AddonState::Applying { .. } | AddonState::Ending { .. } | AddonState::Releasing { .. } => {
+                PAUSE_BUSY
+            }
             _ => PAUSE_SETTLED,
         };
         let why = addon.state.reason().map_or_else(
@@ -305,10 +322,10 @@ impl AddonHandler {
         Err(JobError::Wait { why, delay })
     }
 
-    async fn ask(&self, subject: &AddonSubject) -> Result<Vec<Event>, Fault> {
+    /// What its receiver told after the event `since`.
+    async fn ask(&self, subject: &AddonSubject, mut since: u64) -> Result<Vec<Event>, Fault> {
         let receiver = self.stage.receiver(&subject.environment).await?;
         let key = key(subject);
-        let mut since = subject.addon.sequence;
         let mut events = Vec::new();
         loop {
             let page = receiver.observe(&key, since).await?;
@@ -354,21 +371,9 @@ fn known_outputs(frozen: &Frozen) -> Vec<(String, Option<serde_json::Value>)> {
         .flat_map(|node| &node.outputs)
         .map(|(name, output)| match output {
             Output::Value(value) => (name.clone(), Some(value.clone())),
-            Output::From { .. } => (name.clone(), None),
+            Output::From { .. } | Output::Message { .. } => (name.clone(), None),
         })
         .collect()
-}
-
-/// All violations in one line.
-fn in_words(violations: &[Violation]) -> String {
-    let said: Vec<String> = violations
-        .iter()
-        .map(|violation| match &violation.hint {
-            Some(hint) => format!("{violation} ({hint})"),
-            None => violation.to_string(),
-        })
-        .collect();
-    said.join("; ")
 }
 
 /// Removes the built-in secrets below `prefix` that were made for an application, or an instance, in an environment.

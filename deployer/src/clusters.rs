@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use slipway_kubernetes::{
@@ -21,13 +22,26 @@ pub struct Clusters {
     secrets: Secrets,
     network: Network,
     options: ClusterOptions,
-    open: Arc<Mutex<HashMap<ClusterId, Open>>>,
+    open: Arc<Mutex<Connections>>,
+}
+
+/// Connections by cluster. One that nobody holds is closed when it was not asked for in [`IDLE_MAX`].
+#[derive(Default)]
+struct Connections {
+    open: HashMap<ClusterId, Open>,
+    closed_at: Option<Instant>,
 }
 
 struct Open {
     settings: ClusterSettings,
     cluster: Arc<Cluster>,
+    asked_at: Instant,
 }
+
+/// How long a connection stays open that nobody holds or asks for.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// How often it is looked whether there are such.
+const CLOSED_EVERY: Duration = Duration::from_secs(60);
 
 /// How a kubeconfig is made that stands alone.
 const FLATTEN: &str = "`kubectl config view --raw --minify --flatten` writes one that stands alone";
@@ -40,6 +54,10 @@ pub fn fault_of(cluster: &str, error: &CallError) -> Fault {
         CallError::Away(why) => {
             let message = format!("the cluster {cluster} cannot be asked just now: {why}");
             Fault::transient("cluster_unavailable", message).hint(way_to(why))
+        }
+        CallError::Unreachable(outage) => {
+            let message = format!("the cluster {cluster} cannot be asked just now: {outage}");
+            Fault::transient("cluster_unavailable", message).hint(way_to(&outage.why))
         }
         CallError::Refused(status) if status.code == 401 => {
             let message = format!("the cluster {cluster} does not take the credential: {}", status.message);
@@ -97,6 +115,18 @@ fn way_to_connect(file: Option<&Kubeconfig>) -> String {
     format!("choose one of its contexts with --context: {}", contexts.join(", "))
 }
 
+impl Connections {
+    fn close_idle(&mut self, now: Instant) {
+        if self.closed_at.is_some_and(|at| now.duration_since(at) < CLOSED_EVERY) {
+            return;
+        }
+        self.closed_at = Some(now);
+        self.open.retain(|_, open| {
+            Arc::strong_count(&open.cluster) > 1 || now.duration_since(open.asked_at) < IDLE_MAX
+        });
+    }
+}
+
 impl Clusters {
     /// No connection yet.
     pub fn new(secrets: Secrets, network: Network, options: ClusterOptions) -> Self {
@@ -136,12 +166,17 @@ impl Clusters {
 
     /// The connection to a registered cluster.
     pub async fn of(&self, row: &slipway_records::Cluster) -> Result<Arc<Cluster>, Fault> {
-        let mut open = self.open.lock().await;
-        if let Some(known) = open.get(&row.id).filter(|known| known.settings == row.settings) {
+        let (mut connections, now) = (self.open.lock().await, Instant::now());
+        connections.close_idle(now);
+        let known = connections.open.get_mut(&row.id).filter(|known| known.settings == row.settings);
+        if let Some(known) = known {
+            known.asked_at = now;
             return Ok(Arc::clone(&known.cluster));
         }
         let cluster = Arc::new(self.connect(row.name.as_str(), &row.settings).await?);
-        open.insert(row.id, Open { settings: row.settings.clone(), cluster: Arc::clone(&cluster) });
+        let settings = row.settings.clone();
+        let open = Open { settings, cluster: Arc::clone(&cluster), asked_at: now };
+        connections.open.insert(row.id, open);
         Ok(cluster)
     }
 

@@ -107,8 +107,8 @@ pub fn types_of(document: &str, options: &OamOptions) -> Vec<(DefinitionKind, St
         types.extend(component.traits.into_iter().map(|wanted| (DefinitionKind::Trait, wanted.kind)));
     }
     types.extend(application.policies.into_iter().map(|policy| (DefinitionKind::Policy, policy.kind)));
-    for (_, step) in application.workflow.iter().flat_map(Workflow::all_steps) {
-        types.push((DefinitionKind::Step, step.kind.clone()));
+    for at in application.workflow.iter().flat_map(Workflow::all_steps) {
+        types.push((DefinitionKind::Step, at.step.kind.clone()));
     }
     types
 }

@@ -3,6 +3,9 @@
 //! One job a deployment, from its hand-off until a newer generation takes its place. It asks for events;
 //! a receiver that reports by itself is heard at once ([`report`]) and asked all the same, for a report
 //! may be lost. Events come at least once and in any order: their number decides, for each node alone.
+//!
+//! The built-in core is asked only when it has news: it makes the job itself, and a sweep makes those that it
+//! could not make ([`slipway_records::ReadObservations::observations_behind`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +24,12 @@ use crate::receivers::key;
 use crate::stage::Stage;
 use crate::subject::Subject;
 
+mod fold;
 pub mod report;
 mod store;
 mod verdict;
 
-pub(crate) use store::Look;
+pub(crate) use store::{Look, Stored};
 
 /// How often a receiver is asked while it works.
 const PAUSE_BUSY: Duration = Duration::from_secs(2);
@@ -35,8 +39,6 @@ const PAUSE_SLOW: Duration = Duration::from_secs(10);
 const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
 /// How often what has arrived, or failed, is looked at.
 const PAUSE_SETTLED: Duration = Duration::from_secs(15);
-/// How often a receiver in this very process is asked, beside whenever it has news.
-const PAUSE_TOLD: Duration = Duration::from_mins(10);
 /// How soon a job that could not go on is tried anew.
 const PAUSE_BURIED: Duration = Duration::from_secs(60);
 /// Questions of one look: a receiver gives at most [`EVENTS_MAX`] events an answer.
@@ -66,14 +68,10 @@ impl Handler for ObserveHandler {
             () = context.cancelled.cancelled() => return Err(JobError::Stopped),
         };
         let stored = self.stage.store(&subject, &look).await?;
-        if !is_watched(&stored.state) {
+        if !is_watched(&stored.state) || tells_by_itself(&subject.environment.settings.receiver, &stored) {
             return Ok(());
         }
-        let delay = match subject.environment.settings.receiver {
-            // It wakes this job whenever there is news.
-            ReceiverSettings::Core {} => PAUSE_TOLD,
-            _ => pause(&stored.state, subject.deployment.handed_off_at, Utc::now()),
-        };
+        let delay = pause(&stored.state, subject.deployment.handed_off_at, Utc::now());
         Err(JobError::Wait { why: waits_for(&stored.state, stored.trouble.as_ref()), delay })
     }
 
@@ -116,6 +114,11 @@ impl ObserveHandler {
     }
 }
 
+/// Whether the next job is made by whoever has news. Without an answer it is asked until there is one.
+fn tells_by_itself(receiver: &ReceiverSettings, stored: &Stored) -> bool {
+    matches!(receiver, ReceiverSettings::Core {}) && stored.trouble.is_none()
+}
+
 fn pause(state: &DeploymentState, handed_off_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Duration {
     if !state.is_under_way() {
         return PAUSE_SETTLED;
@@ -131,5 +134,25 @@ fn waits_for(state: &DeploymentState, trouble: Option<&Trouble>) -> String {
     match state.reason() {
         Some(reason) => format!("the receiver says {}: {reason}", state.word()),
         None => format!("the receiver has it; it is {}", state.word()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_is_not_asked_again_unless_it_gave_no_answer() {
+        let stored = |trouble: Option<Trouble>| Stored { state: DeploymentState::Live, trouble, taken: 0 };
+        let silent = || Some(Trouble { why: "no database".into(), since: Utc::now() });
+        let kubevela = ReceiverSettings::Kubevela { namespace: None, secrets: Default::default() };
+        for (receiver, trouble, expected) in [
+            (&ReceiverSettings::Core {}, None, true),
+            (&ReceiverSettings::Core {}, silent(), false),
+            (&kubevela, None, false),
+            (&kubevela, silent(), false),
+        ] {
+            assert_eq!(tells_by_itself(receiver, &stored(trouble)), expected, "{receiver:?}");
+        }
     }
 }

@@ -2,17 +2,19 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
-use slipway_handoff::{Answer, Capability, Command, Order};
+use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, Order};
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, NewAuditEntry};
+use slipway_records::{Change, Deployment, NewAuditEntry, Observation};
 use slipway_types::Fault;
+use slipway_types::id::DeploymentId;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 use crate::handler::is_removal;
 use crate::receivers::key;
 use crate::stage::Stage;
+use crate::subject::Subject;
 use crate::transition::advance;
 
 /// The command of an order, what follows from it, and the action's name in the audit record.
@@ -29,6 +31,7 @@ fn meaning(order: &DeploymentOrder, removal: bool) -> (Command, DeploymentEvent,
         DeploymentWord::Terminate => {
             (Command::Terminate, DeploymentEvent::Terminate(by), "deployment.terminate")
         }
+        DeploymentWord::Promote => (Command::Resume { node }, again("promoted"), "deployment.promote"),
     }
 }
 
@@ -38,7 +41,7 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
     match word {
         DeploymentWord::Suspend => matches!(state, S::HandedOff { .. } | S::Progressing { .. }),
         // A node's own hold is no state of the whole.
-        DeploymentWord::Resume => {
+        DeploymentWord::Resume | DeploymentWord::Promote => {
             matches!(state, S::Suspended { .. } | S::HandedOff { .. } | S::Progressing { .. })
         }
         DeploymentWord::Retry => {
@@ -57,6 +60,14 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
     }
 }
 
+/// Whether an order says nothing of where the whole stands: past the hold of a node somebody may still hold the whole.
+/// Its receiver tells.
+fn leaves_whole(order: &DeploymentOrder, state: &DeploymentState) -> bool {
+    let is_of_node =
+        order.node.is_some() && matches!(order.word, DeploymentWord::Resume | DeploymentWord::Promote);
+    is_of_node && matches!(state, DeploymentState::Suspended { .. })
+}
+
 /// "… cannot be …".
 fn participle(word: DeploymentWord) -> &'static str {
     match word {
@@ -64,6 +75,56 @@ fn participle(word: DeploymentWord) -> &'static str {
         DeploymentWord::Resume => "resumed",
         DeploymentWord::Retry => "tried again",
         DeploymentWord::Terminate => "stopped",
+        DeploymentWord::Promote => "promoted",
+    }
+}
+
+/// Stops that are held and that stand behind what runs beside the version of before, in the order of the graph.
+fn held_beside(graph: &Graph, observation: &Observation) -> Vec<NodeName> {
+    let is_beside = |name: &NodeName| graph.nodes().get(name).is_some_and(|node| node.temporary);
+    let is_held = |name: &NodeName| {
+        let holds = graph.nodes().get(name).is_some_and(|node| node.hold.is_some());
+        holds && observation.nodes.get(name).is_some_and(|seen| seen.state == "suspended")
+    };
+    let held = graph.order().into_iter().filter(|name| is_held(name));
+    held.filter(|name| graph.before(name).into_iter().any(is_beside)).cloned().collect()
+}
+
+/// Which of the stops that are held is meant.
+fn promoted(held: &[NodeName], wanted: Option<&str>) -> Result<NodeName, OrderRefused> {
+    let look = "`slipway deploy show` tells how its nodes stand";
+    match (held, wanted) {
+        (_, Some(wanted)) if held.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
+        (_, Some(wanted)) => Err(OrderRefused::WrongState(format!(
+            "`{wanted}` is no stop behind a canary or a blue-green that is held: {look}"
+        ))),
+        ([only], None) => Ok(only.clone()),
+        ([], None) => {
+            Err(OrderRefused::WrongState(format!("no canary and no blue-green of it is held: {look}")))
+        }
+        (several, None) => Err(OrderRefused::WrongState(format!(
+            "several are held, name one by --node: {}",
+            several.join(", ")
+        ))),
+    }
+}
+
+/// The number of the receiver's last word on the whole.
+fn last_word(observation: &Observation) -> Option<u64> {
+    observation.whole.as_ref().map(|whole| whole.sequence)
+}
+
+/// Whether what the receiver last said of the node that an order names means that the order begins nothing.
+fn is_contrary(order: &DeploymentOrder, state: &DeploymentState, observation: &Observation) -> bool {
+    let Some(seen) = order.node.as_ref().and_then(|node| observation.nodes.get(node)) else { return false };
+    match order.word {
+        // What was stopped goes on as a whole, whichever node is named.
+        DeploymentWord::Retry => {
+            let is_well = matches!(seen.state.as_str(), "ready" | "degraded" | "unreachable");
+            is_well && !matches!(state, DeploymentState::Terminated { .. })
+        }
+        DeploymentWord::Resume | DeploymentWord::Promote => seen.state != "suspended",
+        DeploymentWord::Suspend | DeploymentWord::Terminate => false,
     }
 }
 
@@ -73,11 +134,12 @@ impl Stage {
         let failed = OrderRefused::Failed;
         let missing = || failed(Fault::permanent("deployment_missing", "there is no such deployment"));
         let subject = self.subject(order.deployment).await.map_err(failed)?.ok_or_else(missing)?;
+        if !fits(order.word, &subject.deployment.state) {
+            return Err(wrong_state(order.word, &subject.deployment));
+        }
+        let order = &self.addressed(order, &subject).await?;
         let deployment = subject.deployment;
         let (command, event, action) = meaning(order, is_removal(&deployment));
-        if !fits(order.word, &deployment.state) {
-            return Err(wrong_state(order.word, &deployment));
-        }
         let receiver = self.receiver(&subject.environment).await.map_err(failed)?;
         let can = receiver.capabilities().await.map_err(|error| failed(error.into()))?;
         let needed = command.capability();
@@ -91,6 +153,7 @@ impl Stage {
             command,
             by: order.person.clone(),
         };
+        let heard = last_word(&self.observed(deployment.id).await?);
         match receiver.command(&told).await.map_err(|error| failed(error.into()))? {
             Answer::Accepted { .. } => {}
             Answer::Unsupported { capability, reason } => {
@@ -108,23 +171,54 @@ impl Stage {
             }
         }
         let minutes = self.minutes_of(&subject.environment);
-        self.record_order(order, (event, action), minutes).await
+        self.record_order(order, (event, action), minutes, heard).await
     }
 
+    async fn observed(&self, deployment: DeploymentId) -> Result<Observation, OrderRefused> {
+        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
+        let mut read = self.records.read().await.map_err(fault)?;
+        Ok(read.observation_get(deployment).await.map_err(fault)?.unwrap_or_default())
+    }
+
+    /// The order with the node that it is about, where the word says that without naming it.
+    async fn addressed(
+        &self,
+        order: &DeploymentOrder,
+        subject: &Subject,
+    ) -> Result<DeploymentOrder, OrderRefused> {
+        let Some(revision) = subject.deployment.revision.filter(|_| order.word == DeploymentWord::Promote)
+        else {
+            return Ok(order.clone());
+        };
+        let key = key(&subject.application.name, &subject.environment);
+        let frozen = self.kept_revision(&key, &revision).await.map_err(OrderRefused::Failed)?;
+        let observation = self.observed(order.deployment).await?;
+        let held = held_beside(&frozen.revision.graph, &observation);
+        let node = promoted(&held, order.node.as_deref())?;
+        Ok(DeploymentOrder { node: Some(node), ..order.clone() })
+    }
+
+    /// `heard`: the receiver's last word on the whole before it was told.
     async fn record_order(
         &self,
         order: &DeploymentOrder,
         (event, action): (DeploymentEvent, &'static str),
         minutes: Option<u32>,
+        heard: Option<u64>,
     ) -> Result<(), OrderRefused> {
         let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
         let mut tx = self.records.begin().await.map_err(fault)?;
         let found = tx.deployment_get(order.deployment).await.map_err(fault)?;
         let Some(mut deployment) = found else { return Ok(()) };
+        let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
         // What the receiver reported meanwhile is newer than the order; the order is on record all the same.
-        if advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)? == Moved::Stored
+        let moves = last_word(&observation) == heard
+            && !is_contrary(order, &deployment.state, &observation)
+            && !leaves_whole(order, &deployment.state);
+        if moves
+            && advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)?
+                == Moved::Stored
         {
-            let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
             let minutes = minutes.map(|minutes| TimeDelta::minutes(i64::from(minutes)));
             let runs = deployment.state.is_under_way()
                 && !matches!(deployment.state, DeploymentState::Suspended { .. });
@@ -166,6 +260,8 @@ fn unsupported(capability: Capability, receiver: &str) -> OrderRefused {
 
 #[cfg(test)]
 mod tests {
+    use slipway_records::Seen;
+
     use super::*;
 
     #[test]
@@ -179,14 +275,14 @@ mod tests {
             (S::Live, vec![]),
             (S::Deleted, vec![]),
             (S::Deleting { by: "ann".into() }, vec![]),
-            (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate]),
-            (suspended, vec![W::Resume, W::Terminate]),
+            (S::Progressing { blocker: None }, vec![W::Suspend, W::Resume, W::Terminate, W::Promote]),
+            (suspended, vec![W::Resume, W::Terminate, W::Promote]),
             (failed, vec![W::Retry, W::Terminate]),
             (S::Terminated { by: "ann".into() }, vec![W::Retry]),
         ] {
-            for word in [W::Suspend, W::Resume, W::Retry, W::Terminate] {
+            for word in [W::Suspend, W::Resume, W::Retry, W::Terminate, W::Promote] {
                 let order = DeploymentOrder {
-                    deployment: slipway_types::id::DeploymentId::new(),
+                    deployment: DeploymentId::new(),
                     word,
                     node: None,
                     person: "ann".into(),
@@ -202,6 +298,110 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_order_that_begins_nothing_moves_nothing() {
+        use DeploymentWord as W;
+        let failed = || DeploymentState::Failed { node: None, fault: Fault::permanent("x", "x") };
+        let stopped = || DeploymentState::Terminated { by: "ann".into() };
+        for (word, seen, state, expected) in [
+            (W::Retry, Some("ready"), failed(), true),
+            (W::Retry, Some("failed"), failed(), false),
+            (W::Retry, Some("ready"), stopped(), false),
+            (W::Retry, None, failed(), false),
+            (W::Resume, Some("suspended"), failed(), false),
+            (W::Resume, Some("waiting"), failed(), true),
+            (W::Suspend, Some("ready"), failed(), false),
+        ] {
+            let order = DeploymentOrder {
+                deployment: DeploymentId::new(),
+                word,
+                node: Some("web".into()),
+                person: "ann".into(),
+                actor: "ann".into(),
+                reason: None,
+            };
+            let seen_of = |state: &str| Seen {
+                state: state.to_owned(),
+                reason: String::new(),
+                sequence: 1,
+                at: chrono::DateTime::UNIX_EPOCH,
+            };
+            let nodes = seen.map(|state| ("web".to_owned(), seen_of(state))).into_iter().collect();
+            let observation = Observation { nodes, ..Observation::default() };
+            assert_eq!(is_contrary(&order, &state, &observation), expected, "{word:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_as_a_whole_stays_so_past_the_hold_of_a_node() {
+        use DeploymentWord as W;
+        let suspended = DeploymentState::Suspended { by: "ann".into() };
+        let progressing = DeploymentState::Progressing { blocker: None };
+        for (word, node, state, expected) in [
+            (W::Promote, Some("step.look"), &suspended, true),
+            (W::Resume, Some("step.look"), &suspended, true),
+            (W::Resume, None, &suspended, false),
+            (W::Resume, Some("step.look"), &progressing, false),
+            (W::Terminate, None, &suspended, false),
+        ] {
+            let order = DeploymentOrder {
+                deployment: slipway_types::id::DeploymentId::new(),
+                word,
+                node: node.map(str::to_owned),
+                person: "ann".into(),
+                actor: "ann".into(),
+                reason: None,
+            };
+            assert_eq!(leaves_whole(&order, state), expected, "{word:?} of {node:?}");
+        }
+    }
+
+    #[test]
+    fn promoting_means_the_stop_behind_what_stands_beside() {
+        use std::collections::BTreeMap;
+
+        use slipway_handoff::{Hold, Node};
+
+        let node = |needs: &[&str], temporary: bool, holds: bool| Node {
+            needs: needs.iter().map(|&need| need.to_owned()).collect(),
+            temporary,
+            hold: holds.then(Hold::default),
+            ..Node::default()
+        };
+        let nodes = BTreeMap::from([
+            ("step.ask".to_owned(), node(&[], false, true)),
+            ("step.try".to_owned(), node(&["step.ask"], true, false)),
+            ("step.look".to_owned(), node(&["step.try"], false, true)),
+            ("step.later".to_owned(), node(&["step.look"], false, true)),
+            ("web".to_owned(), node(&["step.later"], false, false)),
+        ]);
+        let graph = Graph::try_from(nodes).unwrap();
+        let held = |names: &[&str]| {
+            let seen = |name: &&str| {
+                let seen = Seen {
+                    state: "suspended".to_owned(),
+                    reason: String::new(),
+                    sequence: 1,
+                    at: chrono::DateTime::UNIX_EPOCH,
+                };
+                ((*name).to_owned(), seen)
+            };
+            let nodes = names.iter().map(seen).collect();
+            held_beside(&graph, &Observation { nodes, ..Observation::default() })
+        };
+        assert_eq!(held(&["step.ask"]), [""; 0], "nothing stands beside yet");
+        assert_eq!(held(&["step.look", "web"]), ["step.look"]);
+        let both = held(&["step.later", "step.look"]);
+        assert_eq!(promoted(&held(&["step.look"]), None), Ok("step.look".to_owned()));
+        assert_eq!(promoted(&both, Some("step.later")), Ok("step.later".to_owned()));
+        for (held, wanted, told) in
+            [(&both[..0], None, "is held"), (&both[..], None, "--node"), (&both[..], Some("web"), "`web`")]
+        {
+            let refused = promoted(held, wanted).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
         }
     }
 }

@@ -36,6 +36,8 @@ mod choosing;
 mod closed;
 mod colours;
 mod conditions;
+mod container;
+mod drawing;
 mod expressions;
 mod images;
 mod in_force;
@@ -93,7 +95,7 @@ pub struct Plan {
 }
 
 /// A revision with everything it names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frozen {
     /// The document.
     pub revision: Revision,
@@ -150,6 +152,9 @@ struct Chosen {
 /// A workflow step and what its definition says.
 struct ChosenStep {
     step: Step,
+    /// Where it stands in the operator's file: `workflow.steps[GROUP].subSteps[NAME]`.
+    path: String,
+    /// The group whose step it is.
     group: Option<String>,
     says: Option<StepDirective>,
     /// Whether it is part of this environment's revision.
@@ -365,9 +370,9 @@ impl Ground<'_> {
             for policy in &level.application.policies {
                 check(DefinitionKind::Policy, &policy.kind, format!("policies[{}]", policy.name));
             }
-            for (_, step) in level.application.workflow.iter().flat_map(Workflow::all_steps) {
-                if step.sub_steps.is_empty() {
-                    check(DefinitionKind::Step, &step.kind, format!("workflow.steps[{}]", step.name));
+            for at in level.application.workflow.iter().flat_map(Workflow::all_steps) {
+                if at.step.sub_steps.is_empty() {
+                    check(DefinitionKind::Step, &at.step.kind, at.path());
                 }
             }
         }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use slipway_handoff::{Mode, Node};
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
-    InForce, ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView, SecretName,
-    SecretUser,
+    HeardKind, InForce, ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView,
+    SecretName, SecretUser,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
 };
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::{Address, Fault, RegistryPrefix, Version, Violation};
@@ -66,20 +66,57 @@ fn change(found: Difference) -> ObjectChange {
 }
 
 impl Stage {
-    /// What would change in the cluster: objects of the new revision, then those it no longer has.
+    /// What would change in the cluster: objects of the new revision that are `written`, then those that it no
+    /// longer has.
     async fn against_cluster(
         &self,
         wanted: &DeployRequest,
-        frozen: &Frozen,
+        (frozen, written): (&Frozen, &Frozen),
         running: Option<&Running>,
     ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
         let (application, address) = (&wanted.application.name, &wanted.environment.address);
         let cluster = self.cluster_of(&wanted.environment).await?;
-        let (mut differences, violations) = compare(&cluster, frozen, application, address, &[]).await?;
+        let (mut differences, violations) = compare(&cluster, written, application, address, &[]).await?;
         if let Some(running) = running {
             differences.extend(running.removed(&cluster, frozen, application, address).await?);
         }
         Ok((differences, violations))
+    }
+
+    /// Shows a revision: what of it is `written`, and what that would change. Beside it what the cluster's API server
+    /// says against it.
+    pub(crate) async fn shown(
+        &self,
+        wanted: &DeployRequest,
+        (frozen, written): (&Frozen, &Frozen),
+        mut shown: DeployPlan,
+    ) -> (DeployPlan, Vec<Violation>) {
+        shown.revision = Some(frozen.revision.digest());
+        shown.objects = written.objects();
+        shown.graph = serde_json::to_value(&written.revision.graph).ok();
+        let running = match self.running(&wanted.application, &wanted.environment).await {
+            Ok(running) => running,
+            Err(fault) => {
+                shown.notes.push(format!("not compared with what runs: {}", fault.message));
+                None
+            }
+        };
+        shown.running = running.as_ref().map(|running| RunningView {
+            generation: running.generation,
+            version: running.version.to_string(),
+            revision: running.revision,
+            differences: running.differences(frozen, written).into_iter().map(change).collect(),
+        });
+        match self.against_cluster(wanted, (frozen, written), running.as_ref()).await {
+            Ok((differences, violations)) => {
+                shown.differences = differences.into_iter().map(change).collect();
+                (shown, violations)
+            }
+            Err(fault) => {
+                shown.notes.push(format!("not compared with the cluster: {}", fault.message));
+                (shown, Vec::new())
+            }
+        }
     }
 }
 
@@ -99,30 +136,18 @@ impl Deploying for Stage {
             Ok(found) => shown.violations.extend(found),
             Err(fault) => shown.notes.push(format!("not known what the receiver can do: {}", fault.message)),
         }
-        shown.revision = Some(frozen.revision.digest());
-        shown.objects = frozen.objects();
-        shown.graph = serde_json::to_value(&frozen.revision.graph).ok();
-        let running = match self.running(&wanted.application, &wanted.environment).await {
-            Ok(running) => running,
-            Err(fault) => {
-                shown.notes.push(format!("not compared with what runs: {}", fault.message));
-                None
-            }
-        };
-        shown.running = running.as_ref().map(|running| RunningView {
-            generation: running.generation,
-            version: running.version.to_string(),
-            revision: running.revision,
-            differences: running.differences(&frozen).into_iter().map(change).collect(),
-        });
-        match self.against_cluster(wanted, &frozen, running.as_ref()).await {
-            Ok((differences, violations)) => {
-                shown.violations.extend(violations);
-                shown.differences = differences.into_iter().map(change).collect();
-            }
-            Err(fault) => shown.notes.push(format!("not compared with the cluster: {}", fault.message)),
-        }
+        let (mut shown, against) = self.shown(wanted, (&frozen, &frozen), shown).await;
+        shown.violations.extend(against);
         Ok(shown)
+    }
+
+    async fn rollback_plan(
+        &self,
+        wanted: &DeployRequest,
+        to: u64,
+        was_live: bool,
+    ) -> Result<DeployPlan, Fault> {
+        self.plan_of_rollback(wanted, to, was_live).await
     }
 
     async fn adoption(&self, wanted: &AdoptRequest) -> Result<AdoptPlan, Fault> {
@@ -204,6 +229,10 @@ impl Deploying for Stage {
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault> {
         let (uid, facts) = self.clusters.look(name, settings).await?;
         Ok(ClusterLook { uid, facts })
+    }
+
+    async fn heard_kinds(&self, cluster: &Cluster) -> Result<Vec<HeardKind>, Fault> {
+        Stage::heard_kinds(self, cluster).await
     }
 
     async fn pull_objection(

@@ -11,8 +11,8 @@ use slipway_handoff::http::{HttpOptions, HttpReceiver, SigningKey};
 use slipway_handoff::kubevela::{ClusterWriter, KubevelaOptions, KubevelaReceiver};
 use slipway_handoff::oci::{OciOptions, OciReceiver, RegistryStore};
 use slipway_handoff::{
-    Adoption, CONTRACT_VERSION, Cause, CoreReceiver, Key, Mode, ObjectRef, Proof, ProofKind, Receiver,
-    ReceiverError, ReceiverKind, Revision, Submission, Tasks,
+    Adoption, Answer, CONTRACT_VERSION, Capability, Cause, CoreReceiver, Key, Mode, NodeName, ObjectRef,
+    Proof, ProofKind, Receiver, ReceiverError, ReceiverKind, Revision, Submission, Tasks,
 };
 use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
@@ -24,6 +24,9 @@ use slipway_types::{ApplicationName, Class, Digest, Fault, Violation};
 use crate::handler::is_removal;
 use crate::plan::Frozen;
 use crate::stage::Stage;
+
+/// So many nodes are named that need what a receiver cannot.
+const NODES_TOLD_MAX: usize = 5;
 
 impl Stage {
     /// The kinds of receivers that this server has.
@@ -100,7 +103,8 @@ impl Stage {
         };
         let can = receiver.allows(revision).await?;
         let violation = |capability| {
-            let message = format!("the receiver `{}` cannot do `{capability}`", receiver.kind());
+            let asking = named(revision, capability);
+            let message = format!("the receiver `{}` cannot do `{capability}`{asking}", receiver.kind());
             Violation::new("receiver_cannot", "receiver", message).hint(wanting(capability))
         };
         Ok(needs(revision, mode).into_iter().filter(|need| !can.contains(need)).map(violation).collect())
@@ -136,6 +140,21 @@ impl Stage {
         let name = name.expect("invariant: an address is made of names");
         let mut read = self.records.read().await.map_err(|error| crate::records_fault(&error))?;
         read.cluster_by_name(&name).await.map_err(|error| crate::records_fault(&error))
+    }
+}
+
+/// The first steps and components that need a capability, for people.
+fn named(revision: &Revision, capability: Capability) -> String {
+    let names: Vec<&NodeName> = revision.asking_for(capability).collect();
+    let told = names.iter().take(NODES_TOLD_MAX).map(|name| match name.strip_prefix("step.") {
+        Some(step) => format!("the step `{step}`"),
+        None => format!("`{name}`"),
+    });
+    let told: Vec<String> = told.collect();
+    match names.len().saturating_sub(told.len()) {
+        _ if told.is_empty() => String::new(),
+        0 => format!(", needed by {}", told.join(", ")),
+        more => format!(", needed by {} and {more} more", told.join(", ")),
     }
 }
 
@@ -189,6 +208,42 @@ fn adoption(leave: &AdoptedObject) -> Adoption {
     Adoption { object: ObjectRef { api_version, kind, namespace, name }, uid }
 }
 
+/// The receiver's name for what it took.
+///
+/// # Errors
+///
+/// It did not take it: the fault says why.
+pub(crate) fn accepted(answer: Answer) -> Result<String, Fault> {
+    match answer {
+        Answer::Accepted { run } => Ok(run),
+        Answer::Rejected { violations } => Err(Fault::permanent("receiver_rejected", in_words(&violations))),
+        Answer::Stale { current } => {
+            let message = format!("the receiver knows generation {current} already");
+            Err(Fault::permanent("receiver_stale", message))
+        }
+        Answer::Conflict { revision } => {
+            let message = format!("the receiver has another revision, {revision}, under this generation");
+            Err(Fault::permanent("receiver_conflict", message))
+        }
+        Answer::Unsupported { capability, reason } => {
+            let message = format!("the receiver cannot do `{capability}`: {reason}");
+            Err(Fault::permanent("receiver_unsupported", message))
+        }
+    }
+}
+
+/// All violations in one line.
+pub(crate) fn in_words(violations: &[Violation]) -> String {
+    let said: Vec<String> = violations
+        .iter()
+        .map(|violation| match &violation.hint {
+            Some(hint) => format!("{violation} ({hint})"),
+            None => violation.to_string(),
+        })
+        .collect();
+    said.join("; ")
+}
+
 /// What is deployed where.
 pub fn key(application: &ApplicationName, environment: &Environment) -> Key {
     Key { environment: environment.address.clone(), application: application.clone() }
@@ -217,6 +272,9 @@ fn unavailable(error: &slipway_kubernetes::CallError) -> ReceiverError {
     match error {
         slipway_kubernetes::CallError::Away(why) => {
             ReceiverError::Unavailable { receiver, why: why.clone(), retry_after_ms: None }
+        }
+        slipway_kubernetes::CallError::Unreachable(outage) => {
+            ReceiverError::Unavailable { receiver, why: outage.to_string(), retry_after_ms: None }
         }
         slipway_kubernetes::CallError::Refused(status) => {
             ReceiverError::Refused { receiver, why: status.message.clone() }

@@ -30,9 +30,10 @@ use crate::checks::{self, Holder};
 use crate::document::Document;
 use crate::exchange::Exchanged;
 use crate::handler::members_of;
+use crate::link::{Link, links_of};
 use crate::publish::{
-    self, Link, insert, link_documents, links_of, manifest_row, package_repository, put, records_fault,
-    storage_fault, store_documents,
+    self, insert, link_documents, manifest_row, package_repository, put, records_fault, storage_fault,
+    store_documents,
 };
 
 /// By which name the numbers of composed bundles are counted: a branch of that name counts on with them.

@@ -229,7 +229,7 @@ impl PackageHandler {
         let snapshot = self.git.snapshot(application.source_id, &run.commit).await;
         let snapshot = snapshot.map_err(|error| error.fault())?;
         let limit = self.options.max_file_bytes;
-        let content = crate::publish::write_content(&self.blobs, snapshot, &component.plan, limit).await?;
+        let content = crate::content::write_content(&self.blobs, snapshot, &component.plan, limit).await?;
         let package = form.package(version, &run.commit, run.committed_at, content.as_ref());
         let provenance = crate::provenance::write(
             &application.name,

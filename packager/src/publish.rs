@@ -1,15 +1,13 @@
 //! From packages to rows: what a publication stores, all in one transaction.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use slipway_archive::{self as archive, Content, Entry, Written};
-use slipway_git::Snapshot;
+use slipway_archive::Written;
 use slipway_objects::Blobs;
 use slipway_records::detail::{BundleDetail, BundleMember, PackageDetail};
-use slipway_records::plan::{CheckPlan, ComponentPlan, PackedFile};
+use slipway_records::plan::CheckPlan;
 use slipway_records::{
     Application, CheckOrder, Inserted, ManifestRow, NewVersion, PackageVersion, Run, Write,
 };
@@ -26,6 +24,7 @@ use crate::component::Package;
 use crate::document::Document;
 use crate::handler::{Component, members_of};
 use crate::image_tag::ImageTag;
+use crate::link::{Link, links_of, store_link};
 use crate::provenance::Provenance;
 
 /// A component's place in the bundle, with the documents of a package that is new.
@@ -396,62 +395,11 @@ pub(crate) fn manifest_row(
     }
 }
 
-/// A manifest of one repository that the bundle's repository must hold too, with the blobs it names:
-/// registries refuse an index with children elsewhere.
-pub(crate) struct Link {
-    from: String,
-    digest: Digest,
-    blobs: Vec<(Digest, u64)>,
-}
-
-/// What must be linked for a member: its package and every platform's image.
-pub(crate) async fn links_of(
-    blobs: &Blobs,
-    application: &ApplicationName,
-    member: &BundleMember,
-) -> Result<Vec<Link>, Fault> {
-    let mut links =
-        vec![link_of(blobs, package_repository(application, &member.component), member.digest).await?];
-    for image in &member.images {
-        for platform in &image.platforms {
-            links.push(link_of(blobs, image.repository.clone(), platform.digest).await?);
-        }
-    }
-    Ok(links)
-}
-
 /// A stored JSON document.
 pub(crate) async fn json_blob(blobs: &Blobs, digest: &Digest) -> Result<Value, Fault> {
     let bytes = blobs.get(digest, MANIFEST_BYTES_MAX).await.map_err(|error| storage_fault(&error))?;
     serde_json::from_slice(&bytes)
         .map_err(|_| Fault::permanent("manifest_unreadable", format!("{digest} is not JSON")))
-}
-
-async fn link_of(blobs: &Blobs, from: String, digest: Digest) -> Result<Link, Fault> {
-    let manifest = json_blob(blobs, &digest).await?;
-    let layers = manifest["layers"].as_array().into_iter().flatten();
-    let named = layers.chain(std::iter::once(&manifest["config"]));
-    let blobs =
-        named.filter_map(|blob| Some((blob["digest"].as_str()?.parse().ok()?, blob["size"].as_u64()?)));
-    Ok(Link { blobs: blobs.collect(), from, digest })
-}
-
-async fn store_link(tx: &mut dyn Write, to: &str, link: &Link) -> Result<(), Fault> {
-    if tx.manifest_get(to, &link.digest).await.map_err(records_fault)?.is_some() {
-        return Ok(());
-    }
-    let row = tx.manifest_get(&link.from, &link.digest).await.map_err(records_fault)?.ok_or_else(|| {
-        let what = format!("the registry does not hold {}@{} any more", link.from, link.digest);
-        Fault::transient("manifest_missing", what).hint("Start the run anew with `slipway run retry`.")
-    })?;
-    for (digest, size) in &link.blobs {
-        let linked = match tx.blob_origin(&link.from, digest).await.map_err(records_fault)? {
-            Some(origin) => tx.blob_link_elsewhere(to, digest, *size, &origin).await,
-            None => tx.blob_link(to, digest, *size).await,
-        };
-        linked.map_err(records_fault)?;
-    }
-    tx.manifest_put(&ManifestRow { repository: to.to_owned(), ..row }).await.map_err(records_fault)
 }
 
 /// The largest manifest that is read, in bytes: what registries accept.
@@ -482,52 +430,6 @@ pub(crate) async fn put(blobs: &Blobs, document: &Document) -> Result<(), Fault>
     blobs.put(Bytes::from(document.bytes.clone())).await.map(drop).map_err(|error| storage_fault(&error))
 }
 
-/// Writes the package's files as a layer and stores it; `None` for a package without files.
-pub(crate) async fn write_content(
-    blobs: &Blobs,
-    snapshot: Snapshot,
-    plan: &ComponentPlan,
-    max_file_bytes: u64,
-) -> Result<Option<Written>, Fault> {
-    if plan.files.is_empty() {
-        return Ok(None);
-    }
-    let mut spool = blobs.blocking_spool().map_err(|error| storage_fault(&error))?;
-    let files = plan.files.clone();
-    let (written, spool) = tokio::task::spawn_blocking(move || {
-        let entries = files.iter().map(|file| entry(&snapshot, file, max_file_bytes));
-        let written = archive::write(entries, &mut spool).map_err(|error| {
-            Fault::transient("package_write", format!("the package cannot be written: {error}"))
-        })?;
-        Ok::<_, Fault>((written, spool))
-    })
-    .await
-    .map_err(|error| Fault::bug("package_write", format!("writing the package ended badly: {error}")))??;
-    let spooled = spool.finish().map_err(|error| storage_fault(&error))?;
-    blobs.put_spooled(spooled).await.map_err(|error| storage_fault(&error))?;
-    Ok(Some(written))
-}
-
-fn entry(
-    snapshot: &Snapshot,
-    file: &PackedFile,
-    max_file_bytes: u64,
-) -> io::Result<Entry<io::Cursor<Vec<u8>>>> {
-    let content = match &file.link {
-        Some(target) => Content::Link { target: target.clone() },
-        None => {
-            let id = file.object.parse().map_err(io::Error::other)?;
-            let bytes = snapshot.read_blob(&id, max_file_bytes).map_err(io::Error::other)?;
-            Content::File {
-                size: bytes.len() as u64,
-                executable: file.executable,
-                reader: io::Cursor::new(bytes),
-            }
-        }
-    };
-    Ok(Entry { path: file.path.clone(), content })
-}
-
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_else(|_| json!({}))
 }
@@ -537,6 +439,6 @@ pub(crate) fn records_fault(error: slipway_records::RecordsError) -> Fault {
 }
 
 pub(crate) fn storage_fault(error: &(impl std::error::Error + 'static)) -> Fault {
-    tracing::error!(error = %slipway_records::worker::chain(error), "object store failed");
+    tracing::error!(error = %slipway_types::fault::chain(error), "object store failed");
     Fault::transient("object_store", error.to_string())
 }

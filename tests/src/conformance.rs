@@ -122,6 +122,7 @@ macro_rules! conformance {
                 incidents_are_filtered_before_the_limit
                 a_channel_is_told_once_and_oldest_first
                 what_came_of_a_notice_is_noted_once
+                what_was_given_up_is_listed_and_may_be_sent_again
                 incidents_that_are_over_are_forgotten_by_age
             ]
             lineage [
@@ -186,6 +187,7 @@ macro_rules! conformance {
                 what_is_removed_takes_its_events_and_comes_back_by_nobody_late
                 a_dropped_save_leaves_neither_state_nor_events
                 a_document_is_kept_up_to_the_limit
+                deployments_of_which_less_was_heard_than_was_told_are_found
             ]
             registry [
                 a_blob_belongs_to_its_repository

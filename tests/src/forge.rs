@@ -1,7 +1,7 @@
 //! A forge of one's own: bare repositories served over plain HTTP by `git http-backend`, and what
 //! goes wrong with forges.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,6 +12,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
+
+use crate::request::Request;
+use crate::server::GitRepository;
 
 /// How a forge answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,12 @@ impl Forge {
         self.root.path().join(format!("{name}.git"))
     }
 
+    /// Pushes a refspec to a repository by its path, by force, however the forge behaves.
+    pub fn receive(&self, name: &str, repository: &GitRepository, refspec: &str) {
+        let path = self.path(name);
+        repository.git(&["push", "--quiet", "--force", path.to_str().expect("a path"), refspec]);
+    }
+
     /// From now on the forge answers so.
     pub fn behave(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
@@ -109,41 +118,6 @@ impl Forge {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Request {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn read(stream: &TcpStream) -> io::Result<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let mut words = line.split_whitespace().map(str::to_owned);
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut headers = Vec::new();
-        loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header)? <= 2 {
-                break;
-            }
-            let (name, value) = header.split_once(':').unwrap_or_default();
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        let mut request = Self { method, target, headers, body: Vec::new() };
-        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        request.body.resize(length, 0);
-        reader.read_exact(&mut request.body)?;
-        Ok(request)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 

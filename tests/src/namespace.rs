@@ -51,6 +51,21 @@ impl Namespace {
         self.try_kubectl(args).unwrap_or_else(|error| panic!("kubectl {}: {error}", args.join(" ")))
     }
 
+    /// Kills the API server of the cluster (SIGKILL), and waits until the next one answers.
+    ///
+    /// It is that of all tests: the name of one that calls this says `api_server`, so that it runs alone.
+    pub fn restart_api_server(&self) {
+        let old = self.cluster.apiserver_pid().expect("the API server runs");
+        let killed = Command::new("kill").args(["-KILL", &old.to_string()]).status().expect("kill");
+        assert!(killed.success(), "the API server {old} cannot be killed");
+        wait::until("another API server answers", JOB_WITHIN, || {
+            if self.cluster.apiserver_pid().is_none_or(|pid| pid == old) {
+                return Err("there is none".to_owned());
+            }
+            self.try_kubectl(&["get", "--raw", "/readyz"])
+        });
+    }
+
     /// Names of our objects of a kind.
     pub fn names(&self, kind: &str) -> Vec<String> {
         let listed = self.kubectl(&["get", kind, "--selector", "slipway.dev/owner", "--output", "name"]);

@@ -36,6 +36,8 @@ pub use world::{Database, World};
 
 use instance::{Instance, clean_environment};
 
+use crate::database_file::DatabaseFile;
+
 /// How much of a server's log a failing test prints.
 const MAX_LOG_LINES: usize = 200;
 
@@ -206,6 +208,15 @@ impl Server {
     /// Process id of one of several servers.
     pub fn pid_of(&self, instance: usize) -> u32 {
         self.instances[instance].pid().expect("the server runs")
+    }
+
+    /// What a query of the running server's database gives, which is one column of one row: as text, empty if there
+    /// is no row.
+    pub fn value(&self, query: &str) -> String {
+        match &self.database {
+            Some(database) => database.sql(query),
+            None => DatabaseFile::open(&self.data()).rows(query).concat().concat(),
+        }
     }
 
     /// Takes blobs out of the object store, as the collector does after its time of grace.

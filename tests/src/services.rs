@@ -3,6 +3,7 @@
 //! A test asks for what it needs. What is absent fails the test by name: nothing is skipped silently.
 
 use std::env;
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -41,26 +42,48 @@ pub struct Kubernetes {
     pub docker_host: String,
     /// What the API server was asked, a JSON object each line.
     pub audit_log: PathBuf,
-    /// Process of the API server.
-    pub apiserver_pid: u32,
+    /// Process that starts the API server, and starts it again whenever it ends.
+    pub apiserver_keeper: u32,
     /// An executor that takes Kaniko's flags, by digest.
     pub executor_image: String,
     /// Slipway's own image, by digest.
     pub slipway_image: String,
+    /// PostgreSQL, set up as its official image is, by digest. Its `psql` finds Services without DNS.
+    pub postgres_image: String,
+    /// Redis, by digest. Its `redis-cli` finds Services without DNS.
+    pub redis_image: String,
+    /// A command that takes Terraform's words, by digest.
+    pub terraform_image: String,
+}
+
+impl Kubernetes {
+    /// Process of the API server; `None` while it is being started again.
+    pub fn apiserver_pid(&self) -> Option<u32> {
+        let children = format!("/proc/{0}/task/{0}/children", self.apiserver_keeper);
+        let children = fs::read_to_string(children).expect("who starts the API server runs");
+        let is_it = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name.trim_end() == "kube-apiserver")
+        };
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_it)
+    }
 }
 
 /// The Kubernetes cluster.
 pub fn kubernetes() -> Kubernetes {
     let host_address = address("SLIPWAY_TEST_CLUSTER_HOST_ADDRESS");
-    let pid = address("SLIPWAY_TEST_APISERVER_PID");
+    let keeper = address("SLIPWAY_TEST_APISERVER_KEEPER");
     Kubernetes {
         kubeconfig: address("SLIPWAY_TEST_KUBECONFIG").into(),
         host_address: host_address.parse().expect("the cluster's host address is an IP address"),
         docker_host: address("SLIPWAY_TEST_CLUSTER_DOCKER_HOST"),
         audit_log: address("SLIPWAY_TEST_AUDIT_LOG").into(),
-        apiserver_pid: pid.parse().expect("a process id"),
+        apiserver_keeper: keeper.parse().expect("a process id"),
         executor_image: address("SLIPWAY_TEST_EXECUTOR_IMAGE"),
         slipway_image: address("SLIPWAY_TEST_SLIPWAY_IMAGE"),
+        postgres_image: address("SLIPWAY_TEST_POSTGRES_IMAGE"),
+        redis_image: address("SLIPWAY_TEST_REDIS_IMAGE"),
+        terraform_image: address("SLIPWAY_TEST_TERRAFORM_IMAGE"),
     }
 }
 

@@ -171,6 +171,8 @@ fn the_command_line_pulls_bundles_and_packages() {
     shop.server.cli(&["bundle", "pull", "shop", "0.1.0-main.1", "--to", to.to_str().unwrap()]).ok();
     shop.assert_whole(&to);
     assert!(layout::walk(&to).indexes.contains(shop.bundle["digest"].as_str().unwrap()));
+    let told = shop.server.json(&["bundle", "pull", "shop", "0.1.0-main.1", "--to", to.to_str().unwrap()]);
+    assert_eq!(told["digest"], shop.bundle["digest"]);
     for package in packages(&shop.bundle) {
         let component = package["component"].as_str().unwrap();
         let to = shop.path(component);

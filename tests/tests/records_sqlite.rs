@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use slipway_records::Records;
+use slipway_records::{Records, RecordsError};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use tempfile::TempDir;
 
@@ -74,4 +74,13 @@ async fn a_database_that_cannot_be_opened_is_named_unavailable() {
     let missing = directory.path().join("missing/records.db");
     let error = SqliteRecords::open(&missing, SqliteOptions::default()).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_from_a_refused_statement() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    std::fs::write(&path, [b'x'; 8192]).unwrap();
+    let opened = SqliteRecords::open(&path, SqliteOptions::default()).await;
+    assert!(matches!(opened.err(), Some(RecordsError::Damaged(_))));
 }

@@ -32,17 +32,34 @@ const LAYERS: &[&[&str]] = &[
     &["slipway-tests"],
 ];
 
-/// Arrows that the layers would allow and the architecture does not: (crate, dependency, why).
-const FORBIDDEN: &[(&str, &str, &str)] = &[
-    ("slipway-http", "slipway-buildkits", "HTTP asks for plans through a port, it knows no kits"),
-    ("slipway-http", "slipway-records-sqlite", "only the composition root chooses a database"),
-    ("slipway-builder", "slipway-records-sqlite", "only the composition root chooses a database"),
-    ("slipway-packager", "slipway-records-sqlite", "only the composition root chooses a database"),
-    ("slipway-deployer", "slipway-records-sqlite", "only the composition root chooses a database"),
-    ("slipway-http", "slipway-records-postgres", "only the composition root chooses a database"),
-    ("slipway-builder", "slipway-records-postgres", "only the composition root chooses a database"),
-    ("slipway-packager", "slipway-records-postgres", "only the composition root chooses a database"),
-    ("slipway-deployer", "slipway-records-postgres", "only the composition root chooses a database"),
+/// Who chooses a database: the composition root, and the tests.
+const CHOOSERS: &[&str] = &["slipway", "slipway-tests"];
+const DATABASES: &[&str] = &["slipway-records-sqlite", "slipway-records-postgres"];
+
+const DEPLOY_STAGE: &[&str] = &[
+    "slipway-oam",
+    "slipway-definitions",
+    "slipway-charts",
+    "slipway-handoff",
+    "slipway-health",
+    "slipway-core",
+    "slipway-notices",
+];
+
+/// Arrows that the layers would allow and the architecture does not: (crates, dependencies, why).
+const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["slipway-http"],
+        &["slipway-buildkits", "slipway-plugins"],
+        "HTTP asks for plans through a port, it knows no kits and runs no plug-in",
+    ),
+    (&["slipway-http"], DEPLOY_STAGE, "HTTP asks the deploy stage through ports"),
+    (&["slipway-builder", "slipway-packager"], DEPLOY_STAGE, "what builds knows nothing of what deploys"),
+    (
+        &["slipway-packager", "slipway-deployer", "slipway-core", "slipway-notices"],
+        &["slipway-buildkits"],
+        "kits are the builder's",
+    ),
 ];
 
 fn root() -> PathBuf {
@@ -93,15 +110,24 @@ fn layer(name: &str) -> usize {
 fn dependencies_point_one_way() {
     let arrows = workspace_arrows(&metadata());
     assert!(arrows.len() > 5, "the workspace was not found");
+    let named = FORBIDDEN.iter().flat_map(|(from, to, _)| from.iter().chain(to.iter()));
+    for name in named.chain(CHOOSERS).chain(DATABASES) {
+        assert!(arrows.contains_key(*name), "a rule names {name}, which is no crate");
+    }
     let mut wrong = Vec::new();
     for (name, dependencies) in &arrows {
         for dependency in dependencies {
             if layer(dependency) >= layer(name) {
                 wrong.push(format!("{name} -> {dependency}: not of a lower layer"));
             }
-            let reason = FORBIDDEN.iter().find(|(from, to, _)| from == name && to == dependency);
+            let (name, dependency) = (name.as_str(), dependency.as_str());
+            let reason =
+                FORBIDDEN.iter().find(|(from, to, _)| from.contains(&name) && to.contains(&dependency));
             if let Some((_, _, why)) = reason {
                 wrong.push(format!("{name} -> {dependency}: {why}"));
+            }
+            if DATABASES.contains(&dependency) && !CHOOSERS.contains(&name) {
+                wrong.push(format!("{name} -> {dependency}: only the composition root chooses a database"));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Talking to a server: addresses, tokens, problems.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures::StreamExt;
@@ -9,6 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use slipway_types::Violation;
+
+use crate::output::say;
+
+/// How long an answer may be out before it is said that it is waited for: longer than the server asks a
+/// cluster that does not answer.
+const TOLD_AFTER: Duration = Duration::from_secs(20);
+
+/// How much longer an answer is waited for: the copy of a large image takes minutes.
+const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Where the server of the default configuration listens.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
@@ -90,11 +100,11 @@ pub(crate) struct Client {
     token: Option<SecretString>,
 }
 
-/// Whether the server answered, but with a certificate that does not hold.
-fn is_untrusted(error: &reqwest::Error) -> bool {
+/// Whether one of the causes has these words, which is all that tells why there is no TLS.
+fn says(error: &reqwest::Error, words: &str) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if error.to_string().contains("invalid peer certificate") {
+        if error.to_string().contains(words) {
             return true;
         }
         cause = error.source();
@@ -118,13 +128,15 @@ impl Client {
     /// A client of the server that flags, environment or login name.
     pub(crate) fn new(args: &ServerArgs) -> Result<Self> {
         let stored = stored_login()?;
-        let base = args.server.clone().or_else(|| stored.as_ref().map(|login| login.server.clone()));
+        // A variable of a script that is set to nothing is not set.
+        let given = |text: Option<&String>| text.filter(|text| !text.trim().is_empty()).cloned();
+        let base = given(args.server.as_ref()).or_else(|| stored.as_ref().map(|login| login.server.clone()));
         let base = base.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
         let base = base.trim_end_matches('/').to_owned();
         // A stored token belongs to the server it was stored for.
         let stored_token = stored.filter(|login| login.server == base).map(|login| login.token);
-        let token =
-            args.token.clone().or(stored_token).map(|token| SecretString::from(token.trim().to_owned()));
+        let token = given(args.token.as_ref()).or(stored_token);
+        let token = token.map(|token| SecretString::from(token.trim().to_owned()));
         Self::connect(&base, token)
     }
 
@@ -132,13 +144,14 @@ impl Client {
     pub(crate) fn connect(base: &str, token: Option<SecretString>) -> Result<Self> {
         let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
+            let host = base.split_once("://").map_or(base.as_str(), |(_, host)| host);
             bail!(Usage(format!(
-                "`{base}` is not a server address: expected http://{base} or https://{base}"
+                "`{base}` is not a server address: expected http://{host} or https://{host}"
             )));
         }
         let http = reqwest::Client::builder()
             .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(std::time::Duration::from_secs(10))
+            .connect_timeout(Duration::from_secs(10))
             .build()
             .context("cannot set up HTTP")?;
         Ok(Self { http, base, token })
@@ -163,16 +176,36 @@ impl Client {
         })
     }
 
+    /// The head of the answer. What takes long is told of, and what never answers is given up.
+    async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Result<reqwest::Response>> {
+        let answer = request.send();
+        tokio::pin!(answer);
+        if let Ok(answered) = tokio::time::timeout(TOLD_AFTER, answer.as_mut()).await {
+            return Ok(answered);
+        }
+        let minutes = ANSWER_MAX.as_secs() / 60;
+        say(format!("{} has not answered yet: waiting for up to {minutes} min more.", self.base));
+        tokio::time::timeout(ANSWER_MAX, answer).await.map_err(|_| {
+            anyhow!(
+                "what listens at {} did not answer: is that the address of a Slipway server, and is it well?",
+                self.base
+            )
+        })
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
-        let response = request.send().await.map_err(|error| {
-            let advice = if is_untrusted(&error) {
+        let response = self.answer(request).await?.map_err(|error| {
+            let advice = if says(&error, "invalid peer certificate") {
                 format!(
                     "the certificate of {} is not trusted: set SSL_CERT_FILE to the file of its authority",
                     self.base
                 )
+            } else if says(&error, "InvalidContentType") {
+                format!("what answers at {} does not speak TLS: is its address http://…?", self.base)
             } else if error.is_connect() {
                 format!(
-                    "no server answers at {}: is `slipway serve` running? Set SLIPWAY_SERVER to its address",
+                    "no server answers at {}: is `slipway serve` running? Name its address by `slipway login` or \
+                     SLIPWAY_SERVER",
                     self.base
                 )
             } else {
@@ -309,11 +342,14 @@ async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
         problem.detail = registry;
     }
     problem.status = status.as_u16();
-    if status == StatusCode::UNAUTHORIZED && problem.hint.is_none() {
+    if status == StatusCode::UNAUTHORIZED {
+        // The server's own hint tells of headers, which this program sends.
         problem.hint = Some(if with_token {
-            "The token is unknown, expired or revoked: make one with `slipway token create`.".into()
+            "an administrator makes tokens by `slipway token create`; then run `slipway login`".into()
         } else {
-            "Set SLIPWAY_TOKEN or run `slipway login`; the first token is in DATA/admin.token.".into()
+            "run `slipway login` or set SLIPWAY_TOKEN; the first token is in admin.token of the server's data \
+             directory"
+                .into()
         });
     }
     problem
@@ -336,6 +372,14 @@ mod tests {
         for named in ["/api/v1/applications", "/api/v1/applications/shop", "/api/v1/where?environment=a//b/"]
         {
             assert!(refuse_empty_names(named).is_ok(), "{named}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_with_the_way_out() {
+        for (given, wanted) in [("ftp://x", "http://x or https://x"), ("x:7300", "http://x:7300 or")] {
+            let refused = Client::connect(given, None).err().unwrap().to_string();
+            assert!(refused.contains(&format!("expected {wanted}")), "{refused}");
         }
     }
 

@@ -108,9 +108,16 @@ pub(crate) fn report(failure: &anyhow::Error) {
         return;
     }
     error(&failure.to_string());
-    for cause in failure.chain().skip(1) {
+    for cause in causes(failure.chain().map(ToString::to_string)) {
         say(format!("  because: {cause}"));
     }
+}
+
+/// The causes of what failed, without those that the one before ends with.
+fn causes(chain: impl Iterator<Item = String>) -> Vec<String> {
+    let chain: Vec<String> = chain.collect();
+    let news = chain.windows(2).filter(|pair| !pair[0].ends_with(&pair[1]));
+    news.map(|pair| pair[1].clone()).collect()
 }
 
 /// What was refused, in lines; what its `detail` says of a violation is not said twice.
@@ -250,6 +257,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json);
         let lines: Vec<String> = violation(&Violation::new("x", "a", "is wrong\n  b: too")).collect();
         assert_eq!(lines, ["  a: is wrong\n        b: too"]);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let chain = ["cannot open it", "the driver says: (11) malformed", "(11) malformed", "gone"];
+        let told = causes(chain.into_iter().map(str::to_owned));
+        assert_eq!(told, ["the driver says: (11) malformed", "gone"]);
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(crate) fn read(what: &str, file: Option<&Path>) -> Result<String> {
     };
     let value = value.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
-        bail!(Usage(format!("the {what} is empty")));
+        bail!(Usage(match file {
+            Some(path) => format!("the {what} in {} is empty", path.display()),
+            None => {
+                format!("the {what} is empty: give it on standard input, or name its file (see --help)")
+            }
+        }));
     }
     Ok(value.to_owned())
 }

@@ -24,6 +24,7 @@ mod notices;
 mod observe;
 mod parts;
 mod registry;
+mod secrets;
 mod timers;
 
 pub(crate) use instance::DataDirectory;
@@ -89,8 +90,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     }
     say(format!("data    {}", running.config.server.data.display()));
     let token = running.config.server.data.join(admin_token::FILE);
-    if running.config.server.admin_token.is_empty() && token.exists() {
-        say(format!("login   slipway login {public_url} --token-file {}", token.display()));
+    let login = format!("login   slipway login {public_url}");
+    match (running.config.server.admin_token.is_empty(), token.exists()) {
+        (true, true) => say(format!("{login} --token-file {}", token.display())),
+        // The file was taken away: only hashes of tokens are kept.
+        (true, false) => say(format!("{login}  (asks for a token; if none is left, set server.admin_token)")),
+        (false, _) => say(format!("{login}  (asks for a token, such as server.admin_token names)")),
     }
     running.until_stopped().await?;
     Ok(Exit::OK)

@@ -17,12 +17,13 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use slipway_git::{GitError, Pusher};
 use slipway_records::{Application, Source, SourceKind};
+use slipway_types::fault::chain;
 use slipway_types::{ApplicationName, GitRef, Role};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
 use crate::auth::{Caller, authenticate};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// What a push's body may hold beside its pack, in bytes.

@@ -26,7 +26,7 @@ use slipway_types::state::DeliveryState;
 use crate::extract::{Path, is_length_limit};
 use crate::problem::ApiError;
 use crate::state::{NO_ADDRESS, ServerState};
-use event::{Event, What};
+use event::{Event, EventAction};
 use forge::Endpoint;
 use secret_cache::Known;
 use signature::Unproven;
@@ -126,9 +126,9 @@ pub(crate) fn sender_of(state: &ServerState, headers: &HeaderMap, connected: Opt
 
 /// Commits the delivery, then answers.
 async fn keep(state: &ServerState, known: &Known, event: Event) -> Result<Response, ApiError> {
-    let (git_ref, commit, delivery_state) = match event.what {
-        What::Push { git_ref, commit } => (Some(git_ref), commit, DeliveryState::Received),
-        What::Nothing { git_ref, reason } => (git_ref, None, DeliveryState::Ignored { reason }),
+    let (git_ref, commit, delivery_state) = match event.action {
+        EventAction::Push { git_ref, commit } => (Some(git_ref), commit, DeliveryState::Received),
+        EventAction::Nothing { git_ref, reason } => (git_ref, None, DeliveryState::Ignored { reason }),
     };
     let delivery = NewDelivery {
         source_id: known.source,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use slipway_records::RecordsError;
 use slipway_secrets::SecretError;
+use slipway_types::fault::chain;
 use slipway_types::{Class, Fault, Role, Violation};
 use utoipa::ToSchema;
 
@@ -186,18 +187,6 @@ impl ApiError {
     }
 }
 
-/// An error and its sources in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
-}
-
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.problem.status, self.problem.code, self.problem.detail)
@@ -227,12 +216,17 @@ impl From<RecordsError> for ApiError {
     fn from(error: RecordsError) -> Self {
         match &error {
             RecordsError::Unavailable(_) => Self::unavailable(&error, "the database does not answer"),
-            RecordsError::NoSpace(_) => Self::unavailable(&error, "the disk under the database is full"),
+            RecordsError::NoSpace(_) => Self::unavailable(
+                &error,
+                "the disk under the database is full: free space there, then try again",
+            ),
             RecordsError::Conflict { what } => {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }
             RecordsError::TooLarge { .. } => Self::of_fault(Fault::permanent("too_large", error.to_string())),
-            RecordsError::Unreadable { .. } | RecordsError::Refused(_) => Self::internal(&error),
+            RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -16,12 +16,15 @@ mod configurations;
 pub(crate) mod definition_holds;
 mod definition_users;
 pub(crate) mod definitions;
+pub(crate) mod deployment_aborts;
+pub(crate) mod deployment_choices;
 mod deployment_events;
 pub(crate) mod deployment_failures;
 pub(crate) mod deployment_gates;
 mod deployment_graph;
 mod deployment_holds;
 pub(crate) mod deployment_orders;
+pub(crate) mod deployment_plans;
 pub(crate) mod deployment_views;
 pub(crate) mod deployment_words;
 pub(crate) mod deployments;
@@ -134,7 +137,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(configurations::explain))
         .routes(routes!(configuration_sources::put, configuration_sources::remove))
         .routes(routes!(deployments::list, deployments::create))
-        .routes(routes!(deployments::plan))
+        .routes(routes!(deployment_plans::plan))
         .routes(routes!(deployments::show))
         .routes(routes!(deployment_graph::show))
         .routes(routes!(deployment_failures::list))
@@ -147,12 +150,17 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_words::break_glass))
         .routes(routes!(deployment_orders::suspend))
         .routes(routes!(deployment_orders::resume))
+        .routes(routes!(deployment_orders::promote))
+        .routes(routes!(deployment_aborts::abort))
         .routes(routes!(deployment_orders::retry))
         .routes(routes!(deployment_orders::terminate))
         .routes(routes!(places::list))
         .routes(routes!(incidents::list))
         .routes(routes!(notices::list))
         .routes(routes!(notices::test))
+        .routes(routes!(notices::failed))
+        .routes(routes!(notices::resend))
+        .routes(routes!(notices::resend_all))
         .routes(routes!(addons::list))
         .routes(routes!(addons::show, addons::put, addons::release))
         .routes(routes!(addons::protect))

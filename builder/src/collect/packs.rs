@@ -1,7 +1,7 @@
 //! Many small packs of a source become one.
 
 use slipway_records::JobError;
-use slipway_records::worker::chain;
+use slipway_types::fault::chain;
 
 use super::Pass;
 

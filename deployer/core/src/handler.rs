@@ -11,11 +11,15 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Handler, Job, JobContext, JobError};
 use slipway_types::Fault;
 
-use crate::receiver::Core;
+use crate::receiver::{Core, fault, wake_up};
 use crate::turn::Next;
 
 /// How soon a job that could not go on is tried anew.
 const PAUSE_BURIED: Duration = Duration::from_secs(60);
+/// When a key tries again that found no turn of its cluster free, if nobody wakes it before.
+const PAUSE_CROWDED: Duration = Duration::from_secs(10);
+/// When a key tries again of whose cluster it is not known yet whether it answers.
+const PAUSE_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// Does `reconcile` jobs.
 pub struct ReconcileHandler {
@@ -28,12 +32,15 @@ impl Handler for ReconcileHandler {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         let key = Key { environment: environment.clone(), application: application.clone() };
-        match self.core.turn(&key, job.run_at, &context.cancelled).await? {
-            Next::Ended => Ok(()),
-            // It goes on, so that what failed before does not count any more: a new job has all attempts.
-            Next::Wait { delay, .. } if job.attempt > 1 => self.go_on(job, delay).await,
-            Next::Wait { why, delay } => Err(JobError::Wait { why, delay }),
+        let Some(place) = self.core.turns.take(&key) else {
+            let why = "its cluster has as many turns as it may have at once".to_owned();
+            return Err(JobError::Wait { why, delay: PAUSE_CROWDED });
+        };
+        let done = self.take_turn(&key, job, context).await;
+        if let Some(next) = place.end() {
+            self.wake(&next).await;
         }
+        done
     }
 
     /// Nobody else drives it: that is told, and it goes on after a while.
@@ -49,6 +56,37 @@ impl Handler for ReconcileHandler {
 }
 
 impl ReconcileHandler {
+    async fn take_turn(&self, key: &Key, job: &Job, context: &JobContext) -> Result<(), JobError> {
+        // A turn of a cluster that is silent would hold up others; what stands in the way of one that cannot be had, the
+        // turn tells.
+        if let Ok(cluster) = self.core.host.cluster(&key.environment).await
+            && !cluster.is_known().await
+        {
+            let why = "it is not known yet whether its cluster answers".to_owned();
+            return Err(JobError::Wait { why, delay: PAUSE_UNKNOWN });
+        }
+        // Whoever had this job before lost its lease, or died.
+        let is_after_loss = job.losses > 0;
+        match self.core.turn(key, job.run_at, is_after_loss, &context.cancelled).await? {
+            Next::Ended => Ok(()),
+            // It goes on, so that what failed before does not count any more: a new job has all attempts.
+            Next::Wait { delay, .. } if job.attempt > 1 => self.go_on(job, delay).await,
+            Next::Wait { why, delay } => Err(JobError::Wait { why, delay }),
+        }
+    }
+
+    /// Lets a key have the turn that it found taken; if that fails, its own pause ends soon.
+    async fn wake(&self, key: &Key) {
+        let woken = async {
+            let mut tx = self.core.records.begin().await.map_err(|error| fault(&error))?;
+            wake_up(tx.as_mut(), key).await?;
+            tx.commit().await.map_err(|error| fault(&error))
+        };
+        if let Err(fault) = woken.await {
+            tracing::warn!(%key, fault = fault.message, "has its turn later");
+        }
+    }
+
     /// Leaves what a job did to a new one.
     async fn go_on(&self, job: &Job, delay: Duration) -> Result<(), JobError> {
         let mut tx = self.core.records.begin().await?;

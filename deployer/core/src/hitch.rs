@@ -28,6 +28,7 @@ impl From<CallError> for Hitch {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Away(why) => Self::Away(why),
+            CallError::Unreachable(outage) => Self::Away(outage.told()),
             CallError::Refused(status) => match status.code {
                 // Credentials are renewed, rights given and namespaces made while a deployment waits for them.
                 401 | 403 | 404 => Self::Passing(CallError::Refused(status).says()),

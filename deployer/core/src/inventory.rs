@@ -10,12 +10,14 @@
 //! 3. When all is ready: read what [`Inventory::beyond`] names, ask [`prune()`], carry it out in its order, and tell
 //!    [`Inventory::dropped`] what is confirmed to be gone.
 //!
-//! An object is only ever removed if its label names this inventory and its UID is the one that was applied.
+//! An object is only ever removed if its label names this inventory and its UID is the one that was applied. What
+//! others may have something in ([`takes_along`]) never is: it is left without marks.
 
 mod adopt;
 mod entries;
 mod fields;
 mod id;
+mod left;
 mod leftover;
 mod live;
 mod marks;
@@ -36,13 +38,14 @@ pub use adopt::{
 };
 pub use entries::{Entry, Inventory, TwiceHeld};
 pub use id::{InvalidInventoryId, InventoryId};
+pub use left::{is_left, takes_along};
 pub use leftover::without_leftovers;
 pub use live::{Incomplete, Live, Manager, Terminating, writer_of};
 pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
-pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune, takes_along};
+pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune};
 pub use same::changes_no_value;
 pub use selector::keep_selector;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};

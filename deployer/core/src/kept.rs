@@ -98,9 +98,27 @@ pub(crate) struct Kept {
     /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_unlisted: bool,
+    /// When what the cluster has of the key is listed once more, since whoever drove it was lost: by then nothing can
+    /// come any more of what that server wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listed_from: Option<DateTime<Utc>>,
 }
 
 impl Kept {
+    /// Whoever drove it was lost, and what it wrote last may come until then; `false`: that was known.
+    pub(crate) fn lose_driver(&mut self, until: DateTime<Utc>) -> bool {
+        let is_news = self.listed_from < Some(until);
+        self.listed_from = self.listed_from.max(Some(until));
+        is_news
+    }
+
+    /// Takes in what the cluster has of the key; whether something of it was in no inventory any more.
+    pub(crate) fn found(&mut self, found: &Inventory) -> bool {
+        let is_any_new = found.beyond(&self.inventory).next().is_some();
+        self.inventory = found.union_before_apply(&self.inventory);
+        is_any_new
+    }
+
     /// What a receiver compares a submission with.
     pub(crate) fn known(&self) -> Known {
         Known {
@@ -120,5 +138,59 @@ impl Kept {
         while self.orders.len() > ORDERS_MAX {
             self.orders.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+    use slipway_handoff::{Collect, ObjectRef};
+
+    use super::*;
+    use crate::inventory::Entry;
+
+    fn kept() -> Kept {
+        let (revision, at) = (Digest::of("revision"), DateTime::UNIX_EPOCH);
+        let course = json!({"begun_at": at, "deadline": at, "sweep": {"state": "done"}});
+        let kept = json!({
+            "run": "run-1",
+            "submission": {
+                "contract": 1,
+                "key": {"environment": "eu/kind/shop/default", "application": "shop"},
+                "generation": 7,
+                "mode": "apply",
+                "revision": revision,
+                "proof": [],
+                "predecessor": null,
+                "cause": {"cause": "deploy", "by": "ann"},
+                "deadline": at,
+            },
+            "checkpoint": {"format": 1, "generation": 7, "revision": revision, "course": course},
+            "inventory": [],
+            "orders": [],
+        });
+        serde_json::from_value(kept).unwrap()
+    }
+
+    #[test]
+    fn what_a_lost_server_made_is_news_once() {
+        let mut kept = kept();
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        assert!(kept.lose_driver(at(20)) && kept.lose_driver(at(40)), "another one was lost later");
+        assert!(!kept.lose_driver(at(20)));
+        assert_eq!(kept.listed_from, Some(at(40)));
+        let object = ObjectRef {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: Some("shop".into()),
+            name: "late".into(),
+        };
+        let uid = Some("uid-1".to_owned());
+        let entry = Entry { object, uid, generation: 6, collect: Collect::OnUpdate, shared: false };
+        let found = Inventory::try_from(vec![entry]).unwrap();
+        assert!(kept.found(&found));
+        assert_eq!(kept.inventory, found);
+        assert!(!kept.found(&found));
     }
 }

@@ -19,6 +19,7 @@ pub mod schedule;
 mod sense;
 mod task_memory;
 mod turn;
+mod turns;
 mod work;
 
 pub use evidence::Evidence;

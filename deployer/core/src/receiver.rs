@@ -25,6 +25,7 @@ use crate::schedule::{Change, Happened, InvalidPlan, Plan, Schedule};
 use crate::sense::Senses;
 use crate::sense::ladder::LadderOptions;
 use crate::task_memory::TaskMemory;
+use crate::turns::Turns;
 
 /// What the core calls itself in errors.
 const CORE: &str = "the built-in core";
@@ -42,6 +43,8 @@ pub struct CoreOptions {
     pub limits: Limits,
     /// How many requests about one application are under way at once in its cluster.
     pub requests_at_once: usize,
+    /// How many applications of one cluster have a turn at once; others wait, and leave theirs to other clusters.
+    pub turns_a_cluster: usize,
     /// Whether it may make HTTP requests that revisions ask for.
     pub calls: bool,
     /// How often clusters are polled that are not watched.
@@ -55,6 +58,7 @@ impl Default for CoreOptions {
         Self {
             limits: Limits::default(),
             requests_at_once: 8,
+            turns_a_cluster: 16,
             calls: false,
             ladder: LadderOptions::default(),
             revision_cache_bytes: 32 << 20,
@@ -70,6 +74,7 @@ pub struct Core {
     pub(crate) options: CoreOptions,
     /// What its sensor tells, if this process has one.
     pub(crate) senses: Arc<Senses>,
+    pub(crate) turns: Arc<Turns>,
     revisions: Arc<Revisions>,
 }
 
@@ -92,7 +97,8 @@ impl Core {
     /// A core that keeps its state in `records` and works by `host`.
     pub fn new(records: Arc<dyn Records>, host: Arc<dyn Host>, options: CoreOptions) -> Self {
         let revisions = Arc::new(Revisions::new(options.revision_cache_bytes));
-        Self { records, host, options, senses: Arc::default(), revisions }
+        let turns = Arc::new(Turns::new(options.turns_a_cluster));
+        Self { records, host, options, senses: Arc::default(), turns, revisions }
     }
 
     /// What is kept of a key; `None`: nothing was ever handed off for it.
@@ -256,6 +262,7 @@ fn begin(
         Mode::Apply | Mode::DryRun => Inventory::of(&carried_out.document.graph, submission.generation),
     };
     let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
+    let listed_from = before.as_ref().and_then(|loaded| loaded.kept.listed_from);
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -271,6 +278,7 @@ fn begin(
         tasks,
         corrections: Corrections::default(),
         is_unlisted,
+        listed_from,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {

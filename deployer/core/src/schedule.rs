@@ -57,7 +57,7 @@ pub use fill::FillError;
 pub use happened::{Failure, Happened, Verdict};
 pub use orders::Refused;
 pub use plan::{Aim, InvalidPlan, Pace, Plan};
-pub use progress::{Progress, Trace};
+pub use progress::{Lost, Progress, Trace};
 pub use standing::{Blocker, Doing, Health, Move, Slot, Standing};
 pub use waits::Awaited;
 pub use whole::{Whole, WholeState};

@@ -32,6 +32,10 @@ const WRITES_WITHIN: Duration = Duration::from_secs(20);
 const REMOVAL_AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// Who tries a removal again.
 const SLIPWAY: &str = "slipway";
+/// How long after a server was lost the last that it wrote may come: a request takes 15 s at most.
+const LATE_WRITES: TimeDelta = TimeDelta::seconds(20);
+/// When it is tried again to list what such a server wrote.
+const LIST_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// How much earlier than it was to be a turn comes if somebody woke it.
 const WOKEN_EARLY: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -51,16 +55,20 @@ enum Stretch {
 }
 
 impl Core {
-    /// One turn of a key, which was due at `due` by the clock of the queue.
+    /// One turn of a key, which was due at `due` by the clock of the queue. `is_after_loss`: whoever had the turn
+    /// before was lost in it.
     pub(crate) async fn turn(
         &self,
         key: &Key,
         due: DateTime<Utc>,
+        is_after_loss: bool,
         cancelled: &CancellationToken,
     ) -> Result<Next, JobError> {
+        let late = is_after_loss.then(|| Utc::now() + LATE_WRITES);
         loop {
-            let Some(loaded) = self.load(key).await? else { return Ok(Next::Ended) };
-            match self.stretch(loaded, due, cancelled).await? {
+            let Some(mut loaded) = self.load(key).await? else { return Ok(Next::Ended) };
+            let is_noted = late.is_some_and(|until| loaded.kept.lose_driver(until));
+            match self.stretch(loaded, is_noted, due, cancelled).await? {
                 Stretch::Done(next) => return Ok(next),
                 Stretch::Changed => {}
             }
@@ -70,6 +78,7 @@ impl Core {
     async fn stretch(
         &self,
         loaded: Loaded,
+        is_noted: bool,
         due: DateTime<Utc>,
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
@@ -80,7 +89,7 @@ impl Core {
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
         let work = Work::new(self.clone(), submission, manifests, stays, !loaded.kept.is_unlisted);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
-        let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
+        let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted, gathering };
         let mut effects = FuturesUnordered::new();
         let ended = driver.drive(&mut effects, due, cancelled).await;
         // A write that an API server already has cannot be called back: whatever is asked for next waits for it.
@@ -102,7 +111,7 @@ struct Driver<'a> {
     schedule: Schedule,
     work: Work,
     under_way: BTreeSet<Action>,
-    /// Whether the inventory learnt something that is not stored.
+    /// Whether something was learnt that is not stored: of the inventory, or that a server was lost.
     is_noted: bool,
     /// What is found of nodes that fail.
     gathering: Gathering,
@@ -116,8 +125,10 @@ impl Driver<'_> {
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
         let now = Utc::now();
-        // No other turn of this key is under way, so what an older generation had begun has ended.
+        // No other turn of this key is under way, so what an older generation had begun has ended; but for what a
+        // server that was lost may have sent before.
         let mut changes = self.schedule.happened(Happened::OlderEnded, now);
+        changes.extend(self.find_late_writes(now).await);
         if self.is_removal_out_of_time()
             && let Ok(again) = self.schedule.order(&Command::Retry { node: None }, SLIPWAY, now)
         {
@@ -161,6 +172,27 @@ impl Driver<'_> {
         }
     }
 
+    /// Lists what the cluster has once nothing can come any more of what a server wrote that was lost: it may have made
+    /// what no inventory names any more.
+    async fn find_late_writes(&mut self, now: DateTime<Utc>) -> Vec<Change> {
+        let kept = &mut self.loaded.kept;
+        if kept.listed_from.is_none_or(|from| from > now) {
+            return Vec::new();
+        }
+        self.is_noted = true;
+        match self.work.listed().await {
+            Ok(found) => {
+                kept.listed_from = None;
+                if kept.found(&found) { self.schedule.happened(Happened::Found, now) } else { Vec::new() }
+            }
+            Err(hitch) => {
+                tracing::warn!(key = %kept.submission.key, ?hitch, "it is listed later what a lost server wrote");
+                kept.listed_from = Some(now + LIST_AGAIN);
+                Vec::new()
+            }
+        }
+    }
+
     /// A removal is never given up: what its cluster still has would run for ever.
     fn is_removal_out_of_time(&self) -> bool {
         self.schedule.plan().aim() == Aim::Delete && self.schedule.whole().state == WholeState::TimedOut
@@ -199,7 +231,11 @@ impl Driver<'_> {
             };
             self.under_way.insert(action.clone());
             let work = self.work.clone();
+            let before = self.gathering.before(&action);
             effects.push(Box::pin(async move {
+                if let Some(gathered) = before {
+                    work.wait_for(&gathered).await;
+                }
                 let outcome = work.carry_out(task).await;
                 (action, outcome)
             }));
@@ -242,7 +278,7 @@ impl Driver<'_> {
             Note::Dropped(object) => drop(inventory.dropped(&object)),
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
             Note::Found(found) => {
-                *inventory = found.union_before_apply(inventory);
+                self.loaded.kept.found(&found);
                 self.loaded.kept.is_unlisted = false;
             }
         }
@@ -289,7 +325,9 @@ impl Driver<'_> {
     /// Nothing is left to do: says when the next turn is.
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
         let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
-        let Some(at) = wake.or(again) else { return Ok(Stretch::Done(Next::Ended)) };
+        let listed_from = self.loaded.kept.listed_from;
+        let wakes = [wake.or(again), listed_from].into_iter().flatten();
+        let Some(at) = wakes.min() else { return Ok(Stretch::Done(Next::Ended)) };
         let at = self.loaded.kept.corrections.due_after(now).map_or(at, |due| due.min(at));
         let delay = (at.min(now + PAUSE_MAX) - now).to_std().unwrap_or_default();
         self.loaded.kept.rests_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));

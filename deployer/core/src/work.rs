@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use slipway_handoff::{Filled, ManifestSet, Node, Object, ObjectRef, Submission};
@@ -21,8 +22,10 @@ mod correct;
 mod drift;
 mod evidence;
 mod found;
+mod given;
 mod growing;
 mod look;
+mod message;
 mod passing;
 mod pods;
 mod prune;
@@ -32,6 +35,9 @@ mod secrets;
 pub(crate) use evidence::Failed;
 
 use look::Seen;
+
+/// How long a node that begins anew waits for what is found of the attempt before.
+const GATHERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What an effect needs beside the schedule: the same for a whole generation. Cheap to clone.
 #[derive(Clone)]
@@ -117,6 +123,14 @@ impl Work {
     /// Begins nothing more.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Waits until what is found of an attempt has been gathered, but not for long: a person waits for the next one.
+    pub(crate) async fn wait_for(&self, gathered: &CancellationToken) {
+        let ended = self.stop.run_until_cancelled(gathered.cancelled());
+        if tokio::time::timeout(GATHERED_WITHIN, ended).await.is_err() {
+            tracing::warn!(key = %self.submission.key, "a node is written anew before it is known why it failed");
+        }
     }
 
     /// Whether something more may be begun.

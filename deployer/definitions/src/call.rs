@@ -6,12 +6,33 @@ use slipway_types::{Violation, json_words};
 
 use crate::code;
 use crate::definition::Definition;
+use crate::kind::DefinitionKind;
 use crate::suggestion::shortened;
 use crate::verb::Verb;
 
-/// The function of `main.star` that is called.
-pub(crate) const FUNCTION: &str = "render";
+/// A function of `main.star`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Function {
+    /// `render`, which every definition has.
+    #[default]
+    Render,
+    /// `release`, which an add-on has that says so: what is run before an instance is taken away.
+    Release,
+}
+
+impl Function {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Render => "render",
+            Self::Release => "release",
+        }
+    }
+}
+
 const VERBS_MAX: usize = 2000;
+/// In an add-on's `spec.outputs`: any name.
+const ANY_OUTPUT: &str = "*";
 
 /// Rendering could not be done at all: nothing is wrong with what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +42,26 @@ pub enum RenderError {
     Host(PluginError),
 }
 
-/// Calls `definition` with `context`; its refusals and failures are violations at `path`, where the
-/// component, trait, policy or step stands.
+/// Calls `render` of `definition`; see [`call_function`].
 pub(crate) async fn call(
     session: &mut Session,
     definition: &Definition,
     context: Map<String, Value>,
     path: &str,
 ) -> Result<Result<Value, Vec<Violation>>, RenderError> {
-    match session.call(definition.program(), FUNCTION, &Value::Object(context)).await {
+    call_function(session, definition, Function::Render, context, path).await
+}
+
+/// Calls `definition` with `context`; its refusals and failures are violations at `path`, where the
+/// component, trait, policy or step stands.
+pub(crate) async fn call_function(
+    session: &mut Session,
+    definition: &Definition,
+    function: Function,
+    context: Map<String, Value>,
+    path: &str,
+) -> Result<Result<Value, Vec<Violation>>, RenderError> {
+    match session.call(definition.program(), function.name(), &Value::Object(context)).await {
         Ok(value) => Ok(Ok(value)),
         Err(error @ PluginError::Host(_)) => Err(RenderError::Host(error)),
         Err(error) => Ok(Err(violations(definition, error, path))),
@@ -96,7 +128,7 @@ pub(crate) fn verbs(
     path: &str,
 ) -> Result<Vec<Verb>, Vec<Violation>> {
     let Value::Array(items) = returned else {
-        return Err(bad_result(definition, path, &format!("`{FUNCTION}` must return a list of verbs")));
+        return Err(bad_result(definition, path, "it must return a list of verbs"));
     };
     if items.len() > VERBS_MAX {
         let why = format!("{} verbs, at most {VERBS_MAX} are allowed", items.len());
@@ -133,14 +165,26 @@ fn verb(definition: &Definition, item: Value) -> Result<Verb, String> {
         if output.source().is_none() {
             return Err("`output.set` takes either `object` with `path`, or `value`".to_owned());
         }
-        if !definition.manifest().outputs.contains(&output.name) {
-            return Err(format!(
-                "the output `{}` is not listed in spec.outputs of its definition.yaml",
-                output.name
-            ));
+        listed(definition, &output.name)?;
+    }
+    if let Verb::ContainerRun(run) = &verb {
+        if let Some(fault) = run.fault() {
+            return Err(format!("`container.run`: {fault}"));
         }
+        run.outputs.iter().try_for_each(|output| listed(definition, output))?;
     }
     Ok(verb)
+}
+
+/// Refuses an output that the definition does not speak of.
+fn listed(definition: &Definition, output: &str) -> Result<(), String> {
+    let outputs = &definition.manifest().outputs;
+    // What an instance gives may be the instance's to say.
+    let is_any = definition.kind() == DefinitionKind::Addon && outputs.contains(ANY_OUTPUT);
+    if is_any || outputs.contains(output) {
+        return Ok(());
+    }
+    Err(format!("the output `{output}` is not listed in spec.outputs of its definition.yaml"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use slipway_types::Violation;
 use slipway_yaml::Node;
 use std::sync::Arc;
 
-use crate::call::RenderError;
+use crate::call::{Function, RenderError};
 use crate::code;
 use crate::definition::Definition;
 use crate::field_path::push_field;
@@ -15,7 +15,7 @@ use crate::folder::{EXAMPLES, Folder};
 use crate::object::shape;
 use crate::reading::Mistakes;
 use crate::suggestion::shortened;
-use crate::trial::{Trial, try_definition};
+use crate::trial::{Trial, try_function};
 
 const DIFFERENCES_MAX: usize = 20;
 
@@ -24,6 +24,8 @@ const DIFFERENCES_MAX: usize = 20;
 pub struct Example {
     /// Its file, without folder and extension.
     pub name: String,
+    /// Which of its functions is called.
+    pub function: Function,
     /// What the definition is given.
     pub properties: Value,
     /// Changes of the default test context.
@@ -88,7 +90,8 @@ pub async fn test_definition(
     };
     let mut reports = Vec::with_capacity(examples.len());
     for example in examples {
-        let trial = try_definition(session, definition, &example.properties, &example.context).await?;
+        let Example { function, properties, context, .. } = &example;
+        let trial = try_function(session, definition, *function, properties, context).await?;
         let differences = example.differences(&trial);
         reports.push(ExampleReport { name: example.name, differences, talk: trial.talk });
     }
@@ -114,6 +117,7 @@ fn example(mistakes: &mut Mistakes, name: &str, bytes: &[u8]) -> Option<Example>
         .mapping(&document, "", |fields| {
             let properties = fields.optional("properties").map_or(Value::Null, Node::to_json);
             let context = fields.optional("ctx").map_or(Value::Null, Node::to_json);
+            let function = if fields.flag("release") { Function::Release } else { Function::Render };
             let (expect, refuse) = (fields.optional("expect"), fields.optional("refuse"));
             let expectation = match (expect, refuse) {
                 (Some(node), None) => Expectation::Returned(node.to_json()),
@@ -129,7 +133,7 @@ fn example(mistakes: &mut Mistakes, name: &str, bytes: &[u8]) -> Option<Example>
                     return None;
                 }
             };
-            Some(Example { name: name.to_owned(), properties, context, expectation })
+            Some(Example { name: name.to_owned(), function, properties, context, expectation })
         })
         .flatten()
 }
@@ -251,7 +255,13 @@ mod tests {
 
     fn differences(expected: Value, found: Value) -> Vec<String> {
         let expectation = Expectation::Returned(expected);
-        let example = Example { name: "a".into(), properties: json!({}), context: json!({}), expectation };
+        let example = Example {
+            name: "a".into(),
+            function: Function::Render,
+            properties: json!({}),
+            context: json!({}),
+            expectation,
+        };
         example.differences(&trial(found))
     }
 

@@ -9,6 +9,7 @@ pub mod builtin;
 mod call;
 pub mod catalogue;
 pub mod code;
+pub mod container;
 mod context;
 pub mod definition;
 pub mod directive;
@@ -28,8 +29,9 @@ mod suggestion;
 pub mod trial;
 pub mod verb;
 
-pub use call::RenderError;
+pub use call::{Function, RenderError};
 pub use catalogue::Catalogue;
+pub use container::{ContainerRun, Variable};
 pub use context::label;
 pub use definition::{Definition, Origin};
 pub use directive::{Directive, StepDirective, evaluate_policy, evaluate_step};
@@ -48,5 +50,5 @@ pub use request::{
     ImageFacts, RenderOptions, RenderRequest, TraitRequest,
 };
 pub use scaffold::scaffold;
-pub use trial::{Trial, context_faults, try_definition};
+pub use trial::{Trial, context_faults, try_definition, try_function};
 pub use verb::{OutputSource, Verb};

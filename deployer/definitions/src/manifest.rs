@@ -169,6 +169,8 @@ pub struct AddonBody {
     pub binding_generates: BTreeSet<OutputName>,
     /// Who reaches what it makes.
     pub reach: Reach,
+    /// Whether it has a function `release`: what that returns is run to its end before anything is taken away.
+    pub release: bool,
 }
 
 /// Who reaches what an add-on makes.

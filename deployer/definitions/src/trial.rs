@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use slipway_plugins::Session;
 use slipway_types::{Version, Violation};
 
-use crate::call::{self, RenderError};
+use crate::call::{self, Function, RenderError};
 use crate::code;
 use crate::context;
 use crate::definition::Definition;
@@ -49,6 +49,21 @@ pub async fn try_definition(
     properties: &Value,
     overrides: &Value,
 ) -> Result<Trial, RenderError> {
+    try_function(session, definition, Function::Render, properties, overrides).await
+}
+
+/// The same with a function of the definition's choice.
+///
+/// # Errors
+///
+/// The plug-in host does not run.
+pub async fn try_function(
+    session: &mut Session,
+    definition: &Arc<Definition>,
+    function: Function,
+    properties: &Value,
+    overrides: &Value,
+) -> Result<Trial, RenderError> {
     let request = test_request(definition);
     let mut context = test_context(&request, definition);
     let mut trial =
@@ -70,7 +85,7 @@ pub async fn try_definition(
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    let returned = call::call(session, definition, fields, "").await?;
+    let returned = call::call_function(session, definition, function, fields, "").await?;
     trial.talk = session.talk().to_vec();
     match returned {
         Ok(returned) => take(&request, definition, returned, &mut trial),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::container::ContainerRun;
 use crate::kind::DefinitionKind;
 use crate::object::ObjectKey;
 
@@ -22,6 +23,9 @@ pub enum Verb {
         /// The Job.
         object: Value,
     },
+    /// Run a container to completion.
+    #[serde(rename = "container.run")]
+    ContainerRun(Box<ContainerRun>),
     /// Call a URL that the server allows.
     #[serde(rename = "http.call")]
     HttpCall {
@@ -124,6 +128,7 @@ impl Verb {
         match self {
             Self::ObjectApply { .. } => "object.apply",
             Self::JobRun { .. } => "job.run",
+            Self::ContainerRun(_) => "container.run",
             Self::HttpCall { .. } => "http.call",
             Self::Wait { .. } => "wait",
             Self::OutputSet(_) => "output.set",
@@ -141,11 +146,14 @@ impl Verb {
     /// Whether definitions of `kind` may return it.
     pub fn is_allowed_for(&self, kind: DefinitionKind) -> bool {
         match kind {
-            DefinitionKind::Component => true,
-            DefinitionKind::Trait | DefinitionKind::Step => !self.renders_package(),
-            DefinitionKind::Addon => {
-                matches!(self, Self::ObjectApply { .. } | Self::JobRun { .. } | Self::OutputSet(_))
+            DefinitionKind::Component => !matches!(self, Self::ContainerRun(_)),
+            DefinitionKind::Trait | DefinitionKind::Step => {
+                !self.renders_package() && !matches!(self, Self::ContainerRun(_))
             }
+            DefinitionKind::Addon => matches!(
+                self,
+                Self::ObjectApply { .. } | Self::JobRun { .. } | Self::ContainerRun(_) | Self::OutputSet(_)
+            ),
             DefinitionKind::Policy => false,
         }
     }

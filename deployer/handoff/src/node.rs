@@ -40,8 +40,9 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub after: BTreeSet<NodeName>,
     /// Whether it runs at all: CEL over nodes that come before it, `nodes["NAME"].state` (`ready`, `failed`,
-    /// `timed_out`, `skipped`), and over what they gave, `outputs["NAME"]["OUTPUT"]`. What is not there makes
-    /// it false.
+    /// `timed_out`, `skipped`), `.message` and `.reason` (`Execute`, `FailedAfterRetries`, `Timeout`, `Skip`,
+    /// `Terminate`; both empty if it is ready), and over what they gave, `outputs["NAME"]["OUTPUT"]`. What is not
+    /// there makes it false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Its rendered objects, in the order they are applied.
@@ -380,6 +381,13 @@ pub enum Output {
         object: ObjectRef,
         /// Where in it.
         path: Pointer,
+    },
+    /// Read from the JSON object that the container of a Job left as its termination message; the Job has completed.
+    Message {
+        /// The Job, of this node.
+        object: ObjectRef,
+        /// Which key of it.
+        key: String,
     },
     /// Known beforehand.
     Value(Value),

@@ -9,8 +9,8 @@ use slipway_types::{Address, ApplicationName, Digest, Version};
 
 use crate::answer::Capability;
 use crate::canonical;
-use crate::graph::Graph;
-use crate::node::{Object, Output, Ready};
+use crate::graph::{Graph, NodeName};
+use crate::node::{Node, Object, Output, Ready};
 use crate::secret::SecretUse;
 
 pub mod check;
@@ -135,21 +135,30 @@ impl Revision {
         if !self.secrets.is_empty() {
             wanted.insert(Capability::Secrets);
         }
-        for node in self.graph.nodes().values() {
-            let conditions = node.objects.iter().any(|object| matches!(object.ready, Ready::Cel(_)));
-            let read = node.outputs.values().any(|output| matches!(output, Output::From { .. }));
-            let owned = node.objects.iter().any(Object::is_owned_otherwise);
-            let needs = [
-                (Capability::Ownership, owned),
-                (Capability::Conditions, conditions || !node.waits.is_empty()),
-                (Capability::Outputs, read || !node.inputs.is_empty()),
-                (Capability::Calls, node.call.is_some()),
-                (Capability::Secrets, node.call.as_ref().is_some_and(|call| call.secret.is_some())),
-                (Capability::Resume, node.hold.is_some()),
-                (Capability::Workflow, node.is_conditional()),
-            ];
-            wanted.extend(needs.into_iter().filter(|(_, needed)| *needed).map(|(capability, _)| capability));
-        }
+        wanted.extend(self.graph.nodes().values().flat_map(asked_by));
         wanted
     }
+
+    /// The nodes that ask a receiver for a capability, by name.
+    pub fn asking_for(&self, capability: Capability) -> impl Iterator<Item = &NodeName> {
+        let nodes = self.graph.nodes().iter();
+        nodes.filter(move |(_, node)| asked_by(node).contains(&capability)).map(|(name, _)| name)
+    }
+}
+
+/// What a node asks of whoever carries it out.
+fn asked_by(node: &Node) -> BTreeSet<Capability> {
+    let conditions = node.objects.iter().any(|object| matches!(object.ready, Ready::Cel(_)));
+    let read = node.outputs.values().any(|output| !matches!(output, Output::Value(_)));
+    let owned = node.objects.iter().any(Object::is_owned_otherwise);
+    let needs = [
+        (Capability::Ownership, owned),
+        (Capability::Conditions, conditions || !node.waits.is_empty()),
+        (Capability::Outputs, read || !node.inputs.is_empty()),
+        (Capability::Calls, node.call.is_some()),
+        (Capability::Secrets, node.call.as_ref().is_some_and(|call| call.secret.is_some())),
+        (Capability::Resume, node.hold.is_some()),
+        (Capability::Workflow, node.is_conditional()),
+    ];
+    needs.into_iter().filter(|(_, needed)| *needed).map(|(capability, _)| capability).collect()
 }

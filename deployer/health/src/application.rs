@@ -30,6 +30,22 @@ pub enum ApplicationState {
 }
 
 impl ApplicationState {
+    /// The state's word, as it is stored and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Live => "live",
+            Self::Pending => "pending",
+            Self::Progressing => "progressing",
+            Self::Suspended => "suspended",
+            Self::Unreachable => "unreachable",
+            Self::Degraded => "degraded",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Deleting => "deleting",
+        }
+    }
+
     /// Whether nothing is waited for.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Live | Self::Completed)
@@ -84,6 +100,8 @@ mod tests {
 
     #[test]
     fn states_are_written_in_words() {
-        assert_eq!(serde_json::to_string(&TimedOut).unwrap(), r#""timed_out""#);
+        for state in [TimedOut, Failed, Live, Completed] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+        }
     }
 }

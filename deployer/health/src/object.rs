@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::application::ApplicationState;
 use crate::fields::Object;
 use crate::{bounded, kinds};
 
@@ -33,20 +32,6 @@ impl ObjectState {
     /// Whether what waits for the object can go on.
     pub fn is_ready(self) -> bool {
         matches!(self, Self::Current | Self::Completed)
-    }
-
-    /// What an application that is to be there is, as far as this object decides. One that is itself being
-    /// deleted is [`ApplicationState::Deleting`]; of that an object knows nothing.
-    pub fn in_application(self) -> ApplicationState {
-        match self {
-            Self::Current => ApplicationState::Live,
-            Self::Completed => ApplicationState::Completed,
-            Self::InProgress => ApplicationState::Progressing,
-            Self::Degraded | Self::Terminating => ApplicationState::Degraded,
-            Self::Failed => ApplicationState::Failed,
-            Self::Suspended => ApplicationState::Suspended,
-            Self::NotFound => ApplicationState::Pending,
-        }
     }
 }
 

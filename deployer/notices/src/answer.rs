@@ -12,15 +12,82 @@ use crate::settings::ChannelKind;
 const SHOWN_CHARS_MAX: usize = 200;
 /// The longest time that a channel may ask for before the next try.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
-/// How long a robot that has been asked too often is left alone.
+/// How long a robot that is busy, or was asked too often, is left alone.
 const ROBOT_PAUSE: Duration = Duration::from_mins(1);
+/// How long DingTalk shuts out a robot that has sent more than 20 messages in a minute.
+const DINGTALK_PAUSE: Duration = Duration::from_mins(10);
 
-/// Words of DingTalk's robots for being busy (-1) or asked too often.
-const DINGTALK_BUSY: [i64; 3] = [-1, 130_101, 410_100];
-/// Words of WeCom's for the same.
-const WECOM_BUSY: [i64; 3] = [-1, 45_009, 45_033];
-/// Words of Feishu's for the same.
-const FEISHU_BUSY: [i64; 3] = [9_499, 11_232, 11_233];
+/// What a robot says by the number in its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// It is well.
+    Taken,
+    /// Later, and how much later.
+    Busy(Duration),
+    /// Never: repeating it changes nothing.
+    Refused,
+}
+
+impl Word {
+    /// The number and what it means; `None` if no robot of that kind answers so.
+    fn of(kind: ChannelKind, body: &Value) -> Option<(i64, Self)> {
+        match kind {
+            ChannelKind::Webhook | ChannelKind::Mail | ChannelKind::Slack => None,
+            ChannelKind::Dingtalk => Self::of_dingtalk(body),
+            ChannelKind::Feishu => Self::of_feishu(body),
+            ChannelKind::Wecom => Self::of_wecom(body),
+        }
+    }
+
+    /// `errcode`: 0 is well, -1 is busy, 130101 and 410100 are more than 20 messages in a minute, after which
+    /// the robot is shut out for ten (<https://open.dingtalk.com/document/robots/custom-robot-access>, and the
+    /// list of codes below it). What stands before the robots says the same without an `errcode`:
+    /// `{"status": 1111, "wait": 5, "punish": "deny"}`.
+    fn of_dingtalk(body: &Value) -> Option<(i64, Self)> {
+        let Some(code) = body["errcode"].as_i64() else {
+            let status = body["status"].as_i64().filter(|_| body["punish"] == "deny")?;
+            return Some((status, Self::Busy(DINGTALK_PAUSE)));
+        };
+        let word = match code {
+            0 => Self::Taken,
+            -1 => Self::Busy(ROBOT_PAUSE),
+            130_101 | 410_100 => Self::Busy(DINGTALK_PAUSE),
+            _ => Self::Refused,
+        };
+        Some((code, word))
+    }
+
+    /// `code`, in old answers `StatusCode` alone: 0 is well, 11232 is more than 100 messages in a minute or 5
+    /// in a second, or a platform under pressure
+    /// (<https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>). 9499 is two things, both with
+    /// the status 400: a request that cannot be read or has more than 20 KB, and one too many; the words tell
+    /// them apart.
+    fn of_feishu(body: &Value) -> Option<(i64, Self)> {
+        let code = ["code", "StatusCode"].iter().find_map(|field| body[*field].as_i64())?;
+        let said = body["msg"].as_str().unwrap_or_default();
+        let is_too_often = ["too many request", "frequency limited"].iter().any(|word| said.contains(word));
+        let word = match code {
+            0 => Self::Taken,
+            11_232 => Self::Busy(ROBOT_PAUSE),
+            9_499 if is_too_often => Self::Busy(ROBOT_PAUSE),
+            _ => Self::Refused,
+        };
+        Some((code, word))
+    }
+
+    /// `errcode`: 0 is well, -1 is busy, 45009 is asked too often (a robot: more than 20 messages in a minute),
+    /// 45033 is too many requests at once (<https://developer.work.weixin.qq.com/document/path/90455>, the
+    /// limit in <https://developer.work.weixin.qq.com/document/path/91770>).
+    fn of_wecom(body: &Value) -> Option<(i64, Self)> {
+        let code = body["errcode"].as_i64()?;
+        let word = match code {
+            0 => Self::Taken,
+            -1 | 45_009 | 45_033 => Self::Busy(ROBOT_PAUSE),
+            _ => Self::Refused,
+        };
+        Some((code, word))
+    }
+}
 
 /// Why a channel was not told, and how soon it may be tried again.
 #[derive(Debug)]
@@ -45,19 +112,34 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What a channel of that kind says by it, for people.
+    /// What a channel of that kind says by it, for people. Robots answer 200 nearly whatever comes of it, with
+    /// a number of their own in the body, which tells more than a status where there is one.
     pub(crate) fn judge(&self, kind: ChannelKind) -> Result<String, Refusal> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let word = Word::of(kind, &body);
+        if let Some((code, Word::Busy(pause))) = word {
+            let fault = Fault::transient("channel_unavailable", self.told(&code.to_string()));
+            return Err(Refusal { fault, after: Some(pause) });
+        }
         if !status.is_success() {
             return Err(self.refused(status));
         }
-        match kind {
-            ChannelKind::Webhook | ChannelKind::Slack | ChannelKind::Mail => {
+        match (kind, word) {
+            (ChannelKind::Webhook | ChannelKind::Slack | ChannelKind::Mail, _) => {
                 Ok(self.told(&status.to_string()))
             }
-            ChannelKind::Dingtalk => self.robot(&["errcode"], &DINGTALK_BUSY),
-            ChannelKind::Wecom => self.robot(&["errcode"], &WECOM_BUSY),
-            ChannelKind::Feishu => self.robot(&["code", "StatusCode"], &FEISHU_BUSY),
+            (_, Some((code, Word::Taken))) => Ok(self.told(&code.to_string())),
+            (_, Some((code, _))) => {
+                let fault = Fault::permanent("channel_refused", self.told(&code.to_string()));
+                let hint = "check the channel's address, its secret, and the robot's safety settings";
+                Err(fault.hint(hint).into())
+            }
+            (_, None) => {
+                let message = self.told("something else than a robot does");
+                let fault = Fault::permanent("channel_unknown", message);
+                Err(fault.hint("check the channel's address").into())
+            }
         }
     }
 
@@ -73,27 +155,6 @@ impl Answer {
             return fault.hint("redirects are not followed: set the address that it leads to").into();
         }
         fault.hint("check the channel's address, and its key if it has one").into()
-    }
-
-    /// Robots answer 200 whatever comes of it, with a number of their own in the body: 0 is well.
-    fn robot(&self, fields: &[&str], busy: &[i64]) -> Result<String, Refusal> {
-        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
-        let Some(code) = fields.iter().find_map(|field| body[*field].as_i64()) else {
-            let message = self.told("something else than a robot does");
-            return Err(Fault::permanent("channel_unknown", message)
-                .hint("check the channel's address")
-                .into());
-        };
-        if code == 0 {
-            return Ok(self.told("0"));
-        }
-        let message = self.told(&code.to_string());
-        if busy.contains(&code) {
-            let fault = Fault::transient("channel_unavailable", message);
-            return Err(Refusal { fault, after: Some(ROBOT_PAUSE) });
-        }
-        let fault = Fault::permanent("channel_refused", message);
-        Err(fault.hint("check the channel's address, its secret, and the robot's safety settings").into())
     }
 
     fn told(&self, what: &str) -> String {

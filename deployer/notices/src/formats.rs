@@ -13,6 +13,10 @@ use crate::message::{Content, Message};
 const SLACK_CHARS_MAX: usize = 2_500;
 /// The longest markdown of a WeCom robot, in bytes.
 const WECOM_BYTES_MAX: usize = 4_096;
+/// The longest message of a DingTalk robot, in bytes, less what stands around the lines.
+const DINGTALK_LINES_BYTES_MAX: usize = 16_000;
+/// The longest request of a Feishu bot, 20 KB, less what stands around the lines.
+const FEISHU_LINES_BYTES_MAX: usize = 16_000;
 /// Notices of one webhook message of several.
 const SEVERAL_MAX: usize = 50;
 /// What the link is called.
@@ -61,14 +65,16 @@ pub(crate) fn slack(letter: &Letter) -> Value {
 /// For a DingTalk custom robot: <https://open.dingtalk.com/document/robots/custom-robot-access>.
 pub(crate) fn dingtalk(letter: &Letter) -> Value {
     let title = harmless(&letter.title);
-    let lines: Vec<String> = letter.lines.iter().map(|line| format!("\n\n{}", harmless(line))).collect();
-    let lines = lines.concat();
+    let mut room = DINGTALK_LINES_BYTES_MAX;
+    let lines = letter.lines.iter().map(|line| format!("\n\n{}", harmless(line)));
+    let lines: String = lines.take_while(|line| take(&mut room, line.len())).collect();
     let link = letter.link.as_ref().map(|link| format!("\n\n[{MORE}]({link})")).unwrap_or_default();
     json!({"msgtype": "markdown", "markdown": {"title": title, "text": format!("### {title}{lines}{link}")}})
 }
 
-/// What a DingTalk robot with a secret wants in the query, `sign` beside `timestamp` in milliseconds: the
-/// HMAC-SHA256 of both under the secret, in base64.
+/// What a DingTalk robot with a secret wants in the query, `sign` beside `timestamp` in milliseconds and not
+/// older than an hour: the HMAC-SHA256 of both under the secret, in base64
+/// (<https://open.dingtalk.com/document/robots/customize-robot-security-settings>).
 pub(crate) fn dingtalk_sign(secret: &str, timestamp_ms: i64) -> String {
     STANDARD.encode(hmac(secret.as_bytes(), format!("{timestamp_ms}\n{secret}").as_bytes()))
 }
@@ -76,8 +82,9 @@ pub(crate) fn dingtalk_sign(secret: &str, timestamp_ms: i64) -> String {
 /// For a Feishu or Lark custom bot: <https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>.
 /// `proof`: the time in seconds, and the signature.
 pub(crate) fn feishu(letter: &Letter, proof: Option<(i64, String)>) -> Value {
-    let mut content: Vec<Value> =
-        letter.lines.iter().map(|line| json!([{"tag": "text", "text": line}])).collect();
+    let mut room = FEISHU_LINES_BYTES_MAX;
+    let lines = letter.lines.iter().map(|line| json!([{"tag": "text", "text": line}]));
+    let mut content: Vec<Value> = lines.take_while(|line| take(&mut room, line.to_string().len())).collect();
     content.extend(letter.link.as_ref().map(|link| json!([{"tag": "a", "text": MORE, "href": link}])));
     let post = json!({"title": letter.title, "content": content});
     let mut body = json!({"msg_type": "post", "content": {"post": {"zh_cn": post}}});
@@ -88,8 +95,8 @@ pub(crate) fn feishu(letter: &Letter, proof: Option<(i64, String)>) -> Value {
     body
 }
 
-/// What a Feishu bot with a secret wants: the HMAC-SHA256 of nothing under the time in seconds and the
-/// secret, in base64.
+/// What a Feishu bot with a secret wants: the HMAC-SHA256 of nothing under the time in seconds, not older than
+/// an hour, and the secret, in base64 (<https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>).
 pub(crate) fn feishu_sign(secret: &str, timestamp_s: i64) -> String {
     STANDARD.encode(hmac(format!("{timestamp_s}\n{secret}").as_bytes(), b""))
 }
@@ -98,16 +105,17 @@ pub(crate) fn feishu_sign(secret: &str, timestamp_s: i64) -> String {
 pub(crate) fn wecom(letter: &Letter) -> Value {
     let title = format!("**{}**", harmless(&letter.title));
     let link = letter.link.as_ref().map(|link| format!("\n[{MORE}]({link})")).unwrap_or_default();
-    let mut content = title;
-    for line in &letter.lines {
-        let line = format!("\n> {}", harmless(line));
-        if content.len() + line.len() + link.len() > WECOM_BYTES_MAX {
-            break;
-        }
-        content.push_str(&line);
-    }
-    content.push_str(&link);
-    json!({"msgtype": "markdown", "markdown": {"content": content}})
+    let mut room = WECOM_BYTES_MAX.saturating_sub(title.len() + link.len());
+    let lines = letter.lines.iter().map(|line| format!("\n> {}", harmless(line)));
+    let lines: String = lines.take_while(|line| take(&mut room, line.len())).collect();
+    json!({"msgtype": "markdown", "markdown": {"content": format!("{title}{lines}{link}")}})
+}
+
+/// Takes so many bytes of the room, if it has them.
+fn take(room: &mut usize, bytes: usize) -> bool {
+    let left = room.checked_sub(bytes);
+    *room = left.unwrap_or(0);
+    left.is_some()
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {

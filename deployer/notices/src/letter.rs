@@ -41,6 +41,9 @@ fn title(notice: &Notice) -> String {
         NoticeEvent::Recovered => format!("{application} has recovered in {environment}"),
         NoticeEvent::WaitsForApproval => format!("{application} waits for approval in {environment}"),
         NoticeEvent::GatesBroken => format!("Gates were broken for {application} in {environment}"),
+        NoticeEvent::Rejected => format!("{application} was rejected for {environment}"),
+        NoticeEvent::Broken => format!("{application} could not be handed off to {environment}"),
+        NoticeEvent::Expired => format!("{application} was not let into {environment} in time"),
     };
     format!("{what}: {version}, generation {generation}")
 }

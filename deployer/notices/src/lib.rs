@@ -25,6 +25,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use slipway_network::Network;
 use slipway_records::Records;
+use slipway_records::noticing::CountNotices;
 use slipway_secrets::Secrets;
 use slipway_types::name::NoticeChannelName;
 
@@ -91,6 +92,8 @@ pub struct Notices {
     pub channels: Arc<Vec<Channel>>,
     /// Times, limits and addresses.
     pub options: Arc<NoticeOptions>,
+    /// Who counts what comes of them.
+    pub counts: Arc<dyn CountNotices>,
 }
 
 impl Notices {

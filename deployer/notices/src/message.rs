@@ -23,11 +23,17 @@ pub enum NoticeEvent {
     WaitsForApproval,
     /// Somebody went past closed gates.
     GatesBroken,
+    /// A deployment cannot be made as it was asked for; nothing was changed.
+    Rejected,
+    /// A deployment could not be prepared or handed off; nothing was changed.
+    Broken,
+    /// The gates of a deployment stayed closed for too long; nothing was changed.
+    Expired,
 }
 
 impl NoticeEvent {
     /// Every event.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Failed,
         Self::TimedOut,
         Self::Degraded,
@@ -35,6 +41,9 @@ impl NoticeEvent {
         Self::Recovered,
         Self::WaitsForApproval,
         Self::GatesBroken,
+        Self::Rejected,
+        Self::Broken,
+        Self::Expired,
     ];
 
     /// The event's word.
@@ -47,6 +56,9 @@ impl NoticeEvent {
             Self::Recovered => "recovered",
             Self::WaitsForApproval => "waits_for_approval",
             Self::GatesBroken => "gates_broken",
+            Self::Rejected => "rejected",
+            Self::Broken => "broken",
+            Self::Expired => "expired",
         }
     }
 
@@ -55,11 +67,13 @@ impl NoticeEvent {
         match incident.topic {
             Topic::Approval => Self::WaitsForApproval,
             Topic::GatesBroken => Self::GatesBroken,
-            Topic::Trouble => {
-                let of_state = Self::ALL.into_iter().find(|event| event.word() == incident.about.state);
-                of_state.unwrap_or(Self::Failed)
-            }
+            Topic::Trouble => Self::of_state(incident).unwrap_or(Self::Failed),
+            Topic::NotDeployed => Self::of_state(incident).unwrap_or(Self::Broken),
         }
+    }
+
+    fn of_state(incident: &Incident) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.word() == incident.about.state)
     }
 }
 

@@ -113,11 +113,11 @@ impl Notices {
             }
             let Some(channel) = self.channel(name) else {
                 let ids: Vec<NoticeId> = pending.iter().map(|notice| notice.id).collect();
-                self.note(&ids, Tried::Failed("the server's settings have no such channel".to_owned()))
-                    .await?;
+                let why = "the server's settings have no such channel".to_owned();
+                self.note(None, &ids, Tried::Failed(why)).await?;
                 continue;
             };
-            if self.give_up(&pending, now).await? {
+            if self.give_up(channel, &pending, now).await? {
                 continue;
             }
             if let Some(next) =
@@ -126,9 +126,10 @@ impl Notices {
                 let delay = (next - now).to_std().unwrap_or_default();
                 return Err(JobError::Wait { why: "the channel could not be told".to_owned(), delay });
             }
-            let room = u64::from(self.options.max_per_minute).saturating_sub(sent);
+            let limit = self.limit_of(channel);
+            let room = u64::from(limit).saturating_sub(sent);
             if room == 0 {
-                let why = format!("max_per_minute = {} is reached", self.options.max_per_minute);
+                let why = format!("max_per_minute = {limit} is reached");
                 return Err(JobError::Wait { why, delay: PAUSE_FULL });
             }
             for parcel in parcels(pending, usize::try_from(room).unwrap_or(usize::MAX)) {
@@ -137,8 +138,19 @@ impl Notices {
         }
     }
 
+    /// The most messages to a channel in a minute: as set, or less where its kind takes less.
+    fn limit_of(&self, channel: &Channel) -> u32 {
+        let set = self.options.max_per_minute;
+        channel.way.kind().max_per_minute().map_or(set, |most| most.min(set))
+    }
+
     /// Gives up what was tried for too long; whether there was any.
-    async fn give_up(&self, pending: &[NoticeDelivery], now: DateTime<Utc>) -> Result<bool, JobError> {
+    async fn give_up(
+        &self,
+        channel: &Channel,
+        pending: &[NoticeDelivery],
+        now: DateTime<Utc>,
+    ) -> Result<bool, JobError> {
         let limit = i64::try_from(self.options.give_up_after_ms).unwrap_or(i64::MAX);
         let is_late = |notice: &&NoticeDelivery| {
             (now - notice.created_at).num_milliseconds() >= limit && notice.attempts > 0
@@ -148,7 +160,7 @@ impl Notices {
             let last = notice.answer.clone().unwrap_or_default();
             let why = format!("given up after {} s; last: {last}", limit / 1000);
             tracing::warn!(channel = %notice.channel, notice = %notice.id, why, "a notice was given up");
-            self.note(&[notice.id], Tried::Failed(why)).await?;
+            self.note(Some(channel), &[notice.id], Tried::Failed(why)).await?;
         }
         Ok(!late.is_empty())
     }
@@ -163,7 +175,8 @@ impl Notices {
         let bodies =
             parcel.notices.iter().map(|notice| serde_json::from_value::<Notice>(notice.body.clone()));
         let Ok(mut notices) = bodies.collect::<Result<Vec<_>, _>>() else {
-            return self.note(&ids, Tried::Failed("it cannot be read by this release".to_owned())).await;
+            let why = "it cannot be read by this release".to_owned();
+            return self.note(Some(channel), &ids, Tried::Failed(why)).await;
         };
         let content = match notices.pop() {
             Some(only) if notices.is_empty() => Content::One(only),
@@ -176,17 +189,17 @@ impl Notices {
         let outcome = self.send(channel, &Message { id: parcel.id, content }).await;
         fault_point::reach("notice.sent");
         match outcome {
-            Ok(answer) => self.note(&ids, Tried::Sent(answer)).await,
+            Ok(answer) => self.note(Some(channel), &ids, Tried::Sent(answer)).await,
             Err(Refusal { fault, after }) if fault.class == Class::Transient => {
                 let attempts = parcel.notices.iter().map(|notice| notice.attempts).max().unwrap_or(0);
                 let delay = after.unwrap_or_else(|| self.pause(attempts));
                 let next = Utc::now() + TimeDelta::from_std(delay).unwrap_or_default();
-                self.note(&ids, Tried::Again(fault.message.clone(), next)).await?;
+                self.note(Some(channel), &ids, Tried::Again(fault.message.clone(), next)).await?;
                 Err(JobError::Wait { why: fault.message, delay })
             }
             Err(Refusal { fault, .. }) => {
                 tracing::warn!(channel = %channel.name, %fault, "a channel refuses notices");
-                self.note(&ids, Tried::Failed(fault.message)).await
+                self.note(Some(channel), &ids, Tried::Failed(fault.message)).await
             }
         }
     }
@@ -198,10 +211,19 @@ impl Notices {
         Duration::from_millis(pause_ms.min(self.options.max_retry_pause_ms))
     }
 
-    async fn note(&self, ids: &[NoticeId], tried: Tried) -> Result<(), JobError> {
+    /// Stores what came of a try, and counts it. Without a channel: there is none of that name.
+    async fn note(&self, channel: Option<&Channel>, ids: &[NoticeId], tried: Tried) -> Result<(), JobError> {
         let mut tx = self.records.begin().await?;
         tx.notices_tried(ids, &tried).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        let kind = channel.map_or("none", |channel| channel.way.kind().word());
+        let outcome = match tried {
+            Tried::Sent(_) => "sent",
+            Tried::Again(..) => "again",
+            Tried::Failed(_) => "failed",
+        };
+        self.counts.count(kind, outcome, ids.len());
+        Ok(())
     }
 }
 

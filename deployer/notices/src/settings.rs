@@ -49,6 +49,16 @@ impl ChannelKind {
             Self::Wecom => "wecom",
         }
     }
+
+    /// The most messages that one of them takes in a minute, whatever the server's settings allow; the pages
+    /// that say so are named where its answers are read. `None`: no such limit is known.
+    pub fn max_per_minute(self) -> Option<u32> {
+        match self {
+            Self::Dingtalk | Self::Wecom => Some(20),
+            Self::Feishu => Some(100),
+            Self::Webhook | Self::Mail | Self::Slack => None,
+        }
+    }
 }
 
 /// A channel as it is written.

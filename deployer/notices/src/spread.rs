@@ -59,7 +59,7 @@ enum Due {
 
 fn due(incident: &Incident, grace: TimeDelta, now: DateTime<Utc>) -> Due {
     let wait_until = |at: DateTime<Utc>| (now < at).then_some(Due::Nothing(at));
-    if incident.topic == Topic::GatesBroken {
+    if matches!(incident.topic, Topic::GatesBroken | Topic::NotDeployed) {
         return Due::Beginning;
     }
     if incident.closed_at.is_some() {
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_by_itself_is_told_once_it_has_lasted() {
-        use Topic::{Approval, GatesBroken, Trouble};
+        use Topic::{Approval, GatesBroken, NotDeployed, Trouble};
         let grace = TimeDelta::seconds(60);
         for (topic, state, ended, now, expected) in [
             (Trouble, "failed", None, 0, Due::Beginning),
@@ -210,6 +210,7 @@ mod tests {
             (Trouble, "failed", Some(100), 160, Due::End),
             (Approval, "awaiting", None, 0, Due::Beginning),
             (GatesBroken, "approved", None, 0, Due::Beginning),
+            (NotDeployed, "rejected", None, 0, Due::Beginning),
         ] {
             let found = due(&incident(topic, state, ended), grace, at(now));
             assert_eq!(found, expected, "{topic:?} {state} {ended:?} {now}");

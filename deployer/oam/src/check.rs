@@ -54,13 +54,6 @@ fn component_path(component: &Component) -> String {
     format!("components[{}]", component.name)
 }
 
-fn step_path(group: Option<&Step>, step: &Step) -> String {
-    match group {
-        Some(group) => format!("workflow.steps[{}].subSteps[{}]", group.name, step.name),
-        None => format!("workflow.steps[{}]", step.name),
-    }
-}
-
 impl<'a> Checker<'a> {
     fn wrong(&mut self, code: &str, at: Option<&Place>, path: String, message: String) -> &mut Violation {
         self.violations.push(Violation::new(code, path, message).at(at.cloned()));
@@ -80,7 +73,7 @@ impl<'a> Checker<'a> {
         let components = self.application.components.iter();
         let of_components = components.map(|component| (component_path(component), &component.outputs));
         let steps = self.application.workflow.iter().flat_map(crate::Workflow::all_steps);
-        let of_steps = steps.map(|(group, step)| (step_path(group, step), &step.outputs));
+        let of_steps = steps.map(|at| (at.path(), &at.step.outputs));
         let owners: Vec<(String, &'a Vec<Output>)> = of_components.chain(of_steps).collect();
         for (path, outputs) in owners {
             for (index, output) in outputs.iter().enumerate() {
@@ -174,11 +167,11 @@ impl<'a> Checker<'a> {
 
     fn workflow(&mut self) {
         let Some(workflow) = &self.application.workflow else { return };
-        for (group, step) in workflow.all_steps() {
+        for at in workflow.all_steps() {
             if self.violations.len() >= VIOLATIONS_MAX {
                 return;
             }
-            let path = step_path(group, step);
+            let (path, group, step) = (at.path(), at.group(), at.step);
             let beside: Vec<&str> = match group {
                 Some(group) => group.sub_steps.iter().map(|step| step.name.as_str()).collect(),
                 None => workflow.steps.iter().map(|step| step.name.as_str()).collect(),
@@ -215,7 +208,7 @@ impl<'a> Checker<'a> {
         for operand in condition.operands() {
             let (message, hint) = match operand {
                 Operand::Status { step: name, .. } => {
-                    let names = || workflow.all_steps().map(|(_, step)| step.name.as_str());
+                    let names = || workflow.all_steps().map(|at| at.step.name.as_str());
                     if names().any(|known| known == name) {
                         continue;
                     }

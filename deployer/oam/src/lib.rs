@@ -24,8 +24,8 @@ pub use binding::{Source, Target};
 pub use canonical::canonical_json;
 pub use condition::Condition;
 pub use model::{
-    Application, Choice, Component, Input, Mode, Output, Phase, Placed, Policy, Properties, Step, StepMode,
-    StepRetry, Trait, Workflow,
+    Application, Choice, Component, Input, Mode, Output, Phase, Placed, Policy, Properties, Step, StepAt,
+    StepMode, StepRetry, Trait, Workflow,
 };
 pub use options::OamOptions;
 pub use path::{Path, Segment};

@@ -265,7 +265,7 @@ impl StepRetry {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
-    /// Its name, unique in the workflow, sub-steps included; its type where the file gives none.
+    /// Its name, unique in the workflow, those of all groups included; its type where the file gives none.
     pub name: String,
     /// The step's type.
     #[serde(rename = "type")]
@@ -297,7 +297,8 @@ pub struct Step {
     /// How its sub-steps follow one another, if not as the workflow says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<StepMode>,
-    /// Its sub-steps; only a `step-group` has some.
+    /// Its sub-steps; only a `step-group` has some. They may be groups in turn, as deep as
+    /// [`OamOptions::max_group_depth`](crate::OamOptions::max_group_depth).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sub_steps: Vec<Step>,
     /// Where the step begins.
@@ -351,11 +352,44 @@ impl Step {
     }
 }
 
+/// A step, and where it stands in its workflow.
+#[derive(Debug, Clone)]
+pub struct StepAt<'a> {
+    /// The groups around it, the outermost first.
+    pub groups: Vec<&'a Step>,
+    /// The step itself.
+    pub step: &'a Step,
+}
+
+impl<'a> StepAt<'a> {
+    /// The group whose step it is.
+    pub fn group(&self) -> Option<&'a Step> {
+        self.groups.last().copied()
+    }
+
+    /// Its path in the application: `workflow.steps[GROUP].subSteps[NAME]`.
+    pub fn path(&self) -> String {
+        let mut path = "workflow".to_owned();
+        for (depth, step) in self.groups.iter().copied().chain([self.step]).enumerate() {
+            let list = if depth == 0 { "steps" } else { "subSteps" };
+            path.push_str(&format!(".{list}[{}]", step.name));
+        }
+        path
+    }
+}
+
 impl Workflow {
-    /// Every step with the group around it, groups before their sub-steps.
-    pub fn all_steps(&self) -> impl Iterator<Item = (Option<&Step>, &Step)> {
-        self.steps.iter().flat_map(|step| {
-            std::iter::once((None, step)).chain(step.sub_steps.iter().map(move |sub| (Some(step), sub)))
+    /// Every step in the file's order, groups before their sub-steps.
+    pub fn all_steps(&self) -> impl Iterator<Item = StepAt<'_>> {
+        let outermost = self.steps.iter().rev().map(|step| StepAt { groups: Vec::new(), step });
+        let mut open: Vec<StepAt<'_>> = outermost.collect();
+        std::iter::from_fn(move || {
+            let next = open.pop()?;
+            let mut groups = next.groups.clone();
+            groups.push(next.step);
+            let within = next.step.sub_steps.iter().rev();
+            open.extend(within.map(|step| StepAt { groups: groups.clone(), step }));
+            Some(next)
         })
     }
 }

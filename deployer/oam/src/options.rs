@@ -19,6 +19,8 @@ pub struct OamOptions {
     pub max_policies: usize,
     /// The most steps of a workflow, sub-steps included.
     pub max_steps: usize,
+    /// How deep groups of steps may stand in each other; 1: a group holds no group.
+    pub max_group_depth: usize,
     /// The most items of any other list: dependencies, inputs, outputs, labels, scopes.
     pub max_items: usize,
     /// The longest `timeout`, in milliseconds.
@@ -38,6 +40,7 @@ impl Default for OamOptions {
             max_traits: 50,
             max_policies: 200,
             max_steps: 500,
+            max_group_depth: 8,
             max_items: 200,
             max_timeout_ms: 7 * 24 * 3_600_000,
             max_violations: 100,

@@ -89,7 +89,7 @@ fn the_example_reads_as_written_and_keeps_its_places() {
     let workflow = application.workflow.as_ref().unwrap();
     assert_eq!((workflow.mode.steps, workflow.mode.sub_steps), (StepMode::Dag, StepMode::StepByStep));
     assert_eq!(
-        workflow.all_steps().map(|(_, step)| step.name.as_str()).collect::<Vec<_>>(),
+        workflow.all_steps().map(|at| at.step.name.as_str()).collect::<Vec<_>>(),
         ["canary", "suspend", "both", "hook", "rest"]
     );
     assert_eq!(application.policies[1].name, "garbage-collect");

@@ -1,6 +1,6 @@
 //! An instance of an add-on checked before it is stored.
 
-use slipway_definitions::Reach;
+use slipway_definitions::{Function, Reach};
 use slipway_records::AddonInstance;
 use slipway_types::{Fault, Version, Violation};
 
@@ -26,9 +26,16 @@ impl Stage {
         if let Some(body) = definition.manifest().as_addon() {
             addon.binding_secrets = body.binding_generates.iter().map(ToString::to_string).collect();
             addon.in_cluster = body.reach == Reach::Cluster;
+            addon.has_release = body.release;
         }
         let subject = self.subject_of(addon).await?;
-        let mut violations = self.plan_addon(&subject, false).await?.err().unwrap_or_default();
+        let planned = self.plan_addon(&subject, Function::Render, false).await?;
+        let mut violations = planned.err().unwrap_or_default();
+        // What cannot be released is not begun.
+        if violations.is_empty() && subject.addon.has_release {
+            let planned = self.plan_addon(&subject, Function::Release, false).await?;
+            violations.extend(planned.err().unwrap_or_default());
+        }
         violations.extend(self.addon_receiver_objections(&subject.environment).await?);
         Ok(if violations.is_empty() { Ok(subject.addon) } else { Err(violations) })
     }

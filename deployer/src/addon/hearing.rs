@@ -20,11 +20,21 @@ pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<
     };
     let Some(whole) = events.iter().rev().find(|event| event.node.is_none()) else {
         // Nodes alone only tell what is waited for.
-        let is_busy = matches!(addon.state, AddonState::Applying { .. } | AddonState::Releasing { .. });
+        let is_busy = matches!(addon.state, AddonState::Applying { .. }) || addon.state.is_leaving();
         return of_nodes().filter(|_| is_busy).map(AddonEvent::Wait);
     };
     let said = Some(whole.reason.clone()).filter(|reason| !reason.is_empty());
     let why = said.or_else(of_nodes).unwrap_or_else(|| "its receiver works on it".to_owned());
+    if matches!(addon.state, AddonState::Ending { .. }) {
+        return Some(match whole.state {
+            // What became of it afterwards is nobody's business: it is about to go.
+            NodeState::Ready | NodeState::Degraded | NodeState::Unreachable => AddonEvent::Ended,
+            NodeState::Failed | NodeState::TimedOut | NodeState::Terminated | NodeState::Deleted => {
+                AddonEvent::Fail(why)
+            }
+            _ => AddonEvent::Wait(why),
+        });
+    }
     if matches!(addon.state, AddonState::Releasing { .. }) {
         return Some(match whole.state {
             NodeState::Deleted => AddonEvent::Gone,
@@ -47,6 +57,33 @@ pub(super) fn hear(addon: &mut AddonInstance, mut events: Vec<Event>) -> Option<
         | NodeState::Suspended
         | NodeState::Deleting => AddonEvent::Wait(why),
     })
+}
+
+/// What a receiver still does for the newest generation that it has from before `generation`, by its last word on the
+/// whole; `None`: nothing, or it has none.
+pub(super) fn of_earlier(generation: u64, events: &[Event]) -> Option<String> {
+    let earlier = || events.iter().filter(|event| event.generation < generation);
+    let newest = earlier().map(|event| event.generation).max()?;
+    let words = earlier().filter(|event| event.generation == newest && event.node.is_none());
+    let Some(whole) = words.max_by_key(|event| event.sequence) else {
+        return Some(format!("generation {newest} has begun"));
+    };
+    match whole.state {
+        NodeState::Ready
+        | NodeState::Degraded
+        | NodeState::Unreachable
+        | NodeState::Failed
+        | NodeState::TimedOut
+        | NodeState::Terminated
+        | NodeState::Deleted => None,
+        NodeState::Pending
+        | NodeState::Blocked
+        | NodeState::Applying
+        | NodeState::Waiting
+        | NodeState::Skipped
+        | NodeState::Suspended
+        | NodeState::Deleting => Some(format!("generation {newest}: {}", whole.reason)),
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +111,8 @@ mod tests {
             outputs: BTreeMap::new(),
             binding_secrets: Vec::new(),
             in_cluster: true,
+            has_release: false,
+            failure: None,
             generation: 2,
             ready_generation: 1,
             handed_off: 2,
@@ -124,12 +163,36 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_generation_has_ended_by_its_last_word_on_the_whole() {
+        let applies = || event(4, 2, None, NodeState::Applying, "run.apply: 0 of 1 pods");
+        let begins = || event(3, 2, Some("resource"), NodeState::Applying, "");
+        for (events, expected) in [
+            (vec![], None),
+            (vec![event(9, 3, None, NodeState::Waiting, "its own")], None),
+            (vec![begins()], Some("generation 2 has begun")),
+            (vec![applies(), begins()], Some("generation 2: run.apply: 0 of 1 pods")),
+            (
+                vec![event(2, 1, None, NodeState::Ready, ""), applies()],
+                Some("generation 2: run.apply: 0 of 1 pods"),
+            ),
+            (vec![event(5, 2, None, NodeState::Ready, ""), applies()], None),
+            (vec![applies(), event(5, 2, None, NodeState::TimedOut, "late")], None),
+        ] {
+            assert_eq!(of_earlier(3, &events).as_deref(), expected, "{events:?}");
+        }
+    }
+
+    #[test]
     fn what_is_taken_away_is_gone_or_not() {
         let mut orders = instance(AddonState::Releasing { why: None });
         let heard = |orders: &mut AddonInstance, state| hear(orders, vec![event(9, 2, None, state, "pods")]);
         assert_eq!(heard(&mut orders, NodeState::Deleting), Some(AddonEvent::Wait("pods".into())));
         assert_eq!(heard(&mut orders, NodeState::TimedOut), Some(AddonEvent::Fail("pods".into())));
         assert_eq!(heard(&mut orders, NodeState::Deleted), Some(AddonEvent::Gone));
+        let mut ending = instance(AddonState::Ending { why: None });
+        assert_eq!(heard(&mut ending, NodeState::Waiting), Some(AddonEvent::Wait("pods".into())));
+        assert_eq!(heard(&mut ending, NodeState::Failed), Some(AddonEvent::Fail("pods".into())));
+        assert_eq!(heard(&mut ending, NodeState::Ready), Some(AddonEvent::Ended));
         let mut ready = instance(AddonState::Ready);
         let node = vec![event(9, 2, Some("resource"), NodeState::Waiting, "1 of 2 pods")];
         assert_eq!(hear(&mut ready, node.clone()), None, "news of a node alone move nothing");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_definitions::golden::{self, Example, Expectation};
-use slipway_definitions::{Definition, code, try_definition};
+use slipway_definitions::{Definition, code, try_function};
 use slipway_plugins::{Host, Session};
 use slipway_types::{Fault, Violation};
 
@@ -49,7 +49,8 @@ async fn run(
     let mut violations = Vec::new();
     for example in examples {
         let path = format!("examples/{}.yaml", example.name);
-        let trial = try_definition(session, definition, &example.properties, &example.context).await;
+        let Example { function, properties, context, .. } = &example;
+        let trial = try_function(session, definition, *function, properties, context).await;
         let trial = trial.map_err(|error| plugin_fault(&error))?;
         let broken = trial.violations.iter().find(|violation| violation.code == code::DEFINITION_LIMIT);
         if let Some(broken) = broken {

@@ -5,67 +5,36 @@ use chrono::Utc;
 use slipway_handoff::{Key, Mode};
 use slipway_records::pipeline::Moved;
 use slipway_records::{Change, Deployment, Environment, JobError};
+use slipway_types::Violation;
 use slipway_types::state::DeploymentEvent;
-use slipway_types::{Digest, Violation};
 
-use super::{DeployHandler, SLIPWAY, is_removal};
-use crate::plan::{Frozen, SecretsOf};
+use super::{DeployHandler, SLIPWAY};
+use crate::plan::Frozen;
 use crate::receivers::key;
+use crate::rollback::Earlier;
 use crate::subject::Subject;
 use crate::transition::advance;
 
 impl DeployHandler {
-    /// A rollback to what was never live takes up the revision of that generation as it is.
-    pub(super) async fn take_up(&self, subject: Subject, generation: u64) -> Result<(), JobError> {
-        let Subject { deployment, application, environment, .. } = subject;
-        let Some(revision) = self.revision_of(&deployment, generation).await? else {
-            return self.never_frozen(deployment, generation).await;
-        };
-        // Frozen for the receiver of that time.
-        let frozen = self.stage.kept_revision(&key(&application.name, &environment), &revision).await?;
-        self.freeze(deployment, &environment, &frozen, Mode::Apply).await
-    }
-
-    /// A rotation, and a rollback to what was live, take it up with nothing moved but versions of secrets.
-    pub(super) async fn take_up_with_secrets_of_now(
+    /// A rotation and a rollback take up the revision of an earlier generation; one to what was never live as it is, any
+    /// other with nothing moved but versions of secrets.
+    pub(super) async fn take_up(
         &self,
         subject: Subject,
         generation: u64,
+        with_secrets_of_now: bool,
     ) -> Result<(), JobError> {
         let Subject { mut deployment, application, environment, .. } = subject;
-        let Some(revision) = self.revision_of(&deployment, generation).await? else {
-            return self.never_frozen(deployment, generation).await;
-        };
-        let mut frozen = self.stage.kept_revision(&key(&application.name, &environment), &revision).await?;
-        let place = SecretsOf { application: &application.name, environment: &environment };
-        let (uses, violations) = self.stage.secrets_of_now(&frozen.revision.secrets, place).await?;
-        if !violations.is_empty() {
-            let count = violations.len();
-            deployment.violations = violations;
-            return self.record(deployment, DeploymentEvent::Reject(count)).await;
+        let earlier = Earlier { generation, with_secrets_of_now, cause: deployment.cause.word() };
+        match self.stage.taken_up(&application, &environment, earlier).await? {
+            // Frozen for the receiver of that time.
+            Ok(frozen) => self.freeze(deployment, &environment, &frozen, Mode::Apply).await,
+            Err(violations) => {
+                let count = violations.len();
+                deployment.violations = violations;
+                self.record(deployment, DeploymentEvent::Reject(count)).await
+            }
         }
-        frozen.revision.secrets = uses;
-        self.freeze(deployment, &environment, &frozen, Mode::Apply).await
-    }
-
-    async fn revision_of(
-        &self,
-        deployment: &Deployment,
-        generation: u64,
-    ) -> Result<Option<Digest>, JobError> {
-        let mut read = self.stage.records.read().await?;
-        let earlier = read
-            .deployment_by_generation(deployment.environment_id, deployment.application_id, generation)
-            .await?;
-        let earlier = earlier.filter(|earlier| !is_removal(earlier));
-        Ok(earlier.and_then(|earlier| earlier.revision))
-    }
-
-    async fn never_frozen(&self, mut deployment: Deployment, generation: u64) -> Result<(), JobError> {
-        let message = format!("generation {generation} was never frozen");
-        let path = deployment.cause.word();
-        deployment.violations = vec![Violation::new("revision_missing", path, message)];
-        self.record(deployment, DeploymentEvent::Reject(1)).await
     }
 
     /// Freezes what is kept already or is kept now, unless the receiver cannot do it. What it was made by is

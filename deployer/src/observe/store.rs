@@ -1,16 +1,15 @@
 //! Keeping what a receiver said, together with what follows from it.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_handoff::{Event, Revision};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, Environment, Observation, Seen, Trouble};
+use slipway_records::{Change, Deployment, Environment, Observation, Seen, Trouble, incident};
 use slipway_types::Fault;
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
-use super::verdict::{News, blocker, failed_node, moves, unready, word};
+use super::fold::{self, Nodes};
+use super::verdict::{News, blocker, blocker_of_nodes, failed_node, moves, unready, word};
 use crate::handler::{SLIPWAY, is_removal};
 use crate::stage::Stage;
 use crate::subject::Subject;
@@ -60,12 +59,11 @@ impl Stage {
         Err(Fault::transient("changed_meanwhile", "a deployment changes faster than its receiver is heard"))
     }
 
-    /// The nodes that a revision has; asked only where somebody speaks of nodes.
-    async fn nodes_of(&self, deployment: &Deployment, look: &Look) -> Result<BTreeSet<String>, Fault> {
-        let (Look::Answered(events) | Look::Told(events)) = look else { return Ok(BTreeSet::new()) };
-        let Some(revision) = deployment.revision.filter(|_| events.iter().any(|event| event.node.is_some()))
-        else {
-            return Ok(BTreeSet::new());
+    /// The nodes that a revision has; asked only where something is said.
+    async fn nodes_of(&self, deployment: &Deployment, look: &Look) -> Result<Nodes, Fault> {
+        let (Look::Answered(events) | Look::Told(events)) = look else { return Ok(Nodes::new()) };
+        let Some(revision) = deployment.revision.filter(|_| !events.is_empty()) else {
+            return Ok(Nodes::new());
         };
         let away =
             |error| Fault::transient("storage_unavailable", format!("the object store fails: {error}"));
@@ -73,7 +71,7 @@ impl Stage {
         let document: Revision = serde_json::from_slice(&document).map_err(|_| {
             Fault::bug("revision_unreadable", format!("the revision {revision} cannot be read"))
         })?;
-        Ok(document.graph.nodes().keys().cloned().collect())
+        Ok(fold::nodes_of(&document.graph))
     }
 
     /// How long the receiver of an environment may take, in minutes. The built-in core keeps the deadline itself,
@@ -88,7 +86,7 @@ impl Stage {
         &self,
         subject: &Subject,
         look: &Look,
-        nodes: &BTreeSet<String>,
+        nodes: &Nodes,
     ) -> Result<Option<Stored>, Fault> {
         let fault = |error| crate::records_fault(&error);
         let id = subject.deployment.id;
@@ -101,6 +99,10 @@ impl Stage {
         let mut observation = known.clone();
         let taken = hear(&mut observation, look, deployment.generation, nodes, now);
         let whole_of = |observation: &Observation| observation.whole.as_ref().map(|whole| whole.sequence);
+        if taken > 0 {
+            let application = fold::application(&observation, deployment.generation, nodes);
+            observation.application = application.map(|state| state.word().to_owned());
+        }
         let was = deployment.state.clone();
         let back_in_sight = known.trouble.is_some()
             && observation.trouble.is_none()
@@ -127,6 +129,10 @@ impl Stage {
         }
         set_deadline(&mut observation, &deployment.state, minutes, now);
         note_stretch(&mut observation, &deployment.state, now);
+        if let Some(word) = fails_under_way(&known, &observation, &deployment.state) {
+            let why = blocker_of_nodes(&observation);
+            incident::fails_under_way(tx.as_mut(), &deployment, word, why).await.map_err(fault)?;
+        }
         let has_moved = deployment.state != was;
         let stored = Stored { state: deployment.state, trouble: observation.trouble.clone(), taken };
         if has_moved || is_noteworthy(&known, &observation) {
@@ -146,7 +152,7 @@ fn hear(
     observation: &mut Observation,
     look: &Look,
     generation: u64,
-    nodes: &BTreeSet<String>,
+    nodes: &Nodes,
     now: DateTime<Utc>,
 ) -> usize {
     let (events, was_asked) = match look {
@@ -171,7 +177,7 @@ fn hear(
         }
         let known = match &event.node {
             None => observation.whole.as_ref(),
-            Some(node) if nodes.contains(node) => observation.nodes.get(node),
+            Some(node) if nodes.contains_key(node) => observation.nodes.get(node),
             Some(_) => continue,
         };
         if known.is_some_and(|known| event.sequence <= known.sequence) {
@@ -191,6 +197,22 @@ fn hear(
         taken += 1;
     }
     taken
+}
+
+/// The word for an application that has come to fail while its deployment goes on.
+fn fails_under_way<'o>(
+    known: &Observation,
+    now: &'o Observation,
+    state: &DeploymentState,
+) -> Option<&'o str> {
+    let goes_on = matches!(
+        state,
+        DeploymentState::HandedOff { .. }
+            | DeploymentState::Progressing { .. }
+            | DeploymentState::Suspended { .. }
+    );
+    let word = now.application.as_deref().filter(|_| goes_on && now.application != known.application)?;
+    ["failed", "timed_out"].contains(&word).then_some(word)
 }
 
 /// Whether anything but the time of the look changed, or that is old.
@@ -263,6 +285,7 @@ fn set_deadline(
 #[cfg(test)]
 mod tests {
     use slipway_handoff::{Key, NodeState};
+    use slipway_health::ApplicationState;
 
     use super::*;
 
@@ -281,7 +304,13 @@ mod tests {
     }
 
     fn told(observation: &mut Observation, events: Vec<Event>) -> usize {
-        hear(observation, &Look::Told(events), 7, &BTreeSet::from(["web".to_owned()]), Utc::now())
+        hear(
+            observation,
+            &Look::Told(events),
+            7,
+            &Nodes::from([("web".to_owned(), ApplicationState::Live)]),
+            Utc::now(),
+        )
     }
 
     #[test]
@@ -305,8 +334,23 @@ mod tests {
         // What was told leaves open what is to be asked for.
         assert_eq!((observation.sequence, observation.looked_at), (0, None));
         let asked = Look::Answered(vec![event(9, 6, None, NodeState::Failed)]);
-        assert_eq!(hear(&mut observation, &asked, 7, &BTreeSet::new(), Utc::now()), 0);
+        assert_eq!(hear(&mut observation, &asked, 7, &Nodes::new(), Utc::now()), 0);
         assert_eq!(observation.sequence, 9);
+    }
+
+    #[test]
+    fn an_application_fails_once_while_its_deployment_goes_on() {
+        let of = |word: &str| Observation { application: Some(word.to_owned()), ..Observation::default() };
+        let under_way = DeploymentState::Progressing { blocker: None };
+        let (good, failed) = (of("progressing"), of("failed"));
+        assert_eq!(fails_under_way(&good, &failed, &under_way), Some("failed"));
+        assert_eq!(fails_under_way(&failed, &failed, &under_way), None, "it is known");
+        assert_eq!(fails_under_way(&failed, &good, &under_way), None);
+        assert_eq!(
+            fails_under_way(&good, &failed, &DeploymentState::Live),
+            None,
+            "that is told as what it is"
+        );
     }
 
     #[test]
@@ -366,7 +410,7 @@ mod tests {
         let now = Utc::now();
         let mut observation = Observation::default();
         for at in [now, now + TimeDelta::seconds(30)] {
-            hear(&mut observation, &Look::Silent("no route".into()), 7, &BTreeSet::new(), at);
+            hear(&mut observation, &Look::Silent("no route".into()), 7, &Nodes::new(), at);
         }
         assert_eq!(observation.trouble.as_ref().unwrap().since, now, "since the first time");
         assert_eq!(lost(&DeploymentState::Live, &observation, now + TimeDelta::seconds(30)), None);

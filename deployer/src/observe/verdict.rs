@@ -16,7 +16,7 @@ pub(super) fn word(state: NodeState) -> String {
     }
 }
 
-fn state_of(seen: &Seen) -> Option<NodeState> {
+pub(super) fn state_of(seen: &Seen) -> Option<NodeState> {
     serde_json::from_value(seen.state.clone().into()).ok()
 }
 
@@ -117,6 +117,11 @@ pub(super) fn blocker(observation: &Observation) -> Option<String> {
     if let Some(said) = said.filter(|said| !said.is_empty()) {
         return Some(said.to_owned());
     }
+    blocker_of_nodes(observation)
+}
+
+/// The same by the first node that is not ready alone.
+pub(super) fn blocker_of_nodes(observation: &Observation) -> Option<String> {
     let (name, seen) = unready(observation)?;
     let ready = observation.nodes.values().filter(|seen| state_of(seen) == Some(NodeState::Ready)).count();
     let detail = if seen.reason.is_empty() { seen.state.as_str() } else { seen.reason.as_str() };

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use slipway_definitions::{
     AddonBody, AddonFacts, BindingFacts, ClusterFacts as RenderFacts, ComponentRequest, Definition,
-    DefinitionKind, EndedFacts, EnvironmentFacts, Holds, RenderRequest, RenderedComponent, Verb,
+    DefinitionKind, EndedFacts, EnvironmentFacts, Function, Holds, RenderRequest, RenderedComponent, Verb,
     check_together, render_addon,
 };
 use slipway_handoff::revision::{FORMAT, Limits};
 use slipway_handoff::{
-    Bundle, Collect, Configuration, Definition as FrozenDefinition, Environment, Graph, ManifestSet, Node,
-    NodeName, Object, ObjectRef, Output, Phase, Revision, SecretPlace, SecretUse,
+    Bundle, Collect, Configuration, Definition as FrozenDefinition, Environment, Graph, Key, ManifestSet,
+    Node, NodeName, Object, ObjectRef, Output, Phase, Revision, SecretPlace, SecretUse, tasks,
 };
-use slipway_secrets::SecretError;
+use slipway_secrets::{Asker, SecretError};
 use slipway_types::environment::ClusterFacts;
 use slipway_types::name::EnvironmentName;
-use slipway_types::{ApplicationName, Digest, Fault, SecretReference, SecretScope, Version, Violation};
+use slipway_types::{
+    ApplicationName, Class, Digest, Fault, SecretReference, SecretScope, Version, Violation,
+};
 
 use super::closed::{frozen_kind, output_of};
 use super::objects::{Dressing, is_cluster_scoped};
@@ -27,14 +29,21 @@ use crate::addon::subject::AddonSubject;
 use crate::definitions::Offer;
 use crate::stage::Stage;
 
+mod runs;
+
+pub(crate) use super::container::component_of_runs;
+pub(crate) use runs::runs_ms;
+
 /// The node that has everything but Jobs: those run once it is ready.
 const RESOURCE: &str = "resource";
 /// What the nodes of Jobs begin with.
 const JOB: &str = "job.";
+/// What references to secrets begin with.
+const SECRET_SCHEME: &str = "secret://";
 /// The node of the namespace.
 const NAMESPACE: &str = "namespace";
 
-/// The secrets that were made for an instance: scope and version by reference.
+/// The secrets that were made for an instance, and those that its properties name: scope and version by reference.
 type Made = BTreeMap<SecretReference, (SecretScope, String)>;
 
 /// The definition of an add-on: of exactly this version, or the one that is meant without.
@@ -62,10 +71,12 @@ fn scope(application: &ApplicationName, environment: &EnvironmentName) -> Secret
 }
 
 impl Stage {
-    /// Plans an instance. With `keep` the secrets are made that it lacks; without, nothing is written.
+    /// Plans an instance, or what is run before it is taken away. With `keep` the secrets are made that it lacks;
+    /// without, nothing is written.
     pub(crate) async fn plan_addon(
         &self,
         subject: &AddonSubject,
+        function: Function,
         keep: bool,
     ) -> Result<Result<Frozen, Vec<Violation>>, Fault> {
         let AddonSubject { addon, environment, .. } = subject;
@@ -84,7 +95,7 @@ impl Stage {
         let (told, made) = self.addon_facts(subject, &body, keep).await?;
         let request = request(self, subject, &facts, &definition);
         let mut session = self.plugins.session().await.map_err(|error| plugin_fault(&error))?;
-        let rendered = render_addon(&mut session, &request, &request.components[0], &told).await;
+        let rendered = render_addon(&mut session, &request, &request.components[0], function, &told).await;
         let mut rendered = vec![rendered.map_err(|error| plugin_fault(&error))?];
         check_together(&request, &mut rendered);
         let mut rendered = rendered.remove(0);
@@ -92,7 +103,36 @@ impl Stage {
         if !violations.is_empty() {
             return Ok(Err(violations));
         }
-        Ok(Closing { subject, facts: &facts, definition: &definition, made: &made }.close(&rendered))
+        let runs = rendered.verbs.iter().any(|caused| matches!(caused.verb, Verb::ContainerRun(_)));
+        let before = if runs && keep { self.jobs_before(subject).await? } else { BTreeSet::new() };
+        let closing = Closing {
+            subject,
+            function,
+            facts: &facts,
+            definition: &definition,
+            made: &made,
+            before: &before,
+        };
+        Ok(closing.close(&rendered))
+    }
+
+    /// The Jobs of the revision that an instance's receiver may have.
+    pub(crate) async fn jobs_before(&self, subject: &AddonSubject) -> Result<BTreeSet<String>, Fault> {
+        let AddonSubject { addon, environment, .. } = subject;
+        let Some(before) = &addon.predecessor else { return Ok(BTreeSet::new()) };
+        let key = Key { environment: environment.address.clone(), application: addon.handed_off_as() };
+        match self.kept_revision(&key, before).await {
+            Ok(frozen) => {
+                let objects = frozen.revision.graph.objects().map(|(_, object)| &object.object);
+                Ok(objects
+                    .filter(|object| tasks::is_task(object))
+                    .map(|object| object.name.clone())
+                    .collect())
+            }
+            Err(fault) if fault.class == Class::Transient => Err(fault),
+            // Then what ran before runs again.
+            Err(_) => Ok(BTreeSet::new()),
+        }
     }
 
     /// What a definition is told of an instance, and the secrets that it may name.
@@ -134,7 +174,33 @@ impl Stage {
             ended.map(|binding| (binding.account.as_str(), binding.short())).collect();
         let ended = ended.into_iter().map(|(account, name)| EndedFacts { name, account: account.to_owned() });
         told.ended = ended.collect();
+        self.named_secrets(subject, &mut made).await?;
         Ok((told, made))
+    }
+
+    /// Notes the secrets that somebody named in the instance's properties and that it may have. What it may not have
+    /// is told where an object names it.
+    async fn named_secrets(&self, subject: &AddonSubject, made: &mut Made) -> Result<(), Fault> {
+        let AddonSubject { addon, environment, .. } = subject;
+        let application = addon.handed_off_as();
+        let mut named = BTreeSet::new();
+        references_in(&addon.properties, &mut named);
+        named.retain(|reference| !made.contains_key(reference));
+        for reference in named {
+            let asker = Asker { application: &application, environment: Some(&environment.name) };
+            match self.secrets.resolve_for(&reference, asker).await {
+                Ok(found) => {
+                    made.insert(reference, (found.scope, found.resolved.version));
+                }
+                Err(error) => {
+                    let fault = Fault::from(error);
+                    if fault.class == Class::Transient {
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The reference of a secret that Slipway makes, noted in `made`.
@@ -162,6 +228,18 @@ impl Stage {
         let text = reference.to_string();
         made.insert(reference, (scope.clone(), version));
         Ok(text)
+    }
+}
+
+/// References to secrets that stand anywhere in properties.
+fn references_in(value: &Value, found: &mut BTreeSet<SecretReference>) {
+    match value {
+        Value::String(text) if text.starts_with(SECRET_SCHEME) => {
+            found.extend(text.parse::<SecretReference>().ok());
+        }
+        Value::Array(items) => items.iter().for_each(|item| references_in(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| references_in(field, found)),
+        _ => {}
     }
 }
 
@@ -199,9 +277,12 @@ fn request(
 /// An instance that is being closed into a revision.
 struct Closing<'a> {
     subject: &'a AddonSubject,
+    function: Function,
     facts: &'a ClusterFacts,
     definition: &'a Definition,
     made: &'a Made,
+    /// The Jobs that its receiver may have.
+    before: &'a BTreeSet<String>,
 }
 
 /// The graph while it is drawn.
@@ -249,6 +330,7 @@ impl Closing<'_> {
             drawing.nodes.insert(name, Node { objects: vec![run], needs, ..node() });
         }
         drawing.nodes.insert(RESOURCE.to_owned(), resource);
+        self.draw_runs(drawing, &dressing, rendered);
         for (name, source) in &rendered.outputs {
             if let Some(output) = output_of(source, address.namespace()) {
                 drawing.give(name, output);
@@ -282,8 +364,9 @@ impl Closing<'_> {
             used_in.dedup();
             let Some((scope, version)) = self.made.get(&reference) else {
                 let place = used_in.first().map(|place| place.object.to_string()).unwrap_or_default();
-                let message = format!("{reference} was not made for this add-on");
-                let hint = "the definition lists what it needs in `generates` or `binding.generates`";
+                let message = format!("{reference} is neither made for this add-on nor one that it may have");
+                let hint = "the definition lists what it needs in `generates` or `binding.generates`; what a property \
+                            names must be everybody's: slipway secret set NAME < FILE";
                 drawing.violations.push(Violation::new("secret_not_allowed", place, message).hint(hint));
                 continue;
             };
@@ -322,7 +405,8 @@ impl Closing<'_> {
             }]),
             graph,
             secrets,
-            allow_empty: false,
+            // Before it is taken away there may be nothing to run.
+            allow_empty: self.function == Function::Release,
         }
     }
 }
@@ -344,7 +428,7 @@ impl Drawing {
     /// Gives an output to the node that has its object, else to the resource.
     fn give(&mut self, name: &str, output: Output) {
         let has = |node: &Node| match &output {
-            Output::From { object, .. } => {
+            Output::From { object, .. } | Output::Message { object, .. } => {
                 node.objects.iter().any(|one| one.object.identity() == object.identity())
             }
             Output::Value(_) => false,

@@ -63,6 +63,7 @@ impl Stage {
         told.revision = Some(frozen.revision.digest());
         let cluster = self.cluster_of(environment).await?;
         cluster.doubt_absent();
+        cluster.doubt_outage();
         let look = Look::new(&cluster, &frozen, wanted);
         let found = look.gather(&mut told).await;
         found.map_err(|error| fault_of(environment.address.cluster(), &error))?;

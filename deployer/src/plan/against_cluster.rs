@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_core::inventory::{
-    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, keep_selector,
+    self, COLLECT, GENERATION, INVENTORY, REVISION, SHARED_BY, changes_no_value, is_left, keep_selector,
     without_leftovers,
 };
 use slipway_handoff::{ManifestSet, Object};
@@ -64,6 +64,7 @@ pub async fn compare(
     leave: &[AdoptedObject],
 ) -> Result<(Vec<Difference>, Vec<Violation>), Fault> {
     cluster.doubt_absent();
+    cluster.doubt_outage();
     let dressing = Dressing { application, address, pull_secret: false };
     let graph = &frozen.revision.graph;
     let brought = brought(graph.objects().map(|(_, object)| object), &frozen.manifests);
@@ -136,6 +137,11 @@ fn brought<'a>(objects: impl Iterator<Item = &'a Object>, manifests: &ManifestSe
     brought
 }
 
+/// Whether the object is nobody's since whoever brought it last went.
+fn was_left(object: &Object, live: &Value) -> bool {
+    inventory::Live::of(live).is_ok_and(|live| is_left(&object.object, &live))
+}
+
 async fn look(
     cluster: &Cluster,
     live: &Live,
@@ -151,7 +157,7 @@ async fn look(
     let live = live.get(cluster, key).await?;
     if let Some(owner) = live
         .as_deref()
-        .filter(|live| !subject.has_leave(live))
+        .filter(|live| !subject.has_leave(live) && !was_left(object, live))
         .and_then(|live| dressing.foreign_owner(live))
         .filter(|_| !object.shared && key.kind != "Namespace")
     {

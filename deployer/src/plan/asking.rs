@@ -1,7 +1,7 @@
 //! Conditions that the run decides, as the contract has them: CEL over nodes and outputs.
 //!
 //! A step is one or several nodes. It succeeded if all are ready, failed if one failed or timed out, and was
-//! skipped if all were. What an input gives may not be there; then a comparison with it does not hold.
+//! skipped if all were; its message and its reason are those of the first that has one. What an input gives may not be there; then a comparison with it does not hold.
 
 use serde_json::Value;
 use slipway_handoff::NodeName;
@@ -25,12 +25,22 @@ pub(super) fn cel(condition: &Condition, known: &dyn Known) -> Result<Option<Str
     Ok(Some(text))
 }
 
-/// Both of two conditions.
-pub(super) fn both(one: Option<&String>, other: Option<&String>) -> Option<String> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(format!("({one}) && ({other})")),
-        (one, other) => one.or(other).cloned(),
+/// All of several conditions, side by side: those of groups in groups must not nest brackets as deep as the groups.
+pub(super) fn all_of(conditions: &[String]) -> Option<String> {
+    match conditions {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => {
+            let parts: Vec<String> = several.iter().map(|condition| format!("({condition})")).collect();
+            Some(parts.join(" && "))
+        }
     }
+}
+
+/// Why conditions that can be said alone cannot be said together; `None`: they can.
+pub(super) fn objection(conditions: &[String]) -> Option<String> {
+    let error = Cel::parse(&all_of(conditions)?).err()?;
+    Some(format!("together with the conditions of the groups around it: {error}"))
 }
 
 fn formula(expression: &Expression, known: &dyn Known) -> Result<String, String> {
@@ -55,8 +65,9 @@ fn compared(
     right: &Operand,
     known: &dyn Known,
 ) -> Result<String, String> {
-    if let (Operand::Status { step, .. }, Operand::Literal(word))
-    | (Operand::Literal(word), Operand::Status { step, .. }) = (left, right)
+    if let (Operand::Status { step, field }, Operand::Literal(word))
+    | (Operand::Literal(word), Operand::Status { step, field }) = (left, right)
+        && field == "phase"
     {
         let holds = phase(step, word.as_str().unwrap_or_default(), known)?;
         return Ok(if operator == Operator::NotEqual { format!("!({holds})") } else { holds });
@@ -107,7 +118,22 @@ fn value(operand: &Operand, known: &dyn Known) -> Result<String, String> {
             }
             Ok(text)
         }
+        Operand::Status { step, field } if field != "phase" => told(step, field, known),
         Operand::Status { .. } | Operand::Context(_) => Err(format!("`{operand}` has no value here")),
+    }
+}
+
+/// The message or the reason of a step: that of its first node which has one, else an empty text.
+fn told(step: &str, field: &str, known: &dyn Known) -> Result<String, String> {
+    match known.nodes(step) {
+        [] => Err(format!("`{step}` does nothing in this environment")),
+        [only] => Ok(format!("nodes[{}].{field}", quoted(only))),
+        several => {
+            let list = Value::from(several.to_vec());
+            let says = format!(r#"nodes[n].{field} != """#);
+            let first = format!("{list}.map(n, {says}, nodes[n].{field})[0]");
+            Ok(format!(r#"({list}.exists(n, {says}) ? {first} : "")"#))
+        }
     }
 }
 
@@ -141,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn conditions_of_groups_stand_side_by_side() {
+        let text = |count: usize| vec!["outputs[\"a\"][\"b\"] == 1".to_owned(); count];
+        assert_eq!(all_of(&[]), None);
+        assert_eq!(all_of(&text(1)), Some(text(1)[0].clone()));
+        assert_eq!(
+            all_of(&text(2)).as_deref(),
+            Some(r#"(outputs["a"]["b"] == 1) && (outputs["a"]["b"] == 1)"#)
+        );
+        assert_eq!(objection(&text(9)), None);
+        let told = objection(&text(300)).unwrap();
+        assert!(told.contains("bytes"), "{told}");
+    }
+
+    #[test]
     fn conditions_become_cel_over_nodes() {
         for (text, expected) in [
             ("always", None),
@@ -156,12 +196,21 @@ mod tests {
             ),
             ("inputs.host", Some(r#""host" in outputs["db"] && outputs["db"]["host"] == true"#)),
             ("status.smoke.running || true", Some("(false) || (true == true)")),
+            ("status.smoke.reason == 'Timeout'", Some(r#"nodes["step.smoke"].reason == "Timeout""#)),
+            (
+                "status.roll.message != inputs.host",
+                Some(
+                    r#""host" in outputs["db"] && (["web","web.post"].exists(n, nodes[n].message != "") ? ["web","web.post"].map(n, nodes[n].message != "", nodes[n].message)[0] : "") != outputs["db"]["host"]"#,
+                ),
+            ),
         ] {
             assert_eq!(said(text), Ok(expected.map(str::to_owned)), "{text}");
         }
-        for (text, why) in
-            [("status.other.failed", "does nothing"), ("inputs.port == 1", "gives an output `port`")]
-        {
+        for (text, why) in [
+            ("status.other.failed", "does nothing"),
+            ("status.other.message == ''", "does nothing"),
+            ("inputs.port == 1", "gives an output `port`"),
+        ] {
             let told = said(text).unwrap_err();
             assert!(told.contains(why), "{text}: {told}");
         }

@@ -245,6 +245,8 @@ mod tests {
             ]),
             binding_secrets: vec!["password".into()],
             in_cluster: true,
+            has_release: false,
+            failure: None,
             generation: 2,
             ready_generation,
             handed_off: 2,

@@ -11,7 +11,7 @@ use slipway_handoff::{Node, Object, ObjectRef};
 use slipway_types::Violation;
 
 use super::ChosenStep;
-use super::closed::Drawing;
+use super::drawing::Drawing;
 use super::staging::Renames;
 use super::steps::Walk;
 
@@ -38,7 +38,7 @@ impl Walk<'_> {
         step: &ChosenStep,
         component: &str,
     ) -> Option<String> {
-        let path = format!("workflow.steps[{}].properties.component", step.step.name);
+        let path = format!("{}.properties.component", step.path);
         let application = self.chosen.merged.application();
         let refused = match self.chosen.merged.copies_of(component).as_slice() {
             [only] if !drawing.ends.contains_key(only) => Some("it is not deployed here"),

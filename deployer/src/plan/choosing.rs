@@ -11,19 +11,29 @@ use slipway_definitions::{
     Holds, RenderRequest, StepDirective, TraitRequest, evaluate_policy, evaluate_step,
 };
 use slipway_oam::overlay::Merged;
-use slipway_oam::{Component, Step, StepMode, Workflow};
+use slipway_oam::{Component, Step, StepAt, StepMode, Workflow};
 use slipway_plugins::Session;
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::{Fault, Version, Violation};
 
 use super::conditions::{self, Verdict};
 use super::order::{Flow, asked};
-use super::{Chosen, ChosenStep, Ground, inputs, plugin_fault, rules, steps};
+use super::{Chosen, ChosenStep, Ground, inputs, plugin_fault, rules};
 use crate::packages::Package;
 
 impl ChosenStep {
-    fn new(step: Step, group: Option<String>, says: Option<StepDirective>) -> Self {
-        Self { step, group, says, here: true, after: BTreeSet::new(), asks: None, deploys: BTreeSet::new() }
+    /// A step as it is laid, which may be `step` with holes for its inputs, and what its definition says.
+    fn new(at: &StepAt<'_>, step: Step, says: Option<StepDirective>) -> Self {
+        Self {
+            step,
+            path: at.path(),
+            group: at.group().map(|group| group.name.clone()),
+            says,
+            here: true,
+            after: BTreeSet::new(),
+            asks: None,
+            deploys: BTreeSet::new(),
+        }
     }
 
     /// Whether it deploys components, wherever that is.
@@ -175,12 +185,11 @@ impl Ground<'_> {
         let policies: Vec<String> =
             merged.application().policies.iter().map(|policy| policy.name.clone()).collect();
         let mut steps = Vec::new();
-        for (group, step) in workflow.all_steps() {
-            let path = steps::path(group, step);
-            let group = group.map(|group| group.name.clone());
-            let mut step = step.clone();
+        for at in workflow.all_steps() {
+            let path = at.path();
+            let mut step = at.step.clone();
             if !step.sub_steps.is_empty() {
-                steps.push(ChosenStep::new(step, group, None));
+                steps.push(ChosenStep::new(&at, step, None));
                 continue;
             }
             violations.extend(inputs::place_in_step(&mut step, &path));
@@ -196,7 +205,7 @@ impl Ground<'_> {
                 evaluate_step(session, render, &definition, &step.name, &policies, &properties, &path).await;
             definitions.insert((DefinitionKind::Step, step.kind.clone()), definition);
             match said.map_err(|error| plugin_fault(&error))? {
-                Ok(says) => steps.push(ChosenStep::new(step, group, Some(says))),
+                Ok(says) => steps.push(ChosenStep::new(&at, step, Some(says))),
                 Err(found) => violations.extend(found),
             }
         }

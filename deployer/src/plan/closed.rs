@@ -1,15 +1,16 @@
 //! A plan closed into a revision: a graph of nodes, every object by digest, nothing left to render.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use slipway_charts::Hook;
-use slipway_definitions::{DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject, Verb};
+use slipway_definitions::{DefinitionKind, OutputSource, Phase, RenderedComponent, RenderedObject};
 use slipway_handoff::revision::{FORMAT, Limits};
+use slipway_handoff::tasks::{HookSide, hook_name};
 use slipway_handoff::{
-    Bundle, Call, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph,
-    ManifestSet, Node, NodeName, Object, ObjectRef, Output, Pointer, Revision, Wait,
+    Bundle, Collect, Configuration, Definition, DefinitionKind as FrozenKind, Environment, Graph, Node,
+    NodeName, Object, ObjectRef, Output, Pointer, Revision,
 };
 use slipway_oam::Source;
 use slipway_oam::binding::SourceObject;
@@ -17,33 +18,14 @@ use slipway_types::environment::ReceiverSettings;
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ComponentName, Digest, Fault, Violation};
 
+use super::drawing::{Drawing, Ends};
 use super::objects::{Dressing, is_cluster_scoped};
 use super::package_objects::{Gathered, Hooked};
-use super::secrets::{KEEPER, SecretsOf, Uses};
-use super::{Chosen, Frozen, Ground, Plan, PlannedImage, expressions, inputs, rules, staging, steps};
+use super::secrets::{KEEPER, SecretsOf};
+use super::{Chosen, Frozen, Ground, Plan, PlannedImage, inputs, rules, staging, steps};
 
 /// What a node of a hook or Job is given at most, in milliseconds.
 const NODE_TIMEOUT_MS: u64 = slipway_handoff::node::TIMEOUT_MS_DEFAULT;
-
-/// The graph while it is drawn.
-#[derive(Default)]
-pub(super) struct Drawing {
-    pub(super) nodes: BTreeMap<NodeName, Node>,
-    manifests: ManifestSet,
-    uses: Uses,
-    violations: Vec<Violation>,
-    /// First and last nodes by component.
-    pub(super) ends: BTreeMap<String, Ends>,
-    /// What people should know of it.
-    pub(super) notes: Vec<String>,
-}
-
-/// Where a component or step begins and ends.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Ends {
-    pub(super) first: Vec<NodeName>,
-    pub(super) last: Vec<NodeName>,
-}
 
 impl Ground<'_> {
     /// Draws the graph and writes the revision.
@@ -220,7 +202,7 @@ impl Ground<'_> {
         };
         for (index, hook) in sorted(hooked.before).into_iter().enumerate() {
             let node = self.hook_node(drawing, dressing, &name, hook);
-            link(drawing, format!("{name}.before-{}", index + 1), node);
+            link(drawing, hook_name(&name, HookSide::Before, index + 1), node);
         }
         for (phase, suffix) in [(Phase::Pre, ".pre"), (Phase::Main, ""), (Phase::Post, ".post")] {
             let node = self.phase_node(drawing, dressing, chosen, component, &kind, phase);
@@ -230,7 +212,7 @@ impl Ground<'_> {
         }
         for (index, hook) in sorted(hooked.after).into_iter().enumerate() {
             let node = self.hook_node(drawing, dressing, &name, hook);
-            link(drawing, format!("{name}.after-{}", index + 1), node);
+            link(drawing, hook_name(&name, HookSide::After, index + 1), node);
         }
         let ends = Ends {
             first: chain.first().cloned().into_iter().collect(),
@@ -298,20 +280,20 @@ impl Ground<'_> {
     fn bind(&self, drawing: &mut Drawing, chosen: &Chosen, rendered: &[RenderedComponent]) {
         let namespace = self.request.environment.address.namespace();
         for component in rendered {
-            let Some(node) = drawing.nodes.get_mut(&component.name) else { continue };
+            if !drawing.nodes.contains_key(&component.name) {
+                continue;
+            }
             for (name, source) in &component.outputs {
                 if let Some(output) = output_of(source, namespace) {
-                    node.outputs.insert(name.clone(), output);
+                    drawing.give_of(&component.name, name, output);
                 }
             }
             let declared = chosen.merged.application().component(&component.name);
             for output in declared.into_iter().flat_map(|component| &component.outputs) {
                 let path = format!("components[{}].outputs[{}]", component.name, output.name);
                 match self.source(component, &output.value_from) {
-                    Ok(output_source) => {
-                        node.outputs.insert(output.name.clone(), output_source);
-                    }
-                    Err(message) => drawing.violations.push(Violation::new("unknown_output", path, message)),
+                    Ok(source) => drawing.give_of(&component.name, &output.name, source),
+                    Err(message) => drawing.wrong(Violation::new("unknown_output", path, message)),
                 }
             }
         }
@@ -370,93 +352,6 @@ impl Ground<'_> {
                         .hint("add a step of type `deploy`, or `apply-component` for it alone"),
                 );
             }
-        }
-    }
-}
-
-impl Drawing {
-    /// Keeps an object's bytes and notes its secrets.
-    pub(super) fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
-        let Some(reference) = ObjectRef::of(object) else {
-            let message = "an object has no apiVersion, kind or name";
-            let path = format!("components[{component}]");
-            self.violations.push(Violation::new("invalid_object", path, message));
-            return None;
-        };
-        self.uses.note(&reference, object);
-        Some(Object::new(reference, self.manifests.insert(object)))
-    }
-
-    /// Forgets an object that gets another name.
-    pub(super) fn forget(&mut self, object: &ObjectRef) {
-        self.uses.forget(object);
-    }
-
-    /// The object behind a reference.
-    pub(super) fn manifest(&self, digest: &Digest) -> Option<Value> {
-        serde_json::from_slice(self.manifests.get(digest)?).ok()
-    }
-
-    /// Notes a violation.
-    pub(super) fn wrong(&mut self, violation: Violation) {
-        self.violations.push(violation);
-    }
-
-    /// Gives a node an output.
-    pub(super) fn give(&mut self, node: &str, name: &str, output: Output) {
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.outputs.insert(name.to_owned(), output);
-        }
-    }
-
-    /// Lets the nodes `first` wait for `after`.
-    pub(super) fn after(&mut self, first: &[NodeName], after: &[NodeName]) {
-        for name in first {
-            if let Some(node) = self.nodes.get_mut(name) {
-                node.needs.extend(after.iter().filter(|needed| *needed != name).cloned());
-            }
-        }
-    }
-
-    /// Puts what a verb does into a node.
-    pub(super) fn add_verb(
-        &mut self,
-        node: &mut Node,
-        dressing: &Dressing<'_>,
-        (component, path): (&str, &str),
-        verb: &Verb,
-    ) {
-        match verb {
-            Verb::ObjectApply { object } | Verb::JobRun { object } => {
-                let dressed = dressing.dress(component, object.clone(), false);
-                node.objects.extend(self.keep(component, &dressed));
-            }
-            Verb::HttpCall { method, url, body, secret } => {
-                let secret = match secret.as_deref().map(str::parse).transpose() {
-                    Ok(secret) => secret,
-                    Err(error) => {
-                        let message = format!("its secret is no reference: {error}");
-                        let wrong = Violation::new("invalid_property", path, message);
-                        return self.wrong(wrong.hint("write secret://builtin/NAME"));
-                    }
-                };
-                node.call =
-                    Some(Call { method: method.clone(), url: url.clone(), body: body.clone(), secret });
-            }
-            Verb::Wait { object, until } => {
-                let object = ObjectRef {
-                    api_version: object.api_version.clone(),
-                    kind: object.kind.clone(),
-                    namespace: Some(dressing.address.namespace().to_owned()),
-                    name: object.name.clone(),
-                };
-                self.violations.extend(expressions::objection(path, until));
-                node.waits.push(Wait { object, until: until.clone() });
-            }
-            Verb::OutputSet(_)
-            | Verb::ChartRender { .. }
-            | Verb::KustomizeBuild { .. }
-            | Verb::FilesObjects { .. } => {}
         }
     }
 }

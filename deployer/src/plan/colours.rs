@@ -15,7 +15,7 @@ use slipway_types::{Digest, Violation};
 
 use super::ChosenStep;
 use super::canary::{TRACK, configs, key_of};
-use super::closed::{Drawing, Ends};
+use super::drawing::{Drawing, Ends};
 use super::laid::{Behind, Laid};
 use super::staging::Renames;
 use super::steps::Walk;
@@ -46,7 +46,7 @@ impl Walk<'_> {
         behind: &Behind,
         most_ms: Option<u64>,
     ) -> Laid {
-        if behind.when.is_some() {
+        if !behind.when.is_empty() {
             let why = "the step that deploys the component would move its traffic all the same";
             drawing.wrong(self.unsaid(step, why));
         }

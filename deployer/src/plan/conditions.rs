@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use slipway_oam::condition::{Expression, Operand, Operator};
-use slipway_oam::{Condition, Step, Workflow};
+use slipway_oam::{Condition, StepAt, Workflow};
 use slipway_types::Violation;
 
 /// A condition that the contract cannot carry.
 const UNSUPPORTED: &str = "condition_unsupported";
 const SUCCEEDED: &str = "succeeded";
 const SKIPPED: &str = "skipped";
+/// The `reason` of a step that did not run.
+const SKIP: &str = "Skip";
 
 /// What becomes of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ pub(super) fn decide(
     context: &BTreeMap<&'static str, String>,
     is_asked: bool,
 ) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
-    let steps = workflow.all_steps().map(|(group, step)| (step.name.as_str(), (group, step))).collect();
+    let steps = workflow.all_steps().map(|at| (at.step.name.as_str(), at)).collect();
     let mut deciding = Deciding {
         steps,
         context,
@@ -74,8 +76,8 @@ pub(super) fn decide(
         open: BTreeSet::new(),
         violations: Vec::new(),
     };
-    for (_, step) in workflow.all_steps() {
-        deciding.verdict(&step.name);
+    for at in workflow.all_steps() {
+        deciding.verdict(&at.step.name);
     }
     if let Some(first) = workflow.steps.first() {
         deciding.violations.retain(|violation| {
@@ -88,7 +90,7 @@ pub(super) fn decide(
 }
 
 struct Deciding<'a> {
-    steps: BTreeMap<&'a str, (Option<&'a Step>, &'a Step)>,
+    steps: BTreeMap<&'a str, StepAt<'a>>,
     context: &'a BTreeMap<&'static str, String>,
     is_asked: bool,
     verdicts: BTreeMap<String, Verdict>,
@@ -125,22 +127,22 @@ impl Deciding<'_> {
         if let Some(known) = self.verdicts.get(name) {
             return known.clone();
         }
-        let Some((group, step)) = self.steps.get(name).copied() else { return Verdict::Skipped };
+        let Some(at) = self.steps.get(name).cloned() else { return Verdict::Skipped };
         if !self.open.insert(name.to_owned()) {
             return Verdict::Runs(BTreeSet::new());
         }
-        let around = group.map(|group| self.verdict(&group.name));
+        let around = at.group().map(|group| self.verdict(&group.name));
         let verdict = match around {
             Some(Verdict::Skipped) => Verdict::Skipped,
-            _ => self.own_verdict(group, step),
+            _ => self.own_verdict(&at),
         };
         self.open.remove(name);
         self.verdicts.insert(name.to_owned(), verdict.clone());
         verdict
     }
 
-    fn own_verdict(&mut self, group: Option<&Step>, step: &Step) -> Verdict {
-        let Some(text) = &step.condition else { return Verdict::Runs(BTreeSet::new()) };
+    fn own_verdict(&mut self, at: &StepAt<'_>) -> Verdict {
+        let Some(text) = &at.step.condition else { return Verdict::Runs(BTreeSet::new()) };
         let (condition, decided) = match text.value.parse::<Condition>() {
             Ok(Condition::Always) => {
                 let why = "it is to run even if a step before it failed".to_owned();
@@ -148,7 +150,8 @@ impl Deciding<'_> {
             }
             Ok(Condition::When(expression)) => {
                 let decided = self.formula(&expression, false);
-                (Some(Condition::When(self.resolved(expression))), decided)
+                let condition = decided.is_err().then(|| Condition::When(self.resolved(expression)));
+                (condition, decided)
             }
             Err(error) => (None, Err(Undecided::Never(error.to_string()))),
         };
@@ -159,10 +162,10 @@ impl Deciding<'_> {
                 Verdict::Asks(Asks { condition, crosses })
             }
             (Err(Undecided::Run { why, .. } | Undecided::Never(why)), _) => {
-                let path = super::steps::path(group, step);
+                let path = format!("{}.if", at.path());
                 let message = format!("`{}` cannot be handed off: {why}", text.value);
                 self.violations.push(
-                    Violation::new(UNSUPPORTED, format!("{path}.if"), message).at(text.at.clone()).hint(
+                    Violation::new(UNSUPPORTED, path, message).at(text.at.clone()).hint(
                         "a deployment ends at the first step that fails, and a step runs when those before it succeeded; ask for `status.STEP.succeeded` or a fact of the environment such as `context.stage`",
                     ),
                 );
@@ -171,16 +174,27 @@ impl Deciding<'_> {
         }
     }
 
-    /// The same with the environment's facts in their places.
-    fn resolved(&self, expression: Expression) -> Expression {
+    /// The same with the environment's facts in their places, and what they decide already.
+    fn resolved(&mut self, expression: Expression) -> Expression {
+        if matches!(expression, Expression::Compare { .. }) {
+            let decided = match self.formula(&expression, false) {
+                Ok(None) => Some(false),
+                Ok(Some(after)) => after.is_empty().then_some(true),
+                Err(_) => None,
+            };
+            if let Some(holds) = decided {
+                return Expression::Holds(Operand::Literal(Value::Bool(holds)));
+            }
+        }
+        let context = self.context;
         let operand = |operand: Operand| match operand {
             Operand::Context(field) => {
-                let fact = self.context.get(field.as_str()).cloned();
+                let fact = context.get(field.as_str()).cloned();
                 fact.map_or(Operand::Context(field), |fact| Operand::Literal(Value::String(fact)))
             }
             operand => operand,
         };
-        let all = |parts: Vec<Expression>| -> Vec<Expression> {
+        let mut all = |parts: Vec<Expression>| -> Vec<Expression> {
             parts.into_iter().map(|part| self.resolved(part)).collect()
         };
         match expression {
@@ -251,6 +265,7 @@ impl Deciding<'_> {
                 self.phase(step, operator, value)
             }
             _ => {
+                is_comparable(left, right)?;
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 let holds = compared(&left, operator, &right)
                     .ok_or_else(|| Undecided::Never(format!("{left} and {right} cannot be compared so")))?;
@@ -290,17 +305,30 @@ impl Deciding<'_> {
         }
     }
 
-    /// Whether the run may leave a step out: by its condition, its group's, or since nothing gives what it takes.
+    /// Whether the run may leave a step out: by its condition, that of a group around it, or since nothing gives
+    /// what it takes.
     fn may_be_left_out(&mut self, step: &str) -> bool {
-        let (group, takes) = match self.steps.get(step) {
-            Some((group, found)) => (group.map(|group| group.name.clone()), !found.inputs.is_empty()),
-            None => return false,
-        };
-        let mut asks = |name: &str| matches!(self.verdict(name), Verdict::Asks(_));
-        takes || asks(step) || group.is_some_and(|group| asks(&group))
+        let Some(at) = self.steps.get(step).cloned() else { return false };
+        let mut asked = at.groups.iter().copied().chain([at.step]);
+        !at.step.inputs.is_empty() || asked.any(|step| matches!(self.verdict(&step.name), Verdict::Asks(_)))
     }
 
-    fn value(&self, operand: &Operand) -> Result<Value, Undecided> {
+    /// The message of a step, or the word for why it ended so.
+    fn told(&mut self, step: &str, field: &str) -> Result<Value, Undecided> {
+        if self.open.contains(step) {
+            return Err(Undecided::Never(format!("it asks for `{step}`, which waits for it")));
+        }
+        match (self.verdict(step), field) {
+            (Verdict::Skipped, "reason") => Ok(Value::from(SKIP)),
+            (Verdict::Skipped, _) => Ok(Value::from("")),
+            (Verdict::Runs(_) | Verdict::Asks(_), _) => {
+                let why = format!("the {field} of `{step}` is known only while it is deployed");
+                Err(Undecided::Run { why, crosses: true })
+            }
+        }
+    }
+
+    fn value(&mut self, operand: &Operand) -> Result<Value, Undecided> {
         match operand {
             Operand::Literal(value) => Ok(value.clone()),
             Operand::Context(field) => {
@@ -314,10 +342,25 @@ impl Deciding<'_> {
                 let why = format!("the value of `{name}` is known only while it is deployed");
                 Err(Undecided::Run { why, crosses: false })
             }
-            Operand::Status { step, field } => {
-                Err(Undecided::Never(format!("the {field} of `{step}` is known only while it is deployed")))
+            Operand::Status { step, field } if field == "phase" => {
+                let why = format!("the phase of `{step}` can only be compared with a word in quotes");
+                Err(Undecided::Never(why))
             }
+            Operand::Status { step, field } => self.told(step, field),
         }
+    }
+}
+
+/// What a step tells is a text; compared with anything else it could not be judged when it ended.
+fn is_comparable(left: &Operand, right: &Operand) -> Result<(), Undecided> {
+    match (left, right) {
+        (Operand::Status { step, field }, Operand::Literal(value))
+        | (Operand::Literal(value), Operand::Status { step, field })
+            if !value.is_string() =>
+        {
+            Err(Undecided::Never(format!("the {field} of `{step}` is a text: compare it with one in quotes")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -369,121 +412,4 @@ fn compared(left: &Value, operator: Operator, right: &Value) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decided(conditions: &[(&str, &str)], is_asked: bool) -> (BTreeMap<String, Verdict>, Vec<Violation>) {
-        let step = |(name, condition): &(&str, &str)| Step {
-            name: (*name).to_owned(),
-            kind: "suspend".to_owned(),
-            condition: (!condition.is_empty()).then(|| slipway_oam::Placed::nowhere((*condition).to_owned())),
-            ..Step::default()
-        };
-        let workflow = Workflow { steps: conditions.iter().map(step).collect(), ..Workflow::default() };
-        let context = BTreeMap::from([("stage", "blue".to_owned()), ("namespace", "shop".to_owned())]);
-        decide(&workflow, &context, is_asked)
-    }
-
-    fn last(conditions: &[(&str, &str)]) -> Result<Verdict, String> {
-        let (verdicts, violations) = decided(conditions, false);
-        match violations.first() {
-            Some(violation) => Err(violation.message.clone()),
-            None => Ok(verdicts[conditions.last().unwrap().0].clone()),
-        }
-    }
-
-    #[test]
-    fn facts_and_earlier_steps_decide() {
-        let runs = |after: &[&str]| Ok(Verdict::Runs(after.iter().map(|&name| name.to_owned()).collect()));
-        let two = |condition| last(&[("a", ""), ("b", condition)]);
-        for (condition, expected) in [
-            ("status.a.succeeded", runs(&["a"])),
-            ("status.a.phase == \"succeeded\" && context.stage == 'blue'", runs(&["a"])),
-            ("!(status.a.failed)", runs(&["a"])),
-            ("status.a.phase != 'timeout'", runs(&["a"])),
-            ("context.stage == 'green'", Ok(Verdict::Skipped)),
-            ("context.stage == 'green' || status.a.succeeded", runs(&["a"])),
-            ("!(context.stage == 'green' || context.namespace != 'shop')", runs(&[])),
-            ("status.a.skipped", Ok(Verdict::Skipped)),
-            ("context.stage == 'green' && status.a.failed", Ok(Verdict::Skipped)),
-            ("1 < 2", runs(&[])),
-            ("true", runs(&[])),
-            ("false", Ok(Verdict::Skipped)),
-        ] {
-            assert_eq!(two(condition), expected, "{condition}");
-        }
-        let after_skipped = last(&[("a", "false"), ("b", "status.a.skipped")]);
-        assert_eq!(after_skipped, runs(&[]));
-        assert_eq!(last(&[("a", "false"), ("b", "status.a.succeeded")]), Ok(Verdict::Skipped));
-        assert_eq!(last(&[("a", "always")]), runs(&[]));
-    }
-
-    #[test]
-    fn what_only_the_run_tells_is_refused() {
-        for (condition, why) in [
-            ("always", "even if a step before it failed"),
-            ("status.a.failed", "if `a` is `failed`"),
-            ("!(status.a.succeeded)", "does not succeed"),
-            ("status.a.message == 'x'", "message of `a`"),
-            ("inputs.x == 1", "value of `x`"),
-            ("context.nothing == 'x'", "`context.nothing` is not known"),
-            ("context.stage < 1", "cannot be compared"),
-        ] {
-            let told = last(&[("a", ""), ("b", condition)]).unwrap_err();
-            assert!(told.contains(why), "{condition}: {told}");
-        }
-        let (_, violations) = decided(&[("a", "status.b.succeeded"), ("b", "status.a.succeeded")], false);
-        assert!(violations[0].message.contains("waits for it"), "{violations:?}");
-    }
-
-    #[test]
-    fn what_only_the_run_tells_is_asked_where_the_receiver_can() {
-        for (condition, crosses, shown) in [
-            ("always", true, "true"),
-            ("status.a.failed", true, r#"status["a"].phase == "failed""#),
-            ("!(status.a.succeeded)", true, r#"!(status["a"].phase == "succeeded")"#),
-            ("inputs.x == 1", false, r#"inputs["x"] == 1"#),
-            (
-                "inputs.x == context.stage && status.a.succeeded",
-                false,
-                r#"inputs["x"] == "blue" && status["a"].phase == "succeeded""#,
-            ),
-            (
-                "inputs.x == 1 || status.a.failed",
-                true,
-                r#"inputs["x"] == 1 || status["a"].phase == "failed""#,
-            ),
-        ] {
-            let (verdicts, violations) = decided(&[("a", ""), ("b", condition)], true);
-            assert!(violations.is_empty(), "{condition}: {violations:?}");
-            let Verdict::Asks(asks) = &verdicts["b"] else { panic!("{condition}: {:?}", verdicts["b"]) };
-            assert_eq!((asks.crosses, asks.condition.to_string().as_str()), (crosses, shown));
-        }
-        let decides = |condition| decided(&[("a", ""), ("b", condition)], true).0["b"].clone();
-        assert_eq!(decides("context.stage == 'blue' || status.a.failed"), Verdict::Runs(BTreeSet::new()));
-        assert_eq!(decides("context.stage == 'x' && status.a.failed"), Verdict::Skipped);
-        assert_eq!(decides("status.a.succeeded"), Verdict::Runs(BTreeSet::from(["a".to_owned()])));
-    }
-
-    #[test]
-    fn that_a_step_succeeded_which_may_be_left_out_is_asked_too() {
-        let (verdicts, _) = decided(
-            &[("a", ""), ("b", "status.a.failed"), ("c", "status.b.succeeded"), ("d", "status.b.skipped")],
-            true,
-        );
-        let crosses = |name: &str| match &verdicts[name] {
-            Verdict::Asks(asks) => Some(asks.crosses),
-            _ => None,
-        };
-        assert_eq!(["a", "b", "c", "d"].map(crosses), [None, Some(true), Some(false), Some(true)]);
-    }
-
-    #[test]
-    fn what_nobody_can_tell_is_refused_in_any_case() {
-        for condition in ["status.a.message == 'x'", "context.nothing == 'x'", "context.stage < 1"] {
-            let (_, violations) = decided(&[("a", ""), ("b", condition)], true);
-            assert_eq!(violations.len(), 1, "{condition}");
-            assert_eq!(violations[0].code, UNSUPPORTED);
-        }
-    }
-}
+mod tests;

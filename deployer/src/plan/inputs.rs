@@ -9,7 +9,7 @@ use slipway_handoff::{Hole, HoleType, Input, Node, NodeName, Pointer};
 use slipway_oam::{Application, Component, Properties, Step, Target};
 use slipway_types::Violation;
 
-use super::closed::Drawing;
+use super::drawing::Drawing;
 use super::{Chosen, steps};
 
 /// What stands for an output's value until it is known.
@@ -116,7 +116,7 @@ pub(super) fn fill(drawing: &mut Drawing, chosen: &Chosen) {
     for step in chosen.steps.iter().filter(|step| step.here) {
         let node = steps::node_of(step);
         let taker = Taker {
-            path: format!("workflow.steps[{}]", step.step.name),
+            path: step.path.clone(),
             what: format!("the step `{}`", step.step.name),
             nodes: drawing.nodes.keys().filter(|name| **name == node).cloned().collect(),
         };

@@ -7,7 +7,7 @@ use slipway_handoff::{Node, NodeName, Retry};
 use slipway_oam::Input;
 
 use super::asking::Known;
-use super::closed::Drawing;
+use super::drawing::Drawing;
 
 /// Where a step ends.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +27,8 @@ pub(super) struct Behind {
     pub(super) needs: Vec<NodeName>,
     /// Nodes that must have ended.
     pub(super) after: Vec<NodeName>,
-    /// What must hold then.
-    pub(super) when: Option<String>,
+    /// What must hold then, all of it: conditions of the groups around, and its own.
+    pub(super) when: Vec<String>,
     /// How often the step begins again.
     pub(super) retry: Option<Retry>,
 }

@@ -76,19 +76,28 @@ pub(super) fn within<'s>(
     steps.iter().filter(move |step| step.group.as_deref() == Some(name))
 }
 
+/// Whether a step, or any of a group's, is part of this environment's revision.
+pub(super) fn is_here(steps: &[ChosenStep], step: &ChosenStep) -> bool {
+    if step.step.sub_steps.is_empty() {
+        return step.here;
+    }
+    within(steps, step).any(|inner| is_here(steps, inner))
+}
+
 fn as_they_stand(steps: &[ChosenStep]) -> Vec<Turn> {
     let mut turns = Vec::new();
-    let mut group: Option<usize> = None;
+    let mut open: Vec<usize> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        if step.group.is_none() {
-            turns.extend(group.take().map(Turn::End));
-        }
-        if !step.step.sub_steps.is_empty() {
-            group = Some(index);
+        let is_around = |group: &usize| step.group.as_deref() == Some(steps[*group].step.name.as_str());
+        while let Some(group) = open.pop_if(|group| !is_around(group)) {
+            turns.push(Turn::End(group));
         }
         turns.push(Turn::Begin(index));
+        if !step.step.sub_steps.is_empty() {
+            open.push(index);
+        }
     }
-    turns.extend(group.map(Turn::End));
+    turns.extend(open.into_iter().rev().map(Turn::End));
     turns
 }
 
@@ -136,19 +145,24 @@ fn of_a_circle(left: &BTreeSet<usize>, waits: &[BTreeSet<usize>]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use slipway_oam::Step;
 
     use super::*;
 
-    /// `GROUP/NAME` is a step of a group, `NAME/` a group.
+    /// `GROUP/NAME` is a step of a group, `NAME/` and `GROUP/NAME/` are groups.
     fn step(name: &str, after: &[&str]) -> ChosenStep {
-        let (group, name, sub_steps) = match name.split_once('/') {
-            Some((group, "")) => (None, group, vec![Step::default()]),
-            Some((group, name)) => (Some(group.to_owned()), name, Vec::new()),
-            None => (None, name, Vec::new()),
+        let (name, sub_steps) = match name.strip_suffix('/') {
+            Some(group) => (group, vec![Step::default()]),
+            None => (name, Vec::new()),
+        };
+        let (group, name) = match name.split_once('/') {
+            Some((group, name)) => (Some(group.to_owned()), name),
+            None => (None, name),
         };
         ChosenStep {
             step: Step { name: name.to_owned(), sub_steps, ..Step::default() },
+            path: String::new(),
             group,
             says: None,
             here: true,
@@ -182,10 +196,96 @@ mod tests {
     }
 
     #[test]
+    fn groups_end_when_all_that_they_hold_has() {
+        let steps: [(&str, &[&str]); 8] = [
+            ("g/", &[]),
+            ("g/h/", &[]),
+            ("h/a", &[]),
+            ("h/i/", &[]),
+            ("i/b", &[]),
+            ("g/c", &["h"]),
+            ("k/", &[]),
+            ("k/d", &[]),
+        ];
+        assert_eq!(laid(StepMode::StepByStep, &steps), "g h a i b /i /h c /g k d /k");
+        // A step deep inside may wait for one deep inside another group.
+        let crossed: [(&str, &[&str]); 6] =
+            [("g/", &[]), ("g/h/", &[]), ("h/a", &["b"]), ("k/", &[]), ("k/l/", &[]), ("l/b", &[])];
+        assert_eq!(laid(StepMode::Dag, &crossed), "g h k l b a /h /g /l /k");
+    }
+
+    #[test]
+    fn a_group_is_here_if_anything_of_it_is() {
+        let mut steps: Vec<ChosenStep> =
+            ["g/", "g/h/", "h/a", "k/", "k/b"].into_iter().map(|name| step(name, &[])).collect();
+        steps[4].here = false;
+        let found: Vec<bool> = steps.iter().map(|step| is_here(&steps, step)).collect();
+        assert_eq!(found, [true, true, true, false, false]);
+    }
+
+    #[test]
     fn a_circle_is_broken_at_a_step_of_it() {
         let dag = |steps: &[(&str, &[&str])]| laid(StepMode::Dag, steps);
         assert_eq!(dag(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])]), "a x b");
         assert_eq!(dag(&[("self", &["self"])]), "self");
         assert_eq!(laid(StepMode::StepByStep, &[("b", &["a"]), ("a", &[])]), "b a");
+    }
+
+    /// How many of the open groups a step stands in, whether it is a group itself, and numbers of steps before it
+    /// that it comes after.
+    type Placed = (usize, bool, Vec<usize>);
+
+    fn any_places() -> impl Strategy<Value = Vec<Placed>> {
+        let one = (0_usize..9, any::<bool>(), prop::collection::vec(0_usize..20, 0..3));
+        prop::collection::vec(one, 1..20)
+    }
+
+    fn grouped(places: Vec<Placed>) -> Vec<ChosenStep> {
+        let mut open: Vec<String> = Vec::new();
+        let mut steps: Vec<ChosenStep> = Vec::new();
+        for (index, (depth, is_group, after)) in places.into_iter().enumerate() {
+            open.truncate(depth);
+            let before = after.into_iter().filter_map(|at| steps.get(at)).map(|step| step.step.name.clone());
+            // Nothing that holds it is done before it begins.
+            let after: Vec<String> = before.filter(|name| !open.contains(name)).collect();
+            let after: Vec<&str> = after.iter().map(String::as_str).collect();
+            let name = format!("s{index}");
+            let within = open.last().map(|group| format!("{group}/")).unwrap_or_default();
+            let end = if is_group { "/" } else { "" };
+            let made = step(&format!("{within}{name}{end}"), &after);
+            steps.push(made);
+            if is_group {
+                open.push(name);
+            }
+        }
+        steps
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_is_laid_once_inside_its_group_and_after_what_it_needs(
+            places in any_places(),
+            is_dag in any::<bool>()
+        ) {
+            let steps = grouped(places);
+            let own = if is_dag { StepMode::Dag } else { StepMode::StepByStep };
+            let mode = Mode { steps: own, sub_steps: own };
+            let turns = turns(&steps, mode);
+            let groups = steps.iter().filter(|step| !step.step.sub_steps.is_empty()).count();
+            prop_assert_eq!(turns.len(), steps.len() + groups);
+            let begins = |at: usize| turns.iter().position(|turn| *turn == Turn::Begin(at)).unwrap();
+            let ends = |at: usize| turns.iter().position(|turn| *turn == Turn::End(at));
+            let done = |at: usize| ends(at).unwrap_or_else(|| begins(at));
+            let number = |name: &str| steps.iter().position(|step| step.step.name == name).unwrap();
+            for (index, step) in steps.iter().enumerate() {
+                for needed in step.needs() {
+                    prop_assert!(done(number(needed)) < begins(index), "{} after {}", step.step.name, needed);
+                }
+                if let Some(group) = step.group.as_deref().map(number) {
+                    prop_assert!(begins(group) < begins(index));
+                    prop_assert!(ends(group).unwrap() > done(index));
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slipway_oam::{Step, StepMode, Workflow};
+use slipway_oam::{Mode, Step, StepMode, Workflow};
 use slipway_types::name::EnvironmentName;
 
 use super::ChosenStep;
@@ -20,9 +20,10 @@ pub(super) struct Places {
 /// those of one step as its parallelism says. An environment stands where it is first deployed to.
 pub(super) fn order(workflow: &Workflow, flow: &Flow, places: &BTreeMap<String, Places>) -> Vec<After> {
     let mut first: BTreeMap<&EnvironmentName, &str> = BTreeMap::new();
-    for (_, step) in workflow.all_steps() {
-        for environment in places.get(&step.name).into_iter().flat_map(|places| &places.environments) {
-            first.entry(environment).or_insert(&step.name);
+    for at in workflow.all_steps() {
+        let name = &at.step.name;
+        for environment in places.get(name).into_iter().flat_map(|places| &places.environments) {
+            first.entry(environment).or_insert(name);
         }
     }
     let mut found = Vec::new();
@@ -68,25 +69,29 @@ impl Flow {
     /// `asked`: the steps whose success conditions ask for, beside those that they always ask for.
     pub(super) fn new(workflow: &Workflow, asked: &BTreeMap<String, BTreeSet<String>>) -> Self {
         let mut flow = Self::default();
+        flow.add(&workflow.steps, workflow.mode, workflow.mode.steps, (&BTreeSet::new(), asked));
+        flow
+    }
+
+    /// Adds steps that follow one another by `own`, in a group that waits for `around`.
+    fn add(
+        &mut self,
+        steps: &[Step],
+        mode: Mode,
+        own: StepMode,
+        (around, asked): (&BTreeSet<String>, &BTreeMap<String, BTreeSet<String>>),
+    ) {
         let mut before: Option<&Step> = None;
-        for step in &workflow.steps {
-            let follows = before.filter(|_| workflow.mode.steps == StepMode::StepByStep);
-            let waits = own_waits(step, follows, asked);
-            let mode = step.mode.unwrap_or(workflow.mode.sub_steps);
-            let mut before_inside: Option<&Step> = None;
-            for sub in &step.sub_steps {
-                let follows = before_inside.filter(|_| mode == StepMode::StepByStep);
-                let mut inside = own_waits(sub, follows, asked);
-                inside.extend(waits.iter().cloned());
-                flow.waits.insert(sub.name.clone(), inside);
-                before_inside = Some(sub);
-            }
+        for step in steps {
+            let follows = before.filter(|_| own == StepMode::StepByStep);
+            let mut waits = own_waits(step, follows, asked);
+            waits.extend(around.iter().cloned());
+            self.add(&step.sub_steps, mode, step.mode.unwrap_or(mode.sub_steps), (&waits, asked));
             let within = step.sub_steps.iter().map(|sub| sub.name.clone()).collect();
-            flow.within.insert(step.name.clone(), within);
-            flow.waits.insert(step.name.clone(), waits);
+            self.within.insert(step.name.clone(), within);
+            self.waits.insert(step.name.clone(), waits);
             before = Some(step);
         }
-        flow
     }
 
     /// All steps that must be done before `name` begins, near and far.
@@ -237,6 +242,17 @@ mod tests {
         let workflow = Workflow { steps: vec![group, step("c", &[])], ..Workflow::default() };
         let list: [(&str, &[&str], usize); 3] = [("a", &["one"], 5), ("b", &["two"], 5), ("c", &["zero"], 5)];
         assert_eq!(shown(&workflow, &list), ["one>zero@a", "two>zero@b"]);
+    }
+
+    #[test]
+    fn a_group_in_a_group_waits_and_is_done_as_one() {
+        let mut inner = step("inner", &[]);
+        inner.sub_steps = vec![step("a", &[])];
+        let mut outer = step("outer", &[]);
+        outer.sub_steps = vec![inner];
+        let workflow = Workflow { steps: vec![step("z", &[]), outer, step("c", &[])], ..Workflow::default() };
+        let list: [(&str, &[&str], usize); 3] = [("z", &["zero"], 5), ("a", &["one"], 5), ("c", &["two"], 5)];
+        assert_eq!(shown(&workflow, &list), ["zero>one@z", "one>two@a", "zero>two@z"]);
     }
 
     #[test]

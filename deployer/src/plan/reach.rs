@@ -107,7 +107,7 @@ impl Ground<'_> {
             if let Some(StepDirective::Apply(apply)) = &step.says
                 && (apply.cluster.is_some() || apply.namespace.is_some())
             {
-                targets.push((format!("workflow.steps[{}]", step.step.name), target_of(apply)));
+                targets.push((step.path.clone(), target_of(apply)));
             }
         }
         targets

@@ -55,8 +55,9 @@ impl Stage {
 }
 
 impl Running {
-    /// What tells the new revision's objects from those that run, object by object.
-    pub fn differences(&self, new: &Frozen) -> Vec<Difference> {
+    /// What tells the new revision's objects from those that run, object by object: those that are `written`, and
+    /// those that `new` does not have.
+    pub fn differences(&self, new: &Frozen, written: &Frozen) -> Vec<Difference> {
         let before: BTreeMap<_, _> = self
             .frozen
             .revision
@@ -64,13 +65,14 @@ impl Running {
             .objects()
             .map(|(_, object)| (object.object.identity(), object))
             .collect();
-        let mut found: Vec<Difference> = new
+        let mut found: Vec<Difference> = written
             .revision
             .graph
             .objects()
             .map(|(_, object)| {
                 let old = before.get(&object.object.identity()).and_then(|old| manifest(&self.frozen, old));
-                difference(&key_of(&object.object), old.as_ref(), &manifest(new, object).unwrap_or_default())
+                let new = manifest(written, object).unwrap_or_default();
+                difference(&key_of(&object.object), old.as_ref(), &new)
             })
             .collect();
         found.extend(self.departed(new).into_iter().map(leaves));

@@ -7,23 +7,15 @@ use slipway_definitions::{RenderedComponent, StepDirective};
 use slipway_handoff::revision::Limits;
 use slipway_handoff::{Approvals, Hold, Node, NodeName, Output, Pointer, Retry};
 use slipway_oam::binding::SourceObject;
-use slipway_oam::{Mode, Source, Step, StepMode, StepRetry};
+use slipway_oam::{Mode, Source, StepMode, StepRetry};
 use slipway_types::Violation;
 
 use super::asking::{self, Known as _};
-use super::closed::{Drawing, Ends};
+use super::drawing::{Drawing, Ends};
 use super::laid::{Asked, Begun, Behind, End, Laid};
 use super::laying::{self, Turn};
 use super::objects::Dressing;
 use super::{Chosen, ChosenStep, Ground, staging};
-
-/// Where a step stands in the operator's file.
-pub(super) fn path(group: Option<&Step>, step: &Step) -> String {
-    match group {
-        Some(group) => format!("workflow.steps[{}].subSteps[{}]", group.name, step.name),
-        None => format!("workflow.steps[{}]", step.name),
-    }
-}
 
 /// Laying steps one after the other.
 pub(super) struct Walk<'a> {
@@ -82,9 +74,14 @@ impl Walk<'_> {
     fn begin(&mut self, drawing: &mut Drawing, step: &ChosenStep, previous: Option<&ChosenStep>) {
         let around = step.group.as_ref().and_then(|group| self.begun.get(group));
         let most_ms = step.timeout_ms().into_iter().chain(around.and_then(|around| around.most_ms)).min();
+        let own = step.step.retry.map(|StepRetry { limit, backoff_ms }| Retry { limit, backoff_ms });
+        let retry = own.or_else(|| around.and_then(|around| around.behind.retry));
         let around = around.map(|around| around.behind.clone()).unwrap_or_default();
         let mut behind = match previous {
-            Some(previous) => Behind { when: around.when, ..self.behind_step(&previous.step.name) },
+            // What the group comes after has ended, even if nothing before this one runs here.
+            Some(previous) => {
+                Behind { when: around.when, after: around.after, ..self.behind_step(&previous.step.name) }
+            }
             None => around,
         };
         for needed in step.needs() {
@@ -94,12 +91,12 @@ impl Walk<'_> {
             }
         }
         let owed = self.ask(drawing, step, &mut behind);
+        behind.retry = retry;
         let name = step.step.name.clone();
         if !step.step.sub_steps.is_empty() {
             self.begun.insert(name, Begun { behind, owed, most_ms });
             return;
         }
-        behind.retry = step.step.retry.map(|StepRetry { limit, backoff_ms }| Retry { limit, backoff_ms });
         let nodes = self.step(drawing, step, &behind, most_ms);
         let last = if nodes.last.is_empty() { behind.needs } else { nodes.last };
         self.ends.insert(name, End { last, owed, nodes: nodes.all });
@@ -113,15 +110,16 @@ impl Walk<'_> {
 
     /// Lets a step run as its condition says; gives what it does not mind and others do.
     fn ask(&self, drawing: &mut Drawing, step: &ChosenStep, behind: &mut Behind) -> Vec<NodeName> {
-        let is_group = !step.step.sub_steps.is_empty();
-        let mut within = laying::within(&self.chosen.steps, step);
-        let is_here = if is_group { within.any(|step| step.here) } else { step.here };
+        let is_here = laying::is_here(&self.chosen.steps, step);
         let Some(asks) = step.asks.as_ref().filter(|_| is_here) else { return Vec::new() };
         let asked = Asked { ends: &self.ends, nodes: &drawing.nodes, inputs: &step.step.inputs };
         match asking::cel(&asks.condition, &asked) {
             Ok(when) => {
                 behind.needs.extend(asks.outputs().iter().filter_map(|output| asked.giver(output)));
-                behind.when = asking::both(behind.when.as_ref(), when.as_ref());
+                behind.when.extend(when);
+                if let Some(why) = asking::objection(&behind.when) {
+                    drawing.wrong(self.unsaid(step, &why));
+                }
             }
             Err(why) => drawing.wrong(self.unsaid(step, &why)),
         }
@@ -137,15 +135,10 @@ impl Walk<'_> {
     pub(super) fn unsaid(&self, step: &ChosenStep, why: &str) -> Violation {
         let text = step.step.condition.as_ref();
         let shown = text.map(|text| text.value.as_str()).unwrap_or_default();
-        let path = format!("{}.if", path(self.group_of(step), &step.step));
+        let path = format!("{}.if", step.path);
         Violation::new("condition_unsupported", path, format!("`{shown}` cannot be handed off: {why}"))
             .at(text.and_then(|text| text.at.clone()))
             .hint("ask for steps and outputs that come before it in the same environment")
-    }
-
-    fn group_of(&self, step: &ChosenStep) -> Option<&Step> {
-        let group = step.group.as_ref()?;
-        self.chosen.steps.iter().find(|other| other.step.name == *group).map(|group| &group.step)
     }
 
     /// Where a group ends: with its last step, or with all of them.
@@ -174,7 +167,7 @@ impl Walk<'_> {
             Some(named) => ("dependsOn", named.at.clone()),
             None => ("if", step.step.condition.as_ref().and_then(|text| text.at.clone())),
         };
-        let path = format!("{}.{field}", path(self.group_of(step), &step.step));
+        let path = format!("{}.{field}", step.path);
         let message = format!("`{}` waits for `{needed}`, which here waits for it in turn", step.step.name);
         Violation::new("dependency_cycle", path, message).at(at).hint(
             "remove one of these dependencies: a step waits for what `dependsOn` names, and for each step whose success its `if` asks for",
@@ -206,7 +199,7 @@ impl Walk<'_> {
             Some(StepDirective::Apply(apply)) => {
                 let copies = self.chosen.merged.copies_of(&apply.component);
                 if copies.iter().all(|name| !drawing.ends.contains_key(name)) {
-                    let path = format!("workflow.steps[{}].properties.component", step.step.name);
+                    let path = format!("{}.properties.component", step.path);
                     let message = format!("there is no component `{}`", apply.component);
                     drawing.wrong(Violation::new("unknown_dependency", path, message));
                 }
@@ -231,9 +224,8 @@ impl Walk<'_> {
             }
             Some(StepDirective::Verbs(verbs)) => {
                 let mut node = Node::default();
-                let path = format!("workflow.steps[{}]", step.step.name);
                 for verb in verbs {
-                    drawing.add_verb(&mut node, self.dressing, (&step.step.name, &path), verb);
+                    drawing.add_verb(&mut node, self.dressing, (&step.step.name, &step.path), verb);
                 }
                 let laid = Self::own_node(drawing, step, node, behind, most_ms);
                 self.outputs_of_step(drawing, step, &node_of(step));
@@ -274,7 +266,8 @@ impl Walk<'_> {
             let own = drawing.nodes_of(component).into_iter();
             for name in own.filter(|name| !self.ahead.contains(name)) {
                 if let Some(node) = drawing.nodes.get_mut(&name) {
-                    node.when = asking::both(node.when.as_ref(), behind.when.as_ref());
+                    let all: Vec<String> = node.when.iter().chain(&behind.when).cloned().collect();
+                    node.when = asking::all_of(&all);
                     node.retry = behind.retry.or(node.retry);
                 }
             }
@@ -291,7 +284,7 @@ impl Walk<'_> {
     ) -> Laid {
         let name = node_of(step);
         node.timeout_ms = most_ms.unwrap_or(node.timeout_ms);
-        node.when.clone_from(&behind.when);
+        node.when = asking::all_of(&behind.when);
         node.retry = behind.retry.filter(|_| node.call.is_some() || !node.objects.is_empty());
         drawing.nodes.insert(name.clone(), node);
         drawing.behind(std::slice::from_ref(&name), behind);
@@ -304,7 +297,7 @@ impl Walk<'_> {
         };
         for output in &step.step.outputs {
             match self.ground.source(rendered, &output.value_from) {
-                Ok(source) => drawing.give(component, &output.name, source),
+                Ok(source) => drawing.give_of(component, &output.name, source),
                 Err(message) => drawing.wrong(unreadable(step, &output.name, message)),
             }
         }
@@ -405,7 +398,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 fn unreadable(step: &ChosenStep, output: &str, message: String) -> Violation {
-    Violation::new("unknown_output", format!("workflow.steps[{}].outputs[{output}]", step.step.name), message)
+    Violation::new("unknown_output", format!("{}.outputs[{output}]", step.path), message)
         .at(step.step.outputs.iter().find(|found| found.name == output).and_then(|found| found.at.clone()))
         .hint("read a field of what the step applies, e.g. output.status.succeeded, or of a component")
 }

@@ -121,7 +121,8 @@ fn text(span: &FileSpan) -> Option<String> {
     (!line.is_empty()).then(|| cut(line, TEXT_CHARACTERS))
 }
 
-fn cut(text: &str, characters: usize) -> String {
+/// `text`, no longer than so many characters.
+pub(super) fn cut(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

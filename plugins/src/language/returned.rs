@@ -9,6 +9,7 @@ use starlark::values::structs::StructRef;
 use starlark::values::tuple::TupleRef;
 use starlark::values::{UnpackValue, Value, ValueLike};
 
+use super::fault::cut;
 use crate::error::Limit;
 use crate::frame::Fault;
 use crate::options::PluginOptions;
@@ -163,11 +164,4 @@ impl Writer<'_> {
 
 fn limit(which: Limit, limit: u64) -> Fault {
     Fault::Limit { which, limit, at: None }
-}
-
-fn cut(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -2,6 +2,7 @@
 //! namespaces, and `refuse`. Each constructor checks what it is given and returns a plain dict.
 
 use slipway_types::SecretReference;
+use starlark::collections::SmallMap;
 use starlark::environment::GlobalsBuilder;
 use starlark::starlark_module;
 use starlark::values::dict::{AllocDict, DictRef};
@@ -17,6 +18,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
     endings(builder);
     builder.namespace("object", object);
     builder.namespace("job", job);
+    builder.namespace("container", container);
     builder.namespace("http", http);
     builder.namespace("output", output);
     builder.namespace("secret", secret);
@@ -73,6 +75,56 @@ fn job(builder: &mut GlobalsBuilder) {
             return Err(misuse(format!("job.run takes a `batch/v1` `Job`, not a `{version}` `{kind}`")));
         }
         Ok(verb(heap, "job.run", [("object", object)]))
+    }
+}
+
+/// What `container.run` takes beside the run's name.
+const RUN_FIELDS: [&str; 16] = [
+    "again",
+    "args",
+    "command",
+    "deadline_seconds",
+    "env",
+    "files",
+    "image",
+    "outputs",
+    "pull_secrets",
+    "resources",
+    "retries",
+    "service_account",
+    "user",
+    "work_size",
+    "workdir",
+    "writable_root",
+];
+
+#[starlark_module]
+fn container(builder: &mut GlobalsBuilder) {
+    fn run<'v>(
+        #[starlark(require = pos)] name: &str,
+        #[starlark(kwargs)] given: SmallMap<String, Value<'v>>,
+        heap: Heap<'v>,
+    ) -> starlark::Result<Value<'v>> {
+        let mut fields = vec![("name", heap.alloc(name))];
+        for (key, value) in given {
+            let Some(field) = RUN_FIELDS.into_iter().find(|known| *known == key) else {
+                return Err(misuse(format!(
+                    "container.run: there is no `{key}`; it takes {}",
+                    RUN_FIELDS.join(", ")
+                )));
+            };
+            if field == "env" && !value.is_none() {
+                variables(value)?;
+            }
+            // What is None is left out, so that properties that are not given can be passed on.
+            if !value.is_none() {
+                fields.push((field, value));
+            }
+        }
+        if !fields.iter().any(|(field, _)| *field == "image") {
+            return Err(misuse("container.run needs an `image`"));
+        }
+        Ok(verb(heap, "container.run", fields))
     }
 }
 
@@ -203,6 +255,26 @@ fn dict<'v>(what: &str, value: Value<'v>) -> starlark::Result<DictRef<'v>> {
 
 fn text_field<'v>(value: Value<'v>, key: &str) -> Option<&'v str> {
     DictRef::from_value(value)?.get_str(key)?.unpack_str().filter(|text| !text.is_empty())
+}
+
+/// Checks that `value` is variables and their values.
+fn variables(value: Value) -> starlark::Result<()> {
+    for (name, value) in dict("container.run: `env`", value)?.iter() {
+        let is_source = || {
+            DictRef::from_value(value).is_some_and(|source| {
+                ["$secret", "secretKeyRef"].iter().any(|key| source.get_str(key).is_some())
+            })
+        };
+        if value.unpack_str().is_none() && !is_source() {
+            let name = name.unpack_str().unwrap_or_default();
+            return Err(misuse(format!(
+                "container.run: the variable `{name}` must be text, what `secret.ref(…)` returns or \
+                 {{\"secretKeyRef\": {{\"name\": …, \"key\": …}}}}, not `{}`",
+                value.get_type()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that `value` has what every Kubernetes object has.

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slipway_records::worker::chain;
 use slipway_records::{Origin, RefMove, RefRow};
+use slipway_types::fault::chain;
 use slipway_types::id::{DeliveryId, SourceId};
 use slipway_types::{CommitId, GitRef};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};

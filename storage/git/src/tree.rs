@@ -101,17 +101,6 @@ impl EntryKind {
         }
     }
 
-    /// The mode git shows, e.g. `100644`.
-    pub fn git_mode(self) -> &'static str {
-        match self {
-            Self::File => "100644",
-            Self::Executable => "100755",
-            Self::Symlink => "120000",
-            Self::Directory => "040000",
-            Self::Submodule => "160000",
-        }
-    }
-
     /// Whether it is a file, executable or not.
     pub fn is_file(self) -> bool {
         matches!(self, Self::File | Self::Executable)

@@ -1,10 +1,12 @@
 //! What a request to an API server came to.
 
-use std::error::Error;
 use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::response::StatusCause;
+use slipway_types::fault::chain;
+
+use crate::breaker::Outage;
 
 /// The part of an API server's words that is shown to people, in characters.
 const SAID_CHARS_MAX: usize = 300;
@@ -17,6 +19,9 @@ pub enum CallError {
     /// The API server is away or overloaded: ask again.
     #[error("{0}")]
     Away(String),
+    /// It has given no answer for a while, so it was not asked: ask again once it was.
+    #[error("{0}")]
+    Unreachable(Outage),
     /// It said no.
     #[error("{} {}", .0.code, .0.message)]
     Refused(Box<Status>),
@@ -66,6 +71,7 @@ impl CallError {
     pub fn says(&self) -> String {
         let said = match self {
             Self::Away(why) => why.clone(),
+            Self::Unreachable(outage) => outage.told(),
             Self::Refused(status) => refusal(status),
         };
         let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -124,18 +130,6 @@ fn passes(status: &Status) -> bool {
         409 => status.reason == "Conflict",
         code => code == 429 || code >= 500,
     }
-}
-
-/// An error and its sources on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use slipway_types::Platform;
 use slipway_types::environment::ClusterFacts;
 use tokio::sync::Mutex;
 
+use crate::breaker::Breaker;
 use crate::call::CallError;
 use crate::kinds::{Look, Scoped};
 
@@ -47,7 +48,8 @@ impl Default for ClusterOptions {
     }
 }
 
-/// A cluster whose objects are read and written. Clones share the connection and the list of kinds.
+/// A cluster whose objects are read and written. Clones share the connection, the list of kinds and what is known of
+/// whether it answers: while it does not, requests are refused at once ([`CallError::Unreachable`]).
 #[derive(Clone)]
 pub struct Cluster {
     pub(crate) client: Client,
@@ -55,26 +57,19 @@ pub struct Cluster {
     pub(crate) kinds: Arc<Mutex<Option<Look>>>,
     /// When something that defines kinds was last applied from here.
     pub(crate) defined: Arc<std::sync::Mutex<Option<Instant>>>,
+    pub(crate) breaker: Arc<Breaker>,
 }
 
 impl Cluster {
     /// A cluster behind a client.
     pub fn new(client: Client, options: ClusterOptions) -> Self {
-        Self { client, options, kinds: Arc::default(), defined: Arc::default() }
+        let (kinds, defined, breaker) = (Arc::default(), Arc::default(), Arc::default());
+        Self { client, options, kinds, defined, breaker }
     }
 
     /// How long one request may take.
     pub(crate) fn call_limit(&self) -> Duration {
         Duration::from_millis(self.options.call_timeout_ms)
-    }
-
-    /// What a request that came to its end in time came to.
-    pub(crate) async fn within<T>(
-        &self,
-        call: impl Future<Output = kube::Result<T>>,
-    ) -> Result<kube::Result<T>, CallError> {
-        let limit = self.call_limit();
-        tokio::time::timeout(limit, call).await.map_err(|_| CallError::no_answer(limit))
     }
 
     pub(crate) async fn ask<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::Api;
-use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams};
 use slipway_types::Digest;
 
 use crate::call::CallError;
@@ -27,8 +23,8 @@ pub struct Glimpse {
 }
 
 impl Cluster {
-    /// What there is of a kind, anywhere in the cluster, that a label selector chooses. Of a kind that is not served
-    /// there is nothing. It needs the right to list the kind in all namespaces.
+    /// What there is of a kind, in `namespace` or anywhere in the cluster, that a label selector chooses. Of a kind
+    /// that is not served there is nothing. It needs the right to list the kind there.
     ///
     /// # Errors
     ///
@@ -38,17 +34,18 @@ impl Cluster {
         &self,
         api_version: &str,
         kind: &str,
+        namespace: Option<&str>,
         selector: &str,
     ) -> Result<Vec<Glimpse>, CallError> {
         let Some(served) = self.once_served(api_version, kind).await? else { return Ok(Vec::new()) };
-        let found = self.glimpses_of(&served, selector).await;
+        let found = self.glimpses_of(&served, namespace, selector).await;
         if !found.as_ref().is_err_and(CallError::is_not_found) {
             return found;
         }
         // It went, or has another place since the list of kinds was made.
         self.kinds_now().await?;
         match self.served(api_version, kind).await? {
-            Some(served) => self.glimpses_of(&served, selector).await,
+            Some(served) => self.glimpses_of(&served, namespace, selector).await,
             None => Ok(Vec::new()),
         }
     }
@@ -62,8 +59,13 @@ impl Cluster {
         Ok(self.kinds().await?.find(api_version, kind)?.cloned())
     }
 
-    async fn glimpses_of(&self, served: &Served, selector: &str) -> Result<Vec<Glimpse>, CallError> {
-        let api = self.api_of(served, None);
+    async fn glimpses_of(
+        &self,
+        served: &Served,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<Glimpse>, CallError> {
+        let api = self.api_of(served, namespace);
         let resource = &served.resource;
         let take = |mut object: DynamicObject| {
             object.metadata.managed_fields = None;
@@ -77,24 +79,5 @@ impl Cluster {
             Glimpse { key, labels, digest: digest_of(&typed(object, resource)) }
         };
         self.every_as(&api, resource, &ListParams::default().labels(selector), &take).await
-    }
-
-    /// Whether the kubeconfig's user may watch a kind in all namespaces; of a kind that is not served, yes.
-    pub async fn may_watch(&self, api_version: &str, kind: &str) -> Result<bool, CallError> {
-        let Some(served) = self.served(api_version, kind).await? else { return Ok(true) };
-        let attributes = ResourceAttributes {
-            group: Some(served.resource.group),
-            resource: Some(served.resource.plural),
-            verb: Some("watch".to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        };
-        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let answer = self.ask(reviews.create(&PostParams::default(), &review)).await?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 }

@@ -1,5 +1,6 @@
 //! The way to a Kubernetes API server: kubeconfig, proxy and authorities, and objects of any kind.
 
+mod breaker;
 mod call;
 mod cluster;
 mod connect;
@@ -8,9 +9,12 @@ mod kinds;
 mod listing;
 mod logs;
 mod objects;
+mod presence;
+mod rights;
 mod trimming;
 mod watching;
 
+pub use breaker::Outage;
 pub use call::CallError;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
@@ -18,6 +22,7 @@ pub use glimpse::Glimpse;
 pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
+pub use rights::Followed;
 pub use watching::{Sensed, digest_of};
 
 /// By which API servers know whose fields these are.

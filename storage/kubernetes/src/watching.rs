@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::call::CallError;
 use crate::cluster::Cluster;
 use crate::objects::{ObjectKey, typed};
+use crate::presence::is_silence;
 
 /// Labels by their keys.
 type Labels = BTreeMap<String, String>;
@@ -92,14 +93,20 @@ pub fn digest_of(object: &Value) -> Digest {
 }
 
 impl Cluster {
-    /// What becomes of the objects of a kind (`apiVersion`, `kind`), anywhere in the cluster, that a label
-    /// selector chooses. The stream never ends; what was not taken from it is not lost.
+    /// What becomes of the objects of a kind (`apiVersion`, `kind`), in `namespace` or anywhere in the cluster,
+    /// that a label selector chooses. The stream never ends; what was not taken from it is not lost.
     ///
-    /// It needs the rights to list and to watch the kind in all namespaces; without them it tells
-    /// [`Sensed::Denied`] until it has them.
-    pub fn watch(&self, kind: (String, String), selector: String) -> BoxStream<'static, Sensed> {
+    /// It needs the rights to list and to watch the kind there; without them it tells [`Sensed::Denied`] until
+    /// it has them.
+    pub fn watch(
+        &self,
+        kind: (String, String),
+        namespace: Option<String>,
+        selector: String,
+    ) -> BoxStream<'static, Sensed> {
         let watching = Watching {
             cluster: self.clone(),
+            namespace,
             selector,
             events: None,
             told: Told::new(kind),
@@ -120,6 +127,8 @@ impl Cluster {
 /// A watch and what it needs to begin again.
 struct Watching {
     cluster: Cluster,
+    /// `None`: anywhere.
+    namespace: Option<String>,
     selector: String,
     events: Option<BoxStream<'static, watcher::Result<Event<DynamicObject>>>>,
     told: Told,
@@ -142,6 +151,7 @@ impl Watching {
             }
             if let Some(pause) = self.pause.take() {
                 tokio::time::sleep(pause).await;
+                self.cluster.turned(true, true).await;
             }
             self.step().await;
         }
@@ -156,10 +166,16 @@ impl Watching {
         let quiet = if is_listing { limit } else { Duration::from_secs(self.cluster.options.silence_s) };
         let Some(events) = &mut self.events else { return self.begin().await };
         match tokio::time::timeout(quiet, events.next()).await {
-            Ok(Some(Ok(event))) => self.ready.extend(self.told.take(event)),
-            Ok(Some(Err(error))) => self.fail(meaning(error)),
+            Ok(Some(Ok(event))) => {
+                self.cluster.breaker.answered();
+                self.ready.extend(self.told.take(event));
+            }
+            Ok(Some(Err(error))) => {
+                let has_answer = !begins_in_silence(&error);
+                self.fail_by(meaning(error), has_answer);
+            }
             Ok(None) => self.events = None,
-            Err(_) if is_listing => self.fail(CallError::no_answer(limit)),
+            Err(_) if is_listing => self.fail_by(CallError::no_answer(limit), false),
             // A server that is gone without a word is as silent as one where nothing happens.
             Err(_) => {
                 if let Err(error) = self.cluster.answers().await {
@@ -170,6 +186,9 @@ impl Watching {
     }
 
     async fn begin(&mut self) {
+        if let Err(error) = self.cluster.admitted().await {
+            return self.fail(error);
+        }
         if std::mem::take(&mut self.is_new_kind)
             && let Err(error) = self.cluster.kinds_now().await
         {
@@ -179,7 +198,8 @@ impl Watching {
         match self.cluster.served_any(&resource.api_version, &resource.kind).await {
             Ok(Some(served)) => {
                 let config = watcher::Config::default().labels(&self.selector);
-                self.events = Some(watcher(self.cluster.api_of(&served, None), config).boxed());
+                let api = self.cluster.api_of(&served, self.namespace.as_deref());
+                self.events = Some(watcher(api, config).boxed());
                 self.told.begin(served.resource);
                 self.list_at = Instant::now() + LIST_EVERY + self.spread();
             }
@@ -194,9 +214,16 @@ impl Watching {
     /// A time of its own for each watch.
     fn spread(&self) -> Duration {
         let resource = &self.told.resource;
-        let name = format!("{} {} {}", resource.api_version, resource.kind, self.selector);
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let name = format!("{} {} {namespace} {}", resource.api_version, resource.kind, self.selector);
         let [first, ..] = *Digest::of(name).as_bytes();
         Duration::from_secs(first.into())
+    }
+
+    /// The same, but if nobody answered it is looked into whether anybody does.
+    fn fail_by(&mut self, error: CallError, has_answer: bool) {
+        let error = if has_answer { error } else { self.cluster.unanswered(Instant::now(), error) };
+        self.fail(error);
     }
 
     /// Begins anew in a while. The watcher would go on by itself, and would not say that it does.
@@ -210,6 +237,19 @@ impl Watching {
         } else if !error.has_code(410) {
             self.ready.push_back(Sensed::Broken(error.says()));
         }
+    }
+}
+
+/// Whether nobody answered when a watch or its list was asked for. That one which was there breaks says nothing: much
+/// that lies between ends long answers.
+fn begins_in_silence(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            is_silence(error)
+        }
+        watcher::Error::WatchFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::NoResourceVersion => false,
     }
 }
 

@@ -147,13 +147,6 @@ impl BuiltinRegistry {
         self
     }
 
-    /// The same with other limits.
-    #[must_use]
-    pub fn with_limits(mut self, limits: ManifestLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
     /// The same, keeping so many live revisions of each application in each environment, with all that they
     /// consist of.
     #[must_use]

@@ -183,15 +183,17 @@ impl ImageError {
             Self::NotFound { .. } => "Check repository, tag and digest for typing errors.".to_owned(),
             Self::AddressRefused { host, .. } => {
                 format!(
-                    "If {host} is a registry of yours, an operator may add it to `allowed_private_hosts`."
+                    "If {host} is a registry of yours, an administrator may add it to `registries.allow_private_hosts`."
                 )
             }
             Self::Unreachable { host, .. } => {
                 format!("Check that {host} is up and that this server may connect to it; then retry.")
             }
-            Self::Timeout { limit, .. } => {
-                format!("Retry; if the registry is slow by nature, raise `{limit}`.")
+            // The other limits are no settings.
+            Self::Timeout { limit: limit @ ("idle_timeout_ms" | "resolve_timeout_ms"), .. } => {
+                format!("Retry; if the registry is slow by nature, raise `registries.{limit}`.")
             }
+            Self::Timeout { host, .. } => format!("Check that {host} is well, then retry."),
             Self::Status { status: 429, host, .. } => {
                 format!("Wait, configure a credential for {host} with a higher limit, or a mirror.")
             }

@@ -182,13 +182,6 @@ impl Descriptor {
         self
     }
 
-    /// The same with the artifact type of its manifest.
-    #[must_use]
-    pub fn with_artifact_type(mut self, artifact_type: impl Into<String>) -> Self {
-        self.artifact_type = Some(artifact_type.into());
-        self
-    }
-
     /// Whether registries need not hold it (foreign and non-distributable layers).
     pub fn is_foreign(&self) -> bool {
         self.media_type.contains(".foreign.") || self.media_type.contains(".nondistributable.")

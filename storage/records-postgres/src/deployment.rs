@@ -1,13 +1,12 @@
-//! Deployments, approvals, holds, checks.
+//! Deployments and approvals.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    Approval, BundleCheck, Change, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold,
-    NewDeployment, Page, ReadDeployments, Result, WriteDeployments,
+    Approval, Change, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, Page, ReadDeployments,
+    Result, WriteDeployments,
 };
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
-use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 use sqlx::PgConnection;
@@ -111,66 +110,6 @@ impl From<ApprovalRow> for Approval {
             token: row.token,
             reason: row.reason,
             at: row.at,
-        }
-    }
-}
-
-struct HoldRow {
-    environment_id: Id<EnvironmentId>,
-    application_id: Id<ApplicationId>,
-    version_id: Option<Id<VersionId>>,
-    reason: String,
-    set_by: String,
-    set_at: DateTime<Utc>,
-    rollback_to: Option<Int<u64>>,
-}
-
-impl From<HoldRow> for Hold {
-    fn from(row: HoldRow) -> Self {
-        Self {
-            environment_id: row.environment_id.0,
-            application_id: row.application_id.0,
-            version_id: row.version_id.map(|id| id.0),
-            reason: row.reason,
-            by: row.set_by,
-            at: row.set_at,
-            rollback_to: row.rollback_to.map(|generation| generation.0),
-        }
-    }
-}
-
-macro_rules! holds {
-    ($tail:tt $(, $arg:expr)*) => {
-        sqlx::query_as!(
-            HoldRow,
-            r#"select environment_id as "environment_id!: _", application_id as "application_id!: _",
-            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!",
-            rollback_to as "rollback_to?: _" from hold "# + $tail
-            $(, $arg)*
-        )
-    };
-}
-
-struct CheckRow {
-    version_id: Id<VersionId>,
-    name: Text<CheckName>,
-    state: Text<CheckState>,
-    detail: Option<String>,
-    url: Option<String>,
-    reported_by: String,
-    reported_at: DateTime<Utc>,
-}
-
-impl From<CheckRow> for BundleCheck {
-    fn from(row: CheckRow) -> Self {
-        Self {
-            version_id: row.version_id.0,
-            name: row.name.0,
-            state: row.state.0,
-            detail: row.detail,
-            url: row.url,
-            reported_by: row.reported_by,
-            reported_at: row.reported_at,
         }
     }
 }
@@ -282,40 +221,6 @@ impl<H: Handle> ReadDeployments for Session<H> {
         .await
         .map_err(failed)?;
         Ok(found.into_iter().map(Approval::from).collect())
-    }
-
-    async fn hold_get(
-        &mut self,
-        environment: EnvironmentId,
-        application: ApplicationId,
-    ) -> Result<Option<Hold>> {
-        let row = holds!(
-            "where environment_id = $1 and application_id = $2",
-            environment.as_uuid(),
-            application.as_uuid()
-        )
-        .fetch_optional(self.db())
-        .await;
-        Ok(row.map_err(failed)?.map(Hold::from))
-    }
-
-    async fn hold_list(&mut self) -> Result<Vec<Hold>> {
-        let found = holds!("order by environment_id, application_id").fetch_all(self.db()).await;
-        Ok(found.map_err(failed)?.into_iter().map(Hold::from).collect())
-    }
-
-    async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>> {
-        let found = sqlx::query_as!(
-            CheckRow,
-            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
-            reported_by as "reported_by!", reported_at as "reported_at!" from bundle_check
-            where version_id = $1 order by name"#,
-            version.as_uuid(),
-        )
-        .fetch_all(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(found.into_iter().map(BundleCheck::from).collect())
     }
 }
 
@@ -456,58 +361,6 @@ impl WriteDeployments for Writer {
         .await
         .map_err(failed)?;
         self.tell(Change::Deployment(approval.deployment_id));
-        Ok(())
-    }
-
-    async fn hold_put(&mut self, hold: &Hold) -> Result<()> {
-        sqlx::query!(
-            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at, rollback_to)
-            values ($1, $2, $3, $4, $5, $6, $7) on conflict (environment_id, application_id) do update
-            set version_id = excluded.version_id, reason = excluded.reason, set_by = excluded.set_by,
-            set_at = excluded.set_at, rollback_to = excluded.rollback_to",
-            hold.environment_id.as_uuid(),
-            hold.application_id.as_uuid(),
-            hold.version_id.map(|id| id.as_uuid()),
-            text(&hold.reason),
-            text(&hold.by),
-            hold.at,
-            hold.rollback_to.map(int),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(())
-    }
-
-    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool> {
-        let released = sqlx::query!(
-            "delete from hold where environment_id = $1 and application_id = $2",
-            environment.as_uuid(),
-            application.as_uuid(),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(released.rows_affected() == 1)
-    }
-
-    async fn check_put(&mut self, check: &BundleCheck) -> Result<()> {
-        sqlx::query!(
-            "insert into bundle_check (version_id, name, state, detail, url, reported_by, reported_at)
-            values ($1, $2, $3, $4, $5, $6, $7) on conflict (version_id, name) do update
-            set state = excluded.state, detail = excluded.detail, url = excluded.url,
-            reported_by = excluded.reported_by, reported_at = excluded.reported_at",
-            check.version_id.as_uuid(),
-            check.name.as_str(),
-            check.state.word(),
-            check.detail.as_deref().map(text),
-            check.url.as_deref().map(text),
-            text(&check.reported_by),
-            check.reported_at,
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
         Ok(())
     }
 }

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Result, Tried, WriteNotices};
+use slipway_records::{
+    NewNotice, NoticeCounts, NoticeDelivery, NoticeState, Page, ReadNotices, Result, Tried, WriteNotices,
+};
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Id, Int, Json, Text, json, now, rows, text};
+use crate::value::{Id, Int, Json, Text, below, json, now, rows, text};
 
 struct NoticeRow {
     id: Id<NoticeId>,
@@ -64,6 +66,36 @@ fn uuids(ids: &[NoticeId]) -> Vec<uuid::Uuid> {
 
 #[async_trait]
 impl<H: Handle> ReadNotices for Session<H> {
+    async fn notice_get(&mut self, id: NoticeId) -> Result<Option<NoticeDelivery>> {
+        let found = notices!("where id = $1", id.as_uuid()).fetch_optional(self.db()).await;
+        Ok(found.map_err(failed)?.map(NoticeDelivery::from))
+    }
+
+    async fn notices_failed(
+        &mut self,
+        channel: Option<&NoticeChannelName>,
+        page: Page,
+    ) -> Result<Vec<NoticeDelivery>> {
+        let (after, limit) = (below(page.after), rows(page.limit));
+        let found = match channel {
+            Some(channel) => {
+                let of_channel = notices!(
+                    "where channel = $1 and state = 'failed' and id < $2 order by id desc limit $3",
+                    channel.as_str(),
+                    after,
+                    limit
+                );
+                of_channel.fetch_all(self.db()).await
+            }
+            None => {
+                let of_all =
+                    notices!("where state = 'failed' and id < $1 order by id desc limit $2", after, limit);
+                of_all.fetch_all(self.db()).await
+            }
+        };
+        Ok(found.map_err(failed)?.into_iter().map(NoticeDelivery::from).collect())
+    }
+
     async fn notices_of(&mut self, incident: IncidentId) -> Result<Vec<NoticeDelivery>> {
         let found = notices!("where incident_id = $1 order by id", incident.as_uuid());
         let found = found.fetch_all(self.db()).await.map_err(failed)?;
@@ -82,6 +114,19 @@ impl<H: Handle> ReadNotices for Session<H> {
         );
         let found = found.fetch_all(self.db()).await.map_err(failed)?;
         Ok(found.into_iter().map(NoticeDelivery::from).collect())
+    }
+
+    async fn notices_counted(&mut self, channel: &NoticeChannelName) -> Result<NoticeCounts> {
+        let counted = sqlx::query!(
+            r#"select
+            (select count(*) from notice_delivery where channel = $1 and state = 'pending') as "pending!: Int<u64>",
+            (select count(*) from notice_delivery where channel = $1 and state = 'failed') as "failed!: Int<u64>""#,
+            channel.as_str(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(NoticeCounts { pending: counted.pending.0, failed: counted.failed.0 })
     }
 
     async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64> {
@@ -161,5 +206,20 @@ impl WriteNotices for Writer {
         .await
         .map_err(failed)?;
         Ok(())
+    }
+
+    async fn notices_again(&mut self, channel: &NoticeChannelName, only: Option<NoticeId>) -> Result<u64> {
+        let updated = sqlx::query!(
+            "update notice_delivery set state = 'pending', folded_into = null, attempts = 0, next_at = null,
+            ended_at = null, created_at = $3
+            where state = 'failed' and channel = $1 and ($2::uuid is null or id = $2)",
+            channel.as_str(),
+            only.map(|id| id.as_uuid()),
+            now(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(updated.rows_affected())
     }
 }

@@ -1,14 +1,13 @@
-//! Published versions, their labels and channels.
+//! Published versions and their labels.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    Channel, ChannelMove, ChannelMoved, Inserted, LabelChange, NewVersion, PackageVersion, Page,
-    ReadPackages, RecordsError, Result, VersionFilter, WritePackages,
+    Inserted, LabelChange, NewVersion, PackageVersion, Page, ReadPackages, RecordsError, Result,
+    VersionFilter, WritePackages,
 };
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
-use slipway_types::name::ChannelName;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
 use uuid::Uuid;
 
@@ -74,62 +73,6 @@ macro_rules! versions {
             (select coalesce(jsonb_object_agg(p.key, p.value), '{}') from version_label l
                 join label_pair p on p.id = l.pair_id where l.version_id = v.id) as "labels!: _",
             v.created_at as "created_at!" from "# + $tail
-            $(, $arg)*
-        )
-    };
-}
-
-struct ChannelRow {
-    application_id: Id<ApplicationId>,
-    name: Text<ChannelName>,
-    version_id: Id<VersionId>,
-    version: Text<Version>,
-    moved_at: DateTime<Utc>,
-    moved_by: String,
-}
-
-impl From<ChannelRow> for Channel {
-    fn from(row: ChannelRow) -> Self {
-        Self {
-            application_id: row.application_id.0,
-            name: row.name.0,
-            version_id: row.version_id.0,
-            version: row.version.0,
-            moved_at: row.moved_at,
-            moved_by: row.moved_by,
-        }
-    }
-}
-
-struct MoveRow {
-    seq: i64,
-    from: Option<Text<Version>>,
-    to: Text<Version>,
-    at: DateTime<Utc>,
-    by: String,
-    reason: Option<String>,
-}
-
-impl From<MoveRow> for ChannelMoved {
-    fn from(row: MoveRow) -> Self {
-        Self {
-            seq: row.seq,
-            from: row.from.map(|version| version.0),
-            to: row.to.0,
-            at: row.at,
-            by: row.by,
-            reason: row.reason,
-        }
-    }
-}
-
-macro_rules! channels {
-    ($tail:tt $(, $arg:expr)*) => {
-        sqlx::query_as!(
-            ChannelRow,
-            r#"select c.application_id as "application_id!: _", c.name as "name!: _",
-            c.version_id as "version_id!: _", v.version as "version!: _", c.moved_at as "moved_at!",
-            c.moved_by as "moved_by!" from channel c join version v on v.id = c.version_id "# + $tail
             $(, $arg)*
         )
     };
@@ -321,48 +264,6 @@ impl<H: Handle> ReadPackages for Session<H> {
         .await;
         row.map_err(failed)?.map(PackageVersion::try_from).transpose()
     }
-
-    async fn channel_get(
-        &mut self,
-        application: ApplicationId,
-        name: &ChannelName,
-    ) -> Result<Option<Channel>> {
-        let row =
-            channels!("where c.application_id = $1 and c.name = $2", application.as_uuid(), name.as_str())
-                .fetch_optional(self.db())
-                .await;
-        Ok(row.map_err(failed)?.map(Channel::from))
-    }
-
-    async fn channel_list(&mut self, application: ApplicationId) -> Result<Vec<Channel>> {
-        let rows = channels!("where c.application_id = $1 order by c.name", application.as_uuid())
-            .fetch_all(self.db())
-            .await;
-        Ok(rows.map_err(failed)?.into_iter().map(Channel::from).collect())
-    }
-
-    async fn channel_history(
-        &mut self,
-        application: ApplicationId,
-        name: &ChannelName,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<ChannelMoved>> {
-        let moves = sqlx::query_as!(
-            MoveRow,
-            r#"select h.id as "seq!", f.version as "from?: _", t.version as "to!: _", h.moved_at as "at!",
-            h.moved_by as "by!", h.reason from channel_history h join version t on t.id = h.to_version_id
-            left join version f on f.id = h.from_version_id
-            where h.application_id = $1 and h.name = $2 and h.id < $3 order by h.id desc limit $4"#,
-            application.as_uuid(),
-            name.as_str(),
-            before.unwrap_or(i64::MAX),
-            rows(limit),
-        )
-        .fetch_all(self.db())
-        .await;
-        Ok(moves.map_err(failed)?.into_iter().map(ChannelMoved::from).collect())
-    }
 }
 
 impl Writer {
@@ -437,40 +338,6 @@ impl Writer {
         .await
         .map_err(failed)?;
         Ok(value.map(|value| value.0))
-    }
-
-    async fn channel_point(&mut self, change: &ChannelMove) -> Result<bool> {
-        let (application, name) = (change.application_id.as_uuid(), change.name.as_str());
-        let moved = match change.from {
-            None => {
-                sqlx::query!(
-                    "insert into channel (application_id, name, version_id, moved_at, moved_by)
-                    values ($1, $2, $3, $4, $5) on conflict (application_id, name) do nothing",
-                    application,
-                    name,
-                    change.to.as_uuid(),
-                    now(),
-                    text(&change.by),
-                )
-                .execute(self.db())
-                .await
-            }
-            Some(from) => {
-                sqlx::query!(
-                    "update channel set version_id = $4, moved_at = $5, moved_by = $6
-                    where application_id = $1 and name = $2 and version_id = $3",
-                    application,
-                    name,
-                    from.as_uuid(),
-                    change.to.as_uuid(),
-                    now(),
-                    text(&change.by),
-                )
-                .execute(self.db())
-                .await
-            }
-        };
-        Ok(moved.map_err(failed)?.rows_affected() == 1)
     }
 }
 
@@ -555,28 +422,6 @@ impl WritePackages for Writer {
             change.key.as_str(),
             old.as_ref().map(LabelValue::as_str),
             change.new.as_ref().map(LabelValue::as_str),
-            now(),
-            text(&change.by),
-            change.reason.as_deref().map(text),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(true)
-    }
-
-    async fn channel_move(&mut self, change: &ChannelMove) -> Result<bool> {
-        self.lock_application(change.application_id).await?;
-        if !self.channel_point(change).await? {
-            return Ok(false);
-        }
-        sqlx::query!(
-            "insert into channel_history (application_id, name, from_version_id, to_version_id, moved_at,
-            moved_by, reason) values ($1, $2, $3, $4, $5, $6, $7)",
-            change.application_id.as_uuid(),
-            change.name.as_str(),
-            change.from.map(|id| id.as_uuid()),
-            change.to.as_uuid(),
             now(),
             text(&change.by),
             change.reason.as_deref().map(text),

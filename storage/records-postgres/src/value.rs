@@ -8,6 +8,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use slipway_records::PAGE_ROWS_MAX;
+use slipway_types::Digest;
 use sqlx::Postgres;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
@@ -80,6 +81,11 @@ pub(crate) fn int(number: u64) -> i64 {
 /// A text from outside: PostgreSQL stores every character but NUL.
 pub(crate) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// Digests as an array of texts.
+pub(crate) fn digest_texts(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(ToString::to_string).collect()
 }
 
 /// JSON as it is stored, without NUL in any text.

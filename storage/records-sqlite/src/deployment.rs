@@ -1,12 +1,11 @@
-//! Deployments, approvals, holds, checks.
+//! Deployments and approvals.
 
 use async_trait::async_trait;
 use slipway_records::{
-    Approval, BundleCheck, Change, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold,
-    NewDeployment, Page, ReadDeployments, Result, WriteDeployments,
+    Approval, Change, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, Page, ReadDeployments,
+    Result, WriteDeployments,
 };
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
-use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 use sqlx::SqliteConnection;
@@ -110,66 +109,6 @@ impl From<ApprovalRow> for Approval {
             token: row.token,
             reason: row.reason,
             at: row.at.0,
-        }
-    }
-}
-
-struct HoldRow {
-    environment_id: Text<EnvironmentId>,
-    application_id: Text<ApplicationId>,
-    version_id: Option<Text<VersionId>>,
-    reason: String,
-    set_by: String,
-    set_at: Millis,
-    rollback_to: Option<Int<u64>>,
-}
-
-impl From<HoldRow> for Hold {
-    fn from(row: HoldRow) -> Self {
-        Self {
-            environment_id: row.environment_id.0,
-            application_id: row.application_id.0,
-            version_id: row.version_id.map(|id| id.0),
-            reason: row.reason,
-            by: row.set_by,
-            at: row.set_at.0,
-            rollback_to: row.rollback_to.map(|generation| generation.0),
-        }
-    }
-}
-
-macro_rules! holds {
-    ($tail:tt $(, $arg:expr)*) => {
-        sqlx::query_as!(
-            HoldRow,
-            r#"select environment_id as "environment_id!: _", application_id as "application_id!: _",
-            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!: _",
-            rollback_to as "rollback_to?: _" from hold "# + $tail
-            $(, $arg)*
-        )
-    };
-}
-
-struct CheckRow {
-    version_id: Text<VersionId>,
-    name: Text<CheckName>,
-    state: Text<CheckState>,
-    detail: Option<String>,
-    url: Option<String>,
-    reported_by: String,
-    reported_at: Millis,
-}
-
-impl From<CheckRow> for BundleCheck {
-    fn from(row: CheckRow) -> Self {
-        Self {
-            version_id: row.version_id.0,
-            name: row.name.0,
-            state: row.state.0,
-            detail: row.detail,
-            url: row.url,
-            reported_by: row.reported_by,
-            reported_at: row.reported_at.0,
         }
     }
 }
@@ -280,40 +219,6 @@ impl<H: Handle> ReadDeployments for Session<H> {
         .await
         .map_err(failed)?;
         Ok(found.into_iter().map(Approval::from).collect())
-    }
-
-    async fn hold_get(
-        &mut self,
-        environment: EnvironmentId,
-        application: ApplicationId,
-    ) -> Result<Option<Hold>> {
-        let row = holds!(
-            "where environment_id = ?1 and application_id = ?2",
-            environment.to_string(),
-            application.to_string()
-        )
-        .fetch_optional(self.db())
-        .await;
-        Ok(row.map_err(failed)?.map(Hold::from))
-    }
-
-    async fn hold_list(&mut self) -> Result<Vec<Hold>> {
-        let found = holds!("order by environment_id, application_id").fetch_all(self.db()).await;
-        Ok(found.map_err(failed)?.into_iter().map(Hold::from).collect())
-    }
-
-    async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>> {
-        let found = sqlx::query_as!(
-            CheckRow,
-            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
-            reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
-            where version_id = ?1 order by name"#,
-            version.to_string(),
-        )
-        .fetch_all(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(found.into_iter().map(BundleCheck::from).collect())
     }
 }
 
@@ -450,58 +355,6 @@ impl WriteDeployments for Writer {
         .await
         .map_err(failed)?;
         self.tell(Change::Deployment(approval.deployment_id));
-        Ok(())
-    }
-
-    async fn hold_put(&mut self, hold: &Hold) -> Result<()> {
-        sqlx::query!(
-            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at, rollback_to)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (environment_id, application_id) do update
-            set version_id = excluded.version_id, reason = excluded.reason, set_by = excluded.set_by,
-            set_at = excluded.set_at, rollback_to = excluded.rollback_to",
-            hold.environment_id.to_string(),
-            hold.application_id.to_string(),
-            hold.version_id.map(|id| id.to_string()),
-            hold.reason,
-            hold.by,
-            millis(hold.at),
-            hold.rollback_to.map(int),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(())
-    }
-
-    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool> {
-        let released = sqlx::query!(
-            "delete from hold where environment_id = ?1 and application_id = ?2",
-            environment.to_string(),
-            application.to_string(),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(released.rows_affected() == 1)
-    }
-
-    async fn check_put(&mut self, check: &BundleCheck) -> Result<()> {
-        sqlx::query!(
-            "insert into bundle_check (version_id, name, state, detail, url, reported_by, reported_at)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (version_id, name) do update
-            set state = excluded.state, detail = excluded.detail, url = excluded.url,
-            reported_by = excluded.reported_by, reported_at = excluded.reported_at",
-            check.version_id.to_string(),
-            check.name.as_str(),
-            check.state.word(),
-            check.detail,
-            check.url,
-            check.reported_by,
-            millis(check.reported_at),
-        )
-        .execute(self.db())
-        .await
-        .map_err(failed)?;
         Ok(())
     }
 }

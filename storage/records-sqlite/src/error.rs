@@ -5,8 +5,10 @@ use slipway_records::RecordsError;
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const IO: u32 = 10;
+const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
+const NOT_A_DATABASE: u32 = 26;
 /// Growing the index of the write-ahead log failed: in practice a full disk.
 const IO_SHM_SIZE: u32 = 4874;
 /// A trigger refused: the blob is being removed and must be stored again.
@@ -27,6 +29,7 @@ pub(crate) fn failed(error: sqlx::Error) -> RecordsError {
                 (CONSTRAINT_TRIGGER, _) | (_, BUSY | LOCKED | IO | CANNOT_OPEN) => {
                     RecordsError::Unavailable(error.into())
                 }
+                (_, CORRUPT | NOT_A_DATABASE) => RecordsError::Damaged(error.into()),
                 _ => RecordsError::Refused(error.into()),
             }
         }

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use slipway_records::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Result, Tried, WriteNotices};
+use slipway_records::{
+    NewNotice, NoticeCounts, NoticeDelivery, NoticeState, Page, ReadNotices, Result, Tried, WriteNotices,
+};
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Json, Millis, Text, json, millis, now, rows};
+use crate::value::{Int, Json, Millis, Text, below, json, millis, now, rows};
 
 struct NoticeRow {
     id: Text<NoticeId>,
@@ -64,6 +66,37 @@ fn texts(ids: &[NoticeId]) -> String {
 
 #[async_trait]
 impl<H: Handle> ReadNotices for Session<H> {
+    async fn notice_get(&mut self, id: NoticeId) -> Result<Option<NoticeDelivery>> {
+        let found = notices!("where id = ?1", id.to_string()).fetch_optional(self.db()).await;
+        Ok(found.map_err(failed)?.map(NoticeDelivery::from))
+    }
+
+    async fn notices_failed(
+        &mut self,
+        channel: Option<&NoticeChannelName>,
+        page: Page,
+    ) -> Result<Vec<NoticeDelivery>> {
+        let (after, limit) = (below(page.after), rows(page.limit));
+        let found = match channel {
+            Some(channel) => {
+                let of_channel = notices!(
+                    "where channel = ?1 and state = 'failed' and id < ?2 order by id desc limit ?3",
+                    channel.as_str(),
+                    after,
+                    limit
+                );
+                of_channel.fetch_all(self.db()).await
+            }
+            // The plus keeps it from the primary key, by which all that was ever sent would be walked.
+            None => {
+                let of_all =
+                    notices!("where state = 'failed' and +id < ?1 order by +id desc limit ?2", after, limit);
+                of_all.fetch_all(self.db()).await
+            }
+        };
+        Ok(found.map_err(failed)?.into_iter().map(NoticeDelivery::from).collect())
+    }
+
     async fn notices_of(&mut self, incident: IncidentId) -> Result<Vec<NoticeDelivery>> {
         let found = notices!("where incident_id = ?1 order by id", incident.to_string());
         let found = found.fetch_all(self.db()).await.map_err(failed)?;
@@ -82,6 +115,19 @@ impl<H: Handle> ReadNotices for Session<H> {
         );
         let found = found.fetch_all(self.db()).await.map_err(failed)?;
         Ok(found.into_iter().map(NoticeDelivery::from).collect())
+    }
+
+    async fn notices_counted(&mut self, channel: &NoticeChannelName) -> Result<NoticeCounts> {
+        let counted = sqlx::query!(
+            r#"select
+            (select count(*) from notice_delivery where channel = ?1 and state = 'pending') as "pending!: Int<u64>",
+            (select count(*) from notice_delivery where channel = ?1 and state = 'failed') as "failed!: Int<u64>""#,
+            channel.as_str(),
+        )
+        .fetch_one(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(NoticeCounts { pending: counted.pending.0, failed: counted.failed.0 })
     }
 
     async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64> {
@@ -159,5 +205,20 @@ impl WriteNotices for Writer {
         .await
         .map_err(failed)?;
         Ok(())
+    }
+
+    async fn notices_again(&mut self, channel: &NoticeChannelName, only: Option<NoticeId>) -> Result<u64> {
+        let updated = sqlx::query!(
+            "update notice_delivery set state = 'pending', folded_into = null, attempts = 0, next_at = null,
+            ended_at = null, created_at = ?3
+            where state = 'failed' and channel = ?1 and (?2 is null or id = ?2)",
+            channel.as_str(),
+            only.map(|id| id.to_string()),
+            millis(now()),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(updated.rows_affected())
     }
 }

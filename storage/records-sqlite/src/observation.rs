@@ -2,15 +2,20 @@
 
 use async_trait::async_trait;
 use slipway_records::{Change, Observation, ReadObservations, Result, WriteObservations};
-use slipway_types::id::DeploymentId;
+use slipway_types::id::{ApplicationId, DeploymentId};
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Json, json};
+use crate::value::{Json, Text, json, rows};
 
 struct ObservationRow {
     detail: Json<Observation>,
     row_version: i64,
+}
+
+struct BehindRow {
+    id: Text<DeploymentId>,
+    application_id: Text<ApplicationId>,
 }
 
 #[async_trait]
@@ -25,6 +30,27 @@ impl<H: Handle> ReadObservations for Session<H> {
         .await
         .map_err(failed)?;
         Ok(row.map(|row| Observation { row_version: row.row_version, ..row.detail.0 }))
+    }
+
+    async fn observations_behind(&mut self, limit: u32) -> Result<Vec<(DeploymentId, ApplicationId)>> {
+        let found = sqlx::query_as!(
+            BehindRow,
+            r#"select d.id as "id!: _", d.application_id as "application_id!: _" from reconcile_state r
+            join environment e on e.address = r.environment and e.removed_at is null
+            join application a on a.name = r.application
+            join deployment d on d.environment_id = e.id and d.application_id = a.id
+                and d.generation = r.generation
+            left join observation o on o.deployment_id = d.id
+            where r.sequence > coalesce(o.sequence, 0)
+            and d.state in ('handed_off', 'progressing', 'suspended', 'live', 'degraded', 'unreachable', 'failed',
+                'timed_out', 'terminating', 'deleting')
+            order by d.id limit ?1"#,
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|row| (row.id.0, row.application_id.0)).collect())
     }
 }
 

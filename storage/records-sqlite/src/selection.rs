@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
-    Deployed, PackageVersion, ReadPackages, ReadSelections, Result, SelectionPage, WriteSelections,
+    Deployed, PackageVersion, ReadChannels, ReadSelections, Result, SelectionPage, WriteSelections,
 };
 use slipway_types::Version;
 use slipway_types::id::{ApplicationId, VersionId};

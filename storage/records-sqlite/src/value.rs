@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
 use slipway_records::PAGE_ROWS_MAX;
+use slipway_types::Digest;
 use sqlx::Sqlite;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteTypeInfo, SqliteValueRef};
@@ -93,6 +94,11 @@ pub(crate) fn int(number: u64) -> i64 {
 /// JSON as it is stored.
 pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("invariant: records hold only what JSON can hold")
+}
+
+/// Digests as a JSON array.
+pub(crate) fn digests_json(digests: &[Digest]) -> String {
+    json(&digests.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// The rows of a page, as SQLite takes them.

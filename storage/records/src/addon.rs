@@ -12,6 +12,7 @@ use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{ApplicationName, Digest, TeamName, Version};
 
 use crate::Result;
+use crate::failure::Found;
 use crate::job::{JobPayload, NewJob};
 
 /// An instance of an add-on: one resource in one environment.
@@ -43,6 +44,12 @@ pub struct AddonInstance {
     pub binding_secrets: Vec<String>,
     /// Whether it is reached from its own cluster alone.
     pub in_cluster: bool,
+    /// Whether its definition runs something before it is taken away.
+    #[serde(default)]
+    pub has_release: bool,
+    /// What was found when something of it failed last, until it is ready.
+    #[serde(default)]
+    pub failure: Option<AddonFailure>,
     /// Rises with every change that is handed off.
     pub generation: u64,
     /// The newest generation whose outputs are known.
@@ -66,6 +73,26 @@ pub struct AddonInstance {
     /// Rises with every stored change; the key of compare-and-swap.
     #[serde(skip)]
     pub row_version: i64,
+}
+
+/// The most bytes of the ends of logs that are kept with an instance.
+pub const ADDON_LOG_BYTES_KEPT: usize = 8 << 10;
+
+/// What was found when a node of an instance failed or timed out. No text of it holds a value of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddonFailure {
+    /// Of which generation.
+    pub generation: u64,
+    /// Which node: `resource`, `job.NAME` or `run.NAME`.
+    pub node: String,
+    /// Which of its attempts.
+    pub attempt: u32,
+    /// When it failed.
+    pub at: DateTime<Utc>,
+    /// What was found.
+    pub found: Found,
+    /// The end of what its containers wrote, at most [`ADDON_LOG_BYTES_KEPT`].
+    pub log: String,
 }
 
 impl AddonInstance {
@@ -210,6 +237,8 @@ mod tests {
             outputs: BTreeMap::new(),
             binding_secrets: Vec::new(),
             in_cluster: true,
+            has_release: false,
+            failure: None,
             generation: 1,
             ready_generation: 1,
             handed_off: 1,

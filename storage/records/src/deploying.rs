@@ -14,7 +14,9 @@ use slipway_types::{
     Version, Violation,
 };
 
-use crate::{AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, PackageVersion};
+use crate::{
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
+};
 
 /// What is to be planned.
 #[derive(Debug, Clone)]
@@ -191,6 +193,28 @@ pub struct ClusterLook {
     pub facts: ClusterFacts,
 }
 
+/// How the built-in core hears what becomes of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// By a watch: at once.
+    Watched,
+    /// By a list now and then.
+    Polled,
+    /// Only by looking at each by itself, by the usual pauses of what it belongs to.
+    Looked,
+}
+
+/// How changes of a kind are heard of somewhere in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardKind {
+    /// E.g. `Deployment`.
+    pub kind: String,
+    /// `None`: in all namespaces.
+    pub namespace: Option<String>,
+    /// In which way.
+    pub how: Heard,
+}
+
 /// What a receiver's own report became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReportTaken {
@@ -231,6 +255,8 @@ pub enum DeploymentWord {
     Retry,
     /// Stop where it stands.
     Terminate,
+    /// Go on past the stop behind a canary or a blue-green.
+    Promote,
 }
 
 /// Somebody's word on a deployment that a receiver has.
@@ -334,6 +360,14 @@ pub struct SecretUser {
 pub trait Deploying: Send + Sync {
     /// What a bundle would become in an environment.
     async fn plan(&self, wanted: &DeployRequest) -> Result<DeployPlan, Fault>;
+    /// What a rollback to the generation `to` would do: its revision is taken as it was frozen. `was_live`: its secrets
+    /// are those of now, and its tasks do not run again.
+    async fn rollback_plan(
+        &self,
+        wanted: &DeployRequest,
+        to: u64,
+        was_live: bool,
+    ) -> Result<DeployPlan, Fault>;
     /// What of others a bundle would take over in an environment, and what that would change.
     async fn adoption(&self, wanted: &AdoptRequest) -> Result<AdoptPlan, Fault>;
     /// How an environment's gates stand for a deployment.
@@ -363,6 +397,9 @@ pub trait Deploying: Send + Sync {
     fn check_settings(&self, settings: &EnvironmentSettings) -> Vec<Violation>;
     /// What a cluster is and says of itself.
     async fn look_at_cluster(&self, name: &str, settings: &ClusterSettings) -> Result<ClusterLook, Fault>;
+    /// How the built-in core hears what changes in a registered cluster, by its user's rights there: the kinds
+    /// that most applications have.
+    async fn heard_kinds(&self, cluster: &Cluster) -> Result<Vec<HeardKind>, Fault>;
     /// Why nodes of a cluster cannot pull from `own`, the registry of an environment, or else from where this
     /// server has clusters pull; `None` also where nothing tells.
     async fn pull_objection(&self, cluster: &ClusterSettings, own: Option<&RegistryPrefix>)

@@ -1,10 +1,9 @@
-//! Deployments, who let them go, and what keeps an environment as it is.
+//! Deployments, and who let them go.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
-use slipway_types::name::CheckName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 
@@ -38,6 +37,9 @@ pub enum DeploymentCause {
         /// secrets are those of now.
         #[serde(default)]
         was_live: bool,
+        /// The generation on its way that it takes back: that is stopped where it stands before anything else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aborts: Option<u64>,
     },
     /// What runs again, so that its workloads take new secrets.
     Restart {
@@ -231,110 +233,6 @@ pub struct Approval {
     pub at: DateTime<Utc>,
 }
 
-/// What keeps an environment from changing by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// Where.
-    pub environment_id: EnvironmentId,
-    /// What.
-    pub application_id: ApplicationId,
-    /// The version it is pinned to; `None` holds whatever is there.
-    pub version_id: Option<VersionId>,
-    /// Why.
-    pub reason: String,
-    /// Who.
-    pub by: String,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// The generation that a rollback returned to, if that is why. Until it is released nothing by itself moves
-    /// what runs, neither following nor setting drift right.
-    pub rollback_to: Option<u64>,
-}
-
-impl Hold {
-    /// Whether it stands against a deployment. A pin allows its version alone, and no removal; a hold keeps
-    /// out what comes by itself, that of a rollback also what deployments elsewhere bring along. Nothing
-    /// stands against a return to what was live.
-    pub fn stands_against(&self, bundle: VersionId, cause: &DeploymentCause) -> bool {
-        if cause.is_return() {
-            return false;
-        }
-        match self.version_id {
-            Some(pinned) => pinned != bundle || matches!(cause, DeploymentCause::Remove { .. }),
-            None if self.is_rollback() => {
-                matches!(cause, DeploymentCause::Follow | DeploymentCause::Reach { .. })
-            }
-            None => *cause == DeploymentCause::Follow,
-        }
-    }
-
-    /// Whether a rollback keeps what runs exactly as it is until somebody releases it. Whoever sets drift right
-    /// by itself asks this first.
-    pub fn is_rollback(&self) -> bool {
-        self.rollback_to.is_some()
-    }
-}
-
-/// How a check of a bundle stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// Under way.
-    Pending,
-    /// Green.
-    Passed,
-    /// Red.
-    Failed,
-}
-
-impl CheckState {
-    /// The state's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// A text that is no state of a check.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown check state `{0}`: expected pending, passed or failed")]
-pub struct UnknownCheckState(String);
-
-impl std::str::FromStr for CheckState {
-    type Err = UnknownCheckState;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCheckState> {
-        match text {
-            "pending" => Ok(Self::Pending),
-            "passed" => Ok(Self::Passed),
-            "failed" => Ok(Self::Failed),
-            other => Err(UnknownCheckState(other.chars().take(40).collect())),
-        }
-    }
-}
-
-/// A check of a bundle version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleCheck {
-    /// Of which version.
-    pub version_id: VersionId,
-    /// Its name.
-    pub name: CheckName,
-    /// How it stands.
-    pub state: CheckState,
-    /// What was found.
-    pub detail: Option<String>,
-    /// Where more is to be read.
-    pub url: Option<String>,
-    /// The person who reported it.
-    pub reported_by: String,
-    /// When.
-    pub reported_at: DateTime<Utc>,
-}
-
 /// Looking up deployments.
 #[async_trait]
 pub trait ReadDeployments {
@@ -366,16 +264,6 @@ pub trait ReadDeployments {
     ) -> Result<Option<Deployment>>;
     /// What was said of a deployment, oldest first.
     async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>>;
-    /// What keeps an application in an environment.
-    async fn hold_get(
-        &mut self,
-        environment: EnvironmentId,
-        application: ApplicationId,
-    ) -> Result<Option<Hold>>;
-    /// All pins and holds.
-    async fn hold_list(&mut self) -> Result<Vec<Hold>>;
-    /// The checks of a bundle version, by name.
-    async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>>;
 }
 
 /// Changing deployments.
@@ -392,52 +280,11 @@ pub trait WriteDeployments {
     async fn deployment_save(&mut self, deployment: &mut Deployment) -> Result<bool>;
     /// Keeps a person's word; a later one of the same person takes its place.
     async fn approval_put(&mut self, approval: &Approval) -> Result<()>;
-    /// Pins or holds; takes the place of an earlier one.
-    async fn hold_put(&mut self, hold: &Hold) -> Result<()>;
-    /// Lets go; `false` if nothing held.
-    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool>;
-    /// Keeps a check's newest report.
-    async fn check_put(&mut self, check: &BundleCheck) -> Result<()>;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hold(version_id: Option<VersionId>, rollback_to: Option<u64>) -> Hold {
-        Hold {
-            environment_id: EnvironmentId::new(),
-            application_id: ApplicationId::new(),
-            version_id,
-            reason: "x".to_owned(),
-            by: "ann".to_owned(),
-            at: DateTime::UNIX_EPOCH,
-            rollback_to,
-        }
-    }
-
-    #[test]
-    fn what_a_hold_stands_against() {
-        use DeploymentCause as C;
-        let (this, other) = (VersionId::new(), VersionId::new());
-        let reason = || "x".to_owned();
-        let back = |was_live| C::Rollback { to: 1, reason: reason(), was_live };
-        let reach = C::Reach { from: "dev".to_owned() };
-        let remove = C::Remove { reason: reason() };
-        let (pin, plain, rolled) = (hold(Some(other), None), hold(None, None), hold(None, Some(1)));
-        let pin_of_this = hold(Some(this), Some(1));
-        for (cause, by) in [
-            (C::Deploy, [true, false, false, false]),
-            (C::Follow, [true, true, true, false]),
-            (reach, [true, false, true, false]),
-            (remove, [true, false, false, true]),
-            (back(false), [true, false, false, false]),
-            (back(true), [false; 4]),
-        ] {
-            let found = [&pin, &plain, &rolled, &pin_of_this].map(|hold| hold.stands_against(this, &cause));
-            assert_eq!(found, by, "{cause:?}");
-        }
-    }
 
     #[test]
     fn a_rollback_of_an_earlier_release_passes_the_gates() {

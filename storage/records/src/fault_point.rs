@@ -133,7 +133,24 @@ pub fn reach(point: &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn what_waits_for_the_same_worker_goes_on_while_one_task_is_held() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let armed = Armed { point: "plan.begun".into(), left: AtomicU32::new(1), marker: PathBuf::new() };
+        let (sender, receiver) = channel();
+        drop(runtime.spawn(async move {
+            drop(tokio::spawn(async move { sender.send(()).unwrap() }));
+            armed.hold();
+        }));
+        let went_on = receiver.recv_timeout(Duration::from_secs(20));
+        runtime.shutdown_background();
+        assert_eq!(went_on, Ok(()));
+    }
 
     #[test]
     fn only_the_named_point_is_due_and_only_at_its_count() {

@@ -16,7 +16,7 @@ use crate::{Page, Result};
 
 mod following;
 
-pub use following::{awaits_approval, follow, gates_broken};
+pub use following::{awaits_approval, fails_under_way, follow, gates_broken};
 
 /// What an incident is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,11 +28,13 @@ pub enum Topic {
     Approval,
     /// Somebody went past closed gates.
     GatesBroken,
+    /// A deployment ended before its receiver had it: rejected, broken or expired. What runs goes on.
+    NotDeployed,
 }
 
 /// A text that is no topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown topic `{0}`: expected trouble, approval or gates_broken")]
+#[error("unknown topic `{0}`: expected trouble, approval, gates_broken or not_deployed")]
 pub struct UnknownTopic(String);
 
 impl Topic {
@@ -42,6 +44,7 @@ impl Topic {
             Self::Trouble => "trouble",
             Self::Approval => "approval",
             Self::GatesBroken => "gates_broken",
+            Self::NotDeployed => "not_deployed",
         }
     }
 
@@ -49,7 +52,7 @@ impl Topic {
     pub fn key(self, deployment: DeploymentId) -> String {
         match self {
             Self::Trouble => self.word().to_owned(),
-            Self::Approval | Self::GatesBroken => format!("{}/{deployment}", self.word()),
+            Self::Approval | Self::GatesBroken | Self::NotDeployed => format!("{}/{deployment}", self.word()),
         }
     }
 }
@@ -58,7 +61,7 @@ impl FromStr for Topic {
     type Err = UnknownTopic;
 
     fn from_str(text: &str) -> Result<Self, UnknownTopic> {
-        [Self::Trouble, Self::Approval, Self::GatesBroken]
+        [Self::Trouble, Self::Approval, Self::GatesBroken, Self::NotDeployed]
             .into_iter()
             .find(|topic| topic.word() == text)
             .ok_or_else(|| UnknownTopic(text.chars().take(40).collect()))

@@ -14,7 +14,9 @@ pub mod adopting;
 pub mod application;
 pub mod audit;
 pub mod build;
+pub mod bundle_check;
 pub mod change;
+pub mod channel;
 pub mod composing;
 pub mod configuration_source;
 pub mod declared_check;
@@ -28,6 +30,7 @@ pub mod environment;
 pub mod failure;
 pub mod fault_point;
 pub mod git;
+pub mod hold;
 pub mod incident;
 pub mod job;
 pub mod lineage;
@@ -49,6 +52,7 @@ pub mod secret;
 pub mod selection;
 pub mod sign_in;
 pub mod token;
+pub mod unreferenced;
 pub mod upkeep;
 pub mod upload;
 pub mod worker;
@@ -58,7 +62,9 @@ pub use adopting::{AdoptFate, AdoptFrom, AdoptPlan, AdoptRequest, AdoptedObject,
 pub use application::{Application, NewSource, ReadApplications, Source, SourceKind, WriteApplications};
 pub use audit::{AuditEntry, NewAuditEntry, ReadAudit, WriteAudit};
 pub use build::{Build, BuildResult, ReadBuilds, WriteBuilds};
+pub use bundle_check::{BundleCheck, CheckState, ReadBundleChecks, WriteBundleChecks};
 pub use change::{Change, Changes};
+pub use channel::{Channel, ChannelMove, ChannelMoved, ReadChannels, WriteChannels};
 pub use configuration_source::{
     ConfigurationOrigin, ConfigurationSource, NewConfigurationSource, ReadConfigurationSources, SourceAway,
     WriteConfigurationSources,
@@ -69,24 +75,21 @@ pub use definition::{
 };
 pub use delivery::{Delivery, NewDelivery, Origin, ReadDeliveries, Refusal, WriteDeliveries};
 pub use deployment::{
-    Approval, BundleCheck, CheckState, Deployment, DeploymentCause, DeploymentFilter, Hold, NewDeployment,
-    ReadDeployments, WriteDeployments,
+    Approval, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, ReadDeployments, WriteDeployments,
 };
 pub use environment::{
     Cluster, Configuration, Environment, NewConfiguration, ReadEnvironments, WriteEnvironments,
 };
 pub use failure::{Failure, ReadFailures, WriteFailures};
 pub use git::{PackRow, ReadGit, RefMove, RefRow, WriteGit};
+pub use hold::{Hold, ReadHolds, WriteHolds};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use lineage::{LabelChanged, ReadLineage};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
-pub use notice::{NewNotice, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
+pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
-pub use package::{
-    Channel, ChannelMove, ChannelMoved, LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter,
-    WritePackages,
-};
+pub use package::{LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages};
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use reconcile::{
     EventsKept, ReadReconcile, ReconcileEvent, ReconcileKey, ReconcileState, WriteReconcile,
@@ -101,7 +104,8 @@ pub use selection::{
 };
 pub use sign_in::{ReadSignIns, SignIn, WriteSignIns};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
-pub use upkeep::{CondemnedBlob, ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
+pub use upkeep::{ReadUpkeep, RepositoryContent, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
@@ -114,6 +118,9 @@ pub enum RecordsError {
     /// The disk under the database is full.
     #[error("the disk under the database is full: free space and try again")]
     NoSpace(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database's file is not whole.
+    #[error("the database is damaged: stop the server and restore a backup (`slipway admin restore`)")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something with that identity exists with other content.
     #[error("{what} exists already")]
     Conflict {
@@ -208,6 +215,8 @@ pub trait Read:
     + ReadApplications
     + ReadAudit
     + ReadBuilds
+    + ReadBundleChecks
+    + ReadChannels
     + ReadConfigurationSources
     + ReadDeclaredChecks
     + ReadDefinitions
@@ -216,6 +225,7 @@ pub trait Read:
     + ReadEnvironments
     + ReadFailures
     + ReadGit
+    + ReadHolds
     + ReadIncidents
     + ReadLineage
     + ReadLogs
@@ -231,6 +241,7 @@ pub trait Read:
     + ReadSelections
     + ReadSignIns
     + ReadTokens
+    + ReadUnreferenced
     + ReadUpkeep
     + ReadUploads
     + Send
@@ -245,6 +256,8 @@ pub trait Write:
     + WriteApplications
     + WriteAudit
     + WriteBuilds
+    + WriteBundleChecks
+    + WriteChannels
     + WriteConfigurationSources
     + WriteDeclaredChecks
     + WriteDefinitions
@@ -253,6 +266,7 @@ pub trait Write:
     + WriteEnvironments
     + WriteFailures
     + WriteGit
+    + WriteHolds
     + WriteIncidents
     + WriteLogs
     + WriteNotices
@@ -266,6 +280,7 @@ pub trait Write:
     + WriteSelections
     + WriteSignIns
     + WriteTokens
+    + WriteUnreferenced
     + WriteUpkeep
     + WriteUploads
 {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
 
-use crate::Result;
+use crate::{Page, Result};
 
 /// Where a notice stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +70,19 @@ pub struct NoticeDelivery {
     pub next_at: Option<DateTime<Utc>>,
     /// What came of the last try, for people.
     pub answer: Option<String>,
-    /// When it was decided on.
+    /// When it was decided on, or somebody last wanted it sent again: from then it is tried for so long.
     pub created_at: DateTime<Utc>,
     /// When it was taken or given up.
     pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// How many notices of a channel stand where somebody may have to do something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoticeCounts {
+    /// To be sent.
+    pub pending: u64,
+    /// Given up.
+    pub failed: u64,
 }
 
 /// A notice to be sent.
@@ -103,6 +112,14 @@ pub enum Tried {
 /// Looking up notices.
 #[async_trait]
 pub trait ReadNotices {
+    /// One notice.
+    async fn notice_get(&mut self, id: NoticeId) -> Result<Option<NoticeDelivery>>;
+    /// Those that were given up, to one channel or to all, newest first.
+    async fn notices_failed(
+        &mut self,
+        channel: Option<&NoticeChannelName>,
+        page: Page,
+    ) -> Result<Vec<NoticeDelivery>>;
     /// The notices of an incident, oldest first.
     async fn notices_of(&mut self, incident: IncidentId) -> Result<Vec<NoticeDelivery>>;
     /// What waits for a channel, oldest first; `limit` is capped at [`crate::PAGE_ROWS_MAX`].
@@ -111,6 +128,8 @@ pub trait ReadNotices {
         channel: &NoticeChannelName,
         limit: u32,
     ) -> Result<Vec<NoticeDelivery>>;
+    /// How many of a channel are to be sent, and were given up.
+    async fn notices_counted(&mut self, channel: &NoticeChannelName) -> Result<NoticeCounts>;
     /// How many messages a channel has taken since then; one that tells of several notices is one.
     async fn notices_sent_since(&mut self, channel: &NoticeChannelName, since: DateTime<Utc>) -> Result<u64>;
     /// What came last of those to a channel that were taken or given up.
@@ -126,4 +145,7 @@ pub trait WriteNotices {
     async fn notices_fold(&mut self, ids: &[NoticeId], into: NoticeId) -> Result<()>;
     /// Notes what came of a try of these. Of those that are not pending nothing changes.
     async fn notices_tried(&mut self, ids: &[NoticeId], tried: &Tried) -> Result<()>;
+    /// Lets what was given up be sent again, each by itself and for as long as if it were new: `only` this one,
+    /// else all to the channel. Returns how many.
+    async fn notices_again(&mut self, channel: &NoticeChannelName, only: Option<NoticeId>) -> Result<u64>;
 }

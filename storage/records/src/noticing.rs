@@ -22,6 +22,13 @@ pub struct NoticeChannel {
     pub events: Vec<&'static str>,
 }
 
+/// Counting what comes of notices.
+pub trait CountNotices: Send + Sync {
+    /// So many to a channel of that kind ([`NoticeChannel::kind`], or `none` if there is no such channel any
+    /// more) came to that: `sent`, `again` (to be tried again) or `failed` (given up).
+    fn count(&self, kind: &'static str, outcome: &'static str, notices: usize);
+}
+
 /// Sending notices.
 #[async_trait]
 pub trait Noticing: Send + Sync {

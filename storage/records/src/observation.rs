@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_types::id::DeploymentId;
+use slipway_types::id::{ApplicationId, DeploymentId};
 
 use crate::Result;
 
@@ -56,6 +56,11 @@ pub struct Observation {
     /// Why it cannot be asked.
     #[serde(default)]
     pub trouble: Option<Trouble>,
+    /// Where the application stands: what the receiver's words on its nodes and on the whole come to, one of
+    /// `completed`, `live`, `pending`, `progressing`, `suspended`, `unreachable`, `degraded`, `timed_out`, `failed` and
+    /// `deleting`; `None`: nothing was said yet, or it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// The word on the whole.
     #[serde(default)]
     pub whole: Option<Seen>,
@@ -72,6 +77,10 @@ pub struct Observation {
 pub trait ReadObservations {
     /// What is known of a deployment; nothing of one that no receiver has.
     async fn observation_get(&mut self, deployment: DeploymentId) -> Result<Option<Observation>>;
+    /// Deployments that a receiver has and of which the built-in core told more than was heard, with their
+    /// applications: by the numbers of its last event and of the last that was taken. At most `limit`, which is
+    /// capped at [`crate::PAGE_ROWS_MAX`].
+    async fn observations_behind(&mut self, limit: u32) -> Result<Vec<(DeploymentId, ApplicationId)>>;
 }
 
 /// Changing observations.

@@ -1,4 +1,4 @@
-//! Published versions of component packages and bundles, their labels and channels.
+//! Published versions of component packages and bundles, and their labels.
 //!
 //! A version, once published, never changes and its number is never used again. Several versions
 //! may name one digest.
@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
-use slipway_types::name::ChannelName;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
 
 use crate::{Inserted, Page, Result};
@@ -103,57 +102,6 @@ pub struct VersionFilter {
     pub digest: Option<Digest>,
 }
 
-/// A named movable pointer to one bundle version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Channel {
-    /// Whose.
-    pub application_id: ApplicationId,
-    /// Its name.
-    pub name: ChannelName,
-    /// What it names now.
-    pub version_id: VersionId,
-    /// That version.
-    pub version: Version,
-    /// When it was last moved.
-    pub moved_at: DateTime<Utc>,
-    /// By whom.
-    pub moved_by: String,
-}
-
-/// One move of a channel, as asked and as kept in its history.
-#[derive(Debug, Clone)]
-pub struct ChannelMove {
-    /// Whose.
-    pub application_id: ApplicationId,
-    /// Its name.
-    pub name: ChannelName,
-    /// What it must name now; `None`: it must not exist.
-    pub from: Option<VersionId>,
-    /// What it shall name.
-    pub to: VersionId,
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// One move of a channel, as it was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelMoved {
-    /// Rises with every move of any channel.
-    pub seq: i64,
-    /// What it named before; `None`: it was made.
-    pub from: Option<Version>,
-    /// What it has named since.
-    pub to: Version,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
 /// One change of a label, as asked and as kept in its history.
 #[derive(Debug, Clone)]
 pub struct LabelChange {
@@ -200,26 +148,9 @@ pub trait ReadPackages {
         application: ApplicationId,
         lock: &Digest,
     ) -> Result<Option<PackageVersion>>;
-    /// One channel.
-    async fn channel_get(
-        &mut self,
-        application: ApplicationId,
-        name: &ChannelName,
-    ) -> Result<Option<Channel>>;
-    /// An application's channels by name.
-    async fn channel_list(&mut self, application: ApplicationId) -> Result<Vec<Channel>>;
-    /// The moves of one channel, newest first, those before `before`; at most `limit`. A channel that never
-    /// was has none.
-    async fn channel_history(
-        &mut self,
-        application: ApplicationId,
-        name: &ChannelName,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<ChannelMoved>>;
 }
 
-/// Publishing versions and moving what may move.
+/// Publishing versions and changing their labels.
 #[async_trait]
 pub trait WritePackages {
     /// The next number of the branch in the application: counts from 1, never given twice.
@@ -229,6 +160,4 @@ pub trait WritePackages {
     async fn version_insert(&mut self, version: NewVersion) -> Result<Inserted<PackageVersion>>;
     /// Sets or removes one label and keeps the history; `false` if `check` failed.
     async fn label_change(&mut self, change: &LabelChange) -> Result<bool>;
-    /// Moves a channel and keeps the history; `false` if it did not name `from`.
-    async fn channel_move(&mut self, change: &ChannelMove) -> Result<bool>;
 }

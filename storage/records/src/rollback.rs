@@ -103,7 +103,8 @@ mod tests {
     }
 
     fn back(generation: u64, revision: &str, to: u64) -> Deployment {
-        row(generation, revision, DeploymentCause::Rollback { to, reason: "x".into(), was_live: true })
+        let cause = DeploymentCause::Rollback { to, reason: "x".into(), was_live: true, aborts: None };
+        row(generation, revision, cause)
     }
 
     fn rotated(generation: u64, revision: &str, of: u64) -> Deployment {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
+use slipway_types::fault::chain;
 use slipway_types::{Class, Fault};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -89,22 +90,10 @@ pub fn fault_of(error: &RecordsError) -> Fault {
         RecordsError::NoSpace(_) => Fault::transient("database_full", error.to_string()),
         RecordsError::Conflict { .. } => Fault::permanent("conflict", error.to_string()),
         RecordsError::TooLarge { .. } => Fault::permanent("too_large", error.to_string()),
-        RecordsError::Unreadable { .. } | RecordsError::Refused(_) => {
+        RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
             Fault::bug("database", error.to_string())
         }
     }
-}
-
-/// An error and its sources on one line, for logs.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Does the jobs of one kind.

@@ -162,6 +162,23 @@ impl Secrets {
         Ok(Self(Arc::new(Inner { records, options, key })))
     }
 
+    /// Stored secrets that the key does not open, of the first `most`.
+    ///
+    /// # Errors
+    ///
+    /// What the records say.
+    pub async fn unopened(&self, most: usize) -> Result<Vec<String>, RecordsError> {
+        let mut read = self.0.records.read().await?;
+        let mut unopened = Vec::new();
+        for row in read.secret_list().await?.into_iter().take(most) {
+            let stored = read.secret_get(&row.name).await?;
+            if stored.is_some_and(|(_, sealed)| sealing::open(&self.0.key, &row.name, &sealed).is_err()) {
+                unopened.push(row.name);
+            }
+        }
+        Ok(unopened)
+    }
+
     /// The value a reference of the server's own settings names: built-in ones are global.
     pub async fn resolve(&self, reference: &SecretReference) -> Result<Resolved> {
         let whole = match reference.provider {

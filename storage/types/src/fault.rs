@@ -1,5 +1,6 @@
 //! Why something failed, in words for the person who must act.
 
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -66,4 +67,30 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl Error for Fault {}
+
+/// An error and its sources on one line, for logs.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it is not written")]
+    struct Outer(#[source] fmt::Error);
+
+    #[test]
+    fn a_chain_names_every_source() {
+        assert_eq!(chain(&Outer(fmt::Error)), format!("it is not written: {}", fmt::Error));
+    }
+}

@@ -4,10 +4,9 @@
 //! keys come from people who have the right to set them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::text::text_type;
 
 /// The prefix of labels that developers write in `slipway.yaml`.
 pub const SOURCE_PREFIX: &str = "source/";
@@ -127,36 +126,7 @@ impl FromStr for LabelValue {
     }
 }
 
-macro_rules! text_type {
-    ($type:ident) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
-text_type!(LabelKey);
-text_type!(LabelValue);
+text_type!(LabelKey, LabelValue);
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod selection;
 pub mod signing;
 pub mod state;
+mod text;
 pub mod version;
 pub mod violation;
 

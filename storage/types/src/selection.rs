@@ -5,10 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::git::GitRef;
 use crate::name::{ChannelName, EnvironmentName};
+use crate::text::text_type;
 
 mod partial;
 pub mod range;
@@ -364,7 +365,7 @@ impl FromStr for Author {
     }
 }
 
-macro_rules! text_type {
+macro_rules! shown_as_text {
     ($($type:ident),*) => {$(
         impl $type {
             /// It as text.
@@ -373,33 +374,11 @@ macro_rules! text_type {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
+        text_type!($type);
     )*};
 }
 
-text_type!(BranchName, CommitPrefix, Author);
+shown_as_text!(BranchName, CommitPrefix, Author);
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,8 @@ fn instance(name: &str, place: &Environment) -> AddonInstance {
         ]),
         binding_secrets: vec!["password".into()],
         in_cluster: true,
+        has_release: false,
+        failure: None,
         generation: 3,
         ready_generation: 2,
         handed_off: 3,

@@ -2,7 +2,7 @@ use futures::future::join_all;
 use serde_json::json;
 use slipway_records::incident::About;
 use slipway_records::{
-    Deployment, Incident, IncidentFilter, NewNotice, NoticeDelivery, NoticeState, Topic, Tried,
+    Deployment, Incident, IncidentFilter, NewNotice, NoticeCounts, NoticeDelivery, NoticeState, Topic, Tried,
 };
 use slipway_types::id::{IncidentId, NoticeId};
 use slipway_types::name::NoticeChannelName;
@@ -197,6 +197,57 @@ pub async fn what_came_of_a_notice_is_noted_once(records: Shared) {
     let last = reader.notice_last(&ops).await.unwrap().unwrap();
     assert_eq!((last.id, last.answer.as_deref()), (ids[3], Some("gone")));
     assert_eq!(reader.notice_last(&word("mail")).await.unwrap(), None);
+}
+
+pub async fn what_was_given_up_is_listed_and_may_be_sent_again(records: Shared) {
+    let shop = application(&records, "shop").await;
+    let deployment = deployed(&records, &shop, "prod").await;
+    let incident = incident(&deployment, Topic::Trouble);
+    assert!(insert(&records, &incident).await);
+    let mut ids = Vec::new();
+    for once in ["a", "b", "c"] {
+        ids.push(tell(&records, &incident, "ops", once).await.unwrap());
+    }
+    let mail = tell(&records, &incident, "mail", "a").await.unwrap();
+    let mut tx = begin(&records).await;
+    tx.notices_fold(&ids[1..], NoticeId::new()).await.unwrap();
+    tx.commit().await.unwrap();
+    tried(&records, &ids[..1], Tried::Sent("ok".into())).await;
+    tried(&records, &[ids[1], ids[2], mail], Tried::Failed("gone".into())).await;
+
+    let (ops, all): (NoticeChannelName, _) = (word("ops"), Page::first(10));
+    let mut reader = read(&records).await;
+    let mut found = Vec::new();
+    for (channel, page) in [
+        (None, all.clone()),
+        (Some(&ops), all.clone()),
+        (Some(&ops), Page::first(1)),
+        (Some(&ops), Page { limit: 10, after: Some(ids[2].as_uuid()) }),
+    ] {
+        let rows = reader.notices_failed(channel, page).await.unwrap();
+        found.push(rows.iter().map(|notice| notice.id).collect::<Vec<_>>());
+    }
+    assert_eq!(found, [vec![mail, ids[2], ids[1]], vec![ids[2], ids[1]], vec![ids[2]], vec![ids[1]]]);
+    assert_eq!(reader.notices_counted(&ops).await.unwrap(), NoticeCounts { pending: 0, failed: 2 });
+    assert_eq!(reader.notice_get(mail).await.unwrap().unwrap().answer.as_deref(), Some("gone"));
+    assert_eq!(reader.notice_get(NoticeId::new()).await.unwrap(), None);
+    drop(reader);
+
+    let mut tx = begin(&records).await;
+    // Only what was given up, and only that channel's.
+    assert_eq!(tx.notices_again(&ops, Some(ids[0])).await.unwrap(), 0);
+    assert_eq!(tx.notices_again(&ops, Some(mail)).await.unwrap(), 0);
+    assert_eq!(tx.notices_again(&ops, Some(ids[1])).await.unwrap(), 1);
+    assert_eq!(tx.notices_again(&ops, None).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let waiting = pending(&records, "ops").await;
+    assert_eq!(waiting.iter().map(|notice| notice.id).collect::<Vec<_>>(), ids[1..]);
+    assert!(
+        waiting.iter().all(|one| one.attempts == 0 && one.ended_at.is_none() && one.folded_into.is_none())
+    );
+    assert!(pending(&records, "mail").await.is_empty());
+    let counted = read(&records).await.notices_counted(&ops).await.unwrap();
+    assert_eq!(counted, NoticeCounts { pending: 2, failed: 0 });
 }
 
 pub async fn incidents_that_are_over_are_forgotten_by_age(records: Shared) {

@@ -1,7 +1,12 @@
 use futures::future::join_all;
 use slipway_records::reconcile::STATE_BYTES_MAX;
-use slipway_records::{EventsKept, PAGE_ROWS_MAX, ReconcileEvent, ReconcileKey, ReconcileState};
+use slipway_records::{
+    Deployment, EventsKept, Observation, PAGE_ROWS_MAX, ReconcileEvent, ReconcileKey, ReconcileState,
+};
+use slipway_types::id::DeploymentId;
+use slipway_types::state::DeploymentState;
 
+use super::deployments::{bundle, environment, insert, new_deployment, save as save_deployment};
 use super::prelude::*;
 
 const PLACE: &str = "eu/kind/shop/default";
@@ -282,4 +287,47 @@ pub async fn a_document_is_kept_up_to_the_limit(records: Shared) {
     drop(tx);
     assert_eq!(shop.row_version, 1);
     assert!(numbers(&records, &shop, 0, 10).await.is_empty());
+}
+
+async fn hear(records: &Shared, deployment: &Deployment, sequence: u64) {
+    let mut read = read(records).await;
+    let known = read.observation_get(deployment.id).await.unwrap().unwrap_or_default();
+    drop(read);
+    let mut tx = begin(records).await;
+    let mut observation = Observation { sequence, ..known };
+    assert!(tx.observation_save(deployment.id, &mut observation).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+async fn behind(records: &Shared) -> Vec<DeploymentId> {
+    let found = read(records).await.observations_behind(10).await.unwrap();
+    found.into_iter().map(|(deployment, _)| deployment).collect()
+}
+
+pub async fn deployments_of_which_less_was_heard_than_was_told_are_found(records: Shared) {
+    let shop = application(&records, "shop").await;
+    let bundle = bundle(&records, &shop, 1).await;
+    let prod = environment(&records, "prod").await;
+    let mut live = insert(&records, new_deployment(&shop, &prod, &bundle)).await;
+    let mut told = ReconcileState { generation: live.generation, ..state("eu/kind/prod", "shop") };
+    told.sequence = 3;
+    assert!(save(&records, &mut told, &[event(3, 1)]).await);
+    let mut elsewhere = ReconcileState { sequence: 3, ..state("eu/kind/dev", "shop") };
+    assert!(save(&records, &mut elsewhere, &[event(3, 1)]).await);
+    assert!(behind(&records).await.is_empty(), "no receiver has it yet");
+
+    live.state = DeploymentState::Live;
+    assert!(save_deployment(&records, &mut live).await);
+    assert_eq!(behind(&records).await, [live.id], "nothing was heard");
+    hear(&records, &live, 2).await;
+    assert_eq!(behind(&records).await, [live.id], "the last was not heard");
+    assert_eq!(read(&records).await.observations_behind(10).await.unwrap(), [(live.id, shop.id)]);
+    assert!(read(&records).await.observations_behind(0).await.unwrap().is_empty());
+    hear(&records, &live, 3).await;
+    assert!(behind(&records).await.is_empty());
+
+    // What is told of a newer generation is not for the one before.
+    (told.sequence, told.generation) = (4, live.generation + 1);
+    assert!(save(&records, &mut told, &[event(4, 2)]).await);
+    assert!(behind(&records).await.is_empty());
 }

@@ -57,9 +57,9 @@ impl Server {
         CliOutput { command: args.join(" "), code: finished.code, stdout, stderr: finished.stderr }
     }
 
-    /// Begins `slipway ARGS` as the administrator, against a server that may never answer. What it prints is lost.
-    pub fn cli_begun(&self, args: &[&str]) -> Child {
-        let mut command = self.command(self.scratch(), self.token(), args);
+    /// Begins `slipway ARGS` with a token, against a server that may never answer. What it prints is lost.
+    pub fn cli_begun_as(&self, token: &str, args: &[&str]) -> Child {
+        let mut command = self.command(self.scratch(), token, args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().expect("the binary can be run")
     }

@@ -1,5 +1,6 @@
 //! A way to a real registry that can fail as told.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,10 @@ pub struct FickleProxy {
 struct State {
     mood: Mood,
     faults: Vec<Fault>,
-    open: Vec<TcpStream>,
+    answers: Vec<(&'static str, String)>,
+    /// By a number of their own.
+    open: BTreeMap<u64, TcpStream>,
+    connections: u64,
     requests: Vec<String>,
 }
 
@@ -63,7 +67,14 @@ impl FickleProxy {
     pub fn start_at(ip: &str, upstream: &str) -> Self {
         let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let state = State { mood: Mood::Well, faults: vec![], open: vec![], requests: vec![] };
+        let state = State {
+            mood: Mood::Well,
+            faults: vec![],
+            answers: vec![],
+            open: BTreeMap::new(),
+            connections: 0,
+            requests: vec![],
+        };
         let state = Arc::new(Mutex::new(state));
         let (shared, upstream) = (Arc::clone(&state), upstream.to_owned());
         thread::spawn(move || {
@@ -85,9 +96,14 @@ impl FickleProxy {
     pub fn is(&self, mood: Mood) {
         let mut state = lock(&self.state);
         state.mood = mood;
-        for stream in state.open.drain(..) {
+        for stream in std::mem::take(&mut state.open).into_values() {
             drop(stream.shutdown(Shutdown::Both));
         }
+    }
+
+    /// While all is well, requests whose first line begins so are answered with this JSON instead of being passed on.
+    pub fn answer(&self, begin: &'static str, json: String) {
+        lock(&self.state).answers.push((begin, json));
     }
 
     /// The next `times` requests whose first line has all `parts` get this status, whatever the mood.
@@ -127,20 +143,45 @@ fn serve(client: &TcpStream, shared: &Mutex<State>, upstream: &str) -> std::io::
         }
     }
     head.extend_from_slice(b"Connection: close\r\n\r\n");
-    let mood = {
+    let (mood, number, own) = {
         let mut state = lock(shared);
-        state.open.push(client.try_clone()?);
+        state.connections += 1;
+        let number = state.connections;
+        state.open.insert(number, client.try_clone()?);
+        let own = state.answers.iter().find(|(begin, _)| first.starts_with(begin));
+        let own = own.map(|(_, json)| json.clone());
         let mood = state.mood_for(&first);
         if mood == Mood::Well {
             state.requests.push(first.trim_end().to_owned());
         }
-        mood
+        (mood, number, own)
     };
+    let done = answer(client, reader, (mood, own), &head, upstream);
+    lock(shared).open.remove(&number);
+    done
+}
+
+fn answer(
+    client: &TcpStream,
+    mut reader: BufReader<TcpStream>,
+    (mood, own): (Mood, Option<String>),
+    head: &[u8],
+    upstream: &str,
+) -> std::io::Result<()> {
     let mut to_client = client.try_clone()?;
     match mood {
+        Mood::Well if own.is_some() => {
+            let body = own.unwrap_or_default();
+            let length = body.len();
+            write!(
+                to_client,
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\n\r\n{body}"
+            )?;
+        }
         Mood::Well => {
             let mut server = TcpStream::connect(upstream)?;
-            server.write_all(&head)?;
+            server.write_all(head)?;
             let mut to_server = server.try_clone()?;
             thread::spawn(move || copy(&mut reader, &mut to_server));
             copy(&mut server, &mut to_client)?;

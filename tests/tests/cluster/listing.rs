@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use slipway_kubernetes::{CallError, ClusterOptions, Deleted, digest_of};
+use slipway_kubernetes::{CallError, ClusterOptions, Deleted, Followed, digest_of};
 
 use crate::{Field, text};
 
@@ -99,7 +99,7 @@ async fn a_glimpse_tells_of_an_object_what_a_watch_does() {
     let field = Field::prepare().await;
     let key = |name: &str| field.key("v1", "ConfigMap", name);
     let glimpses = || async {
-        let found = field.cluster.glimpses("v1", "ConfigMap", &field.selector()).await.expect("a list");
+        let found = field.cluster.glimpses("v1", "ConfigMap", None, &field.selector()).await.expect("a list");
         let digests = found.into_iter().map(|found| (found.key.name, found.digest));
         digests.collect::<BTreeMap<_, _>>()
     };
@@ -113,10 +113,11 @@ async fn a_glimpse_tells_of_an_object_what_a_watch_does() {
     field.apply(&key("a"), &json!({"data": {"round": "2"}})).await;
     let second = glimpses().await;
     assert!(second["a"] != first["a"] && second["b"] == first["b"]);
-    let unserved = field.cluster.glimpses("nowhere.test/v1", "Thing", &field.selector()).await;
+    let unserved = field.cluster.glimpses("nowhere.test/v1", "Thing", None, &field.selector()).await;
     assert!(unserved.expect("a list").is_empty());
     for (api_version, kind) in [("v1", "ConfigMap"), ("apps/v1", "Deployment"), ("nowhere.test/v1", "Thing")]
     {
-        assert!(field.cluster.may_watch(api_version, kind).await.expect("an answer"), "{kind}");
+        let followed = field.cluster.may_follow(api_version, kind, None).await.expect("an answer");
+        assert_eq!(followed, Followed::Watched, "{kind}");
     }
 }

@@ -4,6 +4,7 @@ mod failures;
 mod kinds;
 mod listing;
 mod objects;
+mod silence;
 mod watching;
 
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Objects as they change, told by a watch that may be away for a while.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -9,8 +7,8 @@ use futures::stream::BoxStream;
 use serde_json::{Value, json};
 use slipway_kubernetes::{ClusterOptions, ObjectKey, Sensed};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::plain_api::PlainApi;
 use slipway_tests::server::{FickleProxy, Mood};
-use slipway_tests::services;
 
 use crate::{Field, LABEL, cluster_at};
 
@@ -66,7 +64,7 @@ impl Watch {
 async fn a_watch_tells_what_comes_changes_and_goes() {
     let field = Field::prepare().await;
     let kind = ("apps/v1".to_owned(), "Deployment".to_owned());
-    let mut watch = Watch(field.cluster.watch(kind.clone(), field.selector()));
+    let mut watch = Watch(field.cluster.watch(kind.clone(), None, field.selector()));
     assert_eq!(watch.until_listed().await.len(), 1, "there is nothing yet");
 
     let web = field.key("apps/v1", "Deployment", "web");
@@ -106,42 +104,16 @@ async fn a_watch_tells_what_comes_changes_and_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_kind_that_is_not_served_there_is_nothing() {
     let field = Field::prepare().await;
-    let mut watch = Watch(field.cluster.watch(("nowhere.test/v1".into(), "Thing".into()), field.selector()));
+    let mut watch =
+        Watch(field.cluster.watch(("nowhere.test/v1".into(), "Thing".into()), None, field.selector()));
     assert_eq!(watch.next("a list").await, Sensed::Listed);
-}
-
-/// `kubectl proxy`: the API server without TLS.
-struct Plain {
-    process: Child,
-    address: String,
-}
-
-impl Plain {
-    fn start(namespace: &Namespace) -> Self {
-        let mut command = Command::new(services::tool("kubectl"));
-        command.arg("--kubeconfig").arg(&namespace.cluster.kubeconfig).args(["proxy", "--port", "0"]);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("kubectl");
-        let mut line = String::new();
-        let said = process.stdout.as_mut().expect("its output");
-        BufReader::new(said).read_line(&mut line).expect("a line");
-        let (_, address) = line.trim_end().rsplit_once(' ').unwrap_or_else(|| panic!("no address: {line}"));
-        let address = address.to_owned();
-        Self { process, address }
-    }
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_while_the_api_server_was_away_is_told_when_it_is_back() {
     let field = Field::prepare().await;
-    let plain = Plain::start(&field.namespace);
-    let proxy = FickleProxy::start(&plain.address);
+    let plain = PlainApi::start(&field.namespace);
+    let proxy = FickleProxy::start(plain.address());
     let options = ClusterOptions { call_timeout_ms: 3000, silence_s: 1, ..ClusterOptions::default() };
     let cluster = cluster_at(proxy.address(), options).await;
     let key = |name: &str| field.key("v1", "ConfigMap", name);
@@ -149,7 +121,7 @@ async fn what_happened_while_the_api_server_was_away_is_told_when_it_is_back() {
         field.apply(&key(name), &json!({"data": {"round": "0"}})).await;
     }
     let kind = ("v1".to_owned(), "ConfigMap".to_owned());
-    let mut watch = Watch(cluster.watch(kind, field.selector()));
+    let mut watch = Watch(cluster.watch(kind, None, field.selector()));
     assert_eq!(watch.until_listed().await.len(), 4);
 
     for (mood, round, goes) in [(Mood::Hangs, "1", "goes"), (Mood::Status(503), "2", "goes-too")] {

@@ -3,6 +3,7 @@
 mod charts;
 mod configured;
 mod definitions;
+mod edges;
 mod following;
 mod kills;
 mod kubevela;

@@ -1,15 +1,12 @@
 //! People are told of an incident once, also by a server that is killed while it tells them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::routing::post;
 use serde_json::{Value, json};
 use slipway_handoff::{Capability, NodeState};
 use slipway_records::fault_point::NOTICE_POINTS;
+use slipway_tests::listener::Listener;
 use slipway_tests::namespace::Namespace;
 use slipway_tests::wait;
 
@@ -18,63 +15,31 @@ use crate::world::{Field, options};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A service that hears notices.
-#[derive(Clone)]
-struct Hook {
-    url: String,
-    heard: Arc<Mutex<Vec<Value>>>,
+/// Where notices go.
+const HOOK: &str = "/notices";
+
+/// Ids of notices of an event, repetitions left in.
+fn ids(hook: &Listener, event: &str) -> Vec<String> {
+    let heard = hook.bodies(HOOK);
+    let of_event = heard.iter().filter(|message| message["notice"]["event"] == event);
+    of_event.map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-impl Hook {
-    fn start() -> Self {
-        let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket");
-        let url = format!("http://{}/notices", listener.local_addr().expect("an address"));
-        let kept = Arc::clone(&heard);
-        let hear = move |body: Bytes| async move {
-            let message = serde_json::from_slice(&body).expect("JSON");
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(message);
-        };
-        let router = Router::new().route("/notices", post(hear));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-                axum::serve(listener, router).await
-            })
-        });
-        Self { url, heard }
-    }
-
-    fn heard(&self) -> Vec<Value> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Ids of notices of an event, repetitions left in.
-    fn ids(&self, event: &str) -> Vec<String> {
-        let heard = self.heard();
-        let of_event = heard.iter().filter(|message| message["notice"]["event"] == event);
-        of_event.map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
-    }
-
-    /// Waits until so many different notices of an event were heard.
-    fn await_told(&self, event: &str, count: usize) {
-        wait::until(&format!("{count} notices say {event}"), WITHIN, || {
-            let ids: BTreeSet<String> = self.ids(event).into_iter().collect();
-            if ids.len() == count { Ok(()) } else { Err(json!(self.heard())) }
-        });
-    }
+/// Waits until so many different notices of an event were heard.
+fn await_told(hook: &Listener, event: &str, count: usize) {
+    wait::until(&format!("{count} notices say {event}"), WITHIN, || {
+        let ids: BTreeSet<String> = ids(hook, event).into_iter().collect();
+        if ids.len() == count { Ok(()) } else { Err(json!(hook.bodies(HOOK))) }
+    });
 }
 
 #[test]
 fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
     let namespace = Namespace::create();
-    let hook = Hook::start();
+    let hook = Listener::start();
+    let url = hook.url(HOOK);
     let channel = format!(
-        "[{{name = \"ops\", kind = \"webhook\", url = {:?}, secret = \"secret://builtin/hook\"}}]",
-        hook.url
+        "[{{name = \"ops\", kind = \"webhook\", url = {url:?}, secret = \"secret://builtin/hook\"}}]"
     );
     let options = options(&namespace)
         .env("SLIPWAY__DEPLOY__ALLOW_HTTP_RECEIVERS", "true")
@@ -89,14 +54,14 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
     assert!(untold.code == 1 && untold.stdout.contains("secret://builtin/hook"), "{}", untold.stdout);
     field.server.set_secret("hook", SECRET);
     field.server.cli(&["notice", "test", "ops"]).ok();
-    assert_eq!(hook.heard()[0]["kind"], "test");
+    assert_eq!(hook.bodies(HOOK)[0]["kind"], "test");
     let channels = field.server.json(&["notice", "list"]);
     assert_eq!(
         (&channels[0]["kind"], &channels[0]["pending"]),
         (&json!("webhook"), &json!(0)),
         "{channels:#}"
     );
-    assert!(!channels.to_string().contains(&hook.url), "{channels:#}");
+    assert!(!channels.to_string().contains(&url), "{channels:#}");
 
     field.environment("prod", "default", &service.settings());
     let address = format!("local/test/{}/default", field.namespace.name);
@@ -113,7 +78,7 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
 
     let marker = field.server.scratch().join("stopped");
     for (number, point) in NOTICE_POINTS.into_iter().enumerate() {
-        let before = hook.ids("degraded").len();
+        let before = ids(&hook, "degraded").len();
         field.server.stop();
         drop(std::fs::remove_file(&marker));
         let armed = field.server.options_mut();
@@ -125,7 +90,7 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
         field.server.kill9();
         field.server.options_mut().env.remove("SLIPWAY_TEST_STOP_AT");
         field.server.restart();
-        hook.await_told("degraded", number + 1);
+        await_told(&hook, "degraded", number + 1);
         let open = field.server.json(&["incident", "list", "shop", "--env", "prod", "--open"]);
         let about = &open[0]["about"];
         assert_eq!(
@@ -134,9 +99,9 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
             "{open:#}"
         );
         says(&field, NodeState::Ready, "");
-        hook.await_told("recovered", number + 1);
+        await_told(&hook, "recovered", number + 1);
         // What was sent and not noted is sent again, and nothing else is.
-        let told = hook.ids("degraded").len() - before;
+        let told = ids(&hook, "degraded").len() - before;
         assert_eq!(told, if point == "notice.sent" { 2 } else { 1 }, "killed at {point}");
     }
     let incidents = field.server.json(&["incident", "list", "shop"]);
@@ -144,5 +109,5 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
     assert_eq!(all.len(), NOTICE_POINTS.len(), "{incidents:#}");
     assert!(all.iter().all(|one| one["open"] == false && one["ended"]["state"] == "live"), "{incidents:#}");
     assert!(field.server.cli(&["incident", "list", "shop"]).ok().stdout.contains("over (was degraded)"));
-    assert_eq!(hook.ids("recovered").len(), NOTICE_POINTS.len());
+    assert_eq!(ids(&hook, "recovered").len(), NOTICE_POINTS.len());
 }

@@ -10,7 +10,7 @@ use crate::service::{SECRET, Service};
 use crate::world::{Field, open, options};
 
 /// A field whose environment `staging` hands off to a service that can do this.
-fn field_that(can: &[Capability]) -> (Field, Service) {
+pub(crate) fn field_that(can: &[Capability]) -> (Field, Service) {
     let namespace = Namespace::create();
     let options = options(&namespace).env("SLIPWAY__DEPLOY__ALLOW_HTTP_RECEIVERS", "true");
     let field = Field::on(namespace, options);
@@ -24,7 +24,8 @@ fn document(spec: &str) -> String {
     format!("apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: shop}}\nspec:\n{spec}")
 }
 
-fn plan(field: &Field, environment: &str, spec: &str) -> Value {
+/// What a deployment with this `spec` would be.
+pub(crate) fn plan(field: &Field, environment: &str, spec: &str) -> Value {
     let body = json!({
         "application": "shop", "environment": environment, "select": {"prerelease": "yes"},
         "document": document(spec), "objects": true,
@@ -88,6 +89,23 @@ const INTO_A_GROUP: &str = "
     - {name: first, type: step-group, subSteps: [{name: smoke, type: suspend, timeout: 1m}]}
 ";
 
+const GROUPS_IN_A_GROUP: &str = "
+  components: []
+  workflow:
+    mode: {steps: DAG}
+    steps:
+    - {name: roll, type: deploy, dependsOn: [outer]}
+    - name: outer
+      type: step-group
+      mode: StepByStep
+      timeout: 5m
+      subSteps:
+      - name: inner
+        type: step-group
+        subSteps: [{name: left, type: suspend, timeout: 1m}, {name: right, type: suspend}]
+      - {name: then, type: suspend}
+";
+
 #[test]
 fn a_step_waits_for_one_in_a_later_group() {
     let (field, _service) = field_that(&[Resume]);
@@ -95,6 +113,13 @@ fn a_step_waits_for_one_in_a_later_group() {
     let found = plan(&field, "staging", INTO_A_GROUP);
     assert_eq!(found["violations"], json!([]), "{found:#}");
     assert_eq!(found["graph"]["web"]["needs"], json!(["step.smoke"]), "{found:#}");
+    let found = plan(&field, "staging", GROUPS_IN_A_GROUP);
+    assert_eq!(found["violations"], json!([]), "{found:#}");
+    let graph = &found["graph"];
+    assert_eq!(graph["step.then"]["needs"], json!(["step.left", "step.right"]), "{graph:#}");
+    assert_eq!(graph["web"]["needs"], json!(["step.then"]), "{graph:#}");
+    let times = ["left", "right"].map(|step| graph[format!("step.{step}")]["timeout_ms"].clone());
+    assert_eq!(times, [json!(60_000), json!(300_000)], "the group's holds for the groups in it: {graph:#}");
 }
 
 #[test]

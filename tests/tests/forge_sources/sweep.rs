@@ -7,7 +7,7 @@ use slipway_tests::forge::{Behaviour, Forge};
 use slipway_tests::server::Server;
 use slipway_tests::wait;
 
-use crate::world::{change, files, neighbourly, settled, upload};
+use crate::world::{change, files, neighbourly, settled};
 
 const FOUND_WITHIN: Duration = Duration::from_mins(2);
 
@@ -42,7 +42,7 @@ fn a_push_that_no_webhook_told_of_is_found_in_the_interval_and_at_start() {
 
     server.stop();
     let third = change(&forge, "shop", &repository, "refs/heads/dev");
-    upload(&forge, "shop", &repository, &format!("{third}:refs/tags/v1.0.0"));
+    forge.receive("shop", &repository, &format!("{third}:refs/tags/v1.0.0"));
     server.restart();
     for (git_ref, version) in [("refs/heads/dev", "0.1.0-dev.1"), ("refs/tags/v1.0.0", "1.0.0")] {
         let run = server.wait_run_of("shop", &third, git_ref);
@@ -83,8 +83,8 @@ fn a_webhook_that_came_while_the_forge_was_away_is_made_good_by_the_sweep() {
     assert!(delivery["reason"].as_str().unwrap_or_default().contains("cannot be reached"), "{delivery:#}");
 
     forge.behave(Behaviour::Serve);
-    upload(&forge, "shop", &repository, &format!("{early}:refs/heads/main"));
-    upload(&forge, "shop", &repository, &format!("{early}:refs/heads/late"));
+    forge.receive("shop", &repository, &format!("{early}:refs/heads/main"));
+    forge.receive("shop", &repository, &format!("{early}:refs/heads/late"));
     server.stop();
     server.restart();
     for branch in ["main", "late"] {
@@ -121,7 +121,7 @@ fn what_is_gone_from_the_forge_is_ignored_as_gone() {
     assert_eq!(server.wait_run("shop", &head)["state"], "done");
 
     let on_branch = change(&forge, "shop", &repository, "refs/heads/short-lived");
-    upload(&forge, "shop", &repository, ":refs/heads/short-lived");
+    forge.receive("shop", &repository, ":refs/heads/short-lived");
     let delivery = settled(&server, "shop", &server.tell(&app, "refs/heads/short-lived", &on_branch));
     assert_eq!(delivery["state"], "ignored", "{delivery:#}");
     assert!(

@@ -37,14 +37,8 @@ pub(crate) fn files(name: &str) -> GitRepository {
 pub(crate) fn change(forge: &Forge, name: &str, repository: &GitRepository, to: &str) -> String {
     repository.write("web/index.html", format!("{}\n", CHANGES.fetch_add(1, Ordering::Relaxed)));
     let commit = repository.commit("Change the page");
-    upload(forge, name, repository, &format!("{commit}:{to}"));
+    forge.receive(name, repository, &format!("{commit}:{to}"));
     commit
-}
-
-/// Pushes a refspec to the forge's repository by its path.
-pub(crate) fn upload(forge: &Forge, name: &str, repository: &GitRepository, refspec: &str) {
-    let path = forge.path(name);
-    repository.git(&["push", "--quiet", "--force", path.to_str().expect("a path"), refspec]);
 }
 
 /// `slipway source check`: the findings, and whether all is well by the exit code.

@@ -165,7 +165,7 @@ fn faults_of_an_api_server_that_does_not_answer_are_waited_out() {
     let mut setting = Setting::new(&[]);
     let commit = setting.push("/bin/busybox sleep 4; echo slept");
     await_running(&setting.namespace);
-    let paused = Paused::process(setting.namespace.cluster.apiserver_pid);
+    let paused = Paused::process(setting.namespace.cluster.apiserver_pid().expect("the API server runs"));
     std::thread::sleep(AWAY);
     drop(paused);
     let run = setting.assert_done(&commit);

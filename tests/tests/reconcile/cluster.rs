@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::wait;
 
@@ -101,6 +101,36 @@ pub(crate) fn assert_serves(space: &Namespace, deployment: &str, page: &str) {
 /// Waits until a variable of a Deployment's pods has this value.
 pub(crate) fn assert_variable(space: &Namespace, deployment: &str, name: &str, value: &str) {
     assert_says(space, deployment, &["sh", "-c", &format!("echo ${name}")], &format!("{value}\n"));
+}
+
+/// Runs a container to its end in a pod that knows this address by this name, as there is no DNS; gives what it printed,
+/// `Err` if it failed.
+pub(crate) fn run(
+    space: &Namespace,
+    container: &Value,
+    (host, address): (&Value, &Value),
+) -> Result<String, String> {
+    let mut container = container.clone();
+    container["name"] = "run".into();
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "run"},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "hostAliases": [{"ip": address, "hostnames": [host]}],
+            "containers": [container],
+        },
+    });
+    make(space, &pod);
+    let phase = wait::until("a container ends", PODS_WITHIN, || {
+        let phase = field(space, "pod", "run", "/status/phase");
+        if phase == "Succeeded" || phase == "Failed" { Ok(phase) } else { Err(phase) }
+    });
+    let printed = space.kubectl(&["logs", "run"]).trim().to_owned();
+    space.kubectl(&["delete", "pod", "run"]);
+    if phase == "Succeeded" { Ok(printed) } else { Err(printed) }
 }
 
 /// Waits until nothing that a selector finds is left, no pod either.

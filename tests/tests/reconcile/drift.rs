@@ -98,7 +98,8 @@ fn drift_is_corrected_where_the_environment_says_so() {
     assert_whole(&ground, space, &live, Some(&document));
 }
 
-fn assert_told(ground: &Ground, live: &Value, what: &str) {
+/// Waits until the page tells this.
+pub(crate) fn assert_told(ground: &Ground, live: &Value, what: &str) {
     wait::until(&format!("{what:?} is told"), SEEN_WITHIN, || {
         let shown = ground.show(live);
         if told(&shown).contains(what) { Ok(()) } else { Err(shown) }

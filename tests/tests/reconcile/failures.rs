@@ -1,6 +1,5 @@
 //! What is kept when a node fails: conditions, events, and the ends of containers' logs.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -40,11 +39,7 @@ fn container<'f>(failure: &'f Value, component: &str) -> &'f Value {
 fn a_crash_leaves_its_last_lines_without_secrets() {
     let ground = Ground::prepare();
     let version = ground.publish("one\n");
-    let file = ground.server.scratch().join("value");
-    fs::write(&file, PASSWORD).expect("a file");
-    let path = file.display().to_string();
-    ground.server.cli(&["secret", "set", "db", "--app", "shop", "--from-file", &path]).ok();
-    fs::remove_file(&file).expect("the file goes");
+    ground.set_secret("db", PASSWORD);
     let script = "echo begins; echo password=$DB_PASSWORD; echo ends; exit 3";
     let crashes = short(&json!({"name": "web", "properties": {
         "cmd": ["/bin/busybox", "sh", "-c", script],

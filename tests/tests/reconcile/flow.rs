@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
 
 use crate::cluster::{self, assert_serves};
 use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, core, document, id_of};
@@ -11,7 +12,7 @@ fn config_map(name: &str) -> Value {
 }
 
 /// A step that applies a ConfigMap of its name, with more fields.
-fn applies(name: &str, more: &Value) -> Value {
+pub(crate) fn applies(name: &str, more: &Value) -> Value {
     let mut step = json!({"name": name, "type": "apply-object", "properties": config_map(name)});
     for (key, value) in more.as_object().into_iter().flatten() {
         step[key] = value.clone();
@@ -19,17 +20,25 @@ fn applies(name: &str, more: &Value) -> Value {
     step
 }
 
-fn workflow(steps: &Value) -> Value {
+/// An operator's file with these steps alone.
+pub(crate) fn workflow(steps: &Value) -> Value {
     document(&json!({"components": [], "workflow": {"steps": steps}}))
 }
 
-fn is_there(space: &Namespace, name: &str) -> bool {
+/// Whether a ConfigMap is there.
+pub(crate) fn is_there(space: &Namespace, name: &str) -> bool {
     cluster::object(space, "configmap", name).is_some()
 }
 
-fn node_of<'a>(shown: &'a Value, name: &str) -> &'a Value {
+/// What is known of a node, if anything is.
+pub(crate) fn find_node<'a>(shown: &'a Value, name: &str) -> Option<&'a Value> {
     let mut nodes = shown["receiver"]["nodes"].as_array().into_iter().flatten();
-    nodes.find(|node| node["node"] == name).unwrap_or_else(|| panic!("no node {name}: {shown:#}"))
+    nodes.find(|node| node["node"] == name)
+}
+
+/// What is known of a node.
+pub(crate) fn node_of<'a>(shown: &'a Value, name: &str) -> &'a Value {
+    find_node(shown, name).unwrap_or_else(|| panic!("no node {name}: {shown:#}"))
 }
 
 #[test]
@@ -73,12 +82,16 @@ fn steps_run_by_what_others_gave_and_how_they_ended() {
     assert_eq!(made, [false, true, true, false], "{failed:#}");
 }
 
+/// A policy that names where a step deploys.
+pub(crate) fn place(name: &str, space: &Namespace) -> Value {
+    json!({"name": name, "type": "topology", "properties": {"clusters": ["test"], "namespace": space.name}})
+}
+
 /// A canary in `prod`, which comes after `staging`, and that another person must let go on.
 fn canary(ground: &Ground, staging: &Namespace) -> Value {
-    let place = |name: &str, namespace: &str| json!({"name": name, "type": "topology", "properties": {"clusters": ["test"], "namespace": namespace}});
     document(&json!({
         "components": [],
-        "policies": [place("to-staging", &staging.name), place("to-prod", &ground.namespace.name)],
+        "policies": [place("to-staging", staging), place("to-prod", &ground.namespace)],
         "workflow": {"steps": [
             {"name": "test", "type": "deploy", "properties": {"policies": ["to-staging"]}},
             {"name": "try", "type": "canary", "properties": {"component": "web", "replicas": 1}},
@@ -88,7 +101,8 @@ fn canary(ground: &Ground, staging: &Namespace) -> Value {
     }))
 }
 
-fn image_of(space: &Namespace, deployment: &str) -> Value {
+/// The image of a Deployment's pods.
+pub(crate) fn image_of(space: &Namespace, deployment: &str) -> Value {
     cluster::field(space, "deployment", deployment, "/spec/template/spec/containers/0/image")
 }
 
@@ -126,8 +140,60 @@ fn a_canary_is_looked_at_let_on_by_another_person_and_taken_back() {
     assert_eq!(now, after, "the stable Deployment was not touched");
 }
 
+#[test]
+fn nobody_approves_twice_and_who_tries_moves_nothing() {
+    let ground = Ground::prepare();
+    let file = workflow(&json!([
+        {"name": "look", "type": "approval", "properties": {"count": 2}},
+        applies("after", &json!({})),
+    ]));
+    let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));
+    ground.wait(&made, &["suspended"], LIVE_WITHIN);
+    let resume = ["deploy", "resume", id_of(&made), "--node", "step.look", "--reason", "it is well"];
+    let [bob, eve] = ["bob", "eve"].map(|name| {
+        let token = ground.server.json(&["token", "create", name, "--role", "operator", "--person", name]);
+        token["token"].as_str().expect("a token").to_owned()
+    });
+    ground.server.cli_as(&bob, &resume).ok();
+    ground.wait(&made, &["suspended"], MOVES_WITHIN);
+    let twice = ground.server.cli_as(&bob, &resume);
+    assert!(twice.code != 0 && twice.stderr.contains("1 of 2 approvals (bob)"), "{}", twice.stderr);
+    assert_eq!(ground.show(&made)["state"], "suspended");
+    ground.server.cli_as(&eve, &resume).ok();
+    ground.live(&made);
+    assert!(is_there(&ground.namespace, "after"));
+}
+
+#[test]
+fn an_application_is_failed_as_soon_as_one_node_is() {
+    let ground = Ground::prepare();
+    let wrong = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "shop-settings",
+        "until": "object.data.currency + 1 == 2",
+    });
+    let file = document(&json!({
+        "components": [],
+        "workflow": {"mode": {"steps": "DAG"}, "steps": [
+            {"name": "roll", "type": "deploy"},
+            {"name": "wrong", "type": "wait-for", "dependsOn": ["roll"], "properties": wrong},
+            {"name": "person", "type": "suspend"},
+        ]},
+    }));
+    let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));
+    let shown = wait::until("the application is failed", LIVE_WITHIN, || {
+        let shown = ground.show(&made);
+        if shown["receiver"]["application"] == "failed" { Ok(shown) } else { Err(shown) }
+    });
+    assert_eq!(node_of(&shown, "step.person")["state"], "suspended", "{shown:#}");
+    ground.wait(&made, &["suspended"], MOVES_WITHIN);
+    let open = ground.server.json(&["incident", "list", "shop", "--env", "prod", "--open"]).to_string();
+    assert!(open.contains("step.wrong"), "{open}");
+    ground.server.cli(&["deploy", "resume", id_of(&made), "--node", "step.person"]).ok();
+    ground.wait(&made, &["failed"], MOVES_WITHIN);
+}
+
 /// Whoever made it may not approve it, and another person may.
-fn is_let_on(ground: &Ground, deployment: &Value) {
+pub(crate) fn is_let_on(ground: &Ground, deployment: &Value) {
     let resume = ["deploy", "resume", id_of(deployment), "--node", "step.look", "--reason", "it is well"];
     let own = ground.server.cli(&resume);
     assert!(own.code != 0 && own.stderr.contains("others must approve"), "{}", own.stderr);
@@ -135,6 +201,19 @@ fn is_let_on(ground: &Ground, deployment: &Value) {
     ground.server.cli_as(bob["token"].as_str().expect("a token"), &resume).ok();
 }
 
+/// Somebody takes it back: what brings back what was live before, the same however often that is asked for.
+pub(crate) fn is_aborted(ground: &Ground, deployment: &Value) -> Value {
+    let abort = ["deploy", "abort", id_of(deployment), "--reason", "too many errors", "--yes", "--no-wait"];
+    let back = ground.server.json(&abort);
+    assert_eq!(back["cause"], "rollback", "{back:#}");
+    ground.live(&back);
+    assert_eq!(ground.server.json(&abort)["id"], back["id"]);
+    let stopped = ground.show(deployment);
+    assert!(["terminated", "superseded"].iter().any(|state| stopped["state"] == *state), "{stopped:#}");
+    back
+}
+
+/// Somebody stops it, and is told what may follow.
 fn is_stopped(ground: &Ground, deployment: &Value) -> Value {
     ground.server.cli(&["deploy", "terminate", id_of(deployment), "--yes"]).ok();
     let shown = ground.wait(deployment, &["terminated"], MOVES_WITHIN);
@@ -164,7 +243,7 @@ fn a_second_set_of_pods_gets_the_traffic_when_somebody_says_so() {
     assert_eq!(track("web"), Value::Null, "the traffic is where it was");
     assert_serves(space, "web", "one\n");
 
-    ground.server.cli(&["deploy", "resume", id_of(&second), "--node", "step.look"]).ok();
+    ground.server.cli(&["deploy", "promote", id_of(&second)]).ok();
     ground.live(&second);
     assert_eq!(track("web"), json!(colour));
     assert_eq!(cluster::object(space, "deployment", "web"), None, "nothing leads there");

@@ -1,11 +1,12 @@
 //! Objects of somebody else under a name that is wanted.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::server::GitRepository;
 
 use crate::cluster;
-use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, gated};
-use crate::inventory::assert_whole;
+use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, gated, settings};
+use crate::inventory::{INVENTORY, assert_whole};
 
 /// Somebody makes the ConfigMap that the shop is to have.
 fn make_theirs(space: &Namespace) -> (Value, Value) {
@@ -63,4 +64,58 @@ fn somebody_elses_object_that_came_after_freezing_is_left_alone() {
     let live = ground.live(&made);
     assert_eq!(cluster::field(&space, "configmap", "shop-settings", "/data/currency"), "EUR");
     assert_whole(&ground, &space, &live, None);
+}
+
+/// A definition of the kind `Stall`, in an API group of the namespace's own.
+fn definition(space: &Namespace) -> Value {
+    let group = format!("{}.example.com", space.name);
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("stalls.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": "Stall", "plural": "stalls", "singular": "stall"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    })
+}
+
+#[test]
+fn a_definition_that_an_application_leaves_is_of_the_next_that_brings_it() {
+    let ground = Ground::prepare();
+    let definition = definition(&ground.namespace);
+    let name = definition["metadata"]["name"].as_str().expect("a name");
+    let label = || cluster::field(&ground.namespace, "crd", name, "/metadata/labels")[INVENTORY].clone();
+    let uid = || cluster::field(&ground.namespace, "crd", name, "/metadata/uid");
+    ground.declare(&[settings()]);
+    ground.repository.write("settings/definition.json", definition.to_string());
+    ground.deployed("prod", &ground.publish("one\n"), None);
+    assert!(label().as_str().is_some_and(|owner| owner.starts_with("shop-")), "{}", label());
+    let first = uid();
+    let removal = ground.remove("prod");
+    ground.wait(&removal, &["deleted"], LIVE_WITHIN);
+    assert_eq!((label(), uid()), (Value::Null, first.clone()), "it stays, and is nobody's");
+
+    let app = ground.server.create_app("stall");
+    let repository = GitRepository::new();
+    let declared = json!({
+        "apiVersion": "slipway.dev/v1",
+        "kind": "Application",
+        "metadata": {"name": "stall"},
+        "components": [settings()],
+    });
+    repository.write("slipway.yaml", declared.to_string());
+    repository.write("settings/definition.json", definition.to_string());
+    let bundle = ground.server.publish(&app, &repository, "main", "Bring the definition");
+    let version = bundle["version"].as_str().expect("a version");
+    let create = ["deploy", "create", "stall", "--env", "prod", "--bundle", version, "--no-wait"];
+    ground.live(&ground.server.json(&create));
+    assert!(label().as_str().is_some_and(|owner| owner.starts_with("stall-")), "{}", label());
+    assert_eq!(uid(), first);
+    ground.namespace.kubectl(&["delete", "crd", name]);
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use slipway_tests::forge::Forge;
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{App, GitRepository, Server, ServerOptions};
 use slipway_tests::wait;
@@ -104,6 +105,21 @@ impl Ground {
     pub(crate) fn by_kubeconfig(namespace: Namespace, options: ServerOptions, kubeconfig: &str) -> Self {
         let server = Server::start(options);
         let app = server.create_app("shop");
+        Self::furnish(server, app, namespace, kubeconfig)
+    }
+
+    /// The same with developers who push to the repository `shop` of a forge, by [`Ground::publish_at`].
+    pub(crate) fn at_forge(namespace: Namespace, options: ServerOptions, forge: &Forge) -> Self {
+        let kubeconfig = namespace.cluster.kubeconfig.display().to_string();
+        let options = options
+            .env("SLIPWAY__GIT__ALLOW_HTTP", "true")
+            .env("SLIPWAY__GIT__ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8");
+        let server = Server::start(options);
+        let app = server.create_app_with("shop", &["--source", &forge.create("shop"), "--poll", "24h"]);
+        Self::furnish(server, app, namespace, &kubeconfig)
+    }
+
+    fn furnish(server: Server, app: App, namespace: Namespace, kubeconfig: &str) -> Self {
         server.cli(&["cluster", "add", "test", "--kubeconfig-file", kubeconfig]).ok();
         let ground = Self { server, repository: GitRepository::new(), namespace, app };
         ground.declare(&[served("web"), settings()]);
@@ -140,6 +156,31 @@ impl Ground {
         self.repository.write("web/site/index.html", page);
         let bundle = self.server.publish(&self.app, &self.repository, "main", &format!("Show {page}"));
         bundle["version"].as_str().expect("a version").to_owned()
+    }
+
+    /// The same by way of a forge, and of its webhook.
+    pub(crate) fn publish_at(&self, forge: &Forge, page: &str) -> String {
+        self.repository.write("web/site/index.html", page);
+        let commit = self.repository.commit(&format!("Show {page}"));
+        forge.receive("shop", &self.repository, "HEAD:refs/heads/main");
+        self.server.tell(&self.app, "refs/heads/main", &commit);
+        let bundle = self.server.bundle_of(&self.server.wait_run_of("shop", &commit, "main"));
+        bundle["version"].as_str().expect("a version").to_owned()
+    }
+
+    /// Gives an environment other settings.
+    pub(crate) fn set(&self, environment: &str, settings: &Value) {
+        let file = self.file("settings.json", settings);
+        self.server.cli(&["env", "set", environment, "-f", &file]).ok();
+    }
+
+    /// Stores a secret of the application.
+    pub(crate) fn set_secret(&self, name: &str, value: &str) {
+        let file = self.server.scratch().join("value");
+        fs::write(&file, value).expect("a file");
+        let path = file.display().to_string();
+        self.server.cli(&["secret", "set", name, "--app", "shop", "--from-file", &path]).ok();
+        fs::remove_file(&file).expect("the file goes");
     }
 
     /// Writes what a command is to read; gives its path.
@@ -190,6 +231,11 @@ impl Ground {
         let web = objects.find(|object| object["kind"] == "Deployment").expect("a Deployment");
         let image = web.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
         image.expect("an image").to_owned()
+    }
+
+    /// The newest deployment in an environment; null without one.
+    pub(crate) fn newest(&self, environment: &str) -> Value {
+        self.server.json(&["deploy", "list", "shop", "--env", environment, "--limit", "1"])[0].clone()
     }
 
     /// All that is known of a deployment.

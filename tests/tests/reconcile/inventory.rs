@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use slipway_tests::database_file::DatabaseFile;
 use slipway_tests::namespace::Namespace;
 use slipway_tests::wait;
 
@@ -17,6 +16,9 @@ pub(crate) const INVENTORY: &str = "slipway.dev/inventory";
 const GENERATION: &str = "slipway.dev/generation";
 /// How long what is deleted may take to go.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the core may take to name what a server wrote at the moment of its death: it lists such things half a
+/// minute later.
+const NAMED_WITHIN: Duration = Duration::from_secs(90);
 
 type Names = BTreeSet<String>;
 
@@ -41,28 +43,28 @@ pub(crate) fn assert_whole(ground: &Ground, space: &Namespace, live: &Value, doc
     }
     let shown = ground.show(live);
     let told = &shown["receiver"]["inventory"];
-    for (account, kept) in
-        [("page", (!told.is_null()).then(|| names_in(told))), ("core", kept(ground, space))]
-    {
-        if let Some(kept) = kept {
-            assert_eq!(kept, wanted, "by the account of the {account}");
-        }
+    if !told.is_null() {
+        assert_eq!(names_in(told), wanted, "by the account of the page");
     }
+    assert_eq!(kept(ground, space), wanted, "by the account of the core");
 }
 
-/// What the core keeps, where its database is a file.
-fn kept(ground: &Ground, space: &Namespace) -> Option<Names> {
-    let data = ground.server.data();
-    data.join("slipway.db").is_file().then(|| {
-        let query = format!(
-            "select document from reconcile_state where environment like 'local/test/{}%'",
-            space.name
-        );
-        let rows = DatabaseFile::open(&data).rows_in_copy(&query);
-        let text = rows.concat().concat();
-        let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        names_in(&document["inventory"])
-    })
+/// Asserts that the core's account and the labels' are the same, however far a deployment came.
+pub(crate) fn assert_accounted(ground: &Ground, space: &Namespace) {
+    wait::until("the labels name what the core keeps", GONE_WITHIN, || {
+        let labelled: Names = cluster::all(space, INVENTORY).iter().map(name_of).collect();
+        let kept = kept(ground, space);
+        if labelled == kept { Ok(()) } else { Err(format!("{labelled:?} are there, {kept:?} are kept")) }
+    });
+}
+
+/// What the core keeps.
+fn kept(ground: &Ground, space: &Namespace) -> Names {
+    let query =
+        format!("select document from reconcile_state where environment like 'local/test/{}%'", space.name);
+    let text = ground.server.value(&query);
+    let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    names_in(&document["inventory"])
 }
 
 /// Every object that something names by `kind` and `name`, however deep.
@@ -105,6 +107,17 @@ pub(crate) fn marks(space: &Namespace) -> BTreeMap<String, Mark> {
         own: object["metadata"]["generation"].as_u64().unwrap_or_default(),
     };
     cluster::all(space, INVENTORY).iter().map(|object| (name_of(object), mark(object))).collect()
+}
+
+/// The same once the core names all of it, however far a deployment came: nothing is there that nobody would
+/// remove.
+pub(crate) fn named_marks(ground: &Ground, space: &Namespace) -> BTreeMap<String, Mark> {
+    wait::until("the core names all that is labelled", NAMED_WITHIN, || {
+        let found = marks(space);
+        let kept = kept(ground, space);
+        let unnamed: Names = found.keys().filter(|name| !kept.contains(*name)).cloned().collect();
+        if unnamed.is_empty() { Ok(found) } else { Err(format!("{unnamed:?} beside {kept:?}")) }
+    })
 }
 
 /// Asserts that what was there before and is there still is the same object, and that no generation fell.

@@ -1,9 +1,15 @@
 //! The built-in reconcile core on a real cluster: what it makes, keeps, waits for, sees and takes away.
 
+mod addon_postgres;
+mod addon_redis;
+mod addon_runs;
+mod addon_terraform;
 mod addons;
 mod adopt;
+mod audit;
 mod autoscaled;
 mod cluster;
+mod dead;
 mod demo;
 mod drift;
 mod failures;
@@ -17,10 +23,14 @@ mod kills;
 mod life;
 mod line;
 mod lost;
+mod night;
 mod ordered;
 mod overtaken;
 mod pair;
 mod polled;
 mod rollback;
 mod same_objects;
+mod shared;
+mod steps;
+mod two_stages;
 mod waits;

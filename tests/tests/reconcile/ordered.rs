@@ -46,11 +46,7 @@ fn a_database_comes_first_and_its_output_and_password_arrive() {
     let space = &ground.namespace;
     ground.declare(&[served("db"), served("web"), settings()]);
     let version = ground.publish("one\n");
-    let file = ground.server.scratch().join("value");
-    fs::write(&file, PASSWORD).expect("a file");
-    let path = file.display().to_string();
-    ground.server.cli(&["secret", "set", "db", "--app", "shop", "--from-file", &path]).ok();
-    fs::remove_file(&file).expect("the file goes");
+    ground.set_secret("db", PASSWORD);
 
     let live = ground.deployed("prod", &version, Some(&ordered()));
     let waited = created(space, "deployment", "web") - created(space, "deployment", "db");

@@ -26,26 +26,45 @@ const AWAY_WITHIN: Duration = Duration::from_secs(150);
 
 /// A user who may do everything in the cluster but watch: a kubeconfig in `directory`; gives its path.
 fn who_may_not_watch(space: &Namespace, directory: &Path) -> String {
-    let name = space.name.as_str();
     let verbs =
         ["get", "list", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate"];
-    for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "slipway"}}),
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
-            "metadata": {"name": "slipway-user", "annotations": {"kubernetes.io/service-account.name": "slipway"}},
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
-            "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}],
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "slipway", "namespace": name}],
-        }),
-    ] {
-        make(space, &object);
+    let rules = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]);
+    user(space, directory, &rights(space, "ClusterRole", &rules))
+}
+
+/// A user who may do everything in the namespace, and beyond it only what a look at a cluster needs.
+fn who_may_act_here_alone(space: &Namespace, directory: &Path) -> String {
+    let there = json!([
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+    ]);
+    let here = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let mut all = rights(space, "ClusterRole", &there);
+    all.extend(rights(space, "Role", &here));
+    user(space, directory, &all)
+}
+
+/// A role, with what gives it to the user.
+fn rights(space: &Namespace, kind: &str, rules: &Value) -> Vec<Value> {
+    let (api_version, name) = ("rbac.authorization.k8s.io/v1", space.name.as_str());
+    let role = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "rules": rules});
+    let binding = json!({
+        "apiVersion": api_version, "kind": format!("{kind}Binding"), "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "slipway", "namespace": name}],
+    });
+    vec![role, binding]
+}
+
+/// A user with these rights: a kubeconfig in `directory`; gives its path.
+fn user(space: &Namespace, directory: &Path, rights: &[Value]) -> String {
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "slipway"}});
+    let token = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": {"name": "slipway-user", "annotations": {"kubernetes.io/service-account.name": "slipway"}},
+    });
+    for object in [&account, &token].into_iter().chain(rights) {
+        make(space, object);
     }
     let token = wait::until("the service account has a token", TOKEN_WITHIN, || {
         let token = cluster::field(space, "secret", "slipway-user", "/data/token");
@@ -55,7 +74,7 @@ fn who_may_not_watch(space: &Namespace, directory: &Path) -> String {
     let config = space.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "--output", "json"]);
     let mut config: Value = serde_json::from_str(&config).expect("JSON");
     config["users"][0]["user"] = json!({"token": token});
-    let file = directory.join("may-not-watch.json");
+    let file = directory.join("user.json");
     fs::write(&file, config.to_string()).expect("a file");
     file.display().to_string()
 }
@@ -110,6 +129,26 @@ fn a_user_without_the_right_to_watch_sees_what_changes() {
     assert_seen(&ground, &live);
     let log = ground.server.log();
     assert!(!log.contains("cannot be sensed"), "what may be listed is sensed: {log}");
+}
+
+#[test]
+fn a_user_of_one_namespace_sees_what_changes_by_watches_there() {
+    let space = Namespace::create();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let kubeconfig = who_may_act_here_alone(&space, directory.path());
+    let options = space.options();
+    let ground = Ground::by_kubeconfig(space, options, &kubeconfig);
+    let _rights = Rights(&ground.namespace);
+    let live = live(&ground);
+    await_log(&ground, "is sensed namespace by namespace");
+    assert_seen(&ground, &live);
+    let log = ground.server.log();
+    assert!(!log.contains("cannot be sensed"), "what may be watched in its namespace is sensed: {log}");
+    let checked = ground.server.json(&["cluster", "check", "test"]);
+    let findings = checked["findings"].as_array().into_iter().flatten();
+    let changes: Vec<&Value> = findings.filter(|finding| finding["check"] == "changes").collect();
+    let told = format!("watched in the namespace {}", ground.namespace.name);
+    assert!(changes[0]["detail"].as_str().is_some_and(|detail| detail.ends_with(&told)), "{checked:#}");
 }
 
 #[test]

@@ -5,4 +5,5 @@ mod ends;
 mod objects;
 mod pods;
 mod refusals;
+mod steps;
 mod widgets;

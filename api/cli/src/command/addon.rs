@@ -22,7 +22,7 @@ const NOT_ENDED: Exit = Exit(3);
 pub(crate) enum AddonCommand {
     /// Make an add-on, or change its properties or version, and wait until it is ready
     #[command(
-        after_help = "Exit codes: 0 it is ready, 1 it failed, 3 the wait ran out.\nExample: slipway addon apply orders --definition redis --env data --set memory=1gb\nExample: slipway addon apply orders --definition postgres --env data --properties orders.yaml"
+        after_help = "Exit codes: 0 it is ready, 1 it failed, 3 the wait ran out.\nExample: slipway addon apply orders --definition redis --env data --set memory=1gb\nExample: slipway addon apply network --definition terraform --env data --properties network.yaml"
     )]
     Apply(ApplyArgs),
     /// List add-ons
@@ -52,7 +52,9 @@ pub(crate) enum AddonCommand {
         off: bool,
     },
     /// Take an add-on away with its data; refused while anybody is bound to it or it is protected
-    #[command(after_help = "Example: slipway addon release orders --yes")]
+    #[command(
+        after_help = "What its definition runs at a release runs first, and nothing goes before it has come to its end.\nExit codes: 0 it is gone, 1 it failed, 3 the wait ran out.\nExample: slipway addon release orders --yes"
+    )]
     Release(ReleaseArgs),
 }
 
@@ -129,6 +131,9 @@ pub(crate) struct ReleaseArgs {
     /// Mean it
     #[arg(long)]
     yes: bool,
+    /// Leave out what its definition runs before: what that would have taken away stays. For administrators
+    #[arg(long)]
+    without_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -225,7 +230,8 @@ async fn bind(client: &Client, args: BindArgs, global: &Global) -> Result<Exit> 
 async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<Exit> {
     let name = &args.name;
     super::confirmed(args.yes, &format!("the add-on {name} and its data would be gone"))?;
-    let addon = client.delete(&path(name)).await?;
+    let query = if args.without_run { "?without_run=true" } else { "" };
+    let addon = client.delete(&format!("{}{query}", path(name))).await?;
     if args.wait.no_wait {
         tell(&addon, global);
         return Ok(Exit::OK);
@@ -237,7 +243,7 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
             global.tell(&gone, format!("The add-on {name} is gone."));
             return Ok(Exit::OK);
         };
-        if addon["state"] == "failed" {
+        if has_failed(&addon) {
             tell(&addon, global);
             return Ok(Exit(1));
         }
@@ -248,6 +254,11 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Whether nothing more happens by itself. What is degraded may yet become ready.
+fn has_failed(addon: &Value) -> bool {
+    matches!(addon["state"].as_str(), Some("failed" | "release_failed"))
 }
 
 /// Waits until an add-on is ready or failed, and shows it.
@@ -261,16 +272,9 @@ async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Globa
     let mut addon = addon.clone();
     let mut said = String::new();
     loop {
-        match addon["state"].as_str().unwrap_or_default() {
-            "ready" => {
-                tell(&addon, global);
-                return Ok(Exit::OK);
-            }
-            "failed" | "degraded" => {
-                tell(&addon, global);
-                return Ok(Exit(1));
-            }
-            _ => {}
+        if addon["state"] == "ready" || has_failed(&addon) {
+            tell(&addon, global);
+            return Ok(if addon["state"] == "ready" { Exit::OK } else { Exit(1) });
         }
         let state = state_of(&addon);
         if state != said {
@@ -332,6 +336,7 @@ fn tell(addon: &Value, global: &Global) {
     data(format!("changed      {}, {}", text(&addon["changed_by"]), ago(&addon["changed_at"])));
     data(format!("protected    {}", if addon["protected"] == true { "yes" } else { "no" }));
     data(format!("state        {}", state_of(addon)));
+    tell_failure(&addon["failure"]);
     for (output, value) in addon["outputs"].as_object().into_iter().flatten() {
         data(format!("output       addon://{name}/{output}  {}", text(value)));
     }
@@ -350,9 +355,27 @@ fn tell(addon: &Value, global: &Global) {
     }
 }
 
+/// What was found when something of it failed: which node, and the end of what its containers wrote.
+fn tell_failure(failure: &Value) {
+    let Some(node) = failure["node"].as_str() else { return };
+    data(format!("failed       {node}, {}: {}", ago(&failure["at"]), text(&failure["found"]["blocker"])));
+    for line in failure["log"].as_str().unwrap_or_default().lines() {
+        data(format!("log          {line}"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_degraded_is_waited_for() {
+        for (state, failed) in
+            [("degraded", false), ("releasing", false), ("failed", true), ("release_failed", true)]
+        {
+            assert_eq!(has_failed(&json!({"state": state})), failed, "{state}");
+        }
+    }
 
     #[test]
     fn single_properties_go_over_those_of_the_file() {

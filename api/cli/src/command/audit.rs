@@ -43,8 +43,9 @@ pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<Exit> 
     let client = global.client()?;
     match command {
         AuditCommand::List { subject, before, limit } => {
+            let is_all = subject.is_none() && before.is_none();
             let rows = entries(&client, subject, before, limit).await?;
-            list(rows, global);
+            list(rows, if is_all { "Nothing was changed yet." } else { "No such entry." }, global);
             Ok(Exit::OK)
         }
         AuditCommand::Verify { expect } => {
@@ -96,7 +97,7 @@ async fn entries(
     Ok(rows)
 }
 
-fn list(rows: Vec<Value>, global: &Global) {
+fn list(rows: Vec<Value>, empty: &str, global: &Global) {
     if global.json() {
         return print_json(&Value::Array(rows));
     }
@@ -113,7 +114,7 @@ fn list(rows: Vec<Value>, global: &Global) {
             ]
         })
         .collect();
-    table(&["NUMBER", "WHEN", "WHO", "WHAT", "OF", "DETAIL"], &cells, "Nothing was changed yet.");
+    table(&["NUMBER", "WHEN", "WHO", "WHAT", "OF", "DETAIL"], &cells, empty);
 }
 
 /// `key value, key value`, cut to a line.

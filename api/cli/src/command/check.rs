@@ -104,8 +104,12 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             for (key, value) in given.into_iter().filter_map(|(key, value)| Some((key, value?))) {
                 body[key] = value.into();
             }
-            let kept = client.put(&path, &body).await?;
-            global.tell(&kept, format!("{} {}: {} {}.", args.app, args.version, args.name, args.state));
+            client.put(&path, &body).await?;
+            let given = [("application", &args.app), ("version", &args.version), ("name", &args.name)];
+            for (key, value) in given {
+                body[key] = value.as_str().into();
+            }
+            global.tell(&body, format!("{} {}: {} {}.", args.app, args.version, args.name, args.state));
         }
         CheckCommand::Rerun(named) => {
             let queued = client.post(&named.path("rerun"), &json!({})).await?;

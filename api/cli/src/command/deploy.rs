@@ -34,11 +34,18 @@ pub(crate) enum DeployCommand {
     /// Say what a deployment would be and change: bundle, differences, violations, gates
     #[command(
         after_help = "Exit codes: 0 it can be deployed, 1 something stands against it, 2 wrong usage.\nExample: slipway deploy plan shop --env staging --branch main
-         slipway deploy plan shop --env staging --objects -o json | jq .objects"
+         slipway deploy plan shop --env staging --objects -o json | jq .objects
+         slipway deploy plan shop --env prod --rollback"
     )]
     Plan {
         #[command(flatten)]
         wanted: Wanted,
+        /// What `slipway deploy rollback` would do instead
+        #[arg(long, conflicts_with_all = ["bundle", "Choice", "file"])]
+        rollback: bool,
+        /// The generation to return to, else the last live one
+        #[arg(long, value_name = "GENERATION", requires = "rollback")]
+        to: Option<u64>,
         /// With the objects as they would be applied, one JSON document each; Secrets are references
         #[arg(long)]
         objects: bool,
@@ -206,6 +213,33 @@ pub(crate) enum DeployCommand {
         #[arg(long, value_name = "NAME")]
         node: Option<String>,
     },
+    /// Let a canary or a blue-green that is held take the place of what runs
+    #[command(
+        after_help = "The same as resuming the stop behind it; where several people must approve that, one approval of it.\nExample: slipway deploy promote shop@prod --reason 'no more errors than before'"
+    )]
+    Promote {
+        #[command(flatten)]
+        order: OrderArgs,
+        /// The stop behind it, where several are held
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
+    /// Stop a deployment that is on its way, and return at once to what was live before it
+    #[command(
+        after_help = "One order: the server does the rest. As after a rollback nothing by itself moves the environment, until: slipway release APP --env ENV.\nExit codes as of `slipway deploy create`.\nExample: slipway deploy abort shop@prod --reason 'too many errors' --yes"
+    )]
+    Abort {
+        #[command(flatten)]
+        target: Target,
+        /// Why; kept with the rollback
+        #[arg(long)]
+        reason: String,
+        /// Really do it: what is done of it is taken back
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        follow: Follow,
+    },
     /// Try again what failed, timed out or was stopped, if the receiver can
     #[command(after_help = "Example: slipway deploy retry shop@prod --node web")]
     Retry {
@@ -270,7 +304,10 @@ pub(crate) struct Follow {
 pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        DeployCommand::Plan { wanted, objects } => return plan::run(&client, &wanted, objects, global).await,
+        DeployCommand::Plan { wanted, rollback, to, objects } => {
+            let asked = plan::Asked { rollback, to, objects };
+            return plan::run(&client, &wanted, asked, global).await;
+        }
         DeployCommand::Create { wanted, reason, follow } => {
             let mut body = wanted.body()?;
             put_reason(&mut body, reason);
@@ -299,10 +336,7 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
         }
         DeployCommand::Rollback { app, env, to, reason, follow } => {
             let mut body = json!({"application": app, "environment": env, "reason": reason});
-            match to {
-                Some(to) => body["rollback_to"] = to.into(),
-                None => body["rollback"] = true.into(),
-            }
+            put_rollback(&mut body, to);
             return create(&client, &body, &follow, global).await;
         }
         DeployCommand::Restart { app, env, reason, secrets_only, follow } => {
@@ -323,6 +357,14 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
         }
         DeployCommand::Resume { order, node } => {
             decide::order(&client, &order.target, "resume", node, order.reason, global).await?;
+        }
+        DeployCommand::Promote { order, node } => {
+            decide::order(&client, &order.target, "promote", node, order.reason, global).await?;
+        }
+        DeployCommand::Abort { target, reason, yes, follow } => {
+            super::confirmed(yes, "the deployment would stop, and what was live before it would come back")?;
+            let path = format!("/api/v1/deployments/{}/abort", target.id(&client).await?);
+            return create_at(&client, &path, &json!({"reason": reason}), &follow, global).await;
         }
         DeployCommand::Retry { order, node } => {
             decide::order(&client, &order.target, "retry", node, order.reason, global).await?;
@@ -347,6 +389,14 @@ pub(crate) async fn promote(args: PromoteArgs, global: &Global) -> Result<Exit> 
 fn put_reason(body: &mut Value, reason: Option<String>) {
     if let Some(reason) = reason {
         body["reason"] = reason.into();
+    }
+}
+
+/// Asks for the last live revision, or for that of a generation.
+fn put_rollback(body: &mut Value, to: Option<u64>) {
+    match to {
+        Some(to) => body["rollback_to"] = to.into(),
+        None => body["rollback"] = true.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `slipway doctor`.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -22,6 +23,9 @@ struct Finding {
     needed: bool,
     detail: String,
 }
+
+/// How long a server may take to say what it is.
+const SERVER_WAIT: Duration = Duration::from_secs(15);
 
 /// The first git that can do all that sources need.
 const GIT_MIN: (u32, u32) = (2, 32);
@@ -51,10 +55,14 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     let server = server(global).await;
     let answers = server.ok;
     findings.push(server);
-    findings.extend(if answers { machine(global).await } else { renderers().await });
-    findings.extend(image_target(global).await);
-    findings.extend(backends(global).await);
-    findings.extend(definitions(global).await);
+    if answers {
+        findings.extend(machine(global).await);
+        findings.extend(image_target(global).await);
+        findings.extend(backends(global).await);
+        findings.extend(definitions(global).await);
+    } else {
+        findings.extend(renderers().await);
+    }
     let sound = findings.iter().all(|finding| finding.ok || !finding.needed);
     if global.json() {
         let rows: Vec<_> = findings
@@ -92,8 +100,8 @@ fn program(name: &str, args: &[&str], needed: bool, advice: &str) -> Finding {
 
 async fn server(global: &Global) -> Finding {
     let asked = async { global.client()?.get("/api/v1/server", &[]).await };
-    let (ok, detail) = match asked.await {
-        Ok(server) => (
+    let (ok, detail) = match tokio::time::timeout(SERVER_WAIT, asked).await {
+        Ok(Ok(server)) => (
             true,
             format!(
                 "{} (Slipway {}), registry {}, database {}",
@@ -103,7 +111,8 @@ async fn server(global: &Global) -> Finding {
                 text(&server["database"])
             ),
         ),
-        Err(error) => (false, error.to_string()),
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, format!("what listens there did not answer within {} s", SERVER_WAIT.as_secs())),
     };
     // Nobody need have a server; one that was named is meant.
     let needed = global.server.server.is_some() || login_file().is_ok_and(|path| path.exists());

@@ -20,6 +20,28 @@ pub(crate) enum NoticeCommand {
         /// The channel
         name: String,
     },
+    /// List notices that were given up, newest first, and why
+    #[command(
+        after_help = "A notice is given up when its channel refuses it, or has not taken it for an hour.\nExample: slipway notice failed --channel ops"
+    )]
+    Failed {
+        /// Only to this channel
+        #[arg(long, value_name = "CHANNEL")]
+        channel: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        limit: usize,
+    },
+    /// Send again what was given up: one notice, or all of a channel
+    #[command(after_help = "Example: slipway notice resend --channel ops")]
+    Resend {
+        /// The notice, as `slipway notice failed` shows it
+        #[arg(required_unless_present = "channel", conflicts_with = "channel")]
+        notice: Option<String>,
+        /// Everything that was given up for this channel
+        #[arg(long, value_name = "CHANNEL")]
+        channel: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +66,27 @@ pub(crate) enum IncidentCommand {
 pub(crate) async fn run(command: NoticeCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
+        NoticeCommand::Failed { channel, limit } => {
+            let query: Vec<_> = channel.into_iter().map(|channel| ("channel", channel)).collect();
+            let rows = client.list("/api/v1/notices/failed", &query, limit).await?;
+            given_up(rows, global);
+        }
+        NoticeCommand::Resend { notice, channel } => {
+            let path = match (&notice, &channel) {
+                (Some(notice), _) => format!("/api/v1/notices/failed/{}/resend", in_path(notice)),
+                (None, channel) => {
+                    let channel = channel.as_deref().unwrap_or_default();
+                    format!("/api/v1/notices/channels/{}/resend", in_path(channel))
+                }
+            };
+            let sent = client.post(&path, &json!({})).await?;
+            if global.json() {
+                print_json(&sent);
+            } else {
+                let (count, channel) = (text(&sent["notices"]), text(&sent["channel"]));
+                say(format!("{count} to be sent again to {channel}"));
+            }
+        }
         NoticeCommand::List => {
             let answer = client.get("/api/v1/notices/channels", &[]).await?;
             channels(answer["items"].as_array().cloned().unwrap_or_default(), global);
@@ -93,6 +136,9 @@ pub(crate) async fn incidents(command: IncidentCommand, global: &Global) -> Resu
         .collect();
     let head = ["APPLICATION", "ENVIRONMENT", "VERSION", "STATE", "OPENED", "TOLD", "BLOCKER"];
     table(&head, &cells, "There was no incident.");
+    if rows.iter().any(has_given_up) {
+        say("Some were not told: `slipway notice failed` says why.");
+    }
     Ok(Exit::OK)
 }
 
@@ -118,6 +164,37 @@ fn told(incident: &Value) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
+/// Whether a notice of an incident was given up.
+fn has_given_up(incident: &Value) -> bool {
+    incident["notices"].as_array().into_iter().flatten().any(|notice| notice["state"] == "failed")
+}
+
+fn given_up(rows: Vec<Value>, global: &Global) {
+    if global.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                text(&row["id"]),
+                text(&row["channel"]),
+                text(&row["event"]),
+                text(&row["application"]),
+                text(&row["environment"]),
+                ago(&row["failed_at"]),
+                text(&row["attempts"]),
+                text(&row["reason"]),
+            ]
+        })
+        .collect();
+    let head = ["NOTICE", "CHANNEL", "EVENT", "APPLICATION", "ENVIRONMENT", "GIVEN UP", "TRIES", "REASON"];
+    table(&head, &cells, "No notice was given up.");
+    if !cells.is_empty() {
+        say("To send one again: slipway notice resend NOTICE; all of a channel: --channel CHANNEL");
+    }
+}
+
 fn channels(rows: Vec<Value>, global: &Global) {
     if global.json() {
         return print_json(&Value::Array(rows));
@@ -138,11 +215,12 @@ fn channels(rows: Vec<Value>, global: &Global) {
                 places(row),
                 words(&row["events"], "-"),
                 text(&row["pending"]),
+                text(&row["failed"]),
                 came,
             ]
         })
         .collect();
-    let head = ["CHANNEL", "KIND", "TEAMS", "ENVIRONMENTS", "EVENTS", "PENDING", "LAST"];
+    let head = ["CHANNEL", "KIND", "TEAMS", "ENVIRONMENTS", "EVENTS", "PENDING", "FAILED", "LAST"];
     table(&head, &cells, "No channel is configured: add [[notices.channels]] to the server's configuration.");
 }
 
@@ -178,5 +256,7 @@ mod tests {
         assert_eq!(standing(&incident(false, live)), "over (was failed)");
         assert_eq!(told(&incident(true, Value::Null)), "ops, mail (pending)");
         assert_eq!(told(&json!({})), "-");
+        assert!(!has_given_up(&incident(true, Value::Null)));
+        assert!(has_given_up(&json!({"notices": [{"state": "sent"}, {"state": "failed"}]})));
     }
 }

@@ -131,7 +131,8 @@ pub(crate) async fn pin_to(args: PinArgs, global: &Global) -> Result<Exit> {
         },
     };
     let body = json!({"version": version, "reason": args.reason});
-    let pinned = client.put(&hold_path(app, env), &body).await?;
+    client.put(&hold_path(app, env), &body).await?;
+    let pinned = json!({"application": app, "environment": env, "version": version, "reason": args.reason});
     let line =
         format!("{app} in {env} is pinned to {version}. Let it go again: slipway release {app} --env {env}");
     global.tell(&pinned, line);
@@ -140,7 +141,8 @@ pub(crate) async fn pin_to(args: PinArgs, global: &Global) -> Result<Exit> {
 
 pub(crate) async fn hold(args: HoldArgs, global: &Global) -> Result<Exit> {
     let (app, env) = (&args.app, &args.env);
-    let held = global.client()?.put(&hold_path(app, env), &json!({"reason": args.reason})).await?;
+    global.client()?.put(&hold_path(app, env), &json!({"reason": args.reason})).await?;
+    let held = json!({"application": app, "environment": env, "version": null, "reason": args.reason});
     let line = format!("{app} in {env} stays as it is. Let it go again: slipway release {app} --env {env}");
     global.tell(&held, line);
     Ok(Exit::OK)

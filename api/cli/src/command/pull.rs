@@ -15,7 +15,7 @@ use slipway_types::digest::Hasher;
 use slipway_types::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
 use crate::client::Client;
-use crate::output::{data, say};
+use crate::output::say;
 
 /// The most manifests that one artifact may have under it.
 const MANIFESTS_MAX: usize = 10_000;
@@ -58,7 +58,6 @@ pub(crate) async fn pull(
     bar.finish_and_clear();
     write_index(&blobs, &root, version, to)?;
     say(format!("{repository}:{version} is in {}", to.display()));
-    data(root.to_string());
     Ok(())
 }
 

@@ -216,11 +216,12 @@ async fn list(client: &Client, args: ListArgs, global: &Global) -> Result<()> {
         })
         .collect();
     let head = ["RUN", "REF", "COMMIT", "STATE", "VERSION", "STARTED", "REASON"];
-    table(
-        &head,
-        &cells,
-        "No run yet. A git push starts one; so does `slipway run start --app NAME --ref main`.",
-    );
+    let empty = if query.iter().any(|(key, _)| *key != "application") {
+        "No such run."
+    } else {
+        "No run yet. A git push starts one; so does `slipway run start --app NAME --ref main`."
+    };
+    table(&head, &cells, empty);
     Ok(())
 }
 

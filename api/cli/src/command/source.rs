@@ -148,7 +148,9 @@ fn check(found: &Value, global: &Global) -> Exit {
     } else {
         for finding in &findings {
             let mark = if finding["ok"] == true { "ok  " } else { "FAIL" };
-            data(format!("{mark} {:<14} {}", text(&finding["check"]), text(&finding["detail"])));
+            // Further lines stand below the first, so that they pass for no finding of their own.
+            let detail = text(&finding["detail"]).replace('\n', &format!("\n{:20}", ""));
+            data(format!("{mark} {:<14} {detail}", text(&finding["check"])));
         }
     }
     Exit(u8::from(!all_well))

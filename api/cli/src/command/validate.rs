@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
+use slipway_builder::manifest::{Manifest, Problems};
 use slipway_builder::plan::{self, DraftImage, Wanted};
 use slipway_git::{GitOptions, Snapshot};
+use slipway_types::Fault;
 
 use super::run::show_notes;
 use super::{Exit, Global};
@@ -51,35 +53,56 @@ pub(crate) fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
             }
             Ok(Exit::OK)
         }
-        Err(problems) => {
-            if global.json() {
-                print_json(&json!({"valid": false, "problems": problems}));
-            } else {
-                data(problems.to_string());
-            }
-            Ok(Exit(1))
-        }
+        Err(problems) => Ok(refused(&problems, global)),
     }
+}
+
+/// Tells what is wrong with the file.
+fn refused(problems: &Problems, global: &Global) -> Exit {
+    if global.json() {
+        print_json(&json!({"valid": false, "problems": problems}));
+    } else {
+        data(problems.to_string());
+    }
+    Exit(1)
 }
 
 pub(crate) async fn plan(args: PlanArgs, global: &Global) -> Result<Exit> {
     let tree = WorkTree::find(&args.path)?;
     let manifest = match tree.validate()? {
         Ok(manifest) => manifest,
-        Err(problems) => {
-            data(problems.to_string());
-            return Ok(Exit(1));
-        }
+        Err(problems) => return Ok(refused(&problems, global)),
     };
     let commit = tree.head()?;
-    let name = manifest.name.value.to_string();
-    if !args.local {
+    let view = planned(&tree, &manifest, &commit, args.local, global).await.inspect_err(|error| {
+        if is_of_the_file(error) {
+            say(format!("A plan is of a commit, here {commit}: commit what is not committed yet."));
+        }
+    })?;
+    show(&view, global);
+    Ok(Exit::OK)
+}
+
+/// Whether a commit was refused for its `slipway.yaml`; the one of the working tree was found in order.
+fn is_of_the_file(error: &anyhow::Error) -> bool {
+    let answered = error.downcast_ref::<Problem>().and_then(|problem| problem.fault.as_deref());
+    let found = error.downcast_ref::<Fault>().map(|fault| fault.code.as_str());
+    answered.or(found).is_some_and(|code| code.starts_with("slipway_yaml_"))
+}
+
+/// What the server plans, or where it does not know the commit, what that says by itself.
+async fn planned(
+    tree: &WorkTree,
+    manifest: &Manifest,
+    commit: &str,
+    is_local: bool,
+    global: &Global,
+) -> Result<Value> {
+    if !is_local {
         let client = global.client()?;
-        match client.post("/api/v1/plan", &json!({"application": name, "commit": commit})).await {
-            Ok(view) => {
-                show(&view, global);
-                return Ok(Exit::OK);
-            }
+        let body = json!({"application": manifest.name.value.to_string(), "commit": commit});
+        match client.post("/api/v1/plan", &body).await {
+            Ok(view) => return Ok(view),
             Err(error) if error.downcast_ref::<Problem>().is_none_or(Problem::is_not_found) => {
                 say(format!(
                     "The server does not know this commit ({error}); planned from the commit alone."
@@ -88,17 +111,11 @@ pub(crate) async fn plan(args: PlanArgs, global: &Global) -> Result<Exit> {
             Err(error) => return Err(error),
         }
     }
-    let view = from_commit(&tree, &manifest, &commit)?;
-    show(&view, global);
-    Ok(Exit::OK)
+    from_commit(tree, manifest, commit)
 }
 
 /// What the commit says by itself: nothing about reuse, nothing about base images.
-fn from_commit(
-    tree: &WorkTree,
-    manifest: &slipway_builder::manifest::Manifest,
-    commit: &str,
-) -> Result<Value> {
+fn from_commit(tree: &WorkTree, manifest: &Manifest, commit: &str) -> Result<Value> {
     let options = GitOptions::default();
     let id = commit.parse().context("git gave no commit id")?;
     let snapshot = Snapshot::open(&tree.git_dir()?, &id, &options).map_err(|error| error.fault())?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::choice::{self, OrderedChoice};
 use super::{Exit, Global, compose, in_path, pull, signing};
@@ -165,7 +165,8 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
             query.extend(commit.map(|commit| ("commit", commit)));
             query.extend(component.map(|component| ("component", component)));
             let rows = client.list("/api/v1/packages", &query, which.limit).await?;
-            list(rows, NOTHING_PUBLISHED, global);
+            let is_selected = query.iter().any(|(key, _)| *key != "application");
+            list(rows, if is_selected { "No such package." } else { NOTHING_PUBLISHED }, global);
         }
         PackageCommand::Show { app, component, version } => {
             let path = package_path(&app, &component, &version);
@@ -174,7 +175,7 @@ pub(crate) async fn packages(command: PackageCommand, global: &Global) -> Result
         }
         PackageCommand::Pull { app, component, version, to } => {
             let path = package_path(&app, &component, &version);
-            pull_version(&client, &path, &version, &to).await?;
+            pull_version(&client, &path, &version, &to, global).await?;
         }
     }
     Ok(Exit::OK)
@@ -191,7 +192,8 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
                 return list_explained(&client, query, which.limit, global).await;
             }
             let rows = client.list("/api/v1/bundles", &query, which.limit).await?;
-            list(rows, if choice.is_given() { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
+            let is_selected = choice.is_given() || !which.label.is_empty();
+            list(rows, if is_selected { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
         }
         BundleCommand::Pick { application, choice } => {
             let mut query = vec![("application", application)];
@@ -212,7 +214,7 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
         }
         BundleCommand::Pull { app, version, to } => {
             let path = format!("/api/v1/bundles/{}/{}", in_path(&app), in_path(&version));
-            pull_version(&client, &path, &version, &to).await?;
+            pull_version(&client, &path, &version, &to, global).await?;
         }
     }
     Ok(Exit::OK)
@@ -242,13 +244,26 @@ fn package_path(app: &str, component: &str, version: &str) -> String {
     format!("/api/v1/packages/{}/{}/{}", in_path(app), in_path(component), in_path(version))
 }
 
-async fn pull_version(client: &Client, path: &str, version: &str, to: &std::path::Path) -> Result<()> {
+async fn pull_version(
+    client: &Client,
+    path: &str,
+    version: &str,
+    to: &std::path::Path,
+    global: &Global,
+) -> Result<()> {
     let found = client.get(path, &[]).await?;
     let reference = text(&found["reference"]);
     let (host_and_repository, digest) = reference.split_once('@').unwrap_or((&reference, ""));
     let repository =
         host_and_repository.split_once('/').map_or(host_and_repository, |(_, repository)| repository);
-    pull::pull(client, repository, digest, version, to).await
+    pull::pull(client, repository, digest, version, to).await?;
+    if global.json() {
+        let to = to.display().to_string();
+        print_json(&json!({"reference": reference, "digest": digest, "version": version, "directory": to}));
+    } else {
+        data(digest);
+    }
+    Ok(())
 }
 
 const NOTHING_PUBLISHED: &str =

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+/// What both samples declare; `NAME` and `WEB` are filled in.
 const SLIPWAY_YAML: &str = "\
 apiVersion: slipway.dev/v1
 kind: Application
@@ -16,7 +17,7 @@ components:
     context: web
     workload:
       type: webservice
-      properties: {port: 8080}
+      properties: WEB
       overridable: [replicas]
   - name: assets
     kit: dockerfile
@@ -24,10 +25,17 @@ components:
   - name: config
     kit: manifests
     context: config
-  - name: cache
+";
+/// What is left out of the sample for a cluster, since rendering a chart takes `helm`.
+const CHART: &str = "  - name: cache
     kit: helm
     context: cache
 ";
+const WEB: &str = "{port: 8080}";
+/// Nodes that cannot pull the image run no pod of it.
+const WEB_WITHOUT_PODS: &str = "{port: 8080, replicas: 0}";
+const WEB_WITH_A_POD: &str =
+    "{port: 8080, replicas: 1, cmd: [/bin/busybox, httpd, -f, -p, \"8080\", -h, /srv/www]}";
 
 const FILES: [(&str, &str); 10] = [
     (
@@ -54,32 +62,6 @@ const FILES: [(&str, &str); 10] = [
     ),
 ];
 
-/// The same for a cluster. Its chart is left out, since rendering one takes `helm`.
-const DEPLOYED_YAML: &str = "\
-apiVersion: slipway.dev/v1
-kind: Application
-metadata:
-  name: NAME
-  labels: {team: demo}
-components:
-  - name: web
-    kit: dockerfile
-    context: web
-    workload:
-      type: webservice
-      properties: WEB
-      overridable: [replicas]
-  - name: assets
-    kit: dockerfile
-    context: assets
-  - name: config
-    kit: manifests
-    context: config
-";
-/// Nodes that cannot pull the image run no pod of it.
-const WEB_WITHOUT_PODS: &str = "{port: 8080, replicas: 0}";
-const WEB_WITH_A_POD: &str =
-    "{port: 8080, replicas: 1, cmd: [/bin/busybox, httpd, -f, -p, \"8080\", -h, /srv/www]}";
 const SERVING_DOCKERFILE: &str =
     "FROM scratch\nCOPY --chmod=0755 busybox /bin/busybox\nCOPY site /srv/www\nEXPOSE 8080\n";
 
@@ -101,11 +83,12 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     fn declaration(&self) -> String {
-        match self {
-            Self::Built => SLIPWAY_YAML.to_owned(),
-            Self::Deployed { program: None } => DEPLOYED_YAML.replace("WEB", WEB_WITHOUT_PODS),
-            Self::Deployed { program: Some(_) } => DEPLOYED_YAML.replace("WEB", WEB_WITH_A_POD),
-        }
+        let (web, chart) = match self {
+            Self::Built => (WEB, CHART),
+            Self::Deployed { program: None } => (WEB_WITHOUT_PODS, ""),
+            Self::Deployed { program: Some(_) } => (WEB_WITH_A_POD, ""),
+        };
+        format!("{}{chart}", SLIPWAY_YAML.replace("WEB", web))
     }
 
     /// The components that the second version changes, by name.

@@ -33,10 +33,8 @@ use slipway_secrets::Secrets;
 use slipway_types::RegistryPrefix;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Deploy};
 
-/// Applications that are driven at once: a turn waits for clusters, not for this machine.
-const RECONCILING_SLOTS: usize = 16;
 /// Receivers that are asked at once: they wait for the network, not for this machine.
 const OBSERVING_SLOTS: usize = 8;
 
@@ -88,7 +86,13 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
     // The core works by the stage, which hands off to it.
     let calls = Calls::new(&deploy.calls, &deploy.calls_private_hosts, ground.network)?;
     let ladder = LadderOptions { polls_per_second: deploy.polls_per_second, ..LadderOptions::default() };
-    let options = CoreOptions { ladder, calls: !calls.is_empty(), ..CoreOptions::default() };
+    let options = CoreOptions {
+        ladder,
+        calls: !calls.is_empty(),
+        // Half of them is for others, however many one cluster has.
+        turns_a_cluster: deploy.max_reconciles.div_ceil(2),
+        ..CoreOptions::default()
+    };
     let host = Arc::new(CoreHost { stage: stage.clone(), calls });
     let core = Core::new(Arc::clone(ground.records), host, options);
     let port: Arc<dyn CorePort> = Arc::new(core.clone());
@@ -112,7 +116,8 @@ fn default_port(url: &str) -> u16 {
 }
 
 /// What works deployments off.
-pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, slots: usize) -> Vec<Lane> {
+pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, config: &Deploy) -> Vec<Lane> {
+    let slots = config.max_deploys;
     vec![
         Lane {
             name: "deployments",
@@ -127,7 +132,7 @@ pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, slots: usiz
         Lane {
             name: "reconciling",
             handlers: vec![("reconcile", Arc::new(ReconcileHandler { core: core.clone() }))],
-            slots: RECONCILING_SLOTS,
+            slots: config.max_reconciles,
         },
         Lane {
             name: "addons",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use slipway_network::Network;
 use slipway_notices::{Channel, IncidentHandler, NoticeHandler, NoticeOptions, Notices, channels};
+use slipway_records::noticing::CountNotices;
 use slipway_records::{Lane, Records};
 use slipway_secrets::Secrets;
 
@@ -52,12 +53,14 @@ pub(super) fn open(
     records: &Arc<dyn Records>,
     secrets: &Secrets,
     network: &Network,
+    counts: Arc<dyn CountNotices>,
 ) -> Result<Notices> {
     Ok(Notices {
         records: Arc::clone(records),
         secrets: secrets.clone(),
         channels: Arc::new(configured(config)?),
         options: Arc::new(options(config, network)?),
+        counts,
     })
 }
 

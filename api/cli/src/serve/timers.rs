@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Change, Records, RecordsError, SourceKind};
+use slipway_records::{Change, PAGE_ROWS_MAX, Records, RecordsError, SourceKind};
 use slipway_types::state::{DeploymentState, RunState};
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_secs(15);
 /// How often upkeep is due.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked for news of the built-in core that nobody was woken for: found within twice of it.
+const OVERLOOKED_EVERY: Duration = Duration::from_mins(5);
 
 /// Enqueues what is due until `stop`.
 pub(crate) async fn run(records: Arc<dyn Records>, stop: CancellationToken) {
     let mut collected: Option<tokio::time::Instant> = None;
+    // What the core told before this boot has been queued by `resume`.
+    let mut compared = tokio::time::Instant::now();
     loop {
         if let Err(error) = enqueue_sweeps(records.as_ref()).await {
             tracing::warn!(%error, "cannot queue sweeps");
@@ -26,6 +30,12 @@ pub(crate) async fn run(records: Arc<dyn Records>, stop: CancellationToken) {
             collected = Some(tokio::time::Instant::now());
             if let Err(error) = enqueue(records.as_ref(), JobPayload::Collect).await {
                 tracing::warn!(%error, "cannot queue upkeep");
+            }
+        }
+        if compared.elapsed() >= OVERLOOKED_EVERY {
+            compared = tokio::time::Instant::now();
+            if let Err(error) = enqueue_overlooked(records.as_ref()).await {
+                tracing::warn!(%error, "cannot look for news that nobody heard");
             }
         }
         tokio::select! {
@@ -38,6 +48,20 @@ pub(crate) async fn run(records: Arc<dyn Records>, stop: CancellationToken) {
 async fn enqueue(records: &dyn Records, payload: JobPayload) -> Result<(), RecordsError> {
     let mut tx = records.begin().await?;
     tx.job_enqueue(NewJob::new(payload, None)).await?;
+    tx.commit().await
+}
+
+/// Has deployments listened to of which the built-in core told more than was heard. That is nearly always none:
+/// whoever tells queues the job, unless it was killed or the database was away just then.
+async fn enqueue_overlooked(records: &dyn Records) -> Result<(), RecordsError> {
+    let behind = records.read().await?.observations_behind(PAGE_ROWS_MAX).await?;
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let mut tx = records.begin().await?;
+    for (deployment, application) in behind {
+        tx.job_enqueue(NewJob::new(JobPayload::Observe { deployment }, Some(application))).await?;
+    }
     tx.commit().await
 }
 

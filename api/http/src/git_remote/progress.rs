@@ -9,13 +9,14 @@ use bytes::Bytes;
 use slipway_git::Received;
 use slipway_records::{Application, Build, Change, Run};
 use slipway_types::Fault;
+use slipway_types::fault::chain;
 use slipway_types::id::{BuildId, DeliveryId, RunId};
 use slipway_types::state::{BuildState, DeliveryState, RunState};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::rest::names_of;
 use crate::state::ServerState;
 

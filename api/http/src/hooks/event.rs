@@ -23,12 +23,12 @@ pub(super) struct Event {
     /// The sender's own id, by which repeats are known.
     pub(super) external_id: Option<String>,
     pub(super) actor: String,
-    pub(super) what: What,
+    pub(super) action: EventAction,
 }
 
 /// What an event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum EventAction {
     /// A branch or tag moved.
     Push {
         git_ref: GitRef,
@@ -117,20 +117,23 @@ fn header_word(headers: &HeaderMap, names: &[&str]) -> Option<String> {
 }
 
 /// A moved ref, or why its move builds nothing.
-fn moved(name: &str, deleted: bool, commit: Option<CommitId>) -> What {
+fn moved(name: &str, deleted: bool, commit: Option<CommitId>) -> EventAction {
     let Ok(git_ref) = name.parse::<GitRef>() else {
         let name: String = word(name);
-        return What::Nothing { git_ref: None, reason: format!("`{name}` is neither a branch nor a tag") };
+        return EventAction::Nothing {
+            git_ref: None,
+            reason: format!("`{name}` is neither a branch nor a tag"),
+        };
     };
     if deleted {
         let reason = format!("`{git_ref}` was deleted");
-        return What::Nothing { git_ref: Some(git_ref), reason };
+        return EventAction::Nothing { git_ref: Some(git_ref), reason };
     }
-    What::Push { git_ref, commit }
+    EventAction::Push { git_ref, commit }
 }
 
-fn not_built(event: &str) -> What {
-    What::Nothing { git_ref: None, reason: format!("events `{event}` build nothing, only pushes do") }
+fn not_built(event: &str) -> EventAction {
+    EventAction::Nothing { git_ref: None, reason: format!("events `{event}` build nothing, only pushes do") }
 }
 
 fn is_zero(id: Option<&str>) -> bool {
@@ -148,8 +151,8 @@ fn hub(origin: Origin, headers: &HeaderMap, body: &[u8]) -> Result<Event, ApiErr
     let external_id = header_word(headers, ids);
     let nobody = || origin.word().to_owned();
     if name != "push" {
-        let what = not_built(&name);
-        return Ok(Event { origin, external_id, actor: nobody(), what, name });
+        let action = not_built(&name);
+        return Ok(Event { origin, external_id, actor: nobody(), action, name });
     }
     let push: Push = json(headers, body)?;
     let deleted = push.deleted || is_zero(push.after.as_deref());
@@ -158,8 +161,8 @@ fn hub(origin: Origin, headers: &HeaderMap, body: &[u8]) -> Result<Event, ApiErr
     let head = head.or(push.after.as_deref().filter(|_| push.r#ref.starts_with("refs/heads/")));
     let commit = head.and_then(|id| id.parse().ok());
     let actor = [&push.pusher, &push.sender].into_iter().flatten().find_map(person);
-    let what = moved(&push.r#ref, deleted, commit);
-    Ok(Event { origin, name, external_id, actor: actor.unwrap_or_else(nobody), what })
+    let action = moved(&push.r#ref, deleted, commit);
+    Ok(Event { origin, name, external_id, actor: actor.unwrap_or_else(nobody), action })
 }
 
 /// A person's name; Gitea's people have both `login` and `username`.
@@ -177,7 +180,7 @@ fn gitlab(headers: &HeaderMap, body: &[u8], proof: Proof) -> Result<Event, ApiEr
     let external_id = header_word(headers, &["webhook-id", "idempotency-key"]);
     let believed = proof == Proof::Body;
     let actor = push.user_username.map(|user| word(&user)).filter(|user| believed && !user.is_empty());
-    let what = match push.r#ref {
+    let action = match push.r#ref {
         Some(git_ref) if matches!(name.as_str(), "push" | "tag_push") => {
             let deleted = is_zero(push.after.as_deref());
             let commit = push.checkout_sha.filter(|_| believed).and_then(|id| id.parse().ok());
@@ -186,19 +189,19 @@ fn gitlab(headers: &HeaderMap, body: &[u8], proof: Proof) -> Result<Event, ApiEr
         _ => not_built(&name),
     };
     let actor = actor.unwrap_or_else(|| Origin::Gitlab.word().to_owned());
-    Ok(Event { origin: Origin::Gitlab, name, external_id, actor, what })
+    Ok(Event { origin: Origin::Gitlab, name, external_id, actor, action })
 }
 
 fn generic(headers: &HeaderMap, body: &[u8]) -> Result<Event, ApiError> {
     let push: GenericPush = json(headers, body)?;
     let deleted = push.commit.as_ref().is_some_and(CommitId::is_zero);
-    let what = moved(&push.r#ref, deleted, push.commit);
+    let action = moved(&push.r#ref, deleted, push.commit);
     let actor = push.actor.map(|actor| word(&actor)).filter(|actor| !actor.is_empty());
     Ok(Event {
         origin: Origin::Generic,
         name: "push".to_owned(),
         external_id: header_word(headers, &["x-slipway-delivery"]),
         actor: actor.unwrap_or_else(|| Origin::Generic.word().to_owned()),
-        what,
+        action,
     })
 }

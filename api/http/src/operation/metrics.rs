@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slipway_records::QueueDepth;
+use slipway_records::noticing::CountNotices;
 use slipway_records::port::ClusterLoad;
 
 use crate::problem::ApiError;
@@ -52,6 +53,12 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    kind: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClusterLabels {
     cluster: String,
 }
@@ -72,6 +79,7 @@ pub struct Metrics {
     oldest_ready: Family<KindLabels, Gauge>,
     refused_hooks: Counter,
     gates_broken: Counter,
+    notices: Family<NoticeLabels, Counter>,
     free_bytes: Gauge,
     cluster_up: Family<ClusterLabels, Gauge>,
     cluster_jobs: Family<JobsLabels, Gauge>,
@@ -107,6 +115,7 @@ impl Default for Metrics {
             oldest_ready: Family::default(),
             refused_hooks: Counter::default(),
             gates_broken: Counter::default(),
+            notices: Family::default(),
             free_bytes: Gauge::default(),
             cluster_up: Family::default(),
             cluster_jobs: Family::default(),
@@ -142,6 +151,11 @@ impl Default for Metrics {
             "gates_broken",
             "Deployments that somebody let past closed gates",
             metrics.gates_broken.clone(),
+        );
+        registry.register(
+            "notices",
+            "Notices by the kind of their channel and what came of a try",
+            metrics.notices.clone(),
         );
         metrics.register_surroundings(&mut registry);
         Self { registry, ..metrics }
@@ -218,6 +232,13 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl CountNotices for Metrics {
+    fn count(&self, kind: &'static str, outcome: &'static str, notices: usize) {
+        let labels = NoticeLabels { kind: kind.to_owned(), outcome: outcome.to_owned() };
+        self.notices.get_or_create(&labels).inc_by(notices as u64);
     }
 }
 

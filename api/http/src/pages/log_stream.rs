@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use serde::{Deserialize, Serialize};
 use slipway_types::ApplicationName;
+use slipway_types::fault::chain;
 use tokio::sync::mpsc;
 
 use super::ansi::{Line, Terminal};
@@ -16,7 +17,7 @@ use super::log::owner;
 use super::log_of::LogOf;
 use super::visitor::Member;
 use crate::extract::{Path, Query};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::rest::logs::{Owner, concerns, read_piece, sse, wait_for};
 use crate::rest::run_views::RunName;
 use crate::state::ServerState;

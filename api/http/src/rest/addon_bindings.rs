@@ -9,7 +9,7 @@ use slipway_records::addon::account_of;
 use slipway_records::{AddonBinding, AddonInstance, Application, Environment, Read};
 use slipway_types::id::AddonBindingId;
 use slipway_types::name::{AddonName, EnvironmentName};
-use slipway_types::state::AddonEvent;
+use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{ApplicationName, Role};
 
 use super::addons::{AddonView, BindBody, entry, found, moved, releasing, shown};
@@ -106,7 +106,9 @@ pub(crate) async fn bind(
     if let Some(refused) = unreached(tx.as_mut(), &addon, &place).await? {
         return Err(refused);
     }
-    if !addon.change(AddonEvent::Change, caller.name(), Utc::now()) {
+    // It would be applied anew, which is not for whoever binds an application to say.
+    let did_not_go = matches!(addon.state, AddonState::ReleaseFailed { .. });
+    if did_not_go || !addon.change(AddonEvent::Change, caller.name(), Utc::now()) {
         return Err(releasing(&addon));
     }
     let binding = binding(&caller, &addon, &application, &place, prefix);

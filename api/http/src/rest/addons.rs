@@ -8,17 +8,18 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use slipway_records::addon::AddonFailure;
 use slipway_records::{AddonBinding, AddonInstance, Environment, NewAuditEntry, Read, Write};
 use slipway_types::id::{AddonId, EnvironmentId};
 use slipway_types::name::{AddonName, DEFAULT_TEAM, DefinitionName, EnvironmentName};
 use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{Role, TeamName, Version};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::environments;
 use super::list::List;
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -42,11 +43,16 @@ pub(crate) struct AddonView {
     pub(crate) properties: Value,
     /// Whether it may not be released.
     pub(crate) protected: bool,
-    /// `applying`, `ready`, `degraded`, `failed`, `releasing` or `released`.
+    /// `applying`, `ready`, `degraded`, `failed`, `releasing`, `release_failed` or `released`.
     pub(crate) state: &'static str,
     /// Why it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// What was found when something of it failed last, until it is ready: its node, objects, events, containers and
+    /// the end of their logs. For readers of the whole server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) failure: Option<AddonFailure>,
     /// What it gives, once it is ready.
     #[schema(value_type = Object)]
     pub(crate) outputs: BTreeMap<String, Value>,
@@ -107,6 +113,16 @@ pub(crate) struct ProtectionBody {
     pub(crate) protected: bool,
 }
 
+/// How an instance is taken away.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseQuery {
+    /// Leave out what its definition runs before: what that would have taken away stays. For administrators.
+    #[serde(default)]
+    without_run: bool,
+}
+
 /// How an application is bound.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +141,8 @@ fn view(
     let place = places.get(&addon.environment_id);
     let of_it = bindings.iter().filter(|binding| binding.addon_id == addon.id && binding.ended_at.is_none());
     let seen = of_it.filter(|binding| caller.may(Role::Reader, Some(binding.application_id)));
+    // Logs of what many share: it is nobody's who sees one application alone.
+    let failure = addon.failure.filter(|_| caller.may(Role::Reader, None));
     AddonView {
         bindings: seen.map(binding_view).collect(),
         name: addon.name.to_string(),
@@ -138,6 +156,7 @@ fn view(
         protected: addon.protected,
         state: addon.state.word(),
         reason: addon.state.reason().map(str::to_owned),
+        failure,
         outputs: addon.outputs,
         secrets: addon.binding_secrets,
         generation: addon.generation,
@@ -192,7 +211,11 @@ pub(super) fn moved(name: &AddonName) -> ApiError {
 /// It takes no changes any more.
 pub(super) fn releasing(addon: &AddonInstance) -> ApiError {
     let detail = format!("the add-on `{}` is {}", addon.name, addon.state.word());
-    ApiError::conflict("addon_releasing", detail).hint("wait until it is gone, or take another one")
+    let hint = match addon.state {
+        AddonState::ReleaseFailed { .. } => "whoever answers for it releases it again, or applies it again",
+        _ => "wait until it is gone, or take another one",
+    };
+    ApiError::conflict("addon_releasing", detail).hint(hint)
 }
 
 /// All instances that are not released.
@@ -254,6 +277,8 @@ fn drafted(
         outputs: BTreeMap::new(),
         binding_secrets: Vec::new(),
         in_cluster: true,
+        has_release: false,
+        failure: None,
         generation: 1,
         ready_generation: 0,
         handed_off: 0,
@@ -424,30 +449,42 @@ async fn holding(tx: &mut dyn Write, addon: &AddonInstance) -> Result<Option<Api
     }))
 }
 
-/// Takes an instance away with everything that was made for it.
+/// Has an instance go; `false` if its state does not allow that. Where nothing is to run before, it goes at once.
+fn leave(addon: &mut AddonInstance, leaves_out: bool, by: &str) -> bool {
+    let now = Utc::now();
+    let leaves_out = leaves_out || !addon.has_release;
+    let ends = matches!(addon.state, AddonState::Ending { .. } | AddonState::ReleaseFailed { .. });
+    let begins = (leaves_out && ends) || addon.change(AddonEvent::Release, by, now);
+    begins && (!leaves_out || addon.change(AddonEvent::Ended, by, now))
+}
+
+/// Takes an instance away with everything that was made for it. What its definition runs at a release runs first.
 #[utoipa::path(delete, path = "/api/v1/addons/{addon}", tag = "addons",
-    params(("addon" = String, Path)), responses((status = 202, body = AddonView)))]
+    params(("addon" = String, Path), ReleaseQuery), responses((status = 202, body = AddonView)))]
 pub(crate) async fn release(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<AddonName>,
+    Query(query): Query<ReleaseQuery>,
 ) -> Result<(StatusCode, Json<AddonView>), ApiError> {
-    caller.on_server(Role::Operator)?;
+    caller.on_server(if query.without_run { Role::Admin } else { Role::Operator })?;
     let mut tx = state.records.begin().await?;
     let mut addon = found(tx.as_mut(), &name).await?;
     if let Some(refused) = holding(tx.as_mut(), &addon).await? {
         return Err(refused);
     }
-    if matches!(addon.state, AddonState::Releasing { .. }) {
+    let leaves_out = query.without_run && !matches!(addon.state, AddonState::Releasing { .. });
+    if addon.state.is_leaving() && !leaves_out {
         return Ok((StatusCode::ACCEPTED, Json(shown(tx.as_mut(), &caller, addon).await?)));
     }
-    if !addon.change(AddonEvent::Release, caller.name(), Utc::now()) {
+    if !leave(&mut addon, leaves_out, caller.name()) {
         return Err(releasing(&addon));
     }
     if !tx.addon_save(&mut addon).await? {
         return Err(moved(&name));
     }
-    tx.audit(entry(&caller, "addon.release", &name, json!({"generation": addon.generation}))).await?;
+    let detail = json!({"generation": addon.generation, "without_run": leaves_out});
+    tx.audit(entry(&caller, "addon.release", &name, detail)).await?;
     tx.job_enqueue(addon.job()).await?;
     let view = shown(tx.as_mut(), &caller, addon).await?;
     tx.commit().await?;

@@ -10,8 +10,9 @@ use slipway_types::selection::Selection;
 use slipway_types::{ApplicationName, Role, Version, Violation};
 use utoipa::ToSchema;
 
+use super::deployment_choices::{self, Chosen, DeployBody};
 use super::deployment_views::DeploymentView;
-use super::deployments::{self, Chosen, DeployBody};
+use super::deployments;
 use super::labels::checked_reason;
 use crate::auth::Caller;
 use crate::extract::Body;
@@ -89,10 +90,11 @@ impl AdoptBody {
             self.reason,
         );
         let mut read = state.records.read().await?;
-        let mut chosen = deployments::choose(caller, read.as_mut(), &body, Role::Operator).await?;
+        let mut chosen = deployment_choices::choose(caller, read.as_mut(), &body, Role::Operator).await?;
         drop(read);
         let (from, release) = (self.from, self.release);
-        let wanted = AdoptRequest { deploy: deployments::request(&chosen), from, release: release.clone() };
+        let wanted =
+            AdoptRequest { deploy: deployment_choices::request(&chosen), from, release: release.clone() };
         let plan = state.deploying.adoption(&wanted).await.map_err(ApiError::of_fault)?;
         chosen.cause = DeploymentCause::Adopt { from, release, objects: plan.leave.clone() };
         Ok((chosen, plan))

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use slipway_records::deploying::ClusterLook;
+use slipway_records::deploying::{ClusterLook, Heard, HeardKind};
 use slipway_records::{Cluster, NewAuditEntry, Read};
 use slipway_types::environment::{ClusterSettings, Sensing};
 use slipway_types::name::ClusterName;
@@ -223,7 +223,13 @@ pub(crate) async fn check(
     caller.on_server(Role::Operator)?;
     let mut cluster = found(state.records.read().await?.as_mut(), &name).await?;
     let look = state.deploying.look_at_cluster(name.as_str(), &cluster.settings).await;
-    let findings = findings(&cluster, &look);
+    let mut findings = findings(&cluster, &look);
+    if look.as_ref().is_ok_and(|look| look.uid == cluster.uid) {
+        findings.push(match state.deploying.heard_kinds(&cluster).await {
+            Ok(kinds) => ClusterFinding { check: "changes", ok: true, detail: hearing(&kinds) },
+            Err(fault) => ClusterFinding { check: "changes", ok: false, detail: fault.to_string() },
+        });
+    }
     if let Ok(look) = look.map_err(|_: Fault| ())
         && look.uid == cluster.uid
     {
@@ -234,6 +240,25 @@ pub(crate) async fn check(
         }
     }
     Ok(Json(ClusterCheck { cluster: cluster.into(), findings }))
+}
+
+/// How the built-in core hears of changes, in words.
+fn hearing(kinds: &[HeardKind]) -> String {
+    let mut groups: BTreeMap<(Heard, Option<&str>), Vec<&str>> = BTreeMap::new();
+    for heard in kinds {
+        groups.entry((heard.how, heard.namespace.as_deref())).or_default().push(&heard.kind);
+    }
+    let groups = groups.into_iter().map(|((how, namespace), kinds)| {
+        let how = match how {
+            Heard::Watched => "watched",
+            Heard::Polled => "polled",
+            Heard::Looked => "looked at one by one",
+        };
+        let place =
+            namespace.map_or_else(|| "all namespaces".to_owned(), |name| format!("the namespace {name}"));
+        format!("{} {how} in {place}", kinds.join(", "))
+    });
+    groups.collect::<Vec<_>>().join("; ")
 }
 
 fn findings(cluster: &Cluster, look: &Result<ClusterLook, Fault>) -> Vec<ClusterFinding> {
@@ -329,4 +354,27 @@ pub(crate) async fn remove(
     tx.audit(entry(&caller, "cluster.remove", &name, json!({}))).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_that_are_heard_of_in_the_same_way_are_told_together() {
+        let heard = |kind: &str, namespace: Option<&str>, how| HeardKind {
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            how,
+        };
+        let found = [
+            heard("Deployment", None, Heard::Watched),
+            heard("Service", None, Heard::Watched),
+            heard("ConfigMap", Some("shop"), Heard::Polled),
+            heard("Secret", Some("shop"), Heard::Looked),
+        ];
+        let told = "Deployment, Service watched in all namespaces; ConfigMap polled in the namespace shop; \
+                    Secret looked at one by one in the namespace shop";
+        assert_eq!(hearing(&found), told);
+    }
 }

@@ -81,9 +81,12 @@ pub(crate) async fn put(
     let same = || known.iter().filter(|known| known.kind == kind && known.name == name);
     if same().all(|known| known.version.core().0 != wish.major) {
         let there: Vec<String> = same().map(|known| known.version.to_string()).collect();
-        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        let hint = match there.as_slice() {
+            [] => "`slipway definition list` shows those there are".to_owned(),
+            there => format!("there is {}", there.join(", ")),
+        };
         let detail = format!("there is no version {} of the {} `{name}`", wish.major, kind.noun());
-        return Err(ApiError::conflict("no_such_major", detail).hint(format!("there is {there}")));
+        return Err(ApiError::conflict("no_such_major", detail).hint(hint));
     }
     let mut tx = state.records.begin().await?;
     let application = caller.application(tx.as_mut(), &application, Role::Operator).await?;

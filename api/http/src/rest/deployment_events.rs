@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use slipway_records::Change;
 use slipway_types::Role;
+use slipway_types::fault::chain;
 use slipway_types::id::DeploymentId;
 use tokio::sync::mpsc;
 
@@ -15,7 +16,7 @@ use super::deployment_views::{DeploymentDetail, DeploymentName, detail, find};
 use super::logs::{sse, wait_for};
 use crate::auth::Caller;
 use crate::extract::Path;
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// The deployment whenever it changed: events `deployment`, then `end` once nothing moves by itself.

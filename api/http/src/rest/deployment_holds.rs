@@ -12,13 +12,13 @@ use crate::problem::ApiError;
 const REASON_CHARS_MAX: usize = 500;
 
 /// What is to be deployed, where and why.
-pub(super) struct What<'a> {
+pub(super) struct ProposedDeployment<'a> {
     pub(super) application: &'a Application,
     pub(super) environment: &'a Environment,
     pub(super) cause: &'a DeploymentCause,
 }
 
-impl What<'_> {
+impl ProposedDeployment<'_> {
     /// Refuses what a pin stands against. Holds what a person takes back: it must not be brought again by itself.
     /// A return to what was live takes the place of a pin of another version.
     pub(super) async fn keep_to_holds(

@@ -22,7 +22,7 @@ const NODE_BYTES_MAX: usize = 253;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderBody {
-    /// Only at this node, with `resume` and `retry`.
+    /// Only at this node, with `resume`, `retry` and `promote`.
     pub(crate) node: Option<String>,
     /// Why.
     pub(crate) reason: Option<String>,
@@ -36,9 +36,9 @@ async fn tell(
     body: OrderBody,
 ) -> Result<Json<DeploymentDetail>, ApiError> {
     let reason = checked_reason(body.reason)?;
-    let takes_node = matches!(word, DeploymentWord::Resume | DeploymentWord::Retry);
+    let takes_node = matches!(word, DeploymentWord::Resume | DeploymentWord::Retry | DeploymentWord::Promote);
     if body.node.is_some() && !takes_node {
-        return Err(ApiError::bad_request("bad_body", "node: only `resume` and `retry` take one"));
+        return Err(ApiError::bad_request("bad_body", "node: only `resume`, `retry` and `promote` take one"));
     }
     if body.node.as_ref().is_some_and(|node| node.is_empty() || node.len() > NODE_BYTES_MAX) {
         let detail = format!("node: expected 1 to {NODE_BYTES_MAX} bytes");
@@ -96,6 +96,19 @@ pub(crate) async fn resume(
     Body(body): Body<OrderBody>,
 ) -> Result<Json<DeploymentDetail>, ApiError> {
     tell(state, caller, name, DeploymentWord::Resume, body).await
+}
+
+/// Lets a canary or a blue-green that is held take the place of what runs.
+#[utoipa::path(post, path = "/api/v1/deployments/{deployment}/promote", tag = "deployments",
+    params(("deployment" = String, Path)), request_body = OrderBody,
+    responses((status = 200, body = DeploymentDetail)))]
+pub(crate) async fn promote(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(name): Path<DeploymentName>,
+    Body(body): Body<OrderBody>,
+) -> Result<Json<DeploymentDetail>, ApiError> {
+    tell(state, caller, name, DeploymentWord::Promote, body).await
 }
 
 /// Tries what failed again.

@@ -76,11 +76,14 @@ pub(crate) struct ObservationView {
     pub(crate) run: String,
     /// When it must have ended; absent: nothing is waited for.
     pub(crate) deadline: Option<DateTime<Utc>>,
-    /// When the receiver last answered.
+    /// When the receiver last answered; of the built-in core when it last had news, for it is asked only then.
     pub(crate) looked_at: Option<DateTime<Utc>>,
     /// Why it gives no answer.
     pub(crate) trouble: Option<String>,
     pub(crate) trouble_since: Option<DateTime<Utc>>,
+    /// Where the application stands by its last words, the heaviest of its parts: `failed` as soon as one node is,
+    /// while others run on. Also `completed` and `pending`, which no deployment is.
+    pub(crate) application: Option<String>,
     pub(crate) nodes: Vec<NodeView>,
 }
 
@@ -98,6 +101,7 @@ impl From<Observation> for ObservationView {
             looked_at: observation.looked_at,
             trouble_since: observation.trouble.as_ref().map(|trouble| trouble.since),
             trouble: observation.trouble.map(|trouble| trouble.why),
+            application: observation.application,
             nodes: nodes.collect(),
         }
     }

@@ -183,12 +183,16 @@ pub(crate) async fn put(
                 return Err(moved(&name, environment.revision));
             }
             let is_drift_new = environment.settings.drift() != body.settings.drift();
+            let is_receiver_new = environment.settings.receiver != body.settings.receiver;
             environment.settings = body.settings;
             if !tx.environment_save(&mut environment, caller.name()).await? {
                 return Err(moved(&name, environment.revision));
             }
             if is_drift_new {
                 look_again(tx.as_mut(), &environment).await?;
+            }
+            if is_receiver_new {
+                ask_again(tx.as_mut(), &environment).await?;
             }
             (StatusCode::OK, environment)
         }
@@ -226,6 +230,17 @@ async fn look_again(tx: &mut dyn Write, environment: &Environment) -> Result<(),
         let address = environment.address.clone();
         let look = JobPayload::Reconcile { environment: address, application: application.name };
         tx.job_enqueue(NewJob::new(look, Some(application.id))).await?;
+    }
+    Ok(())
+}
+
+/// Has the receiver of an environment asked about what runs there: the one before may have told by itself.
+async fn ask_again(tx: &mut dyn Write, environment: &Environment) -> Result<(), ApiError> {
+    for running in tx.deployments_out().await? {
+        if running.environment_id == environment.id {
+            let observe = JobPayload::Observe { deployment: running.id };
+            tx.job_enqueue(NewJob::new(observe, Some(running.application_id))).await?;
+        }
     }
     Ok(())
 }

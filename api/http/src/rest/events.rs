@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use slipway_records::Change;
 use slipway_types::Role;
+use slipway_types::fault::chain;
 use slipway_types::id::RunId;
 use tokio::sync::mpsc;
 
@@ -15,7 +16,7 @@ use super::logs::{sse, wait_for};
 use super::run_views::{RunDetail, RunName, find_run, run_detail};
 use crate::auth::Caller;
 use crate::extract::Path;
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// The run whenever it or one of its builds changed: events `run`, each the whole run, then `end`.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use slipway_records::{Change, DeclaredCheck, Read, Run};
+use slipway_types::fault::chain;
 use slipway_types::id::{BuildId, CheckId, RunId};
 use slipway_types::name::CheckName;
 use slipway_types::state::{DeclaredCheckState, RunState};
@@ -25,7 +26,7 @@ use super::checks;
 use super::run_views::{RunName, find_run};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// Where the log goes on.
@@ -145,10 +146,13 @@ pub(crate) async fn owner_of(
         Part::Check(name) => return check_of(read, &run, name).await,
     };
     let builds = read.builds_of(run.id).await?;
-    let build = builds.into_iter().find(|build| build.component == *component);
-    build
-        .map(|build| Owner::Build(build.id))
-        .ok_or_else(|| ApiError::not_found("build of component", component))
+    if let Some(build) = builds.iter().find(|build| build.component == *component) {
+        return Ok(Owner::Build(build.id));
+    }
+    let names: Vec<&str> = builds.iter().map(|build| build.component.as_str()).collect();
+    let hint = format!("the run has builds of: {}", names.join(", "));
+    let refusal = ApiError::not_found("build of component", component);
+    Err(if names.is_empty() { refusal } else { refusal.hint(hint) })
 }
 
 /// The check of what the run published.

@@ -13,6 +13,7 @@ use slipway_types::{ApplicationName, GitRef, Role};
 use utoipa::{IntoParams, ToSchema};
 
 use super::configuration_sources::{FollowedView, broken_at};
+use super::environments;
 use super::list::List;
 use crate::auth::Caller;
 use crate::extract::Query;
@@ -148,6 +149,12 @@ pub(crate) async fn list(
 ) -> Result<Json<List<PlaceView>>, ApiError> {
     caller.somewhere(Role::Reader)?;
     let mut read = state.records.read().await?;
+    if let Some(name) = &query.application {
+        caller.application(read.as_mut(), name, Role::Reader).await?;
+    }
+    if let Some(name) = &query.environment {
+        environments::found(read.as_mut(), name).await?;
+    }
     let mut applications = read.application_list().await?;
     applications.retain(|application| {
         let wanted = query.application.as_ref().is_none_or(|name| *name == application.name);

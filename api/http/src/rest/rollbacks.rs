@@ -48,5 +48,5 @@ pub(super) fn cause(earlier: &Deployment, reason: String) -> (DeploymentCause, V
     } else {
         format!("generation {to} again, which was never live: through the gates of today")
     };
-    (DeploymentCause::Rollback { to, reason, was_live }, json!({"asked": asked}))
+    (DeploymentCause::Rollback { to, reason, was_live, aborts: None }, json!({"asked": asked}))
 }

@@ -16,8 +16,9 @@ use slipway_types::{ApplicationName, Role, SecretReference};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::deployment_choices::DeployBody;
 use super::deployment_views::DeploymentView;
-use super::deployments::{self, DeployBody};
+use super::deployments;
 use super::environments;
 use super::labels::checked_reason;
 use super::secrets::{ScopeQuery, SecretView, checked_name, entry, unknown};

@@ -145,7 +145,8 @@ pub(crate) async fn create(
         }
     }
     if wanted.expires_in_s.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX_S).contains(&seconds)) {
-        let detail = format!("expires_in_s: expected 1 to {EXPIRES_IN_MAX_S}");
+        let days = EXPIRES_IN_MAX_S / 86_400;
+        let detail = format!("expires_in_s: expected 1 to {EXPIRES_IN_MAX_S} seconds, that is {days} days");
         return Err(ApiError::bad_request("bad_body", detail));
     }
     let mut read = state.records.read().await?;

@@ -9,8 +9,9 @@ use slipway_objects::BlobError;
 use slipway_oci::builtin::RegistryError;
 use slipway_records::RecordsError;
 use slipway_types::Digest;
+use slipway_types::fault::chain;
 
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 
 /// Digest of what is answered.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");

@@ -2,8 +2,11 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use slipway_records::addon::AddonFailure;
+use slipway_records::failure::Found;
 use slipway_types::Role;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
+use slipway_types::state::AddonState;
 
 use crate::server::{Answer, Server};
 
@@ -105,6 +108,12 @@ async fn a_release_is_refused_while_anybody_is_bound_or_it_is_protected() {
     asked(&server, Method::PUT, "/orders/protection", json!({"protected": false})).await;
     let released = asked(&server, Method::DELETE, "/orders", Value::Null).await;
     assert_eq!((released.status, &released.json()["state"]), (StatusCode::ACCEPTED, &json!("releasing")));
+    // It runs nothing before, so there is nothing to leave out either.
+    for path in ["/orders", "/orders?without_run=true"] {
+        let again = asked(&server, Method::DELETE, path, Value::Null).await;
+        assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text());
+        assert_eq!(again.json()["generation"], released.json()["generation"], "{path}");
+    }
     let late = asked(&server, Method::PUT, "/orders/bindings/prod/shop", json!({})).await;
     assert_eq!(late.json()["code"], "addon_releasing");
     let audit = server.get("/api/v1/audit?subject=addon%2Forders").await.json();
@@ -147,4 +156,45 @@ async fn operators_of_an_application_bind_it_to_what_their_team_has() {
     assert_eq!(call(Method::PUT, "/mine", &of_shop, Some(body)).await, StatusCode::FORBIDDEN);
     let seen = server.call(&of_cart, Method::GET, "/api/v1/addons/orders", None).await.json();
     assert_eq!(seen["bindings"], json!([]), "others' bindings are not theirs to see");
+}
+
+#[tokio::test]
+async fn what_did_not_go_is_not_applied_anew_by_a_binding() {
+    let server = prepared().await;
+    applied(&server).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let mut orders = tx.addon_by_name(&"orders".parse().unwrap()).await.unwrap().unwrap();
+    orders.state = AddonState::ReleaseFailed { why: "a lock".to_owned(), ended: false };
+    assert!(tx.addon_save(&mut orders).await.unwrap());
+    tx.commit().await.unwrap();
+    let operator = server.token_for("shop", Role::Operator).await;
+    let path = "/api/v1/addons/orders/bindings/prod/shop";
+    let refused = server.call(&operator, Method::PUT, path, Some(json!({}))).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (StatusCode::CONFLICT, &json!("addon_releasing")));
+    let shown = asked(&server, Method::GET, "/orders", Value::Null).await.json();
+    assert_eq!((&shown["state"], &shown["generation"]), (&json!("release_failed"), &json!(1)));
+}
+
+#[tokio::test]
+async fn logs_of_what_failed_are_for_those_who_see_the_whole_server() {
+    let server = prepared().await;
+    applied(&server).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let mut orders = tx.addon_by_name(&"orders".parse().unwrap()).await.unwrap().unwrap();
+    orders.failure = Some(AddonFailure {
+        generation: 1,
+        node: "run.apply".to_owned(),
+        attempt: 1,
+        at: orders.created_at,
+        found: Found::default(),
+        log: "no route to the cloud".to_owned(),
+    });
+    assert!(tx.addon_save(&mut orders).await.unwrap());
+    tx.commit().await.unwrap();
+    let of_cart = server.token_for("commerce/cart", Role::Operator).await;
+    for path in ["/api/v1/addons", "/api/v1/addons/orders"] {
+        let seen = |answer: Answer| answer.is(200).text().contains("no route to the cloud");
+        assert!(seen(server.call(&server.admin, Method::GET, path, None).await), "{path}");
+        assert!(!seen(server.call(&of_cart, Method::GET, path, None).await), "{path}");
+    }
 }

@@ -251,6 +251,10 @@ async fn a_selection_by_what_is_not_there_is_refused_by_its_name() {
             assert!(problem["hint"].as_str().unwrap().contains(step), "{problem}");
         }
     }
+    server.get("/api/v1/where?application=shop").await.is(200);
+    for path in ["where?application=shp", "where?environment=prd"] {
+        server.get(&format!("/api/v1/{path}")).await.problem(404, "not_found");
+    }
 }
 
 #[tokio::test]

@@ -20,15 +20,16 @@ use slipway_records::defining::{
 };
 use slipway_records::deploying::{
     ClusterLook, ComponentInForce, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey,
-    GateView, GraphNode, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName, SecretUser,
+    GateView, GraphNode, HeardKind, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName,
+    SecretUser,
 };
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Deployment, Environment, NewToken, PackageVersion,
-    Records, Source,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, NewToken,
+    PackageVersion, Records, Source,
 };
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -166,6 +167,11 @@ impl Deploying for NoPlanning {
         Ok(Ok(InForce { components: vec![api], ..InForce::default() }))
     }
 
+    async fn rollback_plan(&self, _: &DeployRequest, to: u64, was_live: bool) -> Result<DeployPlan, Fault> {
+        let notes = vec![format!("back to {to}, was live: {was_live}")];
+        Ok(DeployPlan { notes, ..DeployPlan::default() })
+    }
+
     async fn adoption(&self, _: &AdoptRequest) -> Result<AdoptPlan, Fault> {
         Ok(AdoptPlan::default())
     }
@@ -218,6 +224,10 @@ impl Deploying for NoPlanning {
     }
 
     async fn look_at_cluster(&self, _: &str, _: &ClusterSettings) -> Result<ClusterLook, Fault> {
+        Err(Fault::transient("cluster_unavailable", "there is no cluster"))
+    }
+
+    async fn heard_kinds(&self, _: &Cluster) -> Result<Vec<HeardKind>, Fault> {
         Err(Fault::transient("cluster_unavailable", "there is no cluster"))
     }
 

@@ -111,7 +111,7 @@ impl Cluster {
         let (client, namespace) = (&self.link().await?.client, &self.options.namespace);
         let looked = tokio::time::timeout(self.call_timeout, rights::missing(client, namespace)).await;
         let missing = match looked {
-            Ok(missing) => missing.map_err(|error| self.away(&slipway_records::worker::chain(&error)))?,
+            Ok(missing) => missing.map_err(|error| self.away(&slipway_types::fault::chain(&error)))?,
             Err(_) => return Err(self.away("no answer within call_timeout_ms")),
         };
         if missing.is_empty() {
@@ -144,7 +144,7 @@ impl Cluster {
         let client = &self.link().await?.client;
         match tokio::time::timeout(self.call_timeout, client.apiserver_version()).await {
             Ok(Ok(info)) => Ok(format!("Kubernetes {}", info.git_version)),
-            Ok(Err(error)) => Err(self.away(&slipway_records::worker::chain(&error))),
+            Ok(Err(error)) => Err(self.away(&slipway_types::fault::chain(&error))),
             Err(_) => Err(self.away("no answer within call_timeout_ms")),
         }
     }
@@ -404,6 +404,7 @@ impl Cluster {
     pub(super) fn fault(&self, error: CallError) -> Fault {
         match error {
             CallError::Away(why) => self.away(&why),
+            CallError::Unreachable(outage) => self.away(&outage.to_string()),
             CallError::Refused(status) => {
                 let (cluster, namespace) = (&self.options.name, &self.options.namespace);
                 let said: String = status.message.chars().take(SAID_CHARS_MAX).collect();

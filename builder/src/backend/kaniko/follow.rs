@@ -413,10 +413,10 @@ impl Following<'_> {
                     }
                     return Ok(answer);
                 }
-                Err(CallError::Away(why)) => {
+                Err(away @ (CallError::Away(_) | CallError::Unreachable(_))) => {
                     if !told && pause >= AWAY_PAUSE_MAX {
                         let cluster = self.cluster.cluster.name();
-                        let why = format!("the cluster {cluster} cannot be used just now: {why}");
+                        let why = format!("the cluster {cluster} cannot be used just now: {away}");
                         self.say(format!("waiting: {why}")).await;
                         self.inner.note_wait(self.errand, Some(&why)).await;
                         told = true;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use slipway_handoff::{Collect, ObjectRef};
 
 use super::entries::{Entry, Inventory};
+use super::left::{takes_along, without_marks};
 use super::live::{Live, Terminating};
 use super::marks::Marks;
 use super::order::apply_order;
@@ -41,8 +43,7 @@ pub struct Pruning {
 /// What becomes of an object that is no longer wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fate {
-    /// It is removed. Its entry goes when the cluster says that it is not there. What is removed along with
-    /// it ([`takes_along`]) and belongs to others is not known here: look before.
+    /// It is removed. Its entry goes when the cluster says that it is not there.
     Delete {
         /// The precondition: only this very object.
         uid: String,
@@ -51,6 +52,9 @@ pub enum Fate {
     },
     /// Others own it too: this inventory leaves its owners. Its entry goes when that is written.
     Release(Write),
+    /// It is nobody else's, and stays, since others may have something in it: the merge patch that takes the marks
+    /// off. Its entry goes when that is written.
+    Leave(Value),
     /// It is on its way out. Its entry goes when the cluster says that it is not there.
     Going(Terminating),
     /// It stays, and so does its entry.
@@ -75,9 +79,6 @@ pub enum Kept {
     /// Nobody looked, so nobody knows.
     #[error("was not looked at")]
     NotLooked,
-    /// Removing it would remove what stays.
-    #[error("stays with {0}, which would go with it")]
-    Holds(ObjectRef),
     /// A higher generation of the same inventory has it.
     #[error("was written by the newer generation {0}")]
     Newer(u64),
@@ -108,17 +109,12 @@ pub struct EmptyRender {
 impl Fate {
     /// Whether the object is changed.
     pub fn acts(&self) -> bool {
-        matches!(self, Self::Delete { .. } | Self::Release(_))
+        matches!(self, Self::Delete { .. } | Self::Release(_) | Self::Leave(_))
     }
 
     /// Whether the entry goes without anything being done.
     pub fn forgets(&self) -> bool {
         matches!(self, Self::Gone | Self::Moved | Self::NotOurs(_))
-    }
-
-    /// Whether the object may be there longer than the sweep.
-    fn leaves_it(&self) -> bool {
-        matches!(self, Self::Release(_) | Self::Keep(_) | Self::Moved | Self::NotOurs(_))
     }
 }
 
@@ -157,6 +153,7 @@ fn fate_of_live(entry: &Entry, marks: &Marks, live: &Live<'_>) -> Fate {
         Some(uid) if uid != live.uid() => Fate::NotOurs(Disowned::Uid(live.uid().to_owned())),
         // Its write may have gone through without an answer.
         None if !live.is_applied_here() => Fate::NotOurs(Disowned::Unproven),
+        _ if takes_along(&entry.object) => Fate::Leave(without_marks(live)),
         _ => Fate::Delete {
             uid: live.uid().to_owned(),
             // A status changes too often to make it a condition for every object.
@@ -182,7 +179,7 @@ pub fn prune(
     let standing = Standing::of(inventory, wanted, sights);
     let mut left: Vec<&Entry> = inventory.beyond(wanted).collect();
     apply_order(&mut left, |entry| &entry.object);
-    let mut prunings: Vec<Pruning> = left
+    let prunings: Vec<Pruning> = left
         .into_iter()
         .rev()
         .map(|entry| {
@@ -191,7 +188,6 @@ pub fn prune(
             Pruning { object: entry.object.clone(), fate }
         })
         .collect();
-    keep_what_holds(&mut prunings, wanted);
     let acts = prunings.iter().filter(|pruning| pruning.fate.acts()).count();
     match sweep {
         Sweep::Update { wanted, allow_empty: false } if wanted.is_empty() && acts > 0 => {
@@ -233,40 +229,4 @@ impl<'a> Standing<'a> {
         let may_be = self.unknown.iter().any(|object| at(object) == at(&entry.object));
         may_be.then_some(Fate::Keep(Kept::NotLooked))
     }
-}
-
-/// What takes others along stays as long as anything of this inventory does that would go with it.
-fn keep_what_holds(prunings: &mut [Pruning], wanted: &Inventory) {
-    let staying: Vec<ObjectRef> = prunings
-        .iter()
-        .filter(|pruning| pruning.fate.leaves_it())
-        .map(|pruning| &pruning.object)
-        .chain(wanted.entries().map(|entry| &entry.object))
-        .cloned()
-        .collect();
-    for pruning in prunings.iter_mut().filter(|pruning| matches!(pruning.fate, Fate::Delete { .. })) {
-        if let Some(held) = staying.iter().find(|held| goes_with(held, &pruning.object)) {
-            pruning.fate = Fate::Keep(Kept::Holds(held.clone()));
-        }
-    }
-}
-
-/// Whether removing an object removes others that it does not own: a namespace all that lies in it, a
-/// definition all resources of its kind.
-pub fn takes_along(object: &ObjectRef) -> bool {
-    object.is_namespace() || is_definition(object)
-}
-
-fn is_definition(object: &ObjectRef) -> bool {
-    object.group() == "apiextensions.k8s.io" && object.kind == "CustomResourceDefinition"
-}
-
-/// Whether removing `holder` removes `held`.
-fn goes_with(held: &ObjectRef, holder: &ObjectRef) -> bool {
-    if holder.is_namespace() {
-        return held.namespace.as_deref() == Some(&holder.name);
-    }
-    // It is called `PLURAL.GROUP`; a kind cannot be told from a plural, so the group alone counts.
-    let group = holder.name.split_once('.').map(|(_, group)| group);
-    is_definition(holder) && group == Some(held.group())
 }

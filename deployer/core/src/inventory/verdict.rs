@@ -6,6 +6,7 @@ use serde_json::Value;
 use slipway_handoff::{Object, ObjectRef};
 
 use super::FIELD_MANAGER;
+use super::left::is_left;
 use super::leftover::name_service_account;
 use super::live::{Live, Terminating};
 use super::marks::{Marks, mark};
@@ -107,6 +108,7 @@ impl Wanted<'_> {
             Some(_) if owners.has(marks.inventory()) => Standing::Joined,
             Some(_) => Standing::ToJoin,
             None if self.adopt || marks.is_named_by(live) => Standing::Ours,
+            None if is_left(&self.object.object, live) => Standing::Ours,
             None if self.is_shared() => Standing::Outside,
             None => Standing::Foreign,
         }

@@ -68,6 +68,12 @@ impl Schedule {
         changes
     }
 
+    /// The same after an order; how the whole stands is told in any case.
+    pub(super) fn changes_of_order(&mut self, now: DateTime<Utc>) -> Vec<Change> {
+        self.course.told = None;
+        self.changes(now)
+    }
+
     fn change_of_node(
         &self,
         at: usize,

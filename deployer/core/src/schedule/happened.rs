@@ -13,7 +13,7 @@ use super::change::Change;
 use super::course::{End, Rest, Sweep};
 use super::fill::FillError;
 use super::plan::{Aim, Part, after_ms};
-use super::progress::{Look, Trace};
+use super::progress::{Look, Lost, Trace};
 use super::standing::{Doing, Health, Move, Slot, Standing};
 
 /// So often a node is written anew in one attempt because something of it is gone.
@@ -66,6 +66,8 @@ pub enum Happened {
     },
     /// What the older generation had under way has ended.
     OlderEnded,
+    /// There is more in the cluster than was known when it was removed what is no longer wanted.
+    Found,
 }
 
 /// Why something could not be done.
@@ -145,9 +147,17 @@ impl Schedule {
             Happened::Pruned { result } => self.pruned(result, now),
             Happened::Superseded { by } => self.superseded(by, now),
             Happened::OlderEnded => self.course.older = None,
+            Happened::Found => self.sweep_again(now),
         }
         self.settle(now);
         self.changes(now)
+    }
+
+    fn sweep_again(&mut self, now: DateTime<Utc>) {
+        if self.course.sweep == Sweep::Done {
+            self.course.sweep = Sweep::fresh();
+            self.renew(now);
+        }
     }
 
     /// Where the node of a turn is, if the turn is its newest.
@@ -218,6 +228,8 @@ impl Schedule {
         if self.go(at, Move::Anew { doing, why, until }, now) {
             let progress = self.progress_mut(at);
             progress.anew = anew;
+            let reason = bounded(reason);
+            progress.lost = Some(Lost { attempt: progress.attempt, at: now, reason, timed_out: false });
             // What is under way of the attempt before does not count any more.
             progress.attempt = progress.attempt.saturating_add(1);
             progress.failures = 0;

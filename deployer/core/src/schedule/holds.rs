@@ -36,7 +36,7 @@ impl Schedule {
         }
     }
 
-    /// One more person says that a node may go on; with the last one it does. Twice is as once.
+    /// One more person says that a node may go on; with the last one it does.
     pub(super) fn approve(
         &mut self,
         at: usize,
@@ -47,10 +47,11 @@ impl Schedule {
         if by == self.plan.author && !asked.author_may {
             return Err(Refused::Author { node: self.plan.step(at).name.clone(), by: by.to_owned() });
         }
-        let progress = self.progress_mut(at);
-        if progress.approved_by.iter().any(|known| known == by) {
-            return Ok(());
+        if self.progress(at).approved_by.iter().any(|known| known == by) {
+            let (node, note) = (self.plan.step(at).name.clone(), self.note_of_hold(at));
+            return Err(Refused::Approved { node, by: by.to_owned(), note });
         }
+        let progress = self.progress_mut(at);
         progress.approved_by.push(by.to_owned());
         if progress.approved_by.len() >= usize::try_from(asked.count).unwrap_or(usize::MAX) {
             self.pass_hold(at, now);

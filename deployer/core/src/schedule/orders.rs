@@ -28,6 +28,24 @@ pub enum Refused {
         /// Its state's word.
         state: &'static str,
     },
+    /// The node went past its hold already.
+    #[error("the hold of `{node}` was passed already: it is {state}")]
+    Passed {
+        /// Which node.
+        node: NodeName,
+        /// Its state's word.
+        state: &'static str,
+    },
+    /// A person has approved the node already.
+    #[error("{by} approved `{node}` already: {note}")]
+    Approved {
+        /// Which node.
+        node: NodeName,
+        /// Who.
+        by: String,
+        /// What its hold says, with the approvals so far.
+        note: String,
+    },
     /// Several people must approve the node by its name.
     #[error("`{0}` waits for approvals: resume it by its name")]
     Approvals(NodeName),
@@ -47,6 +65,16 @@ pub enum Refused {
         /// The one that is to be tried again.
         because: NodeName,
     },
+    /// Nothing of the node came to nothing.
+    #[error("`{node}` is {state}, so nothing of it can be tried again: {instead}")]
+    NotLost {
+        /// Which node.
+        node: NodeName,
+        /// Its state's word.
+        state: &'static str,
+        /// What can be.
+        instead: String,
+    },
     /// It is over, or has come to where it was to be.
     #[error("what is {state} cannot be {wanted}")]
     Over {
@@ -64,7 +92,8 @@ pub enum Refused {
 }
 
 impl Schedule {
-    /// Carries out what `by` wants; gives what changed by it. What is so already changes nothing.
+    /// Carries out what `by` wants; gives what changed by it, and in any case how the whole stands: whoever orders
+    /// something takes it for changed. What is so already changes nothing, and is refused where a node is named.
     ///
     /// Resume without a node goes past everything that holds it at that moment: the order to hold it, and
     /// each hold of a node that asks for no approvals; with its name it is one approval of such a node. Retry
@@ -80,7 +109,7 @@ impl Schedule {
             Command::Terminate => self.terminate(by, now)?,
         }
         self.settle(now);
-        Ok(self.changes(now))
+        Ok(self.changes_of_order(now))
     }
 
     fn over(&self, wanted: &'static str) -> Refused {
@@ -147,8 +176,9 @@ impl Schedule {
         }
         match &self.progress(at).standing {
             Standing::Suspended { .. } => self.pass_hold(at, now),
-            // Somebody said so already.
-            Standing::Waiting { .. } | Standing::Ready { .. } => {}
+            standing @ (Standing::Waiting { .. } | Standing::Ready { .. }) => {
+                return Err(Refused::Passed { node: node.clone(), state: standing.word() });
+            }
             standing => return Err(Refused::NotHeld { node: node.clone(), state: standing.word() }),
         }
         Ok(())
@@ -166,8 +196,10 @@ impl Schedule {
         chosen.extend(self.stopped());
         let is_wholes = matches!(self.course.end, Some(End::TimedOut { .. } | End::Terminated { .. }))
             || matches!(self.course.sweep, Sweep::Failed { .. });
-        if chosen.is_empty() && (node.is_some() || !is_wholes) {
-            return Ok(());
+        match node {
+            Some(node) if chosen.is_empty() => return Err(self.not_lost(node, is_wholes)),
+            None if chosen.is_empty() && !is_wholes => return Ok(()),
+            _ => {}
         }
         // Who tries again what has ended does not want it held.
         if self.is_ended() {
@@ -180,6 +212,18 @@ impl Schedule {
         self.reopen(&chosen, now);
         self.renew(now);
         Ok(())
+    }
+
+    fn not_lost(&self, node: &NodeName, is_wholes: bool) -> Refused {
+        let state = self.node(node).map_or("not there", |progress| progress.standing.word());
+        let lost: Vec<String> =
+            self.retryable().into_iter().map(|at| format!("`{}`", self.plan.step(at).name)).collect();
+        let instead = match lost.as_slice() {
+            [] if is_wholes => "name no node, to try the whole again".to_owned(),
+            [] => "no node failed or timed out".to_owned(),
+            lost => format!("retry {}", lost.join(", ")),
+        };
+        Refused::NotLost { node: node.clone(), state, instead }
     }
 
     /// Where a node is that is to be tried again; `None`: there is no need.
@@ -219,8 +263,9 @@ impl Schedule {
                     .is_none_or(|because| self.plan.position(because).is_some_and(|at| chosen.contains(&at))),
                 _ => false,
             };
+            let lost = self.progress(at).loss();
             if is_reopened && self.go(at, Move::Reopen, now) {
-                self.progress_mut(at).forget();
+                self.progress_mut(at).forget(lost);
                 reopened.insert(at);
             }
         }

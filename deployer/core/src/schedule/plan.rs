@@ -103,7 +103,8 @@ pub struct Plan {
 /// A submission that this is not for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPlan {
-    /// A dry run changes nothing, so nothing of it is scheduled.
+    /// A dry run changes nothing, so nothing of it is scheduled. What an apply would change is shown before the
+    /// hand-off, by the plan of a deployment.
     #[error("a dry run has no schedule: it changes nothing")]
     DryRun,
 }
@@ -274,7 +275,7 @@ impl Step {
         self.node
             .outputs
             .iter()
-            .filter(|(_, output)| matches!(output, Output::From { .. }))
+            .filter(|(_, output)| !matches!(output, Output::Value(_)))
             .map(|(name, _)| name)
     }
 

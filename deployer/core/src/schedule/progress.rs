@@ -75,6 +75,20 @@ impl Look {
     }
 }
 
+/// An attempt of a node that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+    /// Whether its time was over; else it failed.
+    #[serde(default)]
+    pub timed_out: bool,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
@@ -108,6 +122,9 @@ pub struct Progress {
     /// How often it began anew by itself since somebody last said so.
     #[serde(default)]
     pub anew: u32,
+    /// The attempt before this one, if that came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lost: Option<Lost>,
     /// Who approved that it goes on past its hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
@@ -137,6 +154,7 @@ impl Progress {
             rewritten: 0,
             grows_since: None,
             anew: 0,
+            lost: None,
             approved_by: Vec::new(),
             trace: Trace::Old,
             outputs: BTreeMap::new(),
@@ -150,10 +168,48 @@ impl Progress {
         self.rewritten > 0
     }
 
-    /// All but how often it began, and what that left, is as if nothing had happened.
-    pub(super) fn forget(&mut self) {
+    /// The word for why it ended so, as KubeVela has it; empty if it is ready, or has not ended.
+    pub(super) fn reason_of_end(&self) -> &'static str {
+        match self.standing {
+            Standing::Failed { .. } if self.anew > 0 => "FailedAfterRetries",
+            Standing::Failed { .. } => "Execute",
+            Standing::TimedOut { .. } => "Timeout",
+            Standing::Skipped { .. } | Standing::LeftOut { .. } => "Skip",
+            Standing::Terminated { .. } => "Terminate",
+            Standing::Pending
+            | Standing::Blocked { .. }
+            | Standing::Applying { .. }
+            | Standing::Suspended { .. }
+            | Standing::Waiting { .. }
+            | Standing::Ready { .. } => "",
+        }
+    }
+
+    /// The attempt that came to nothing and of which the cluster still tells: the last one, or the one before it as
+    /// long as nothing is written anew.
+    pub fn lost_attempt(&self) -> Option<Lost> {
+        match &self.standing {
+            Standing::Applying { .. } => {
+                self.lost.clone().filter(|lost| lost.attempt.saturating_add(1) == self.attempt)
+            }
+            _ => self.loss(),
+        }
+    }
+
+    /// Its last attempt, if that came to nothing.
+    pub(super) fn loss(&self) -> Option<Lost> {
+        let timed_out = match &self.standing {
+            Standing::Failed { .. } => false,
+            Standing::TimedOut { .. } => true,
+            _ => return None,
+        };
+        Some(Lost { attempt: self.attempt, at: self.since, reason: self.standing.reason(), timed_out })
+    }
+
+    /// All but how often it began, and what that left, is as if nothing had happened; `lost` is how it ended.
+    pub(super) fn forget(&mut self, lost: Option<Lost>) {
         let fresh = Self::fresh(self.since);
         let standing = self.standing.clone();
-        *self = Self { standing, attempt: self.attempt, trace: self.trace, ..fresh };
+        *self = Self { standing, attempt: self.attempt, trace: self.trace, lost, ..fresh };
     }
 }

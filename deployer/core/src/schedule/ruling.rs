@@ -45,12 +45,19 @@ impl Schedule {
         }
     }
 
-    /// What conditions of a node may ask for: states and outputs of what ended before it.
+    /// What conditions of a node may ask for: how what comes before it ended, why, and what it gave.
     fn ended_before(&self, at: usize) -> BTreeMap<String, Value> {
         let (mut nodes, mut outputs) = (Map::new(), Map::new());
         for before in self.plan.before(at) {
             let (name, progress) = (&self.plan.step(before).name, self.progress(before));
-            nodes.insert(name.clone(), json!({"state": progress.standing.end()}));
+            let message =
+                if progress.standing.is_ready() { String::new() } else { progress.standing.reason() };
+            let told = json!({
+                "state": progress.standing.end(),
+                "message": message,
+                "reason": progress.reason_of_end(),
+            });
+            nodes.insert(name.clone(), told);
             let given = progress.outputs.iter().map(|(output, value)| (output.clone(), value.clone()));
             outputs.insert(name.clone(), Value::Object(given.collect()));
         }

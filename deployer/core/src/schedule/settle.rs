@@ -261,7 +261,7 @@ impl Schedule {
     pub(super) fn arrive(&mut self, at: usize, read: BTreeMap<String, Value>, now: DateTime<Utc>) {
         let known = self.plan.step(at).node.outputs.iter().filter_map(|(name, output)| match output {
             Output::Value(value) => Some((name.clone(), value.clone())),
-            Output::From { .. } => None,
+            Output::From { .. } | Output::Message { .. } => None,
         });
         let outputs = known.chain(read).collect();
         if self.go(at, Move::Arrive, now) {

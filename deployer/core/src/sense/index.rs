@@ -21,6 +21,7 @@ pub(super) struct Index {
 
 #[derive(Debug)]
 struct Held {
+    /// Each where it lies.
     kinds: BTreeSet<Kind>,
     shared: BTreeSet<Place>,
     read_at: Instant,
@@ -93,19 +94,31 @@ impl Index {
         self.keys.keys()
     }
 
-    /// All kinds that some key holds.
-    pub(super) fn kinds(&self) -> BTreeSet<Kind> {
-        self.keys.values().flat_map(|held| &held.kinds).cloned().collect()
+    /// All kinds that some key holds: anywhere, but those of `narrow` in each namespace where one is held.
+    pub(super) fn kinds(&self, narrow: &BTreeSet<Kind>) -> BTreeSet<Kind> {
+        let held = self.keys.values().flat_map(|held| &held.kinds);
+        let sensed = held.map(|kind| match kind.anywhere() {
+            anywhere if narrow.contains(&anywhere) => kind.clone(),
+            anywhere => anywhere,
+        });
+        sensed.collect()
     }
 
-    /// The kinds that a key holds.
+    /// Whether objects of a kind are held in namespaces.
+    pub(super) fn is_namespaced(&self, kind: &Kind) -> bool {
+        let mut held = self.keys.values().flat_map(|held| &held.kinds);
+        held.any(|held| held.namespace.is_some() && kind.covers(held))
+    }
+
+    /// The kinds that a key holds, each where it lies.
     pub(super) fn kinds_of(&self, key: &Key) -> impl Iterator<Item = &Kind> {
         self.keys.get(key).into_iter().flat_map(|held| &held.kinds)
     }
 
     /// Keys that hold something of a kind.
     pub(super) fn holding(&self, kind: &Kind) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(move |(_, held)| held.kinds.contains(kind)).map(|(key, _)| key)
+        let holding = self.keys.iter().filter(move |(_, held)| held.kinds.iter().any(|one| kind.covers(one)));
+        holding.map(|(key, _)| key)
     }
 }
 
@@ -137,7 +150,7 @@ mod tests {
     }
 
     fn kind(kind: &str) -> Kind {
-        Kind { api_version: "v1".to_owned(), kind: kind.to_owned() }
+        Kind { api_version: "v1".to_owned(), kind: kind.to_owned(), namespace: None }
     }
 
     #[test]
@@ -163,12 +176,33 @@ mod tests {
         let both = inventory(vec![entry("Service", "a", false), entry("Secret", "a", false)]);
         assert!(index.put(&shop, &both, now), "it has new kinds");
         index.put(&web, &inventory(vec![entry("Service", "b", false)]), now);
-        assert_eq!(index.kinds(), BTreeSet::from([kind("Secret"), kind("Service")]));
+        assert_eq!(index.kinds(&BTreeSet::new()), BTreeSet::from([kind("Secret"), kind("Service")]));
         assert_eq!(index.holding(&kind("Service")).collect::<Vec<_>>(), [&shop, &web]);
         assert!(!index.put(&shop, &inventory(vec![entry("Service", "a", false)]), now), "it has one less");
-        assert_eq!(index.kinds(), BTreeSet::from([kind("Service")]));
+        assert_eq!(index.kinds(&BTreeSet::new()), BTreeSet::from([kind("Service")]));
         assert_eq!(index.holding(&kind("Secret")).count(), 0);
-        assert_eq!(index.kinds_of(&shop).collect::<Vec<_>>(), [&kind("Service")]);
+        let there = Kind { namespace: Some("shop".to_owned()), ..kind("Service") };
+        assert_eq!(index.kinds_of(&shop).collect::<Vec<_>>(), [&there]);
+        assert!(index.is_namespaced(&kind("Service")) && !index.is_namespaced(&kind("Secret")));
+    }
+
+    #[test]
+    fn kinds_that_are_denied_everywhere_are_sensed_where_they_are_held() {
+        let (mut index, now) = (Index::default(), Instant::now());
+        let mut role = entry("ClusterRole", "a", false);
+        role.object.namespace = None;
+        let mut elsewhere = entry("Service", "b", false);
+        elsewhere.object.namespace = Some("web".to_owned());
+        let both = inventory(vec![entry("Service", "a", false), entry("Secret", "a", false), role]);
+        index.put(&key("shop"), &both, now);
+        index.put(&key("web"), &inventory(vec![elsewhere]), now);
+        let at = |name: &str, namespace: &str| Kind { namespace: Some(namespace.to_owned()), ..kind(name) };
+        let narrow = BTreeSet::from([kind("Service"), kind("ClusterRole")]);
+        let expected = [kind("ClusterRole"), kind("Secret"), at("Service", "shop"), at("Service", "web")];
+        assert_eq!(index.kinds(&narrow), BTreeSet::from(expected));
+        assert_eq!(index.holding(&at("Service", "web")).collect::<Vec<_>>(), [&key("web")]);
+        assert_eq!(index.holding(&kind("Service")).count(), 2);
+        assert!(!index.is_namespaced(&kind("ClusterRole")));
     }
 
     #[test]

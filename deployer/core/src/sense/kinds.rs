@@ -8,19 +8,44 @@ use crate::inventory::Inventory;
 
 /// So many kinds are watched in a cluster at once; keys that hold others are looked at by the ladder.
 pub(super) const WATCHES_MAX: usize = 64;
+/// The same of a cluster some of whose kinds are watched in one namespace after the other.
+pub(super) const NARROW_WATCHES_MAX: usize = 256;
 
-/// A kind of objects in a version of its API.
+/// A kind of objects in a version of its API, in all namespaces or in one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kind {
     /// E.g. `apps/v1`.
     pub(crate) api_version: String,
     /// E.g. `Deployment`.
     pub(crate) kind: String,
+    /// `None`: anywhere.
+    pub(crate) namespace: Option<String>,
 }
 
 impl Kind {
+    /// The kind of an object where that lies.
     pub(crate) fn of(object: &ObjectRef) -> Self {
-        Self { api_version: object.api_version.clone(), kind: object.kind.clone() }
+        Self {
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+        }
+    }
+
+    /// The same kind wherever it is.
+    pub(super) fn anywhere(&self) -> Self {
+        Self { namespace: None, ..self.clone() }
+    }
+
+    /// Whether all that is of the other is of this one.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let is_there = self.namespace.is_none() || self.namespace == other.namespace;
+        is_there && self.kind == other.kind && self.api_version == other.api_version
+    }
+
+    /// Whether one of these covers it.
+    pub(super) fn is_within(&self, sensed: &BTreeSet<Self>) -> bool {
+        sensed.contains(&self.anywhere()) || sensed.contains(self)
     }
 
     /// All that an inventory holds something of.
@@ -59,8 +84,31 @@ mod tests {
     use super::*;
 
     fn kinds(names: impl IntoIterator<Item = u8>) -> BTreeSet<Kind> {
-        let kind = |name: u8| Kind { api_version: "v1".to_owned(), kind: format!("K{name:03}") };
+        let kind =
+            |name: u8| Kind { api_version: "v1".to_owned(), kind: format!("K{name:03}"), namespace: None };
         names.into_iter().map(kind).collect()
+    }
+
+    #[test]
+    fn a_kind_anywhere_covers_the_same_in_each_namespace() {
+        let at = |kind: &str, namespace: Option<&str>| Kind {
+            api_version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+        };
+        let (anywhere, shop) = (at("Secret", None), at("Secret", Some("shop")));
+        assert_eq!(shop.anywhere(), anywhere);
+        for (one, other, expected) in [
+            (&anywhere, &shop, true),
+            (&anywhere, &anywhere, true),
+            (&shop, &shop, true),
+            (&shop, &anywhere, false),
+            (&shop, &at("Secret", Some("web")), false),
+            (&anywhere, &at("Service", Some("shop")), false),
+        ] {
+            assert_eq!(one.covers(other), expected, "{one:?} {other:?}");
+            assert_eq!(other.is_within(&BTreeSet::from([one.clone()])), expected, "{one:?} {other:?}");
+        }
     }
 
     #[test]

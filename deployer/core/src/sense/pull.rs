@@ -36,7 +36,10 @@ pub(super) trait Lists: Send + Sync {
 #[async_trait]
 impl Lists for Cluster {
     async fn list(&self, kind: &Kind) -> Result<Vec<Glimpse>, CallError> {
-        let found = self.glimpses(&kind.api_version, &kind.kind, INVENTORY).await?;
+        // Polls have pauses of their own, and longer ones.
+        self.doubt_outage();
+        let namespace = kind.namespace.as_deref();
+        let found = self.glimpses(&kind.api_version, &kind.kind, namespace, INVENTORY).await?;
         let glimpses = found.into_iter().map(|found| Glimpse {
             place: Place::of_key(&found.key),
             label: inventory_of(&found.labels).to_owned(),
@@ -211,6 +214,7 @@ async fn poll(cluster: Arc<dyn Lists>, kinds: Vec<(Arc<Kind>, u64)>) -> Round {
                 glimpses.sort_unstable_by_key(|glimpse| glimpse.place);
                 is_doubted = false;
             }
+            Err(CallError::Unreachable(outage)) => return Round::Silent(outage.told()),
             // It may be the API of this kind alone that is silent.
             Err(CallError::Away(why)) if is_doubted => {
                 if cluster.answers().await.is_err() {
@@ -225,5 +229,7 @@ async fn poll(cluster: Arc<dyn Lists>, kinds: Vec<(Arc<Kind>, u64)>) -> Round {
     Round::Answered(answers)
 }
 
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod tests;

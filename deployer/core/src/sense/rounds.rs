@@ -118,3 +118,56 @@ impl Drop for Seat {
         state.ladder.remove(self.climber);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn turning() -> Arc<Rounds> {
+        let rounds = Arc::new(Rounds::new(LadderOptions::default()));
+        tokio::spawn({
+            let rounds = Arc::clone(&rounds);
+            async move { rounds.run().await }
+        });
+        rounds
+    }
+
+    /// A seat's number may be another's as soon as it is given up, so nothing of a poll that was under way then may
+    /// reach the other.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_the_number_of_a_seat_that_was_polled_waits_for_a_turn_of_its_own() {
+        let rounds = turning();
+        let first = Seat::take(Arc::clone(&rounds), "kind");
+        first.turn().await;
+        let number = first.climber;
+        drop(first);
+        let second = Seat::take(Arc::clone(&rounds), "other");
+        assert_eq!(second.climber, number, "the number is free at once");
+        assert!(
+            second.turn().now_or_never().is_none(),
+            "it is not its turn by the one that was given before"
+        );
+        let before = rounds.now();
+        second.turn().await;
+        assert!(rounds.now() > before);
+        assert_eq!(second.polled(Polled::Unchanged), None);
+        assert_eq!(second.polled(Polled::Unreachable), None, "only one poll was under way");
+        assert!(second.turn().now_or_never().is_none());
+    }
+
+    /// The turn was given, and nobody has taken it up.
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_nobody_took_up_is_lost_with_its_seat() {
+        let rounds = turning();
+        let first = Seat::take(Arc::clone(&rounds), "kind");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let number = first.climber;
+        drop(first);
+        let second = Seat::take(Arc::clone(&rounds), "other");
+        assert_eq!(second.climber, number);
+        assert!(second.turn().now_or_never().is_none());
+        second.turn().await;
+    }
+}

@@ -80,8 +80,8 @@ impl Senses {
         let Some(board) = self.board(cluster) else { return false };
         let whole = board.whole.lock().unwrap_or_else(PoisonError::into_inner);
         // What is merely used has no label of an inventory, so no watch tells of it.
-        objects.all(|object| inventory.has(object) && whole.contains(&Kind::of(object)))
-            && inventory.entries().all(|entry| whole.contains(&Kind::of(&entry.object)))
+        objects.all(|object| inventory.has(object) && Kind::of(object).is_within(&whole))
+            && inventory.entries().all(|entry| Kind::of(&entry.object).is_within(&whole))
     }
 
     /// Something was handed off for a key: its inventory may hold other kinds now.
@@ -119,7 +119,7 @@ impl Post {
     /// Whether all these kinds may be relied on.
     pub(super) fn are_whole<'k>(&self, mut kinds: impl Iterator<Item = &'k Kind>) -> bool {
         let whole = self.board.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds.all(|kind| whole.contains(kind))
+        kinds.all(|kind| kind.is_within(&whole))
     }
 
     /// Tells whether the cluster is known to be away.
@@ -197,6 +197,22 @@ mod tests {
         assert!(senses.is_whole("kind", [object("Secret")].iter(), &inventory(&["Secret"])));
         assert!(post.are_whole([Kind::of(&object("Secret"))].iter()));
         assert!(!post.are_whole([Kind::of(&object("Service"))].iter()));
+    }
+
+    #[test]
+    fn a_kind_that_is_watched_anywhere_is_watched_in_each_namespace_and_not_the_other_way() {
+        let senses = Arc::new(Senses::default());
+        let post = Post::take(Arc::clone(&senses), "kind".to_owned());
+        let is_whole = || senses.is_whole("kind", [object("Service")].iter(), &inventory(&["Service"]));
+        let there = Kind::of(&object("Service"));
+        post.tell(&Kind { namespace: Some("web".to_owned()), ..there.clone() }, true);
+        assert!(!is_whole(), "another namespace");
+        post.tell(&there, true);
+        assert!(is_whole());
+        post.tell(&there, false);
+        post.tell(&there.anywhere(), true);
+        assert!(is_whole());
+        assert!(post.are_whole([there].iter()));
     }
 
     #[test]

@@ -164,9 +164,7 @@ impl Sight {
 
     /// It answers again: all that was said of it since is looked at anew.
     pub(super) fn returned(&mut self, now: Instant) {
-        for key in self.index.keys() {
-            self.wakes.spread(key, Cause::Change, now);
-        }
+        self.wakes.back(self.index.keys(), now);
     }
 
     /// Takes in what an object is; `true`: it is of a key that is not known.

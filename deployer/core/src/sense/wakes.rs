@@ -15,6 +15,8 @@ const APART_RESTLESS: Duration = Duration::from_secs(5);
 const IN_A_ROW_MAX: u32 = 60;
 /// After such a pause a key is at rest again.
 const QUIET: Duration = Duration::from_secs(10);
+/// How far apart the wakes of keys are whose cluster is back.
+const BACK_APART: Duration = Duration::from_millis(20);
 /// Over how long the wakes of many keys are spread, in milliseconds.
 const SPREAD_MS: u64 = 30_000;
 
@@ -69,6 +71,15 @@ impl Wakes {
     /// A key is woken at its own time within half a minute.
     pub(super) fn spread(&mut self, key: &Key, cause: Cause, now: Instant) {
         self.plan(key, Due { at: now + phase(key), cause });
+    }
+
+    /// The cluster of these keys answers again: each is woken, the first at once.
+    pub(super) fn back<'k>(&mut self, keys: impl Iterator<Item = &'k Key>, now: Instant) {
+        let mut at = now;
+        for key in keys {
+            self.plan(key, Due { at, cause: Cause::Change });
+            at += BACK_APART;
+        }
     }
 
     /// Keys that could not be woken are, later.
@@ -200,6 +211,16 @@ mod tests {
         let early = wakes.take(now + ms(SPREAD_MS / 2), 1000).len();
         assert!((64..=192).contains(&early), "{early} of 256 in the first half");
         assert_eq!(wakes.take(now + ms(SPREAD_MS), 1000).len(), 256 - early);
+    }
+
+    #[test]
+    fn when_their_cluster_is_back_a_few_keys_are_woken_at_once_and_many_soon() {
+        let (mut wakes, now) = (Wakes::default(), Instant::now());
+        let keys: Vec<Key> = (0..100).map(key).collect();
+        wakes.back(keys.iter(), now);
+        assert_eq!(wakes.take(now, 1000).len(), 1);
+        assert_eq!(wakes.take(now + ms(1000), 1000).len(), 50);
+        assert_eq!(wakes.take(now + ms(2000), 1000).len(), 49);
     }
 
     #[test]

@@ -2,30 +2,33 @@
 //!
 //! A kind is polled where somebody chose that for the cluster, and where the kubeconfig's user may list it and not
 //! watch it. Both ways tell of it under one number, so that what changed on the way from one to the other is seen.
+//! One that the user may not even list in all namespaces is sensed in each namespace where a key has it, again
+//! watched if that may be, else polled. What may be neither is looked at by the turns alone, object by object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_handoff::Key;
-use slipway_kubernetes::{Cluster, Sensed};
+use slipway_kubernetes::{Cluster, Followed, Sensed};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::kinds::{Kind, Rewatch, WATCHES_MAX};
+use super::kinds::{Kind, NARROW_WATCHES_MAX, Rewatch, WATCHES_MAX};
 use super::pull::{Lists, Polls};
 use super::rounds::Rounds;
 use super::senses::Post;
 use super::sensing::{Report, Sensing as _, Told};
 use super::sight::Sight;
+use super::wakes::Cause;
 use super::watches::Watches;
 use crate::host::Driven;
 use crate::receiver::Core;
 
+mod denied;
 mod learn;
-mod unwatchable;
 
-use unwatchable::Unwatchable;
+use denied::Denied;
 
 /// How often it is looked which keys there are and what they hold.
 const LEARN_EVERY: Duration = Duration::from_secs(30);
@@ -35,6 +38,8 @@ const LEARN_EVERY_POLLED: Duration = Duration::from_secs(300);
 const LEARN_APART: Duration = Duration::from_secs(3);
 /// So many keys are woken by one transaction.
 const WAKES_AT_ONCE: usize = 64;
+/// So many questions of what may be done are asked in one look: nothing is heard of meanwhile.
+const ASKED_AT_ONCE: usize = 8;
 /// When keys are woken that could not be, because the records did not answer.
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -49,13 +54,17 @@ pub(super) struct Ward {
     watches: Watches,
     polls: Polls,
     /// Kinds that are polled because they may not be watched.
-    unwatchable: Unwatchable,
+    unwatchable: Denied,
+    /// Kinds that are sensed in each namespace by itself, because they may not be listed in all.
+    narrow: Denied,
     /// Numbers of the kinds that are sensed.
     numbers: BTreeMap<Kind, u64>,
     /// Keys whose inventories are to be read.
     unread: BTreeSet<Key>,
     learnt_at: Instant,
     learn_at: Instant,
+    /// Whether requests there have no answer.
+    is_away: bool,
     /// Whether it was told that some kinds are beyond the limit.
     is_limit_told: bool,
 }
@@ -72,13 +81,15 @@ impl Ward {
             is_polled,
             watches: Watches::new(Arc::clone(&cluster)),
             polls: Polls::new(lists, name.clone(), rounds),
-            unwatchable: Unwatchable::default(),
+            unwatchable: Denied::default(),
+            narrow: Denied::default(),
             numbers: BTreeMap::new(),
             name,
             cluster,
             unread: BTreeSet::new(),
             learnt_at: now,
             learn_at: now,
+            is_away: false,
             is_limit_told: false,
         }
     }
@@ -100,11 +111,30 @@ impl Ward {
                 self.polls.hasten();
             }
             () = self.sight.post.restless() => self.polls.hasten(),
+            // One that is polled is tried by its polls, of which there are only so many a second.
+            () = self.cluster.turned(self.is_away, !self.is_polled) => self.turned(),
             () = tokio::time::sleep_until(wake_at.unwrap_or(self.learn_at)), if wake_at.is_some() => {
                 self.wake().await;
             }
             told = self.watches.told() => self.watched(told),
-            told = self.polls.told() => self.take(told),
+            told = self.polls.told() => self.polled(told),
+        }
+    }
+
+    /// The cluster is away, or answers again. Whoever waits for it is woken then, and need not look before.
+    fn turned(&mut self) {
+        self.is_away = !self.is_away;
+        if self.is_away {
+            tracing::warn!(cluster = self.name, "gives no answer: it is asked now and then whether it does");
+        } else {
+            tracing::info!(cluster = self.name, "answers again");
+        }
+        if !self.is_polled {
+            self.sight.post.tell_expired(self.is_away);
+        }
+        if !self.is_away {
+            self.polls.hasten();
+            self.sight.returned(Instant::now());
         }
     }
 
@@ -115,6 +145,7 @@ impl Ward {
                 tracing::info!(
                     cluster = self.name,
                     kind = kind.kind,
+                    namespace = kind.namespace.as_deref(),
                     why,
                     "is polled, since it may not be watched"
                 );
@@ -124,6 +155,41 @@ impl Ward {
             }
             told => self.take(told),
         }
+    }
+
+    /// Takes in what a poll told. A kind that may not be listed in all namespaces may be in those that matter.
+    fn polled(&mut self, told: Told) {
+        match told {
+            Told::Of { kind, number, report: Report::One(Sensed::Denied(why)) }
+                if self.may_be_narrowed(&kind, number) =>
+            {
+                tracing::info!(
+                    cluster = self.name,
+                    kind = kind.kind,
+                    why,
+                    "is sensed namespace by namespace, since it may not be listed in all"
+                );
+                self.narrow.add(Kind::clone(&kind), Instant::now());
+                self.sense_anew(&kind);
+            }
+            told => self.take(told),
+        }
+    }
+
+    fn may_be_narrowed(&self, kind: &Kind, number: u64) -> bool {
+        kind.namespace.is_none()
+            && self.numbers.get(kind) == Some(&number)
+            && self.sight.index.is_namespaced(kind)
+    }
+
+    /// A kind is sensed in other places from now on. What changes on the way there no one tells, so whoever holds
+    /// some of it is woken.
+    fn sense_anew(&mut self, kind: &Kind) {
+        let now = Instant::now();
+        for key in self.sight.index.holding(kind) {
+            self.sight.wakes.spread(key, Cause::Change, now);
+        }
+        self.rewatch();
     }
 
     fn take(&mut self, told: Told) {
@@ -136,12 +202,12 @@ impl Ward {
                 self.sight.take_all(&kind, number, &glimpses, now)
             }
             Told::Expired(why) => {
-                self.sight.post.tell_expired(self.is_polled);
+                self.sight.post.tell_expired(self.is_polled || self.is_away);
                 self.sight.expired(self.polls.kinds(), &why, now);
                 false
             }
             Told::Returned => {
-                self.sight.post.tell_expired(false);
+                self.sight.post.tell_expired(self.is_away && !self.is_polled);
                 self.sight.returned(now);
                 false
             }
@@ -170,7 +236,11 @@ impl Ward {
 
     /// Senses the kinds that keys hold now, and no others.
     fn rewatch(&mut self) {
-        let rewatch = Rewatch::of(&self.sight.watched(), &self.sight.index.kinds(), WATCHES_MAX);
+        let index = &self.sight.index;
+        self.narrow.retain(|kind| index.is_namespaced(kind));
+        let narrow = self.narrow.kinds();
+        let limit = if narrow.is_empty() { WATCHES_MAX } else { NARROW_WATCHES_MAX };
+        let rewatch = Rewatch::of(&self.sight.watched(), &index.kinds(&narrow), limit);
         for kind in &rewatch.end {
             self.end(kind);
         }
@@ -182,7 +252,7 @@ impl Ward {
             tracing::warn!(
                 cluster = self.name,
                 kinds = rewatch.left_out.len(),
-                "more kinds than {WATCHES_MAX} are in use: what has others is looked at more often instead"
+                "more kinds than {limit} are in use: what has others is looked at more often instead"
             );
         }
         self.is_limit_told = is_limited;
@@ -206,17 +276,51 @@ impl Ward {
         self.sight.end(kind);
     }
 
-    /// Watches again what it was not allowed to watch and is by now.
+    /// Watches again what it was not allowed to watch and is by now, and senses in all namespaces what it may.
     async fn watch_what_may_be(&mut self) {
-        while let Some(kind) = self.unwatchable.due(Instant::now()) {
+        for _ in 0..ASKED_AT_ONCE {
+            let now = Instant::now();
+            let narrow = self.narrow.due(now);
+            let is_narrow = narrow.is_some();
+            let Some(kind) = narrow.or_else(|| self.unwatchable.due(now)) else { return };
+            let (api_version, name) = (kind.api_version.as_str(), kind.kind.as_str());
+            let answer = self.cluster.may_follow(api_version, name, kind.namespace.as_deref()).await;
+            let is_silent = answer.is_err();
             // No answer says nothing: it is asked about again later.
-            let may_watch = self.cluster.may_watch(&kind.api_version, &kind.kind).await.unwrap_or(false);
-            self.unwatchable.asked(&kind, may_watch, Instant::now());
-            if let Some(number) = self.numbers.get(&kind).copied().filter(|_| may_watch) {
-                tracing::info!(cluster = self.name, kind = kind.kind, "is watched, since it may be by now");
-                self.polls.end(&kind);
-                self.watches.begin(&kind, number);
+            let followed = answer.unwrap_or(Followed::Not);
+            if is_narrow {
+                self.widen(&kind, followed);
+            } else {
+                self.watch(&kind, followed);
             }
+            if is_silent {
+                return;
+            }
+        }
+    }
+
+    /// A kind that may be listed in all namespaces by now is sensed there.
+    fn widen(&mut self, kind: &Kind, followed: Followed) {
+        let may_list = followed != Followed::Not;
+        self.narrow.asked(kind, may_list, Instant::now());
+        if may_list {
+            tracing::info!(
+                cluster = self.name,
+                kind = kind.kind,
+                "is sensed in all namespaces, since it may be by now"
+            );
+            self.sense_anew(kind);
+        }
+    }
+
+    /// A kind that may be watched by now is not polled any more.
+    fn watch(&mut self, kind: &Kind, followed: Followed) {
+        let may_watch = followed == Followed::Watched;
+        self.unwatchable.asked(kind, may_watch, Instant::now());
+        if let Some(number) = self.numbers.get(kind).copied().filter(|_| may_watch) {
+            tracing::info!(cluster = self.name, kind = kind.kind, "is watched, since it may be by now");
+            self.polls.end(kind);
+            self.watches.begin(kind, number);
         }
     }
 }

@@ -28,7 +28,8 @@ impl Watches {
 impl Sensing for Watches {
     fn begin(&mut self, kind: &Kind, number: u64) {
         let named = Arc::new(kind.clone());
-        let sensed = self.cluster.watch((kind.api_version.clone(), kind.kind.clone()), INVENTORY.to_owned());
+        let names = (kind.api_version.clone(), kind.kind.clone());
+        let sensed = self.cluster.watch(names, kind.namespace.clone(), INVENTORY.to_owned());
         let told = sensed
             .map(move |sensed| Told::Of { kind: Arc::clone(&named), number, report: Report::One(sensed) })
             .boxed();

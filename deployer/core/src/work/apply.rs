@@ -24,7 +24,7 @@ impl Work {
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
             if !prepared.is_rewritten {
-                self.clear_failed_job(&cluster, &object, &manifest).await?;
+                self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
             notes.extend(self.apply_object(&cluster, &object, &manifest).await?);
             fault_point::reach("core.applied");

@@ -1,4 +1,5 @@
-//! What a cluster has of a key whose inventory was lost, or was never kept here.
+//! What a cluster has of a key whose inventory was lost, or was never kept here, or may lack what a server made that
+//! was lost.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +19,21 @@ impl Work {
         if *is_listed {
             return Ok(None);
         }
-        let cluster = self.cluster().await?;
-        let found = self.list(&cluster).await.map_err(|error| {
-            let why = format!("what the cluster has of it already cannot be listed: {}", error.says());
-            match error {
-                CallError::Away(_) => Hitch::Away(why),
-                CallError::Refused(_) => Hitch::Passing(why),
-            }
-        })?;
+        let found = self.listed().await?;
         *is_listed = true;
         Ok(Some(found))
+    }
+
+    /// What the cluster has of the key now.
+    pub(crate) async fn listed(&self) -> Result<Inventory, Hitch> {
+        let cluster = self.cluster().await?;
+        self.list(&cluster).await.map_err(|error| {
+            let why = format!("what the cluster has of it already cannot be listed: {}", error.says());
+            match error {
+                CallError::Away(_) | CallError::Unreachable(_) => Hitch::Away(why),
+                CallError::Refused(_) => Hitch::Passing(why),
+            }
+        })
     }
 
     async fn list(&self, cluster: &Cluster) -> Result<Inventory, CallError> {
@@ -49,7 +55,7 @@ impl Work {
         let found = Inventory::rebuilt(inventory, &objects);
         if !found.is_empty() {
             let (key, objects) = (&self.submission.key, found.len());
-            tracing::info!(%key, objects, "the inventory is made anew from what the cluster has");
+            tracing::info!(%key, objects, "what the cluster has is taken into the inventory");
         }
         Ok(found)
     }

@@ -5,7 +5,7 @@ use slipway_handoff::{Object, Ready};
 use slipway_health::ObjectState;
 use slipway_kubernetes::Cluster;
 
-use super::pods::selector;
+use super::pods::pods_of_workload;
 
 const REPLICAS: &str = "/spec/replicas";
 /// What holds it.
@@ -21,9 +21,10 @@ pub(super) async fn is_growing(cluster: &Cluster, object: &Object, manifest: &Va
     if object.ready != Ready::Kstatus || !lacks || !is_scaled(object, manifest, live) {
         return false;
     }
-    let Some((namespace, selector)) = selector(live) else { return false };
-    let pods = cluster.pods_of(&namespace, &selector).await;
-    pods.is_ok_and(|pods| pods.iter().all(is_ready_or_new))
+    match pods_of_workload(cluster, live).await {
+        Ok(Some(pods)) => pods.iter().all(is_ready_or_new),
+        Ok(None) | Err(_) => false,
+    }
 }
 
 /// Whether it is not the revision that says how many replicas there are now, and some of them serve.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use slipway_handoff::{Node, Object, ObjectRef, Output, Ready, Wait};
+use slipway_handoff::{Node, Object, ObjectRef, Ready, Wait};
 use slipway_health::{Expression, ExpressionError, Health, ObjectState};
 use slipway_kubernetes::Cluster;
 use slipway_records::fault_point;
@@ -39,12 +39,13 @@ impl Work {
         let Some(node) = self.node(name) else {
             return Verdict::Failed { reason: format!("there is no node `{name}`") }.into();
         };
-        let seen = self.look_at(node, applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
+        let seen =
+            self.look_at((name, node), applied).await.unwrap_or_else(|hitch| Verdict::from(hitch).into());
         fault_point::reach("core.checked");
         seen
     }
 
-    async fn look_at(&self, node: &Node, applied: Option<&Prepared>) -> Result<Seen, Hitch> {
+    async fn look_at(&self, node: (&str, &Node), applied: Option<&Prepared>) -> Result<Seen, Hitch> {
         let cluster = self.cluster().await?;
         let mut found = Found::new();
         let verdict = self.standing_of(&cluster, node, applied.is_some(), &mut found).await?;
@@ -58,7 +59,7 @@ impl Work {
     async fn standing_of(
         &self,
         cluster: &Cluster,
-        node: &Node,
+        (own_name, node): (&str, &Node),
         was_live: bool,
         found: &mut Found,
     ) -> Result<Verdict, Hitch> {
@@ -88,22 +89,14 @@ impl Work {
                 return Ok(verdict);
             }
         }
-        let mut outputs = BTreeMap::new();
-        for (name, output) in node.outputs.iter().filter(|_| !was_live) {
-            let Output::From { object, path } = output else { continue };
-            if object.is_secret() {
-                let reason = format!("the output `{name}` is of a Secret: outputs are recorded and shown");
-                return Ok(Verdict::Failed { reason });
-            }
-            let live = see(cluster, found, object).await?;
-            let Some(value) = live.and_then(|live| path.get(live)) else {
-                return Ok(Verdict::NotYet {
-                    blocker: format!("{object} has no {path} yet, the output `{name}`"),
-                });
-            };
-            outputs.insert(name.clone(), value.clone());
+        // What it gave is kept from when it became ready.
+        if was_live {
+            return Ok(Verdict::Ready { outputs: BTreeMap::new() });
         }
-        Ok(Verdict::Ready { outputs })
+        match self.outputs(cluster, (own_name, node), found).await? {
+            Ok(outputs) => Ok(Verdict::Ready { outputs }),
+            Err(verdict) => Ok(verdict),
+        }
     }
 
     /// What it means that an object of a node is not there, which was written; `None`: nothing.

@@ -9,7 +9,7 @@ use slipway_records::fault_point;
 
 use super::{Note, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Fate, Inventory, Kept, Live, Pruning, Sweep, prune, takes_along};
+use crate::inventory::{Fate, Inventory, Kept, Live, OWNERS_MANAGER, Pruning, Sweep, prune};
 
 /// The most objects that are named as still there.
 const NAMED_MAX: usize = 3;
@@ -76,12 +76,6 @@ impl Work {
             }
             Fate::Going(terminating) => Some(format!("{object} {terminating}")),
             Fate::Keep(kept @ (Kept::NotLooked | Kept::Newer(_))) => Some(format!("{object} {kept}")),
-            // Whatever else lies in a namespace, or is of a kind, would go with it.
-            Fate::Delete { .. } if takes_along(&object) => {
-                tracing::info!(%object, "stays, for others may have something in it");
-                notes.push(Note::Dropped(object));
-                None
-            }
             Fate::Delete { uid, resource_version } => {
                 let key = key_of(&object);
                 let deleted = cluster.delete_exactly(&key, &uid, resource_version.as_deref()).await?;
@@ -111,6 +105,14 @@ impl Work {
                     Applied::Outrun | Applied::NotServed => Some(format!("{object} was changed meanwhile")),
                 }
             }
+            Fate::Leave(patch) => match cluster.merge_at(&key_of(&object), &patch, OWNERS_MANAGER).await? {
+                Applied::Done(_) => {
+                    tracing::info!(%object, "stays without an owner, for others may have something in it");
+                    notes.push(Note::Dropped(object));
+                    None
+                }
+                Applied::Outrun | Applied::NotServed => Some(format!("{object} was changed meanwhile")),
+            },
             _ => None,
         };
         Ok(left)

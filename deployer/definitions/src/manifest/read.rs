@@ -251,7 +251,12 @@ fn read_addon(fields: &mut Fields<'_, '_>) -> AddonBody {
             .mistakes
             .mapping(node, "spec.binding", |binding| binding.items("generates", ITEMS_MAX, Mistakes::parsed))
     });
-    AddonBody { generates, binding_generates: of_binding.unwrap_or_default().into_iter().collect(), reach }
+    AddonBody {
+        generates,
+        binding_generates: of_binding.unwrap_or_default().into_iter().collect(),
+        reach,
+        release: fields.flag("release"),
+    }
 }
 
 fn read_group_kind(mistakes: &mut Mistakes, node: &Node, path: &str) -> Option<GroupKind> {

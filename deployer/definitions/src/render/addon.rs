@@ -5,13 +5,13 @@ use slipway_plugins::Session;
 use slipway_types::Violation;
 
 use super::{RenderError, RenderedComponent, base, outputs, trait_checks};
-use crate::call;
+use crate::call::{self, Function};
 use crate::code;
 use crate::context;
 use crate::request::{AddonFacts, ComponentRequest, RenderRequest};
 
-/// Renders an instance of an add-on, which stands in `request` as a component of the definition's type; what is
-/// wrong stands in [`RenderedComponent::violations`].
+/// Renders an instance of an add-on, or what is run before it is taken away. The instance stands in `request` as a
+/// component of the definition's type; what is wrong stands in [`RenderedComponent::violations`].
 ///
 /// # Errors
 ///
@@ -20,6 +20,7 @@ pub async fn render_addon(
     session: &mut Session,
     request: &RenderRequest,
     instance: &ComponentRequest,
+    function: Function,
     facts: &AddonFacts,
 ) -> Result<RenderedComponent, RenderError> {
     let definition = &*instance.type_definition;
@@ -45,7 +46,7 @@ pub async fn render_addon(
         context.extend(facts);
     }
     // Refusals name properties, which stand at the top of what a person wrote.
-    let returned = call::call(session, definition, context, "").await?;
+    let returned = call::call_function(session, definition, function, context, "").await?;
     match returned.and_then(|returned| call::verbs(definition, returned, "")) {
         Ok(verbs) => {
             if base::take(request, instance, &mut rendered, verbs) {

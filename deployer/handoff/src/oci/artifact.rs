@@ -24,7 +24,7 @@ use crate::node::ObjectRef;
 use crate::receiver::ReceiverError;
 use crate::secret;
 use crate::submission::{Mode, Submission};
-use crate::tasks::{Tasks, is_task};
+use crate::tasks::Tasks;
 
 /// Where the sources are. The OCI image specification's key.
 const ANNOTATION_SOURCE: &str = "org.opencontainers.image.source";
@@ -133,13 +133,14 @@ impl Artifact {
     }
 }
 
-/// The Jobs of a revision that are not run again, by name.
+/// The Jobs and Pods of hooks of a revision that are not run again, by name.
 fn done_tasks(submission: &Submission) -> Option<String> {
     if submission.tasks == Tasks::Run {
         return None;
     }
-    let objects = submission.document.graph.objects().map(|(_, object)| &object.object);
-    let names: Vec<String> = objects.filter(|object| is_task(object)).map(short_name).collect();
+    let graph = &submission.document.graph;
+    let objects = graph.objects().map(|(_, object)| &object.object);
+    let names: Vec<String> = objects.filter(|object| graph.has_task(object)).map(short_name).collect();
     (!names.is_empty()).then(|| names.join(","))
 }
 

@@ -12,6 +12,7 @@ use crate::manifests::{self, Manifests};
 use crate::node::{APPROVALS_MAX, Call, Node, Object, ObjectRef, Output, RETRY_LIMIT_MAX, Ready};
 use crate::receiver::ReceiverError;
 use crate::secret::{self, SecretPlace};
+use crate::tasks::is_task;
 
 /// What a revision may be at most.
 #[derive(Debug, Clone, Copy)]
@@ -197,6 +198,7 @@ impl Checked<'_> {
                 found.push(self.violation("fraction", "outputs", message).hint("give it as text"));
             }
         }
+        self.messages(found);
         let cel = self.node.objects.iter().filter_map(|object| match &object.ready {
             Ready::Cel(expression) => Some(expression),
             _ => None,
@@ -212,6 +214,18 @@ impl Checked<'_> {
         }
         self.node.call.iter().for_each(|call| self.call(call, found));
         self.course(found);
+    }
+
+    /// Only Jobs end, and those of other nodes may be gone.
+    fn messages(&self, found: &mut Vec<Violation>) {
+        for (name, output) in &self.node.outputs {
+            let Output::Message { object, key } = output else { continue };
+            let is_own = self.node.objects.iter().any(|own| own.object == *object);
+            if !is_own || !is_task(object) || key.is_empty() {
+                let message = format!("output `{name}`: {object} is no Job of this node that leaves a key");
+                found.push(self.violation("output_invalid", "outputs", message));
+            }
+        }
     }
 
     /// How often it begins anew, and how many people let it go on.

@@ -48,7 +48,11 @@ fn full() -> Submission {
         when: Some("nodes[\"b\"].state == \"ready\"".into()),
         objects: vec![map, second],
         inputs: vec![Input { node: "b".into(), output: "o".into(), holes: vec![hole] }],
-        outputs: BTreeMap::from([("p".into(), from), ("v".into(), Output::Value(json!(1)))]),
+        outputs: BTreeMap::from([
+            ("m".into(), Output::Message { object: reference.clone(), key: "host".into() }),
+            ("p".into(), from),
+            ("v".into(), Output::Value(json!(1))),
+        ]),
         waits: vec![Wait { object: reference.clone(), until: "true".into() }],
         call: Some(Call {
             method: "POST".into(),

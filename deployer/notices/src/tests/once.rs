@@ -3,9 +3,10 @@
 use chrono::Utc;
 use proptest::prelude::*;
 use serde_json::json;
-use slipway_records::NoticeState;
 use slipway_records::incident::{awaits_approval, gates_broken};
+use slipway_records::{NoticeState, Topic};
 use slipway_types::state::DeploymentState;
+use slipway_types::{Fault, Violation};
 
 use super::world::{World, failed, here};
 use crate::NoticeOptions;
@@ -128,4 +129,39 @@ async fn approvals_and_broken_gates_are_told_and_end_in_silence() {
     assert_eq!(told[1].body["blocker"], "ann went past the gates: fire");
     assert!(told.iter().all(|one| one.state == NoticeState::Pending));
     assert!(world.incidents().await.iter().all(|incident| incident.closed_at.is_some()));
+}
+
+#[tokio::test]
+async fn what_never_left_is_told_once_with_its_reason_and_is_no_trouble() {
+    let world = World::new(written(), here()).await;
+    let expired = "its gates stayed closed for longer than expireAfterHours = 72";
+    for (generation, state, blocker) in [
+        (1, DeploymentState::Rejected { violations: 2 }, "components[web]: no such image (and 1 more)"),
+        (
+            2,
+            DeploymentState::Broken { fault: Fault::permanent("gone", "no such cluster") },
+            "no such cluster",
+        ),
+        (3, DeploymentState::Expired { which: expired.into() }, expired),
+    ] {
+        let mut deployment = world.deployment(generation);
+        let first = Violation::new("image", "components[web]", "no such image");
+        deployment.violations = vec![first, Violation::new("port", "components[api]", "no such port")];
+        deployment.state = DeploymentState::Draft { why: None };
+        let word = state.word();
+        world.moves(&mut deployment, state).await;
+        let incident = world.incidents().await.remove(0);
+        assert_eq!((incident.topic, incident.closed_at.is_some()), (Topic::NotDeployed, true), "{word}");
+        let told = world.told().await.pop().unwrap();
+        assert_eq!((&told.body["event"], &told.body["blocker"]), (&json!(word), &json!(blocker)));
+        assert_eq!(count(&world, "all", "/opened").await, usize::try_from(generation).unwrap());
+    }
+    assert_eq!(count(&world, "all", "/recovered").await, 0);
+    assert_eq!(count(&world, "failures", "").await, 0);
+    // What runs is not in trouble by it.
+    let mut deployment = world.deployment(4);
+    world.moves(&mut deployment, failed()).await;
+    let topics: Vec<Topic> = world.incidents().await.iter().map(|incident| incident.topic).collect();
+    assert_eq!(topics.first(), Some(&Topic::Trouble), "{topics:?}");
+    assert_eq!(topics.iter().filter(|topic| **topic == Topic::Trouble).count(), 1);
 }

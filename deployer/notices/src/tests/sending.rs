@@ -197,3 +197,29 @@ async fn addresses_within_need_leave_and_redirects_are_not_followed() {
     let fault = world.notices.test(&"ops".parse().unwrap(), "ann").await.unwrap().unwrap_err();
     assert!(fault.hint.is_some_and(|hint| hint.contains("redirects")), "{}", fault.message);
 }
+
+#[tokio::test]
+async fn what_was_given_up_is_sent_again_when_a_person_wants_it() {
+    let service = Service::start(vec![(403, "who are you"), (503, "later"), (200, "")]).await;
+    let world = World::new(webhook(&service), here()).await;
+    world.moves(&mut world.deployment(7), failed()).await;
+    work_off(&world).await.unwrap();
+    assert_eq!(states(&world).await, [(NoticeState::Failed, 1)]);
+    let told = world.told().await.remove(0);
+    assert!(told.answer.as_deref().is_some_and(|why| why.contains("who are you")), "{told:?}");
+
+    let mut tx = world.notices.records.begin().await.unwrap();
+    assert_eq!(tx.notices_again(&told.channel, Some(told.id)).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(states(&world).await, [(NoticeState::Pending, 0)]);
+    // It is tried as long as a new one.
+    assert!(matches!(work_off(&world).await, Err(JobError::Wait { .. })));
+    work_off(&world).await.unwrap();
+    assert_eq!(states(&world).await, [(NoticeState::Sent, 2)]);
+    let asked = service.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0].json()["id"], asked[2].json()["id"]);
+    for (outcome, count) in [("failed", 1), ("again", 1), ("sent", 1)] {
+        assert_eq!(world.counts.of("webhook", outcome), count, "{outcome}");
+    }
+}

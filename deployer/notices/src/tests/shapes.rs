@@ -104,13 +104,19 @@ fn each_chat_has_its_own_form_and_nothing_of_others_is_a_link_or_a_mention() {
 fn long_messages_keep_to_the_limits_of_the_chats() {
     let many = vec![notice(NoticeEvent::Failed, "x"); 60];
     let mut long = Letter::of(&message(Content::Several(many.clone())));
-    long.lines = vec!["<é".repeat(200); 25];
+    long.lines = vec!["<日".repeat(200); 25];
     long.link = Some("https://slipway.example.com/x".into());
     let slack = formats::slack(&long);
     assert!(slack["blocks"][0]["text"]["text"].as_str().unwrap().chars().count() <= 3_000);
     let wecom = formats::wecom(&long);
     let text = wecom["markdown"]["content"].as_str().unwrap();
     assert!(text.len() <= 4_096 && text.ends_with("/x)"), "{} {text}", text.len());
+    let dingtalk = formats::dingtalk(&long).to_string();
+    assert!(dingtalk.len() <= 20_000 && dingtalk.contains("/x)"), "{}", dingtalk.len());
+    let feishu = formats::feishu(&long, Some((1_599_360_473, "s".into())));
+    let content = feishu["content"]["post"]["zh_cn"]["content"].as_array().unwrap();
+    assert!(feishu.to_string().len() <= 20_000 && content.len() < 26, "{}", content.len());
+    assert_eq!(content.last().unwrap()[0]["tag"], "a");
     let webhook = formats::webhook(&message(Content::Several(many)));
     assert_eq!((&webhook["kind"], &webhook["count"]), (&json!("several"), &json!(60)));
     assert_eq!(webhook["notices"].as_array().unwrap().len(), 50);
@@ -151,6 +157,10 @@ fn answers_mean_what_each_kind_says() {
         (Dingtalk, 200, r#"{"errcode":0,"errmsg":"ok"}"#, TAKEN),
         (Dingtalk, 200, r#"{"errcode":310000,"errmsg":"sign not match"}"#, NEVER),
         (Dingtalk, 200, r#"{"errcode":130101,"errmsg":"send too fast"}"#, AGAIN),
+        (Dingtalk, 200, r#"{"errcode":410100,"errmsg":"too fast"}"#, AGAIN),
+        (Dingtalk, 200, r#"{"errcode":-1,"errmsg":"busy"}"#, AGAIN),
+        (Dingtalk, 200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#, AGAIN),
+        (Dingtalk, 200, r#"{"status":1111}"#, NEVER),
         (Dingtalk, 200, "<html>", NEVER),
         (Wecom, 200, r#"{"errcode":0,"errmsg":"ok"}"#, TAKEN),
         (Wecom, 200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#, NEVER),
@@ -158,7 +168,12 @@ fn answers_mean_what_each_kind_says() {
         (Feishu, 200, r#"{"code":0,"msg":"success","data":{}}"#, TAKEN),
         (Feishu, 200, r#"{"StatusCode":0,"StatusMessage":"success"}"#, TAKEN),
         (Feishu, 200, r#"{"code":19021,"msg":"sign match fail"}"#, NEVER),
-        (Feishu, 200, r#"{"code":9499,"msg":"too many request"}"#, AGAIN),
+        (Feishu, 400, r#"{"code":9499,"msg":"too many request","data":{}}"#, AGAIN),
+        (Feishu, 400, r#"{"code":9499,"msg":"Bad Request","data":{}}"#, NEVER),
+        (Feishu, 200, r#"{"code":11232,"msg":"frequency limited psm[x]appID[1500]"}"#, AGAIN),
+        (Feishu, 500, r#"{"code":1,"msg":"internal"}"#, AGAIN),
+        (Feishu, 404, r#"{"code":0}"#, NEVER),
+        (Wecom, 200, r#"{"errcode":45033,"errmsg":"api concurrent out of limit"}"#, AGAIN),
     ] {
         let answer = Answer { host: "h".into(), status, retry_after_s: Some(7), body: body.into() };
         let found = answer.judge(kind);
@@ -195,7 +210,21 @@ fn the_beginning_of_an_incident_is_told_as_its_state() {
         (Topic::Trouble, "unreachable", NoticeEvent::Unreachable),
         (Topic::Approval, "awaiting", NoticeEvent::WaitsForApproval),
         (Topic::GatesBroken, "approved", NoticeEvent::GatesBroken),
+        (Topic::NotDeployed, "rejected", NoticeEvent::Rejected),
+        (Topic::NotDeployed, "broken", NoticeEvent::Broken),
+        (Topic::NotDeployed, "expired", NoticeEvent::Expired),
     ] {
         assert_eq!(NoticeEvent::of_opening(&incident(topic, state)), expected);
     }
+}
+
+#[test]
+fn a_robot_that_is_shut_out_is_left_alone_for_as_long() {
+    let of = |kind, body: &str| {
+        let answer = Answer { host: "h".into(), status: 200, retry_after_s: None, body: body.into() };
+        answer.judge(kind).unwrap_err().after.map(|pause| pause.as_secs())
+    };
+    assert_eq!(of(ChannelKind::Dingtalk, r#"{"errcode":130101}"#), Some(600));
+    assert_eq!(of(ChannelKind::Dingtalk, r#"{"errcode":-1}"#), Some(60));
+    assert_eq!(of(ChannelKind::Wecom, r#"{"errcode":45009}"#), Some(60));
 }

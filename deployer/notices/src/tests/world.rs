@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use slipway_records::incident::follow;
+use slipway_records::noticing::CountNotices;
 use slipway_records::{
     Application, Deployment, DeploymentCause, Environment, Incident, IncidentFilter, NewSource,
     NoticeDelivery, Page, Records, SourceKind,
@@ -46,11 +47,28 @@ pub(super) fn here() -> NoticeOptions {
     }
 }
 
+/// What was counted, by kind and outcome.
+#[derive(Default)]
+pub(super) struct Counts(Mutex<BTreeMap<(&'static str, &'static str), usize>>);
+
+impl Counts {
+    pub(super) fn of(&self, kind: &'static str, outcome: &'static str) -> usize {
+        self.0.lock().unwrap().get(&(kind, outcome)).copied().unwrap_or_default()
+    }
+}
+
+impl CountNotices for Counts {
+    fn count(&self, kind: &'static str, outcome: &'static str, notices: usize) {
+        *self.0.lock().unwrap().entry((kind, outcome)).or_default() += notices;
+    }
+}
+
 /// `commerce/shop` in `prod`.
 pub(super) struct World {
     pub(super) notices: Notices,
     pub(super) application: Application,
     pub(super) environment: Environment,
+    pub(super) counts: Arc<Counts>,
     _directory: TempDir,
 }
 
@@ -84,13 +102,15 @@ impl World {
         let environment =
             tx.environment_insert(&"prod".parse().unwrap(), &address, &settings_of, "ann").await.unwrap();
         tx.commit().await.unwrap();
+        let counts = Arc::new(Counts::default());
         let notices = Notices {
             records,
             secrets,
             channels: Arc::new(channels(&settings(&written), options.allow_plain).unwrap()),
             options: Arc::new(options),
+            counts: Arc::clone(&counts) as Arc<dyn CountNotices>,
         };
-        Self { notices, application, environment, _directory: directory }
+        Self { notices, application, environment, counts, _directory: directory }
     }
 
     /// A deployment that progresses.

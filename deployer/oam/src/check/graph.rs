@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use slipway_types::{Place, Violation};
 
-use super::{VIOLATIONS_MAX, component_path, step_path};
+use super::{VIOLATIONS_MAX, component_path};
 use crate::{Application, Input, Output, Step, StepMode, code};
 
 /// One component or step.
@@ -109,10 +109,11 @@ fn graph(application: &Application) -> Vec<Node<'_>> {
         let (label, path) = (component.name.clone(), component_path(component));
         nodes.push(Node { label, path, at: component.at.as_ref(), waits: Vec::new() });
     }
-    for (group, step) in application.workflow.iter().flat_map(crate::Workflow::all_steps) {
+    for found in application.workflow.iter().flat_map(crate::Workflow::all_steps) {
+        let (path, step) = (found.path(), found.step);
         providers.steps.entry(&step.name).or_insert(nodes.len());
         providers.take(&step.outputs, nodes.len());
-        let (label, path) = (format!("step {}", step.name), step_path(group, step));
+        let label = format!("step {}", step.name);
         nodes.push(Node { label, path, at: step.at.as_ref(), waits: Vec::new() });
     }
     for (node, component) in nodes.iter_mut().zip(&application.components) {
@@ -153,27 +154,41 @@ fn inputs<'a>(node: &mut Node<'a>, inputs: &'a [Input], providers: &Providers<'_
 
 /// Steps wait for what they name and what their conditions ask to have succeeded, in StepByStep for the
 /// step before, in a group for what the group waits for; a group waits for its steps.
-fn waits_of_steps<'a>(application: &'a Application, nodes: &mut [Node<'a>], providers: &Providers<'_>) {
+fn waits_of_steps<'a>(application: &'a Application, nodes: &mut [Node<'a>], providers: &Providers<'a>) {
     let Some(workflow) = &application.workflow else { return };
-    let mut index = application.components.len();
-    let mut before: Option<usize> = None;
-    for step in &workflow.steps {
-        let group = index;
-        own_waits(&mut nodes[group], step, providers);
-        wait(&mut nodes[group], before.filter(|_| workflow.mode.steps == StepMode::StepByStep), None, true);
-        index += 1;
-        let mode = step.mode.unwrap_or(workflow.mode.sub_steps);
-        let outer: Vec<Wait<'a>> = nodes[group].waits.clone();
-        let mut before_inside: Option<usize> = None;
-        for sub in &step.sub_steps {
-            own_waits(&mut nodes[index], sub, providers);
-            nodes[index].waits.extend(outer.iter().cloned());
-            wait(&mut nodes[index], before_inside.filter(|_| mode == StepMode::StepByStep), None, true);
-            wait(&mut nodes[group], Some(index), None, false);
-            before_inside = Some(index);
-            index += 1;
+    let next = application.components.len();
+    let mut walk = Walk { nodes, providers, usual: workflow.mode.sub_steps, next };
+    walk.steps(&workflow.steps, workflow.mode.steps, &[]);
+}
+
+/// Going through steps as [`crate::Workflow::all_steps`] does.
+struct Walk<'w, 'a> {
+    nodes: &'w mut [Node<'a>],
+    providers: &'w Providers<'a>,
+    /// The mode of groups that say none.
+    usual: StepMode,
+    /// The node of the next step.
+    next: usize,
+}
+
+impl<'a> Walk<'_, 'a> {
+    /// Steps beside one another, in a group that waits for `around`; gives their nodes.
+    fn steps(&mut self, steps: &'a [Step], mode: StepMode, around: &[Wait<'a>]) -> Vec<usize> {
+        let mut beside: Vec<usize> = Vec::new();
+        for step in steps {
+            let own = self.next;
+            self.next += 1;
+            own_waits(&mut self.nodes[own], step, self.providers);
+            self.nodes[own].waits.extend(around.iter().cloned());
+            let before = beside.last().copied().filter(|_| mode == StepMode::StepByStep);
+            wait(&mut self.nodes[own], before, None, true);
+            let waits = self.nodes[own].waits.clone();
+            for inner in self.steps(&step.sub_steps, step.mode.unwrap_or(self.usual), &waits) {
+                wait(&mut self.nodes[own], Some(inner), None, false);
+            }
+            beside.push(own);
         }
-        before = Some(group);
+        beside
     }
 }
 

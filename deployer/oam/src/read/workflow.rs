@@ -29,21 +29,6 @@ const STEP: Shape = Shape {
     ],
     required: &["type"],
 };
-const SUB_STEP: Shape = Shape {
-    known: &[
-        "name",
-        "type",
-        "meta",
-        "if",
-        "timeout",
-        "retry",
-        "dependsOn",
-        "inputs",
-        "outputs",
-        "properties",
-    ],
-    required: &["type"],
-};
 const RETRY: Shape = Shape { known: &["limit", "backoff"], required: &["limit"] };
 const MODES: [(&str, StepMode); 2] = [("StepByStep", StepMode::StepByStep), ("DAG", StepMode::Dag)];
 /// The step type that holds others.
@@ -70,34 +55,49 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, spec: &Node) -> Option<Workflow>
         mode.steps = one("steps", mode.steps).unwrap_or(mode.steps);
         mode.sub_steps = one("subSteps", mode.sub_steps).unwrap_or(mode.sub_steps);
     }
-    let steps = steps(decoder, node, "workflow", &STEP);
+    let steps = steps(decoder, node, "workflow", 0).unwrap_or_default();
     let mut workflow = Workflow { mode, steps, at: Some(decoder.place(node.at)) };
     let count = workflow.all_steps().count();
     decoder.fits(node, "workflow.steps", count, decoder.options.max_steps, "max_steps");
-    let names = workflow.all_steps().map(|(_, step)| (step.name.as_str(), step.at.as_ref()));
+    let names = workflow.all_steps().map(|at| (at.step.name.as_str(), at.step.at.as_ref()));
     let mut twice = Vec::new();
     distinct(&mut twice, names, "step", |name| format!("workflow.steps[{name}]"));
     decoder.violations.extend(twice);
-    let is_read = |step: &Step| !step.name.is_empty() && !step.kind.is_empty();
-    workflow.steps.retain(is_read);
-    workflow.steps.iter_mut().for_each(|step| step.sub_steps.retain(is_read));
+    keep_read(&mut workflow.steps);
     Some(workflow)
 }
 
-fn steps(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> Vec<Step> {
-    let key = if shape.known.contains(&"subSteps") { "steps" } else { "subSteps" };
-    let Some(list) = present(node, key) else { return Vec::new() };
-    let path = join(path, key);
-    let max = decoder.options.max_steps;
-    let items = decoder.items(list, &path, max, "max_steps").iter().enumerate();
-    items
-        .map(|(index, item)| step(decoder, item, &item_path(&path, item, index, &["name", "type"]), shape))
-        .collect()
+/// Drops what has no name or no type, which was told.
+fn keep_read(steps: &mut Vec<Step>) {
+    steps.retain(|step| !step.name.is_empty() && !step.kind.is_empty());
+    for step in steps {
+        keep_read(&mut step.sub_steps);
+    }
 }
 
-fn step(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> Step {
+/// The steps that stand in `depth` groups; `None`: those are too many.
+fn steps(decoder: &mut Decoder<'_>, node: &Node, path: &str, depth: usize) -> Option<Vec<Step>> {
+    let key = if depth == 0 { "steps" } else { "subSteps" };
+    let Some(list) = present(node, key) else { return Some(Vec::new()) };
+    let path = join(path, key);
+    let most = decoder.options.max_group_depth;
+    if depth > most {
+        let message = format!("{depth} groups stand in each other, the limit max_group_depth is {most}");
+        decoder.wrong(code::LIMIT_EXCEEDED, list.at, &path, message).hint =
+            Some("put these steps into the group around, or into one beside it".to_owned());
+        return None;
+    }
+    let max = decoder.options.max_steps;
+    let items = decoder.items(list, &path, max, "max_steps").iter().enumerate();
+    let one = |(index, item): (usize, &Node)| {
+        step(decoder, item, &item_path(&path, item, index, &["name", "type"]), depth)
+    };
+    Some(items.map(one).collect())
+}
+
+fn step(decoder: &mut Decoder<'_>, node: &Node, path: &str, depth: usize) -> Step {
     let mut step = Step { at: Some(decoder.place(node.at)), ..Step::default() };
-    if !decoder.shaped(node, path, shape) {
+    if !decoder.shaped(node, path, &STEP) {
         return step;
     }
     step.kind = kind(decoder, node, path).unwrap_or_default();
@@ -116,9 +116,9 @@ fn step(decoder: &mut Decoder<'_>, node: &Node, path: &str, shape: &Shape) -> St
     step.inputs = bindings::inputs(decoder, node, path, Of::Step);
     step.outputs = bindings::outputs(decoder, node, path);
     step.properties = decoder.properties(node, path);
-    if shape.known.contains(&"subSteps") {
-        step.mode = present(node, "mode").and_then(|value| decoder.word(value, &join(path, "mode"), &MODES));
-        step.sub_steps = steps(decoder, node, path, &SUB_STEP);
+    step.mode = present(node, "mode").and_then(|value| decoder.word(value, &join(path, "mode"), &MODES));
+    if let Some(inner) = steps(decoder, node, path, depth + 1) {
+        step.sub_steps = inner;
         group(decoder, node, path, &step);
     }
     step
@@ -158,27 +158,31 @@ fn retry(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<StepRetry
     if !decoder.shaped(node, path, &RETRY) {
         return None;
     }
-    let backoff = present(node, "backoff").map(|value| timeout(decoder, value, &join(path, "backoff")));
-    let backoff_ms = match backoff {
-        None => StepRetry::BACKOFF_MS_DEFAULT,
-        Some(text) => {
-            let pause = duration::parse(&text?.value).ok()?;
-            u64::try_from(pause.as_millis()).ok()?
-        }
-    };
+    // Both are read before either is missed: one mistake must not hide the other.
+    let backoff_ms = backoff_ms(decoder, node, path);
+    let limit = retry_limit(decoder, node, path);
+    Some(StepRetry { limit: limit?, backoff_ms: backoff_ms? })
+}
+
+fn backoff_ms(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<u64> {
+    let Some(value) = present(node, "backoff") else { return Some(StepRetry::BACKOFF_MS_DEFAULT) };
+    let text = timeout(decoder, value, &join(path, "backoff"))?;
+    let pause = duration::parse(&text.value).ok()?;
+    u64::try_from(pause.as_millis()).ok()
+}
+
+fn retry_limit(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<u32> {
     let limit = present(node, "limit")?;
     let number = match &limit.value {
         slipway_yaml::Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
         _ => None,
     };
-    match number.filter(|number| (1..=StepRetry::LIMIT_MAX).contains(number)) {
-        Some(limit) => Some(StepRetry { limit, backoff_ms }),
-        None => {
-            let message = format!("expected a number from 1 to {}", StepRetry::LIMIT_MAX);
-            decoder.wrong(code::INVALID_RETRY, limit.at, &join(path, "limit"), message);
-            None
-        }
+    let number = number.filter(|number| (1..=StepRetry::LIMIT_MAX).contains(number));
+    if number.is_none() {
+        let message = format!("expected a number from 1 to {}", StepRetry::LIMIT_MAX);
+        decoder.wrong(code::INVALID_RETRY, limit.at, &join(path, "limit"), message);
     }
+    number
 }
 
 fn timeout(decoder: &mut Decoder<'_>, node: &Node, path: &str) -> Option<Placed<String>> {

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout};
 
 use git2::ObjectType;
 
-use super::{Snapshot, header, object_id, oid};
+use super::{Snapshot, header, oid};
 use crate::ObjectId;
 use crate::error::{GitError, object_error};
 
@@ -94,10 +94,5 @@ impl Snapshot {
         let mut child = command.spawn().map_err(GitError::io("start git"))?;
         let stdout = child.stdout.take().expect("invariant: standard output is piped");
         Ok(BlobReader { size, left: size, content: Content::Process(child, stdout) })
-    }
-
-    /// The id that `content` has as a blob.
-    pub fn blob_id(content: &[u8]) -> Result<ObjectId, GitError> {
-        git2::Oid::hash_object(ObjectType::Blob, content).map(object_id).map_err(GitError::Damaged)
     }
 }

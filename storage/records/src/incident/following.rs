@@ -26,8 +26,23 @@ pub async fn follow(tx: &mut dyn Write, was: &DeploymentState, deployment: &Depl
         }
         S::Unreachable { since } => open(tx, deployment, Topic::Trouble, about(deployment, *since)).await,
         S::Live | S::Delivered { .. } | S::Deleted => end(tx, deployment, Topic::Trouble).await,
+        S::Rejected { .. } | S::Broken { .. } | S::Expired { .. } => {
+            tell(tx, deployment, Topic::NotDeployed, why_not(deployment)).await
+        }
         _ => Ok(()),
     }
+}
+
+/// Notes that part of a deployment failed while the rest goes on: `state` is the word that it will end with, unless
+/// what failed is tried again.
+pub async fn fails_under_way(
+    tx: &mut dyn Write,
+    deployment: &Deployment,
+    state: &str,
+    blocker: Option<String>,
+) -> Result<()> {
+    let about = About { state: state.to_owned(), blocker, ..about(deployment, Utc::now()) };
+    open(tx, deployment, Topic::Trouble, about).await
 }
 
 /// Notes that a deployment waits for approvals (`missing` says which), or no longer.
@@ -43,11 +58,35 @@ pub async fn awaits_approval(
 
 /// Notes that somebody went past the gates of a deployment, and why.
 pub async fn gates_broken(tx: &mut dyn Write, deployment: &Deployment, why: &str) -> Result<()> {
+    tell(tx, deployment, Topic::GatesBroken, Some(why.to_owned())).await
+}
+
+/// Notes what happened once and is over with that.
+async fn tell(
+    tx: &mut dyn Write,
+    deployment: &Deployment,
+    topic: Topic,
+    blocker: Option<String>,
+) -> Result<()> {
     let now = Utc::now();
-    let about = About { blocker: Some(why.to_owned()), ..about(deployment, now) };
-    let incident = Incident { closed_at: Some(now), ..new(deployment, Topic::GatesBroken, about) };
+    let about = About { blocker, ..about(deployment, now) };
+    let incident = Incident { closed_at: Some(now), ..new(deployment, topic, about) };
     tx.incident_insert(&incident).await?;
     wake(tx, incident.id, deployment).await
+}
+
+/// Why a deployment never left: of what was rejected the first violation, since a number tells nobody what
+/// to do.
+fn why_not(deployment: &Deployment) -> Option<String> {
+    let rejected = matches!(deployment.state, DeploymentState::Rejected { .. });
+    let Some(first) = deployment.violations.first().filter(|_| rejected) else {
+        return deployment.state.reason();
+    };
+    let more = match deployment.violations.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!("{}: {}{more}", first.path, first.message))
 }
 
 fn about(deployment: &Deployment, since: DateTime<Utc>) -> About {

@@ -53,6 +53,8 @@ async fn another_key_opens_nothing_and_the_error_shows_no_value() {
     let second = Secrets::new(Arc::clone(&first.0.records), options).unwrap();
     let error = value(&second, "secret://builtin/a").await.unwrap_err();
     assert!(error.to_string().contains("secret.key") && !format!("{error:?}").contains("hunter2"));
+    assert!(first.unopened(9).await.unwrap().is_empty());
+    assert_eq!(second.unopened(9).await.unwrap(), ["a"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Add-on: applying → ready ⇄ degraded; applying, ready or degraded → failed; any of these → applying (it is changed,
-//! or bound), → releasing → released. A release that fails is failed, and is asked for again.
+//! or bound), → ending (what its definition runs at a release) → releasing → released; ending or releasing →
+//! `release_failed`, which is released again from where it was, or applied again. People are told `releasing` of both.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,10 +23,23 @@ pub enum AddonState {
         /// What.
         why: String,
     },
-    /// It did not come about, or did not go.
+    /// It did not come about.
     Failed {
         /// Why.
         why: String,
+    },
+    /// What its definition runs before a release is under way; nothing of it is taken away yet.
+    Ending {
+        /// What it waits for, if not merely a free worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// It did not go.
+    ReleaseFailed {
+        /// Why.
+        why: String,
+        /// Whether what its definition runs before a release came to its end.
+        ended: bool,
     },
     /// It is being taken away.
     Releasing {
@@ -52,6 +66,8 @@ pub enum AddonEvent {
     Fail(String),
     /// Somebody takes it away.
     Release,
+    /// What is run before it is taken away came to its end, or somebody has it left out.
+    Ended,
     /// It is gone.
     Gone,
 }
@@ -65,6 +81,7 @@ impl AddonEvent {
             Self::Degrade(_) => "degrade",
             Self::Fail(_) => "fail",
             Self::Release => "release",
+            Self::Ended => "ended",
             Self::Gone => "gone",
         }
     }
@@ -78,7 +95,8 @@ impl AddonState {
             Self::Ready => "ready",
             Self::Degraded { .. } => "degraded",
             Self::Failed { .. } => "failed",
-            Self::Releasing { .. } => "releasing",
+            Self::ReleaseFailed { .. } => "release_failed",
+            Self::Ending { .. } | Self::Releasing { .. } => "releasing",
             Self::Released => "released",
         }
     }
@@ -86,10 +104,15 @@ impl AddonState {
     /// Why it stands so, for people.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Applying { why } | Self::Releasing { why } => why.as_deref(),
-            Self::Degraded { why } | Self::Failed { why } => Some(why),
+            Self::Applying { why } | Self::Ending { why } | Self::Releasing { why } => why.as_deref(),
+            Self::Degraded { why } | Self::Failed { why } | Self::ReleaseFailed { why, .. } => Some(why),
             Self::Ready | Self::Released => None,
         }
+    }
+
+    /// Whether it is on its way out.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self, Self::Ending { .. } | Self::Releasing { .. })
     }
 
     /// The state after `event`.
@@ -97,12 +120,22 @@ impl AddonState {
         let refused = InvalidTransition { what: "resource", state: self.word(), event: event.word() };
         match (self, event) {
             (Self::Released, _) => Err(refused),
+            (Self::Ending { .. }, AddonEvent::Wait(why)) => Ok(Self::Ending { why: Some(why) }),
+            (Self::Ending { .. }, AddonEvent::Fail(why)) => Ok(Self::ReleaseFailed { why, ended: false }),
             (Self::Releasing { .. }, AddonEvent::Wait(why)) => Ok(Self::Releasing { why: Some(why) }),
-            (Self::Releasing { .. }, AddonEvent::Gone) => Ok(Self::Released),
-            (Self::Releasing { .. }, AddonEvent::Fail(why)) => Ok(Self::Failed { why }),
-            (_, AddonEvent::Release) => Ok(Self::Releasing { why: None }),
-            (Self::Releasing { .. }, _) | (_, AddonEvent::Gone) => Err(refused),
+            (Self::Releasing { .. }, AddonEvent::Fail(why)) => Ok(Self::ReleaseFailed { why, ended: true }),
+            (Self::Ending { .. } | Self::Releasing { .. }, AddonEvent::Gone) => Ok(Self::Released),
+            (Self::Ending { .. } | Self::ReleaseFailed { .. }, AddonEvent::Ended)
+            | (Self::ReleaseFailed { ended: true, .. }, AddonEvent::Release) => {
+                Ok(Self::Releasing { why: None })
+            }
+            (Self::Ending { .. } | Self::Releasing { .. }, _) | (_, AddonEvent::Gone | AddonEvent::Ended) => {
+                Err(refused)
+            }
+            (_, AddonEvent::Release) => Ok(Self::Ending { why: None }),
             (_, AddonEvent::Change) => Ok(Self::Applying { why: None }),
+            // Late news of a release that failed change nothing: somebody decides.
+            (Self::ReleaseFailed { .. }, _) => Err(refused),
             (Self::Applying { .. } | Self::Failed { .. }, AddonEvent::Wait(why)) => {
                 Ok(Self::Applying { why: Some(why) })
             }
@@ -127,9 +160,31 @@ mod tests {
             assert!(releasing.clone().apply(late).is_err());
         }
         let failed = releasing.clone().apply(AddonEvent::Fail("the cluster is away".into())).unwrap();
-        assert_eq!(failed.apply(AddonEvent::Release).unwrap().word(), "releasing");
+        assert_eq!(failed.word(), "release_failed");
+        assert!(failed.clone().apply(AddonEvent::Arrive).is_err(), "late news");
+        assert_eq!(failed.clone().apply(AddonEvent::Change).unwrap().word(), "applying");
+        assert_eq!(failed.apply(AddonEvent::Release).unwrap(), releasing);
         let gone = releasing.apply(AddonEvent::Gone).unwrap();
         let late = gone.apply(AddonEvent::Release).unwrap_err();
         assert_eq!(late.to_string(), "a resource that is released cannot take `release`");
+    }
+
+    #[test]
+    fn what_is_run_before_a_release_runs_until_it_has_ended_once() {
+        let ending = AddonState::Ready.apply(AddonEvent::Release).unwrap();
+        assert_eq!(ending, AddonState::Ending { why: None });
+        let going = ending.clone().apply(AddonEvent::Ended).unwrap();
+        assert_eq!(going, AddonState::Releasing { why: None });
+        let failed = going.apply(AddonEvent::Fail("a finalizer".into())).unwrap();
+        assert_eq!(failed.apply(AddonEvent::Release).unwrap(), AddonState::Releasing { why: None });
+        let failed = ending.apply(AddonEvent::Fail("Job orders-release-1 failed".into())).unwrap();
+        assert_eq!(failed.reason(), Some("Job orders-release-1 failed"));
+        assert_eq!(failed.clone().apply(AddonEvent::Release).unwrap(), AddonState::Ending { why: None });
+        assert_eq!(
+            failed.apply(AddonEvent::Ended).unwrap(),
+            AddonState::Releasing { why: None },
+            "it is left out"
+        );
+        assert!(AddonState::Ready.apply(AddonEvent::Ended).is_err());
     }
 }

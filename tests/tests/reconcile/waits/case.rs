@@ -1,18 +1,21 @@
 //! One way to wait for ever, and what becomes of it.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
 
 use crate::cluster::assert_variable;
 use crate::ground::{Ground, document, gated, of_web};
 use crate::inventory::assert_whole;
 
 /// How long a node may take in these deployments.
-const TIMEOUT: &str = "20s";
 const TIMEOUT_S: i64 = 20;
+/// How long it may take where it is not to end: longer than any fix may take.
+const LONG_S: i64 = 900;
 /// How much later than its deadline a wait may end, on a machine that is busy with others.
 const SLACK_S: i64 = 20;
 /// How long it may take until the end of a wait is on the page.
@@ -24,6 +27,10 @@ pub(crate) struct Seed<'a> {
     pub(crate) image: &'a str,
     /// Where it is deployed.
     pub(crate) space: &'a Namespace,
+    /// Somebody who takes calls and never answers one.
+    pub(crate) silent: &'a str,
+    /// How long a step may take, as a workflow says it.
+    pub(crate) timeout: &'a str,
 }
 
 /// A way to wait for ever.
@@ -69,6 +76,12 @@ impl Case {
     }
 }
 
+impl Case {
+    fn is_named_in(&self, told: &str) -> bool {
+        self.names.iter().any(|name| told.contains(name))
+    }
+}
+
 /// Something of `web` in the operator's file.
 pub(crate) fn web(properties: &Value) -> Value {
     json!({"components": [{"name": "web", "properties": properties}]})
@@ -93,7 +106,8 @@ impl Drop for Waiting<'_> {
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(ground: &Ground, case: &'a Case, version: &str, image: &str) -> Self {
+    fn begin(field: &Field, case: &'a Case, timeout_s: i64) -> Self {
+        let ground = &field.ground;
         let space = Namespace::create();
         ground.environment(case.name, &space, &gated());
         // From here on it is cleared up.
@@ -102,11 +116,13 @@ impl<'a> Waiting<'a> {
         (case.before)(space);
         // What kinds there are is known from the last look at the cluster.
         ground.server.cli(&["cluster", "check", "test"]).ok();
-        let spec = (case.spec)(&Seed { image, space });
+        let timeout = format!("{timeout_s}s");
+        let seed = Seed { image: &field.image, space, silent: &field.silent, timeout: &timeout };
+        let spec = (case.spec)(&seed);
         let mut steps = spec["steps"].as_array().cloned().unwrap_or_default();
-        steps.push(json!({"name": "roll", "type": "deploy", "timeout": TIMEOUT}));
+        steps.push(json!({"name": "roll", "type": "deploy", "timeout": timeout}));
         let file = document(&json!({"components": spec["components"], "workflow": {"steps": steps}}));
-        let made = ground.deploy(case.name, version, Some(&file));
+        let made = ground.deploy(case.name, &field.version, Some(&file));
         ground.wait(&made, &["awaiting"], ENDS_WITHIN);
         (case.obstruct)(space);
         ground.approve(&made);
@@ -118,12 +134,18 @@ impl<'a> Waiting<'a> {
         let case = self.case;
         let ended = ground.wait(&self.made, case.ends, ENDS_WITHIN);
         let told = told(&ended);
-        let is_named = case.names.iter().any(|name| told.contains(name));
-        assert!(is_named, "{}: none of {:?} is in: {told}", case.name, case.names);
-        if let Some(took) = took(&ended) {
-            let most = TimeDelta::seconds(TIMEOUT_S + SLACK_S);
-            assert!(took <= most, "{}: ended after {took}: {ended:#}", case.name);
-        }
+        assert!(case.is_named_in(&told), "{}: none of {:?} is in: {told}", case.name, case.names);
+        let took = took(&ended).unwrap_or_else(|| panic!("{}: no node ended badly: {ended:#}", case.name));
+        let most = TimeDelta::seconds(TIMEOUT_S + SLACK_S);
+        assert!(took <= most, "{}: ended after {took}: {ended:#}", case.name);
+    }
+
+    /// Waits until it is told what is waited for, long before the wait would end.
+    fn await_named(&self, ground: &Ground) {
+        wait::until(&format!("{} is told", self.case.name), ENDS_WITHIN, || {
+            let told = told(&ground.show(&self.made));
+            if self.case.is_named_in(&told) { Ok(()) } else { Err(told) }
+        });
     }
 
     /// Deploys what nothing stands against; gives that.
@@ -165,16 +187,54 @@ fn took(ended: &Value) -> Option<TimeDelta> {
     bad.filter_map(|node| at(&node["observed_at"])).min().map(|at| at - begun)
 }
 
-/// Holds all cases to it, at the same time.
-pub(crate) fn hold(cases: &[Case], env: &[(&str, &str)]) {
-    let ground = Ground::with(env);
-    let version = ground.publish("one\n");
-    let image = ground.image("prod", &version);
-    let waiting: Vec<Waiting<'_>> =
-        cases.iter().map(|case| Waiting::begin(&ground, case, &version, &image)).collect();
-    for one in &waiting {
-        one.assert_ended(&ground);
+/// What all cases are deployed by.
+struct Field {
+    ground: Ground,
+    version: String,
+    image: String,
+    silent: String,
+    /// Takes calls, and never answers one.
+    _listener: TcpListener,
+}
+
+impl Field {
+    fn prepare(env: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let silent = format!("http://{}", listener.local_addr().expect("a port"));
+        let calls =
+            [("SLIPWAY__DEPLOY__CALLS", silent.as_str()), ("SLIPWAY__DEPLOY__CALLS_PRIVATE_HOSTS", &silent)];
+        let ground = Ground::with(&[env, &calls].concat());
+        let version = ground.publish("one\n");
+        let image = ground.image("prod", &version);
+        Self { ground, version, image, silent, _listener: listener }
     }
-    let fixed: Vec<Value> = waiting.iter().map(|one| one.fix(&ground, &version)).collect();
-    waiting.iter().zip(&fixed).for_each(|(one, fixed)| one.assert_fixed(&ground, fixed));
+
+    fn begin<'c>(&self, cases: &'c [Case], timeout_s: i64) -> Vec<Waiting<'c>> {
+        cases.iter().map(|case| Waiting::begin(self, case, timeout_s)).collect()
+    }
+
+    fn assert_fixed(&self, waiting: &[Waiting<'_>]) {
+        let fixed: Vec<Value> = waiting.iter().map(|one| one.fix(&self.ground, &self.version)).collect();
+        waiting.iter().zip(&fixed).for_each(|(one, fixed)| one.assert_fixed(&self.ground, fixed));
+    }
+}
+
+/// Holds all cases to it, at the same time: each wait ends by its deadline, and then a fix goes through.
+pub(crate) fn hold(cases: &[Case], env: &[(&str, &str)]) {
+    let field = Field::prepare(env);
+    let waiting = field.begin(cases, TIMEOUT_S);
+    for one in &waiting {
+        one.assert_ended(&field.ground);
+    }
+    field.assert_fixed(&waiting);
+}
+
+/// Holds all cases to it, at the same time: a fix goes through while they wait.
+pub(crate) fn overtake(cases: &[Case]) {
+    let field = Field::prepare(&[]);
+    let waiting = field.begin(cases, LONG_S);
+    for one in &waiting {
+        one.await_named(&field.ground);
+    }
+    field.assert_fixed(&waiting);
 }

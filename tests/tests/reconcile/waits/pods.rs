@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::case::{Case, hold, objects, web};
+use super::case::{Case, hold, objects, overtake, web};
 
-#[test]
-fn pods_that_never_run_end_by_their_deadline_and_a_fix_goes_through() {
-    let cases = [
+/// Pods that never run.
+fn never_run() -> [Case; 5] {
+    [
         Case::new("pulls", &["image"], |_| {
             let properties = json!({"image": "127.0.0.1:1/nobody/nothing:1"});
             json!({"components": [{"name": "extra", "type": "worker", "properties": properties}]})
@@ -32,8 +32,17 @@ fn pods_that_never_run_end_by_their_deadline_and_a_fix_goes_through() {
                 "spec": {"backoffLimit": 0, "template": {"spec": pod}},
             }]))
         }),
-    ];
-    hold(&cases, &[]);
+    ]
+}
+
+#[test]
+fn pods_that_never_run_end_by_their_deadline_and_a_fix_goes_through() {
+    hold(&never_run(), &[]);
+}
+
+#[test]
+fn a_fix_goes_through_while_pods_that_never_run_are_waited_for() {
+    overtake(&never_run());
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub(crate) struct LogArgs {
     /// Of this node; of the one that failed last if absent
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
+    /// Of this attempt of the node; of its last one that failed if absent
+    #[arg(long, value_name = "NUMBER", requires = "node")]
+    attempt: Option<u32>,
     /// Of this pod
     #[arg(long, value_name = "NAME")]
     pod: Option<String>,
@@ -49,8 +52,11 @@ impl LogArgs {
 
     /// The failure and the container that are meant.
     fn choose<'f>(&self, name: &str, failures: &'f [Value]) -> Result<(&'f Value, &'f Value)> {
-        let of_node = |failure: &&Value| self.node.as_ref().is_none_or(|node| failure["node"] == *node);
-        let Some(failure) = failures.iter().rev().find(of_node) else {
+        let is_meant = |failure: &&Value| {
+            self.node.as_ref().is_none_or(|node| failure["node"] == *node)
+                && self.attempt.is_none_or(|attempt| failure["attempt"] == attempt)
+        };
+        let Some(failure) = failures.iter().rev().find(is_meant) else {
             bail!(Usage(format!(
                 "nothing is kept of a failure there: `slipway deploy show {name}` tells how its nodes stand"
             )));
@@ -131,7 +137,8 @@ mod tests {
             |bytes: u64| json!({"bytes": bytes, "problem": (bytes == 0).then_some("it has not started")});
         let container = |pod: &str, name: &str, bytes, previous: Value| json!({"pod": pod, "container": name, "log": wrote(bytes), "previous": previous});
         let failures = [
-            json!({"id": "1", "node": "web", "containers": [container("a", "main", 1, json!(null))]}),
+            json!({"id": "0", "node": "web", "attempt": 1, "containers": [container("a", "main", 1, json!(null))]}),
+            json!({"id": "1", "node": "web", "attempt": 2, "containers": [container("a", "main", 1, json!(null))]}),
             json!({"id": "2", "node": "db", "containers": [
                 container("b", "first", 0, json!(null)), container("b", "main", 1, wrote(2)),
             ]}),
@@ -139,11 +146,13 @@ mod tests {
         let at = |id: &str, name: &str| Ok((id.to_owned(), name.to_owned()));
         assert_eq!(chosen(&[], &failures), at("2", "b/main"));
         assert_eq!(chosen(&["--node", "web"], &failures), at("1", "a/main"));
+        assert_eq!(chosen(&["--node", "web", "--attempt", "1"], &failures), at("0", "a/main"));
         assert_eq!(chosen(&["--previous"], &failures), at("2", "b/main"));
         let told = |words: &[&str]| chosen(words, &failures).unwrap_err();
         assert!(told(&["--container", "first"]).contains("it has not started"));
         assert!(told(&["--node", "web", "--previous"]).contains("was not started again"));
         assert!(told(&["--container", "other"]).contains("known: first, main"));
         assert!(told(&["--node", "other"]).contains("slipway deploy show shop@prod#1"));
+        assert!(told(&["--node", "web", "--attempt", "9"]).contains("nothing is kept"));
     }
 }

@@ -10,9 +10,22 @@ use crate::client::Client;
 use crate::command::{Exit, Global};
 use crate::output::{data, json as print_json, say, text, violations};
 
-pub(super) async fn run(client: &Client, wanted: &Wanted, objects: bool, global: &Global) -> Result<Exit> {
+/// What is asked of a plan beside the bundle and the environment.
+pub(super) struct Asked {
+    /// A rollback instead of a bundle.
+    pub(super) rollback: bool,
+    /// The generation that it leads to, else the last live one.
+    pub(super) to: Option<u64>,
+    /// The objects themselves.
+    pub(super) objects: bool,
+}
+
+pub(super) async fn run(client: &Client, wanted: &Wanted, asked: Asked, global: &Global) -> Result<Exit> {
     let mut body = wanted.body()?;
-    if objects {
+    if asked.rollback {
+        super::put_rollback(&mut body, asked.to);
+    }
+    if asked.objects {
         body["objects"] = true.into();
     }
     let plan = client.post("/api/v1/deployments/plan", &body).await?;
@@ -26,6 +39,9 @@ pub(super) async fn run(client: &Client, wanted: &Wanted, objects: bool, global:
         }
         if stands_against {
             say("It cannot be deployed as it stands.");
+        } else if asked.rollback {
+            let to = asked.to.map(|to| format!(" --to {to}")).unwrap_or_default();
+            say(format!("Do it: slipway deploy rollback {}{to} --reason WHY", wanted.again()));
         } else {
             say(format!("Deploy it: slipway deploy create {}", wanted.again()));
         }

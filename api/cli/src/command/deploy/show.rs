@@ -22,15 +22,37 @@ pub(super) async fn run(client: &Client, target: &Target, global: &Global) -> Re
         return Ok(());
     }
     view::show(&deployment);
+    let name = view::name_of(&deployment);
     let nodes = deployment["receiver"]["nodes"].as_array();
-    let lost = nodes.into_iter().flatten();
-    for node in lost.filter(|node| node["state"] == "failed" || node["state"] == "timed_out") {
-        // A node that was tried again failed several times.
-        if let Some(failure) = failures.iter().rev().find(|failure| failure["node"] == node["node"]) {
-            why(&view::name_of(&deployment), failure).into_iter().for_each(data);
-        }
+    for node in nodes.into_iter().flatten() {
+        of_node(&name, node, &failures).into_iter().for_each(data);
     }
     Ok(())
+}
+
+/// What is kept of the attempts of a node that failed, in lines: all of the last one if that is how it stands, else
+/// why it began anew.
+fn of_node(name: &str, node: &Value, failures: &[Value]) -> Vec<String> {
+    let own: Vec<&Value> = failures.iter().filter(|failure| failure["node"] == node["node"]).collect();
+    let is_lost = node["state"] == "failed" || node["state"] == "timed_out";
+    let Some((last, before)) = own.split_last() else { return Vec::new() };
+    let (whole, earlier) = if is_lost { (Some(*last), before) } else { (None, own.as_slice()) };
+    let mut lines = whole.map(|failure| why(name, failure)).unwrap_or_default();
+    lines.extend(earlier.iter().map(|failure| attempt(name, failure)));
+    lines
+}
+
+/// One line of an attempt that was not the last.
+fn attempt(name: &str, failure: &Value) -> String {
+    let (node, number) = (text(&failure["node"]), text(&failure["attempt"]));
+    let (state, why) = (text(&failure["state"]).replace('_', " "), one_line(&text(&failure["blocker"])));
+    let wrote = worst(failure).is_some_and(|container| piece(container)["bytes"].as_u64() > Some(0));
+    let more = if wrote {
+        format!(" (slipway deploy logs {name} --node {node} --attempt {number})")
+    } else {
+        String::new()
+    };
+    format!("attempt {number} of node {node} {state}: {why}{more}")
 }
 
 /// Why a node failed, in lines.
@@ -136,6 +158,23 @@ mod tests {
             "  more        slipway deploy logs shop@prod#7 --node web --container main",
         ];
         assert_eq!(why("shop@prod#7", &failure), expected);
+    }
+
+    #[test]
+    fn attempts_that_others_followed_are_told_in_a_line_each() {
+        let failure = |attempt: u32, bytes: u32| {
+            json!({"node": "web", "attempt": attempt, "state": "failed", "blocker": "the Job\nfailed",
+                "containers": [{"pod": "web-1", "container": "main", "log": {"bytes": bytes}}]})
+        };
+        let failures = [failure(1, 0), json!({"node": "db", "attempt": 1}), failure(2, 5)];
+        let first = "attempt 1 of node web failed: the Job failed";
+        let second = "attempt 2 of node web failed: the Job failed (slipway deploy logs shop@prod#7 --node web --attempt 2)";
+        let told = |state: &str| of_node("shop@prod#7", &json!({"node": "web", "state": state}), &failures);
+        assert_eq!(told("ready"), [first, second]);
+        let lost = told("failed");
+        assert_eq!(lost.last().map(String::as_str), Some(first));
+        assert_eq!(lost[1], "node web failed: the Job failed");
+        assert!(of_node("shop@prod#7", &json!({"node": "none", "state": "failed"}), &failures).is_empty());
     }
 
     #[test]

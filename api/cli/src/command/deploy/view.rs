@@ -102,6 +102,9 @@ fn receiver(receiver: &Value, is_stopped: bool) {
     if !receiver["looked_at"].is_null() {
         data(format!("last heard  {}", ago(&receiver["looked_at"])));
     }
+    if !receiver["application"].is_null() {
+        data(format!("application {}", text(&receiver["application"]).replace('_', " ")));
+    }
     if !receiver["trouble"].is_null() {
         data(format!(
             "no answer   since {}: {}",

@@ -21,7 +21,9 @@ use crate::pages::parts::{Status, Tone};
 use crate::pages::texts::{DeployTexts, Texts};
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
-use crate::rest::deployments::{self, DeployBody, PlanView};
+use crate::rest::deployment_choices::DeployBody;
+use crate::rest::deployment_plans::{self, PlanView};
+use crate::rest::deployments;
 use crate::state::ServerState;
 
 /// What would become of it.
@@ -96,7 +98,7 @@ pub(super) async fn plan(
     wanted: &Wanted,
 ) -> Result<PlanView, ApiError> {
     let body = body(wanted, None)?;
-    Ok(deployments::plan(State(state.clone()), caller.clone(), Body(body)).await?.0)
+    Ok(deployment_plans::plan(State(state.clone()), caller.clone(), Body(body)).await?.0)
 }
 
 /// What would become of what the address names.
@@ -260,7 +262,7 @@ mod tests {
             fields: vec!["spec.replicas: 1 → <script>".to_owned()],
         };
         PlanView {
-            bundle: deployments::PlannedBundle {
+            bundle: deployment_plans::PlannedBundle {
                 version: "1.0.0".to_owned(),
                 digest: String::new(),
                 commit: Some("0123456789".to_owned()),

@@ -19,10 +19,12 @@ use crate::pages::parts::{ShortDigest, Status};
 use crate::pages::texts::Texts;
 use crate::pages::visitor::{Member, Visitor};
 use crate::problem::ApiError;
+use crate::rest::deployment_aborts::{self, AbortBody};
+use crate::rest::deployment_choices::DeployBody;
 use crate::rest::deployment_orders::{self, OrderBody};
 use crate::rest::deployment_views::{DeploymentName, find};
 use crate::rest::deployment_words::{self, ApproveBody, BreakGlassBody, DeclineBody};
-use crate::rest::deployments::{self, DeployBody};
+use crate::rest::deployments;
 use crate::state::ServerState;
 
 /// To which node.
@@ -90,7 +92,7 @@ async fn page(
     let standing = Standing::look(read.as_mut(), &deployment, (&application, &environment)).await?;
     drop(read);
     let target = match action {
-        Action::RollBack => standing.earlier.as_ref().map(target),
+        Action::Abort | Action::RollBack => standing.earlier.as_ref().map(target),
         Action::Return => Some(target(&deployment)),
         _ => None,
     };
@@ -211,6 +213,11 @@ async fn carry_out(
                 _ => deployment_orders::terminate(server, caller, path, body).await,
             };
             told.map(drop)?;
+        }
+        Action::Abort => {
+            let body = Body(AbortBody { reason: needed()? });
+            let (_, made) = deployment_aborts::abort(server, caller, path, body).await?;
+            return Ok(address::deployment(&made.0.id));
         }
         Action::RollBack | Action::Return | Action::Restart | Action::Remove => {
             return again(state, &caller, (name, action), needed()?).await;

@@ -29,6 +29,8 @@ pub(in crate::pages) enum Action {
     Retry,
     /// Stops it where it stands.
     Terminate,
+    /// Stops it on its way, and goes back to what was live before it.
+    Abort,
     /// Back to what was live before it.
     RollBack,
     /// Back to this very one.
@@ -59,7 +61,7 @@ pub(super) struct Standing<'a> {
 
 impl Action {
     /// All of them, in the order in which they are offered.
-    pub(in crate::pages) const ALL: [Self; 12] = [
+    pub(in crate::pages) const ALL: [Self; 13] = [
         Self::Approve,
         Self::Decline,
         Self::Withdraw,
@@ -67,6 +69,7 @@ impl Action {
         Self::Resume,
         Self::Retry,
         Self::Suspend,
+        Self::Abort,
         Self::RollBack,
         Self::Return,
         Self::Restart,
@@ -85,6 +88,7 @@ impl Action {
             Self::Resume => "resume",
             Self::Retry => "retry",
             Self::Terminate => "terminate",
+            Self::Abort => "abort",
             Self::RollBack => "roll-back",
             Self::Return => "return",
             Self::Restart => "restart",
@@ -111,7 +115,9 @@ impl Action {
             Self::Approve | Self::Decline | Self::Suspend | Self::Resume | Self::Retry | Self::Terminate => {
                 Reason::Optional
             }
-            Self::BreakGlass | Self::RollBack | Self::Return | Self::Restart | Self::Remove => Reason::Needed,
+            Self::BreakGlass | Self::Abort | Self::RollBack | Self::Return | Self::Restart | Self::Remove => {
+                Reason::Needed
+            }
         }
     }
 
@@ -145,13 +151,22 @@ impl Action {
                     | S::Failed { .. }
                     | S::TimedOut { .. }
             ),
-            Self::RollBack => state.is_out() || matches!(state, S::Terminated { .. }),
+            Self::Abort => is_on_its_way(state),
+            Self::RollBack => {
+                (state.is_out() || matches!(state, S::Terminated { .. })) && !is_on_its_way(state)
+            }
             Self::Return => matches!(state, S::Superseded { .. } | S::Terminated { .. }),
             Self::Restart | Self::Remove => {
                 state.is_out() && !matches!(state, S::Deleting { .. } | S::Terminating { .. })
             }
         }
     }
+}
+
+/// What is on its way is aborted, what has ended is rolled back: both lead to what was live before.
+fn is_on_its_way(state: &DeploymentState) -> bool {
+    use DeploymentState as S;
+    matches!(state, S::HandedOff { .. } | S::Progressing { .. } | S::Suspended { .. } | S::Terminating { .. })
 }
 
 impl<'a> Standing<'a> {
@@ -163,7 +178,8 @@ impl<'a> Standing<'a> {
         let running = read.deployment_out(environment.id, application.id).await?;
         let is_stopped = matches!(deployment.state, DeploymentState::Terminated { .. });
         let is_current = running.map_or(is_stopped, |running| running.id == deployment.id);
-        let earlier = if is_current && Action::RollBack.fits(&deployment.state) {
+        let goes_back = Action::Abort.fits(&deployment.state) || Action::RollBack.fits(&deployment.state);
+        let earlier = if is_current && goes_back {
             match rollbacks::earlier(read, application, environment, None).await {
                 Ok(earlier) => Some(earlier),
                 // Nothing else was live.
@@ -183,6 +199,7 @@ impl<'a> Standing<'a> {
             Action::Approve => self.environment.settings.gates.approvals.is_some(),
             // A node's own hold is let go at the node.
             Action::Resume => matches!(self.deployment.state, DeploymentState::Suspended { .. }),
+            Action::Abort => self.earlier.is_some() && !is_removal,
             Action::RollBack => self.earlier.is_some(),
             Action::Return => !self.is_current && !is_removal && self.deployment.handed_off_at.is_some(),
             Action::Restart | Action::Remove => self.is_current && !is_removal,

@@ -12,7 +12,8 @@ use crate::extract::Body;
 use crate::pages::parts::{Status, Tone};
 use crate::pages::texts::Texts;
 use crate::problem::ApiError;
-use crate::rest::deployments::{self, DeployBody, OfRunning};
+use crate::rest::deployment_choices::{DeployBody, OfRunning};
+use crate::rest::deployment_plans;
 use crate::state::ServerState;
 
 /// Most objects that are listed.
@@ -47,6 +48,7 @@ pub(super) fn meaning(action: Action, generation: u64) -> Option<OfRunning> {
         | Action::Decline
         | Action::Withdraw
         | Action::BreakGlass
+        | Action::Abort
         | Action::Suspend
         | Action::Resume
         | Action::Retry
@@ -67,7 +69,7 @@ pub(super) async fn preview(
     what: OfRunning,
 ) -> Result<Preview, ApiError> {
     let body = DeployBody::of_running(names, what, "a plan".to_owned());
-    let planned = match deployments::plan(State(state.clone()), caller.clone(), Body(body)).await {
+    let planned = match deployment_plans::plan(State(state.clone()), caller.clone(), Body(body)).await {
         Ok(planned) => planned.0,
         // What cannot be planned cannot be done either: that is worth knowing before.
         Err(error) if error.status().is_client_error() => {

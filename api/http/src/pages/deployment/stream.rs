@@ -9,13 +9,14 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use slipway_records::Change;
 use slipway_types::Role;
+use slipway_types::fault::chain;
 use slipway_types::state::DeploymentState;
 use tokio::sync::mpsc;
 
 use crate::auth::Caller;
 use crate::extract::Path;
 use crate::pages::visitor::Member;
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 use crate::rest::deployment_views::{DeploymentName, find};
 use crate::rest::logs::{sse, wait_for};
 use crate::state::ServerState;

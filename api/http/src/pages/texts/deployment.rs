@@ -114,6 +114,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
         Action::Resume => "Resume",
         Action::Retry => "Retry",
         Action::Terminate => "Stop",
+        Action::Abort => "Abort",
         Action::RollBack => "Roll back",
         Action::Return => "Return to this one",
         Action::Restart => "Restart",
@@ -133,6 +134,10 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
         Action::Terminate => {
             "It is stopped where it stands: some nodes are new, others as before. Afterwards it can be finished by a \
                 retry, or left by a rollback."
+        }
+        Action::Abort => {
+            "It is stopped where it stands, and what was live before comes back at once and past the gates, with the \
+                secrets of now. Nothing moves it by itself until the hold is released."
         }
         Action::RollBack => {
             "What was live before takes the place of what runs, at once and past the gates, with the secrets of now. \
@@ -241,6 +246,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
         Action::Resume => "继续",
         Action::Retry => "重试",
         Action::Terminate => "终止",
+        Action::Abort => "中止",
         Action::RollBack => "回滚",
         Action::Return => "恢复到此版本",
         Action::Restart => "重启",
@@ -255,6 +261,9 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
         Action::Resume => "被暂停的部分继续执行。",
         Action::Retry => "失败的部分重新开始，已就绪的部分保留。",
         Action::Terminate => "停在当前状态：部分节点是新的，其余保持原样。之后可以重试以完成，或者回滚。",
+        Action::Abort => {
+            "停在当前状态，并立即恢复到之前正常运行的内容，不经过门禁，使用当前的密钥。解除保持之前，不会自动发生任何变更。"
+        }
         Action::RollBack => {
             "立即恢复到之前正常运行的内容，不经过门禁，使用当前的密钥。解除保持之前，不会自动发生任何变更。"
         }

@@ -91,6 +91,15 @@ impl Cluster {
         self.keep(object.clone(), stored, &before).unwrap();
     }
 
+    /// A merge patch, at the version that it names.
+    pub(super) fn merge(&mut self, by: &str, object: &ObjectRef, patch: &Value) {
+        assert_eq!(patch["metadata"]["resourceVersion"], self.objects[object].version.to_string());
+        for (path, value) in leaves(patch) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.update(by, object, &path, value);
+        }
+    }
+
     /// Somebody makes an object, in place of any that is there.
     pub(super) fn put(&mut self, by: &str, manifest: &Value) {
         let object = ObjectRef::of(manifest).unwrap();

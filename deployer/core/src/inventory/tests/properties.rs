@@ -167,11 +167,7 @@ impl World {
             assert!(!wanted.has(object), "{object} is wanted");
             match fate {
                 Fate::Delete { uid, resource_version } => {
-                    // Whoever removes a namespace looks first whether others have something in it.
-                    if takes_along(object) && self.holds_others(object) {
-                        staying.insert(object.clone());
-                        continue;
-                    }
+                    assert!(!takes_along(object), "others may have something in it");
                     self.check_removal(who, held.get(object).unwrap(), uid, sweep);
                     self.cluster.delete(object, uid, resource_version.as_deref()).unwrap();
                 }
@@ -179,6 +175,13 @@ impl World {
                     let uid = self.cluster.uid(object);
                     self.cluster.apply(write).unwrap();
                     assert_eq!(self.cluster.uid(object), uid);
+                }
+                Fate::Leave(patch) => {
+                    let uid = self.cluster.uid(object);
+                    self.cluster.merge(OWNERS_MANAGER, object, patch);
+                    let found = self.cluster.get(object).unwrap();
+                    let live = Live::of(&found).unwrap();
+                    assert_eq!((live.uid(), live.inventory()), (uid.as_str(), None));
                 }
                 Fate::Keep(_) | Fate::Going(_) => {
                     staying.insert(object.clone());
@@ -191,14 +194,6 @@ impl World {
         let left: BTreeSet<ObjectRef> =
             self.applications[who].held.entries().map(|entry| entry.object.clone()).collect();
         assert_eq!(left, staying);
-    }
-
-    fn holds_others(&self, namespace: &ObjectRef) -> bool {
-        let inside = |object: &ObjectRef| match namespace.is_namespace() {
-            true => object.namespace.as_ref() == Some(&namespace.name),
-            false => object.group() == "db.example.com",
-        };
-        self.cluster.objects().any(inside)
     }
 
     /// What must be so before anything is removed, looked at without the code under test.

@@ -176,26 +176,34 @@ fn nothing_that_is_wanted_goes_by_another_name_of_its_kind() {
 }
 
 #[test]
-fn what_holds_others_stays_with_them() {
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "databases.db.example.com"}});
-    let resource = json!({"apiVersion": "db.example.com/v1", "kind": "Database", "metadata": {"name": "a", "namespace": "other"}});
-    let inside = config_map("a");
-    for (holder, held) in [(&namespace("shop"), &inside), (&definition, &resource)] {
-        for collect in [Collect::OnUpdate, Collect::Never] {
-            let mut cluster = Cluster::default();
-            let all = applied(&mut cluster, &[(holder.clone(), Collect::OnUpdate), (held.clone(), collect)]);
-            let fates = pruned(&cluster, &all, &Sweep::Removal, &marks_of("shop", 2)).unwrap();
-            let expected = Fate::Keep(Kept::Holds(ObjectRef::of(held).unwrap()));
-            assert_eq!(fates[0].object, ObjectRef::of(held).unwrap(), "what is inside goes first");
-            assert_eq!(fates[1].fate == expected, collect == Collect::Never, "{fates:?}");
-            // Likewise if the one inside is still wanted.
-            let wanted = inventory(vec![object(held)], 2);
-            let sweep = Sweep::Update { wanted: &wanted, allow_empty: false };
-            let fates = pruned(&cluster, &all, &sweep, &marks_of("shop", 2)).unwrap();
-            assert_eq!(fates[0].fate, expected);
-        }
-        assert!(takes_along(&ObjectRef::of(holder).unwrap()) && !takes_along(&ObjectRef::of(held).unwrap()));
+fn what_others_may_have_something_in_is_left_to_whoever_brings_it_next() {
+    let mut definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "databases.db.example.com"}});
+    definition["spec"] = json!({"scope": "Namespaced"});
+    let mut space = namespace("shop");
+    space["metadata"]["labels"] = json!({"team": "a"});
+    for manifest in [definition, space] {
+        let mut left = Left::of(object(&manifest), &manifest);
+        let reference = left.object.object.clone();
+        assert!(takes_along(&reference));
+        assert_eq!(left.fate(&on_update()), left.fate(&Sweep::Removal));
+        let Fate::Leave(patch) = left.fate(&Sweep::Removal) else { panic!() };
+        left.cluster.merge(OWNERS_MANAGER, &reference, &patch);
+        assert!(matches!(left.fate(&Sweep::Removal), Fate::NotOurs(_)), "it was left already");
+        let found = left.cluster.get(&reference).unwrap();
+        assert!(is_left(&reference, &Live::of(&found).unwrap()));
+        assert_eq!(Inventory::rebuilt(left.marks.inventory(), [&found]).len(), 0);
+        let uid = settle(&mut left.cluster, &left.object, &manifest, &marks_of("web", 1));
+        assert_eq!(uid, left.uid(), "the same object");
+        let found = left.cluster.get(&reference).unwrap();
+        let live = Live::of(&found).unwrap();
+        assert_eq!(live.inventory(), Some(marks_of("web", 1).inventory().as_str()));
+        assert!(!is_left(&reference, &live));
     }
+    // What nobody of Slipway's applied is not free.
+    let mut cluster = Cluster::default();
+    cluster.put("kubectl", &namespace("shop"));
+    let theirs = object(&namespace("shop"));
+    assert_eq!(judge(&cluster, &theirs, &namespace("shop"), &marks_of("web", 1)), Verdict::Borrow);
 }
 
 #[test]

@@ -56,6 +56,41 @@ fn a_condition_asks_how_others_ended() {
 }
 
 #[test]
+fn a_condition_asks_what_is_told_of_how_others_ended() {
+    let ended = |retry: Option<Retry>, result: Result<(), Failure>, when: &str| {
+        let (name, giver) = node("a", &[]);
+        let giver = Node { call: Some(call()), objects: Vec::new(), retry, ..giver };
+        let mut rig = Rig::new([(name, giver), crossing("b", &["a"], Some(when))]);
+        rig.called("a", result.clone());
+        if retry.is_some() {
+            rig.tick(5);
+            rig.called("a", result);
+        }
+        states(&rig, &["b"])[0] == "applying"
+    };
+    let refused = || Err(Failure::permanent("HTTP 500"));
+    let once = Some(Retry { limit: 1, backoff_ms: 5_000 });
+    for (retry, result, when) in [
+        (None, refused(), r#"nodes["a"].reason == "Execute" && nodes["a"].message == "HTTP 500""#),
+        (once, refused(), r#"nodes["a"].reason == "FailedAfterRetries""#),
+        (None, Ok(()), r#"nodes["a"].reason == "" && nodes["a"].message == """#),
+        (
+            None,
+            refused(),
+            r#"(["a"].exists(n, nodes[n].message != "") ? ["a"].map(n, nodes[n].message != "", nodes[n].message)[0] : "") == "HTTP 500""#,
+        ),
+        (
+            None,
+            Ok(()),
+            r#"(["a"].exists(n, nodes[n].message != "") ? ["a"].map(n, nodes[n].message != "", nodes[n].message)[0] : "") == """#,
+        ),
+    ] {
+        assert!(ended(retry, result, when), "{when}");
+    }
+    assert!(!ended(None, refused(), r#"nodes["a"].reason == "Timeout""#));
+}
+
+#[test]
 fn a_condition_asks_what_others_gave() {
     let given = |value: Value| {
         let mut giver = bare(&[]);
@@ -136,6 +171,33 @@ fn a_node_begins_anew_as_often_as_it_says() {
     assert_eq!((rig.state("migrate"), rig.reason("migrate")), (NodeState::Failed, "the Job failed".into()));
     rig.order(retry(None)).unwrap();
     assert_eq!(rig.schedule.node("migrate").unwrap().anew, 0);
+}
+
+#[test]
+fn the_attempt_before_is_told_until_the_next_one_is_written() {
+    let (name, mut migrate) = node("migrate", &[]);
+    migrate.retry = Some(Retry { limit: 1, backoff_ms: 5_000 });
+    let mut rig = Rig::new([(name, migrate)]);
+    let lost = |rig: &Rig| {
+        let lost = rig.schedule.node("migrate").unwrap().lost_attempt();
+        lost.map(|lost| (lost.attempt, lost.reason, lost.at, lost.timed_out))
+    };
+    assert_eq!(lost(&rig), None);
+    rig.applied("migrate");
+    rig.looked("migrate", Verdict::Failed { reason: "the Job failed".into() });
+    let first = Some((1, "the Job failed".to_owned(), at(0), false));
+    assert_eq!(lost(&rig), first);
+    rig.tick(5);
+    assert_eq!((rig.work(), lost(&rig)), (vec!["start migrate".to_owned()], first));
+    rig.applied("migrate");
+    assert_eq!(lost(&rig), None, "what was there is not there any more");
+    rig.tick(600);
+    let (attempt, _, since, timed_out) = lost(&rig).unwrap();
+    assert_eq!((attempt, since, timed_out), (2, at(600), true));
+    // Also when a person has it begin again.
+    rig.order(retry(None)).unwrap();
+    assert_eq!(rig.work(), ["start migrate"]);
+    assert_eq!(lost(&rig).map(|lost| (lost.0, lost.3)), Some((2, true)));
 }
 
 #[test]

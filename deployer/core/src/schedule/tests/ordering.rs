@@ -7,13 +7,20 @@ fn held(name: &str, needs: &[&str], for_ms: Option<u64>) -> (String, Node) {
     (name.to_owned(), Node { hold: Some(Hold { for_ms, ..Hold::default() }), timeout_ms, ..bare(needs) })
 }
 
+/// The state of the whole, which an order that changes nothing has told again.
+fn retold(rig: &mut Rig, command: Command) -> NodeState {
+    let changes = rig.order(command).unwrap();
+    assert_eq!(changes.iter().map(|change| change.node.as_deref()).collect::<Vec<_>>(), [None]);
+    changes[0].state
+}
+
 #[test]
 fn a_held_schedule_starts_nothing_and_takes_in_what_comes() {
     let mut rig = Rig::new([node("a", &[]), node("b", &["a"]), node("c", &[])]);
     rig.applied("c");
     let changes = rig.order(Command::Suspend).unwrap();
     assert_eq!(last(&changes, None).unwrap().state, NodeState::Suspended);
-    assert_eq!(rig.order(Command::Suspend), Ok(vec![]));
+    assert_eq!(retold(&mut rig, Command::Suspend), NodeState::Suspended);
     assert_eq!(rig.work(), ["check c"], "looking changes nothing");
     rig.applied("a");
     rig.looked("a", ready());
@@ -23,7 +30,7 @@ fn a_held_schedule_starts_nothing_and_takes_in_what_comes() {
     assert_eq!(rig.schedule.waits()[0].what, "held by ann");
     rig.order(resume(None)).unwrap();
     assert_eq!((rig.work(), rig.whole()), (vec!["start b".to_owned()], WholeState::Progressing));
-    assert_eq!(rig.order(resume(None)), Ok(vec![]));
+    assert_eq!(retold(&mut rig, resume(None)), NodeState::Applying);
 }
 
 #[test]
@@ -65,7 +72,8 @@ fn a_hold_is_gone_past_by_its_name_or_with_all_that_holds() {
     assert_eq!(rig.order(resume(Some("x"))), Err(Refused::UnknownNode("x".into())));
     rig.order(resume(Some("ok"))).unwrap();
     assert_eq!((rig.state("ok"), rig.state("sure")), (NodeState::Ready, NodeState::Suspended));
-    assert_eq!(rig.order(resume(Some("ok"))), Ok(vec![]));
+    let passed = Refused::Passed { node: "ok".into(), state: "ready" };
+    assert_eq!(rig.order(resume(Some("ok"))), Err(passed));
     assert_eq!(rig.work(), ["start web"]);
 
     let mut rig = Rig::new(nodes());
@@ -106,8 +114,10 @@ fn a_retry_begins_again_what_failed_and_what_was_skipped_because_of_it() {
     assert_eq!(rig.work(), ["start a"]);
     assert_eq!((rig.state("ab"), rig.reason("ab")), (NodeState::Skipped, "`b` failed".into()));
     assert_eq!(rig.state("b2"), NodeState::Skipped);
-    assert_eq!(rig.order(retry(Some("a"))), Ok(vec![]));
-    assert_eq!(rig.order(retry(Some("done"))), Ok(vec![]));
+    for (name, state) in [("a", "applying"), ("done", "ready")] {
+        let refused = Refused::NotLost { node: name.into(), state, instead: "retry `b`".into() };
+        assert_eq!(rig.order(retry(Some(name))), Err(refused));
+    }
     assert_eq!(rig.schedule.node("a").unwrap().deadline, Some(at(610)));
     rig.order(retry(None)).unwrap();
     assert_eq!(rig.work(), ["start a", "start b"]);
@@ -119,7 +129,7 @@ fn a_retry_begins_again_what_failed_and_what_was_skipped_because_of_it() {
     }
     assert_eq!((rig.work(), rig.turn("done").attempt), (vec!["prune".to_owned()], 1));
     rig.pruned(Ok(()));
-    assert_eq!(rig.order(retry(None)), Ok(vec![]), "all is well");
+    assert_eq!(retold(&mut rig, retry(None)), NodeState::Ready, "all is well");
 }
 
 #[test]
@@ -146,7 +156,7 @@ fn whoever_stops_it_is_told_of_each_node_whether_it_is_old_or_new() {
     let whole = last(&changes, None).unwrap();
     assert_eq!(whole.state, NodeState::Terminated);
     assert_eq!(whole.reason, "stopped by ann: 2 nodes are new, 1 may be in part, 1 as before");
-    assert_eq!(rig.order(Command::Terminate), Ok(vec![]));
+    assert_eq!(retold(&mut rig, Command::Terminate), NodeState::Terminated);
     assert_eq!((rig.work(), rig.applied("a")), (vec![], vec![]));
     for command in [Command::Suspend, resume(None)] {
         let wanted = rig.order(command).unwrap_err();
@@ -186,7 +196,8 @@ fn several_people_approve_and_not_the_one_who_made_it() {
     assert_eq!(by(&mut rig, "ann"), Err(Refused::Author { node: "ok".into(), by: "ann".into() }));
     assert_eq!(rig.order(resume(None)), Err(Refused::Approvals("ok".into())));
     assert_eq!(by(&mut rig, "bob").unwrap().len(), 2, "the node and the whole have another reason");
-    assert_eq!(by(&mut rig, "bob"), Ok(vec![]));
+    let twice = by(&mut rig, "bob").unwrap_err();
+    assert_eq!(twice.to_string(), "bob approved `ok` already: look at the shop; 1 of 2 approvals (bob)");
     assert!(rig.reason("ok").ends_with("1 of 2 approvals (bob)"), "{}", rig.reason("ok"));
     by(&mut rig, "eve").unwrap();
     assert_eq!(rig.state("ok"), NodeState::Ready);
@@ -234,4 +245,27 @@ fn what_failed_or_is_live_can_be_stopped_too() {
     rig.pruned(Ok(()));
     rig.order(Command::Terminate).unwrap();
     assert_eq!(rig.whole(), WholeState::Terminated);
+}
+
+#[test]
+fn an_order_tells_how_the_whole_stands_also_where_another_node_is_held() {
+    let approved = |name: &str| {
+        let approvals = Some(Approvals { count: 2, author_may: true });
+        (name.to_owned(), Node { hold: Some(Hold { approvals, ..Hold::default() }), ..bare(&[]) })
+    };
+    let mut rig = Rig::new([approved("a"), approved("b")]);
+    let changes = rig.order(resume(Some("b"))).unwrap();
+    assert_eq!(last(&changes, None).unwrap().state, NodeState::Suspended, "`a` is held as before");
+    assert_eq!(changes.len(), 2);
+}
+
+#[test]
+fn whoever_names_what_is_well_is_told_what_can_be_tried_again() {
+    let mut rig = Rig::new([node("a", &[])]);
+    rig.arrive("a");
+    let instead = |rig: &mut Rig| rig.order(retry(Some("a"))).unwrap_err().to_string();
+    assert!(instead(&mut rig).ends_with("no node failed or timed out"));
+    rig.pruned(Err(Failure::permanent("forbidden")));
+    assert!(instead(&mut rig).ends_with("name no node, to try the whole again"));
+    assert_eq!(rig.whole(), WholeState::Failed);
 }

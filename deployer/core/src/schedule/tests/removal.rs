@@ -19,7 +19,7 @@ fn a_removal_starts_no_node_and_ends_in_deleted() {
     assert_eq!(last(&changes, None).unwrap().state, NodeState::Deleted);
     assert!(rig.schedule.is_ended() && rig.schedule.waits().is_empty());
     assert_eq!(rig.happen(Happened::Superseded { by: 8 }), [], "it is gone");
-    assert_eq!(rig.order(retry(None)), Ok(vec![]));
+    assert_eq!(last(&rig.order(retry(None)).unwrap(), None).unwrap().state, NodeState::Deleted);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_removal_is_neither_held_nor_stopped_but_a_newer_generation_ends_it() {
     let mut rig = removal();
     assert_eq!(rig.order(Command::Suspend), Err(Refused::Removal { wanted: "suspended" }));
     assert_eq!(rig.order(Command::Terminate), Err(Refused::Removal { wanted: "stopped" }));
-    assert_eq!(rig.order(resume(None)), Ok(vec![]));
+    assert_eq!(last(&rig.order(resume(None)).unwrap(), None).unwrap().state, NodeState::Deleting);
     rig.happen(Happened::Superseded { by: 8 });
     assert_eq!((rig.whole(), rig.work()), (WholeState::Superseded, vec![]));
 }
@@ -68,4 +68,25 @@ fn a_removal_waits_for_the_older_generation() {
 fn a_dry_run_has_no_schedule() {
     let refused = Plan::new(&submission(Mode::DryRun, [])).unwrap_err();
     assert_eq!(refused, InvalidPlan::DryRun);
+}
+
+#[test]
+fn what_is_found_later_is_removed_too() {
+    let mut rig = removal();
+    rig.pruned(Ok(()));
+    rig.tick(2 * HOUR);
+    let changes = rig.happen(Happened::Found);
+    assert_eq!(last(&changes, None).unwrap().state, NodeState::Deleting);
+    assert_eq!((rig.work(), rig.wake()), (vec!["prune".to_owned()], Some(3 * HOUR)), "it has time anew");
+    rig.pruned(Ok(()));
+    assert_eq!(rig.whole(), WholeState::Deleted);
+
+    let mut rig = Rig::new([node("a", &[])]);
+    assert_eq!(rig.happen(Happened::Found), [], "nothing was removed yet");
+    rig.arrive("a");
+    rig.pruned(Ok(()));
+    rig.happen(Happened::Found);
+    assert_eq!((rig.whole(), rig.work()), (WholeState::Progressing, vec!["prune".to_owned()]));
+    rig.pruned(Ok(()));
+    assert_eq!(rig.whole(), WholeState::Live);
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::sense::ladder::LadderOptions;
 
 fn kind(name: &str) -> Kind {
-    Kind { api_version: "v1".to_owned(), kind: name.to_owned() }
+    Kind { api_version: "v1".to_owned(), kind: name.to_owned(), namespace: None }
 }
 
 fn glimpse(name: &str, content: &str) -> Glimpse {
@@ -35,12 +35,18 @@ struct Farm {
     mood: Mutex<Mood>,
     content: Mutex<&'static str>,
     lists: Mutex<usize>,
+    /// How long a list takes.
+    slow: Mutex<Duration>,
 }
 
 #[async_trait]
 impl Lists for Farm {
     async fn list(&self, kind: &Kind) -> Result<Vec<Glimpse>, CallError> {
         *self.lists.lock().unwrap() += 1;
+        let slow = *self.slow.lock().unwrap();
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         let mood = *self.mood.lock().unwrap();
         let is_service = kind.kind == "Service";
         match mood {
@@ -69,8 +75,12 @@ struct Rig {
 impl Rig {
     /// Polls Services and Secrets.
     fn new() -> Self {
-        let farm =
-            Arc::new(Farm { mood: Mutex::new(Mood::Well), content: Mutex::new("1"), lists: Mutex::new(0) });
+        let farm = Arc::new(Farm {
+            mood: Mutex::new(Mood::Well),
+            content: Mutex::new("1"),
+            lists: Mutex::new(0),
+            slow: Mutex::default(),
+        });
         let rounds = Arc::new(Rounds::new(LadderOptions::default()));
         tokio::spawn({
             let rounds = Arc::clone(&rounds);
@@ -169,4 +179,18 @@ async fn without_a_kind_nothing_is_asked() {
     assert_eq!(*rig.farm.lists.lock().unwrap(), lists);
     rig.polls.begin(&kind("Service"), 3);
     assert_eq!(rig.told(5).await, ["Service 3: 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_before_the_last_kind_went_reaches_nobody() {
+    let mut rig = Rig::new();
+    *rig.farm.slow.lock().unwrap() = Duration::from_secs(20);
+    assert!(rig.told(10).await.is_empty(), "a list is under way");
+    assert_eq!(*rig.farm.lists.lock().unwrap(), 1);
+    rig.polls.end(&kind("Secret"));
+    rig.polls.end(&kind("Service"));
+    *rig.farm.slow.lock().unwrap() = Duration::ZERO;
+    rig.polls.begin(&kind("Service"), 3);
+    assert_eq!(rig.told(15).await, ["Service 3: 2"]);
+    assert!(rig.told(30).await.is_empty());
 }

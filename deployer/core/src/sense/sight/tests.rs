@@ -17,7 +17,7 @@ fn key(name: &str) -> Key {
 }
 
 fn kind(kind: &str) -> Kind {
-    Kind { api_version: "v1".to_owned(), kind: kind.to_owned() }
+    Kind { api_version: "v1".to_owned(), kind: kind.to_owned(), namespace: None }
 }
 
 fn inventory(kinds: &[&str]) -> Inventory {

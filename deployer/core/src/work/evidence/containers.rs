@@ -8,7 +8,7 @@ use slipway_health::ObjectState;
 use slipway_kubernetes::Cluster;
 use slipway_records::failure::{Found, FoundContainer, FoundLog};
 
-use super::super::pods::selector;
+use super::super::pods::pods_of_workload;
 use super::{Asking, bounded, note, text_at};
 
 /// So many pods are told of.
@@ -37,9 +37,8 @@ pub(super) async fn troubled(
             pods.push(object.clone());
             continue;
         }
-        let Some((namespace, selector)) = selector(object) else { continue };
-        match asking.ask(cluster.pods_of(&namespace, &selector)).await {
-            Ok(more) => pods.extend(more),
+        match asking.ask(pods_of_workload(cluster, object)).await {
+            Ok(more) => pods.extend(more.into_iter().flatten()),
             Err(why) => {
                 let name = text_at(object, "/metadata/name");
                 note(found, format!("the pods of {name} could not be read: {why}"));

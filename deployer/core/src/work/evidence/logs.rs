@@ -17,6 +17,8 @@ const TAIL_CHARS_MAX: usize = 400;
 
 /// What a kubelet answers, as if it were a log, of a container that it has just removed.
 const GONE: &str = "unable to retrieve container logs for ";
+/// What it answers, with 400, where the instance before was removed.
+const GONE_BEFORE: &str = "previous terminated container ";
 
 /// What one log is, or why it cannot be read.
 type Text = Result<String, String>;
@@ -75,13 +77,19 @@ async fn texts_of(candidate: &Candidate, cluster: &Cluster, asking: &Asking<'_>)
 
 async fn text_of(candidate: &Candidate, previous: bool, cluster: &Cluster, asking: &Asking<'_>) -> Text {
     let FoundContainer { pod, container, .. } = &candidate.container;
-    let text = asking.ask(cluster.last_log(&candidate.namespace, pod, container, previous, LINES)).await;
-    match text {
-        Ok(text) if text.starts_with(GONE) && text.lines().count() == 1 => {
-            Err("its log is not there any more: the node has removed the container".to_owned())
-        }
-        text => text.map_err(|why| format!("its log could not be read: {why}")),
+    taken(asking.ask(cluster.last_log(&candidate.namespace, pod, container, previous, LINES)).await)
+}
+
+/// What was answered, or why that is no log.
+fn taken(answer: Result<String, String>) -> Text {
+    let is_gone = match &answer {
+        Ok(text) => text.starts_with(GONE) && text.lines().count() == 1,
+        Err(why) => why.starts_with(GONE_BEFORE) && why.contains(" not found"),
+    };
+    if is_gone {
+        return Err("its log is not there any more: the node has removed the container".to_owned());
     }
+    answer.map_err(|why| format!("its log could not be read: {why}"))
 }
 
 /// Puts the logs of a container behind what is there. One that waits to be started again has one log alone, which is
@@ -125,6 +133,19 @@ mod tests {
 
     fn mask() -> Mask {
         Mask::new(&[SecretString::from("hunter2")])
+    }
+
+    #[test]
+    fn logs_of_removed_containers_are_told_as_that() {
+        let gone = Err("its log is not there any more: the node has removed the container".to_owned());
+        assert_eq!(taken(Ok("unable to retrieve container logs for containerd://1".to_owned())), gone);
+        let before = "previous terminated container \"web\" in pod \"web-1\" not found (400)";
+        assert_eq!(taken(Err(before.to_owned())), gone);
+        assert_eq!(
+            taken(Err("timed out".to_owned())),
+            Err("its log could not be read: timed out".to_owned())
+        );
+        assert_eq!(taken(Ok("begins\n".to_owned())), Ok("begins\n".to_owned()));
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! Pins and holds.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use slipway_records::{Hold, ReadHolds, Result, WriteHolds};
+use slipway_types::id::{ApplicationId, EnvironmentId, VersionId};
+
+use crate::error::failed;
+use crate::session::{Handle, Session, Writer};
+use crate::value::{Id, Int, int, text};
+
+struct HoldRow {
+    environment_id: Id<EnvironmentId>,
+    application_id: Id<ApplicationId>,
+    version_id: Option<Id<VersionId>>,
+    reason: String,
+    set_by: String,
+    set_at: DateTime<Utc>,
+    rollback_to: Option<Int<u64>>,
+}
+
+impl From<HoldRow> for Hold {
+    fn from(row: HoldRow) -> Self {
+        Self {
+            environment_id: row.environment_id.0,
+            application_id: row.application_id.0,
+            version_id: row.version_id.map(|id| id.0),
+            reason: row.reason,
+            by: row.set_by,
+            at: row.set_at,
+            rollback_to: row.rollback_to.map(|generation| generation.0),
+        }
+    }
+}
+
+macro_rules! holds {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            HoldRow,
+            r#"select environment_id as "environment_id!: _", application_id as "application_id!: _",
+            version_id as "version_id?: _", reason as "reason!", set_by as "set_by!", set_at as "set_at!",
+            rollback_to as "rollback_to?: _" from hold "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+#[async_trait]
+impl<H: Handle> ReadHolds for Session<H> {
+    async fn hold_get(
+        &mut self,
+        environment: EnvironmentId,
+        application: ApplicationId,
+    ) -> Result<Option<Hold>> {
+        let row = holds!(
+            "where environment_id = $1 and application_id = $2",
+            environment.as_uuid(),
+            application.as_uuid()
+        )
+        .fetch_optional(self.db())
+        .await;
+        Ok(row.map_err(failed)?.map(Hold::from))
+    }
+
+    async fn hold_list(&mut self) -> Result<Vec<Hold>> {
+        let found = holds!("order by environment_id, application_id").fetch_all(self.db()).await;
+        Ok(found.map_err(failed)?.into_iter().map(Hold::from).collect())
+    }
+}
+
+#[async_trait]
+impl WriteHolds for Writer {
+    async fn hold_put(&mut self, hold: &Hold) -> Result<()> {
+        sqlx::query!(
+            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at, rollback_to)
+            values ($1, $2, $3, $4, $5, $6, $7) on conflict (environment_id, application_id) do update
+            set version_id = excluded.version_id, reason = excluded.reason, set_by = excluded.set_by,
+            set_at = excluded.set_at, rollback_to = excluded.rollback_to",
+            hold.environment_id.as_uuid(),
+            hold.application_id.as_uuid(),
+            hold.version_id.map(|id| id.as_uuid()),
+            text(&hold.reason),
+            text(&hold.by),
+            hold.at,
+            hold.rollback_to.map(int),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool> {
+        let released = sqlx::query!(
+            "delete from hold where environment_id = $1 and application_id = $2",
+            environment.as_uuid(),
+            application.as_uuid(),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(released.rows_affected() == 1)
+    }
+}
