@@ -236,6 +236,7 @@ pub(super) fn router() -> Router<ServerState> {
         .route("/infrastructure/tokens/{token}/revoke", post(tokens::revoke))
         .route("/infrastructure/notices", get(notices::page))
         .route("/infrastructure/notices/{channel}/test", post(notices::test))
+        .route("/infrastructure/notices/{channel}/resend", post(notices::resend))
         .route("/infrastructure/server", get(server::page))
         .route("/infrastructure/audit", get(audit::page))
         .route("/infrastructure/audit/verify", post(audit::verify))

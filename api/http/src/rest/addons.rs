@@ -114,7 +114,7 @@ pub(crate) struct ProtectionBody {
 }
 
 /// How an instance is taken away.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseQuery {

@@ -14,7 +14,7 @@ use super::field::Field;
 use super::form::{Form, Refused, confirmed};
 use super::reading::Reading;
 use super::{Around, Part, Parts, led, sent};
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::pages::forms::{Fields, Posted};
 use crate::pages::frame::{Frame, show_as};
 use crate::pages::parts::{Moment, Status};
@@ -23,7 +23,7 @@ use crate::pages::texts::Texts;
 use crate::pages::texts::infrastructure::InfrastructureTexts;
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
-use crate::rest::addons::{self, AddonBindingView, AddonView, BindBody, ProtectionBody};
+use crate::rest::addons::{self, AddonBindingView, AddonView, BindBody, ProtectionBody, ReleaseQuery};
 use crate::rest::{addon_bindings, environments};
 use crate::state::ServerState;
 
@@ -304,7 +304,10 @@ pub(super) async fn release(
     let (member, fields) = sent(posted);
     let caller = member.session.caller.clone();
     let done = match confirmed(&fields) {
-        Ok(()) => addons::release(State(state.clone()), caller, Path(name.clone())).await,
+        Ok(()) => {
+            let whole = Query(ReleaseQuery::default());
+            addons::release(State(state.clone()), caller, Path(name.clone()), whole).await
+        }
         Err(error) => Err(error),
     };
     answered(&state, &member, name, (RELEASE, fields), done).await

@@ -56,6 +56,7 @@ pub(super) fn standing(own: &InfrastructureTexts, state: &str) -> Status {
         "ready" => (Tone::Good, own.addon_ready),
         "degraded" => (Tone::Bad, own.addon_degraded),
         "failed" => (Tone::Bad, own.addon_failed),
+        "release_failed" => (Tone::Bad, own.addon_release_failed),
         "releasing" => (Tone::Busy, own.addon_releasing),
         _ => (Tone::Off, own.addon_released),
     };

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use slipway_types::Role;
@@ -55,7 +55,10 @@ struct Channel {
     /// What it is for: teams, environments, labels.
     scope: Vec<String>,
     events: String,
-    pending: usize,
+    pending: u64,
+    /// How many were given up, with the form that sends them again.
+    failed: u64,
+    again: Option<Form>,
     last: Option<Status>,
     answer: Option<String>,
     at: Option<Moment>,
@@ -155,6 +158,16 @@ fn channel(
         format!("/infrastructure/notices/{}/test", view.name),
         own.test_channel,
     );
+    let again = || {
+        Form::new(
+            token,
+            format!("again-{}", view.name),
+            format!("/infrastructure/notices/{}/resend", view.name),
+            own.send_again,
+        )
+        .about(view.name.clone())
+    };
+    let again = (view.failed > 0).then(again);
     let selector = Some(view.selector).filter(|selector| !selector.is_empty());
     let last = view.last.as_ref();
     Channel {
@@ -162,6 +175,8 @@ fn channel(
         scope: view.teams.into_iter().chain(view.environments).chain(selector).collect(),
         events: view.events.join(", "),
         pending: view.pending,
+        failed: view.failed,
+        again,
         at: last.and_then(|last| last.at).map(|at| Moment::new(t, at, now)),
         last: last.map(|last| standing(own, last.state)),
         answer: view.last.and_then(|last| last.answer),
@@ -214,4 +229,16 @@ pub(super) async fn test(
     let caller = member.session.caller.clone();
     let tested = notices::test(State(state.clone()), caller, Path(name)).await?.0;
     shown(&state, &member, After::default(), Some(tested)).await
+}
+
+/// Sends again what was given up for a channel.
+pub(super) async fn resend(
+    State(state): State<ServerState>,
+    Path(name): Path<NoticeChannelName>,
+    posted: Posted,
+) -> Result<Redirect, ApiError> {
+    let (member, _) = sent(posted);
+    let caller = member.session.caller.clone();
+    notices::resend_all(State(state.clone()), caller, Path(name)).await.map(drop)?;
+    Ok(Redirect::to(Part::Notices.address()))
 }

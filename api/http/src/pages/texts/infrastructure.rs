@@ -40,6 +40,7 @@ texts! {
     addon_failed: "failed", "失败";
     addon_ready: "ready", "就绪";
     addon_released: "released", "已释放";
+    addon_release_failed: "not taken away", "释放失败";
     addon_releasing: "being taken away", "释放中";
     addon_version_help: "Of a new one the newest, if this is left empty; else the one it has.",
         "新建时留空表示最新版本；修改时留空表示保持现有版本。";
@@ -161,6 +162,7 @@ texts! {
     gate_windows: "Windows", "时段";
     gates: "Gates", "关卡";
     generation: "Generation", "代次";
+    given_up: "Given up", "已放弃";
     held_by: "Held by", "锁定此版本的应用";
     hold_major: "Hold an application to a major version", "为应用锁定主版本";
     hold_major_help: "The next plan of the application takes this one.", "该应用的下一次部署方案将使用此主版本。";
@@ -376,6 +378,7 @@ texts! {
         "Settings, Webhooks, Add new webhook. URL: the address below. Secret token: the webhook \
          secret. Trigger: push events and tag push events.",
         "设置 → Webhooks → 添加新的 webhook。URL 填写下方地址，Secret 令牌填写 webhook 密钥，触发器选择推送事件和标签推送事件。";
+    send_again: "Send again", "重新发送";
     show_ended: "Show revoked and expired tokens too", "同时显示已吊销和已过期的令牌";
     soak_help: "The same components must have run upstream for so long.", "相同的组件必须先在上游环境运行这么久。";
     soak_minutes: "Minutes upstream", "上游运行分钟数";
