@@ -245,8 +245,12 @@ async fn what_is_on_its_way_is_aborted_and_not_rolled_back() {
     let server = Server::start().await;
     let (one, two) = bundles(&server).await;
     deployed(&server, &one, DeploymentState::Live).await;
-    let going = deployed(&server, &two, DeploymentState::Progressing { blocker: None }).await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
+    // What was live may be the very same: an abort brings it back, a rollback would change nothing.
+    let same = deployed(&server, &one, DeploymentState::Progressing { blocker: None }).await;
+    let page = is_page(&browser.get(&page_of(&same)).await.is(200));
+    assert!(page.contains("/abort\"") && !page.contains("/roll-back"), "{page}");
+    let going = deployed(&server, &two, DeploymentState::Progressing { blocker: None }).await;
     let page = is_page(&browser.get(&page_of(&going)).await.is(200));
     let abort = format!("{}/abort", page_of(&going));
     assert!(page.contains(&format!("href=\"{abort}\"")) && !page.contains("/roll-back"), "{page}");
