@@ -55,7 +55,7 @@ mod version_history;
 mod version_labels;
 mod visitor;
 
-pub(crate) use failure::nowhere;
+pub(crate) use failure::{nowhere, otherwise};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -75,7 +75,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/deployments", get(deployments::page))
         .route("/where", get(board::page))
         .route("/new-application", get(new_application::page))
-        .route("/applications", post(new_application::create))
+        .route("/applications", get(home::elsewhere).post(new_application::create))
         .route("/applications/{application}", get(application::page))
         .route("/applications/{application}/packages", get(packages::page))
         .route("/applications/{application}/packages/compare", get(compare_packages::page))

@@ -250,7 +250,7 @@ pub(crate) fn not_found(uri: &Uri) -> ApiError {
 }
 
 /// The answer where the address exists, but not for this method.
-pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+pub(crate) fn method_not_allowed(method: &Method, uri: &Uri) -> ApiError {
     let detail = format!("{} does not take {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

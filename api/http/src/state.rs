@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
 use crate::operation::{self, metrics::Metrics, rate::RateLimit};
-use crate::{git_remote, hooks, pages, problem, reports, rest, v2};
+use crate::{git_remote, hooks, pages, reports, rest, v2};
 
 /// The release of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -256,7 +256,7 @@ pub fn router(state: ServerState) -> Router {
     }
     router
         .fallback(pages::nowhere)
-        .method_not_allowed_fallback(problem::method_not_allowed)
+        .method_not_allowed_fallback(pages::otherwise)
         .layer(DefaultBodyLimit::max(state.options.max_api_body_bytes))
         .layer(CatchPanicLayer::custom(operation::request::panicked))
         .layer(from_fn_with_state(state.clone(), operation::request::observe))

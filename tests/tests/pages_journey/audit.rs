@@ -1,16 +1,19 @@
 //! Every page there is, on a telephone and on a desktop, in both colour schemes.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use slipway_tests::browser::{DESKTOP, Motion, PHONE, Scheme};
 use slipway_tests::wait;
 
-use crate::shop::published;
 use crate::visit::Visit;
+use crate::whole::Whole;
 
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Of [`published`]. A new page is added here.
+/// Of [`Whole`], which knows what is in braces. A new page is added here.
 pub(crate) const PAGES: &[&str] = &[
     "/",
     "/?q=nothing-like-it",
@@ -19,7 +22,16 @@ pub(crate) const PAGES: &[&str] = &[
     "/applications/shop?branch=none",
     "/applications/shop?selector=%3D%3D",
     "/applications/shop?channel=stable",
+    "/applications/till",
     "/applications/shop/packages",
+    "/applications/shop/packages/web/0.1.0-main.1",
+    "/applications/till/packages/settings/0.1.0-main.2",
+    "/applications/till/packages/compare",
+    "/applications/till/packages/compare?from=settings%2F0.1.0-main.1&to=settings%2F0.1.0-main.2",
+    "/applications/shop/bundles/0.1.0-main.1",
+    "/applications/till/bundles/0.1.0-main.2",
+    "/applications/till/bundles/compare",
+    "/applications/till/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.2",
     "/applications/shop/runs",
     "/applications/shop/runs?state=failed",
     "/applications/shop/runs/1",
@@ -29,20 +41,62 @@ pub(crate) const PAGES: &[&str] = &[
     "/applications/shop/runs/1/logs/build.web?find=assembling",
     "/deployments",
     "/deployments?application=shop",
+    "/deployments/history",
+    "/deployments/history?state=awaiting",
+    "/deployments/{delivered}",
+    "/deployments/{delivered}/remove",
+    "/deployments/{waiting}",
+    "/deployments/{waiting}/decline",
+    "/where",
+    "/deploy",
+    "/deploy/bundles?application=till&environment=prod",
+    "/deploy/configuration?application=till&environment=prod&bundle=0.1.0-main.2",
+    "/deploy/part?application=till&environment=prod&bundle=0.1.0-main.2&add=step%2Fnew&kind%3Astep%2Fnew=suspend",
+    "/deploy/review?application=till&environment=prod&bundle=0.1.0-main.2",
     "/infrastructure",
+    "/infrastructure/new-environment",
+    "/infrastructure/environments/prod",
+    "/infrastructure/environments/prod/edit",
+    "/infrastructure/new-cluster",
+    "/infrastructure/clusters/test",
+    "/infrastructure/clusters/test/edit",
+    "/infrastructure/definitions",
+    "/infrastructure/definitions?kind=trait&q=nothing-like-it",
+    "/infrastructure/definitions/component/webservice",
+    "/infrastructure/definitions/addon/redis",
+    "/infrastructure/addons",
+    "/infrastructure/addons/cache",
+    "/infrastructure/addons/cache/edit",
+    "/infrastructure/new-addon",
+    "/infrastructure/sources",
+    "/infrastructure/sources/shop",
+    "/infrastructure/secrets",
+    "/infrastructure/secrets?application=shop",
+    "/infrastructure/secrets/signing?application=shop",
+    "/infrastructure/tokens",
+    "/infrastructure/notices",
+    "/infrastructure/server",
+    "/infrastructure/audit",
+    "/infrastructure/audit?subject=application%2Fnone",
 ];
 /// A page that is not there. Chromium writes that to its console.
 const NOWHERE: &str = "/applications/nothing-like-it";
+/// What is looked at before anybody is signed in, and what leads elsewhere.
+const APART: [&str; 2] = ["/sign-in", "/applications"];
+/// How addresses end that are no pages: streams and files.
+const NO_PAGES: [&str; 5] = ["/events", "/stream", "/download", "/log", "/assets/{file}"];
+/// The sources of routes, below that of the HTTP side.
+const ROUTERS: [&str; 4] = ["pages.rs", "pages/deploy.rs", "pages/deployment.rs", "pages/infrastructure.rs"];
 
 fn audit(window: (u32, u32)) {
-    let server = published();
-    let visit = Visit::signed_in(&server, server.token());
+    let whole = Whole::open();
+    let visit = Visit::signed_in(&whole.server, whole.server.token());
     let browser = &visit.browser;
     browser.window(window);
     for path in PAGES.iter().chain([&NOWHERE]) {
         for scheme in [Scheme::Light, Scheme::Dark] {
             browser.prefers(scheme, Motion::Reduced);
-            browser.open(path);
+            browser.open(&whole.address(path));
             browser.assert_accessible();
             if *path == NOWHERE {
                 browser.take_console();
@@ -53,7 +107,7 @@ fn audit(window: (u32, u32)) {
     }
     browser.window((320, 640));
     for path in PAGES {
-        browser.open(path);
+        browser.open(&whole.address(path));
         browser.assert_fits_the_window();
     }
 }
@@ -70,10 +124,10 @@ fn every_page_is_sound_on_a_telephone() {
 
 #[test]
 fn every_page_is_valid_and_works_without_scripts() {
-    let server = published();
-    let visit = Visit::signed_in(&server, server.token());
+    let whole = Whole::open();
+    let visit = Visit::signed_in(&whole.server, whole.server.token());
     for path in PAGES {
-        visit.source(path, 200);
+        visit.source(&whole.address(path), 200);
     }
     visit.source(NOWHERE, 404);
     let browser = &visit.browser;
@@ -94,4 +148,60 @@ fn every_page_is_valid_and_works_without_scripts() {
     });
     browser.follow("Log web");
     browser.await_location("/applications/shop/runs/3/logs/build.web");
+}
+
+/// What stands in the parentheses that are open at the beginning of a text.
+fn arguments(text: &str) -> &str {
+    let mut open = 1;
+    let end = text.find(|c: char| {
+        open += i32::from(c == '(') - i32::from(c == ')');
+        open == 0
+    });
+    &text[..end.expect("what is opened is closed")]
+}
+
+/// The addresses in the sources of the server that answer with a page.
+fn routes() -> BTreeSet<String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/http/src");
+    let read = |name: &str| fs::read_to_string(sources.join(name)).expect("a source of the server");
+    let steps = read("pages/deploy/wanted.rs");
+    let literal = |text: &str| text.split('"').nth(1).expect("an address").to_owned();
+    let address = |said: &str| match said.split_once("wanted::") {
+        Some((_, name)) => {
+            let name = name.split(',').next().unwrap_or_default();
+            literal(steps.split_once(&format!("const {name}: &str = ")).expect("a step of deploying").1)
+        }
+        None => literal(said),
+    };
+    let mut found = BTreeSet::new();
+    for router in ROUTERS {
+        let text = read(router);
+        let routes = text.split(".route(").skip(1).map(arguments);
+        found.extend(routes.filter(|said| said.contains("get(")).map(address));
+    }
+    found
+        .retain(|route| !APART.contains(&route.as_str()) && !NO_PAGES.iter().any(|end| route.ends_with(end)));
+    found
+}
+
+/// How many parts a route and a page have in common; `None` if the page is not at the route.
+fn shared(route: &str, page: &str) -> Option<usize> {
+    let path = page.split('?').next().unwrap_or_default();
+    let (route, path) = (route.split('/').collect::<Vec<_>>(), path.split('/').collect::<Vec<_>>());
+    let fits = |(part, own): (&&str, &&str)| part == own || part.starts_with('{');
+    let is_there = route.len() == path.len() && route.iter().zip(&path).all(fits);
+    is_there.then(|| route.iter().zip(&path).filter(|(part, own)| part == own).count())
+}
+
+#[test]
+fn every_route_is_among_the_pages() {
+    let routes = routes();
+    assert!(routes.len() > 40, "the routes were not found: {routes:?}");
+    let mut unseen = routes.clone();
+    for page in PAGES {
+        let at = routes.iter().filter_map(|route| Some((shared(route, page)?, route)));
+        let (_, route) = at.max().unwrap_or_else(|| panic!("no route leads to {page}"));
+        unseen.remove(route);
+    }
+    assert!(unseen.is_empty(), "add to PAGES what is at {unseen:?}");
 }

@@ -18,4 +18,5 @@ mod steps;
 mod visit;
 mod walk;
 mod webhook;
+mod whole;
 mod words;

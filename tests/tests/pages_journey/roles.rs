@@ -7,32 +7,79 @@ use serde_json::Value;
 use crate::audit::PAGES;
 use crate::shop::published;
 use crate::visit::Visit;
+use crate::whole::Whole;
 
 /// Forms that everybody who is signed in has.
 const OWN: [&str; 2] = ["/preferences", "/sign-out"];
 /// What a reader has besides: nothing that changes anything.
 const READER: &[&str] = &[];
-/// Pushes, runs, labels and channels.
-const DEVELOPER: &[&str] = &["/applications/shop/runs/2/retry"];
-/// Deployments, environments, configuration.
-const OPERATOR: &[&str] = &[];
-/// Applications, secrets, tokens.
-const ADMIN: &[&str] = &["/applications", "/new-application"];
+/// Pushes, runs, labels and channels, and what sources received.
+const DEVELOPER: &[&str] = &[
+    "/applications/shop/runs/2/retry",
+    "/applications/shop/bundles/0.1.0-main.1/channels",
+    "/applications/shop/bundles/0.1.0-main.1/labels",
+    "/applications/shop/packages/web/0.1.0-main.1/labels",
+    "/applications/till/bundles/0.1.0-main.2/channels",
+    "/applications/till/bundles/0.1.0-main.2/labels",
+    "/applications/till/packages/settings/0.1.0-main.2/labels",
+    "/infrastructure/sources/shop/check",
+    "/infrastructure/sources/shop/deliveries/ID/redeliver",
+];
+/// Deployments, definitions, add-ons, secrets of applications, and the cluster's rest. What is delivered is the first: there
+/// is nothing to go back to, and nothing is on its way to be aborted.
+const OPERATOR: &[&str] = &[
+    "/deploy",
+    "/deploy/configuration",
+    "/deployments/ID/approve",
+    "/deployments/ID/decline",
+    "/deployments/ID/remove",
+    "/deployments/ID/restart",
+    "/deployments/ID/withdraw",
+    "/infrastructure/addons/cache/bind",
+    "/infrastructure/addons/cache/edit",
+    "/infrastructure/addons/cache/protection",
+    "/infrastructure/audit/verify",
+    "/infrastructure/clusters/test/check",
+    "/infrastructure/clusters/test/uncordon",
+    "/infrastructure/definitions",
+    "/infrastructure/definitions/component/webservice/hold",
+    "/infrastructure/definitions/component/webservice/release",
+    "/infrastructure/new-addon",
+    "/infrastructure/notices/ops/test",
+    "/infrastructure/secrets",
+    "/infrastructure/secrets/signing/remove",
+    "/infrastructure/secrets/signing/rotate",
+];
+/// Applications, places and tokens.
+const ADMIN: &[&str] = &[
+    "/applications",
+    "/infrastructure/clusters/test/edit",
+    "/infrastructure/clusters/test/remove",
+    "/infrastructure/environments/prod/edit",
+    "/infrastructure/environments/prod/remove",
+    "/infrastructure/environments/prod/settings",
+    "/infrastructure/new-cluster",
+    "/infrastructure/new-environment",
+    "/infrastructure/tokens",
+    "/infrastructure/tokens/ID/revoke",
+    "/new-application",
+];
 
 /// Addresses that the page's forms send to, and those of its links that lead to a form.
 const ACTIONS: &str = "
     const forms = [...document.querySelectorAll('form')]
         .filter(form => form.method === 'post')
-        .map(form => new URL(form.action).pathname);
-    const links = [...document.querySelectorAll('a.button')].map(link => new URL(link.href).pathname);
-    return [...forms, ...links];
+        .map(form => form.getAttribute('action'));
+    const links = [...document.querySelectorAll('a.button')].map(link => link.getAttribute('href'));
+    const id = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+    return [...forms, ...links].map(to => new URL(to, location.href).pathname.replace(id, 'ID'));
 ";
 
 /// Every action on the pages that this token sees.
-fn actions(visit: &Visit<'_>) -> BTreeSet<String> {
+fn actions(whole: &Whole, visit: &Visit<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in PAGES {
-        visit.browser.open(path);
+        visit.browser.open(&whole.address(path));
         let actions = visit.browser.run_script(ACTIONS, &[]);
         found.extend(actions.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
     }
@@ -44,15 +91,16 @@ fn actions(visit: &Visit<'_>) -> BTreeSet<String> {
 
 #[test]
 fn each_role_sees_the_actions_it_has() {
-    let server = published();
+    let whole = Whole::open();
+    let server = &whole.server;
     let mut wanted = BTreeSet::new();
     let roles = [("reader", READER), ("developer", DEVELOPER), ("operator", OPERATOR), ("admin", ADMIN)];
     for (role, more) in roles {
         wanted.extend(more.iter().map(|action| (*action).to_owned()));
         let made = server.json(&["token", "create", role, "--role", role]);
         let token = made["token"].as_str().expect("a token");
-        let visit = Visit::signed_in(&server, token);
-        let seen = actions(&visit);
+        let visit = Visit::signed_in(server, token);
+        let seen = actions(&whole, &visit);
         // A page that is not theirs says so, and is counted as seen without actions.
         visit.browser.take_console();
         assert_eq!(seen, wanted, "of the role {role}");

@@ -39,6 +39,12 @@ impl Shop {
 /// A server with the application `shop`: a bundle with labels and a channel, then a run that failed.
 pub(crate) fn published() -> Server {
     let server = Server::fresh();
+    publish_shop(&server);
+    server
+}
+
+/// Publishes what [`published`] has.
+pub(crate) fn publish_shop(server: &Server) {
     let app = server.create_app("shop");
     let repository = shop();
     server.publish(&app, &repository, "main", "Open the shop");
@@ -47,5 +53,4 @@ pub(crate) fn published() -> Server {
     repository.write("web/Dockerfile", "FROM scratch\nCOPY nothing.html /srv/\n");
     let failed = server.deliver(&app, &repository, "main", "Show nothing");
     assert_eq!(failed["state"], "failed", "{failed:#}");
-    server
 }

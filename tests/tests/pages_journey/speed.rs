@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use slipway_tests::browser::{Browser, Line, PHONE};
 
 use crate::audit::PAGES;
-use crate::shop::published;
 use crate::visit::{Taste, Visit};
+use crate::whole::Whole;
 use crate::words::ENGLISH;
 
 /// What a telephone far from a mast gets: 1.6 Mbit/s, and 150 ms to an answer.
@@ -58,9 +58,9 @@ fn first_load(browser: &Browser, path: &str) -> (u64, f64) {
 
 #[test]
 fn pages_are_small_soon_usable_and_still() {
-    let server = published();
-    let visit = Visit::begin(&server, Taste { words: &ENGLISH, window: PHONE });
-    visit.sign_in(server.token());
+    let whole = Whole::open();
+    let visit = Visit::begin(&whole.server, Taste { words: &ENGLISH, window: PHONE });
+    visit.sign_in(whole.server.token());
     let browser = &visit.browser;
     browser.cdp("Emulation.setCPUThrottlingRate", json!({ "rate": SLOWER }));
     browser.line(SLOW);
@@ -68,7 +68,7 @@ fn pages_are_small_soon_usable_and_still() {
     for path in PAGES {
         let mut best = f64::INFINITY;
         for _ in 0..LOOKS {
-            let (bytes, ms) = first_load(browser, path);
+            let (bytes, ms) = first_load(browser, &whole.address(path));
             assert!(bytes < LOADED_BYTES_MAX, "{path} loads {bytes} bytes");
             best = best.min(ms);
             if best < USABLE_WITHIN_MS {

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
+use axum::http::HeaderMap;
+use axum::http::header::REFERER;
 use slipway_types::{ApplicationName, ComponentName, Version};
-use url::form_urlencoded;
+use url::{Position, Url, form_urlencoded};
 
 /// The longest address to come back to, in bytes.
 const BACK_BYTES_MAX: usize = 2000;
@@ -40,6 +42,13 @@ pub(super) fn own(text: Option<&str>) -> &str {
             && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
     text.filter(is_own).unwrap_or("/")
+}
+
+/// The page that a form was sent from, as browsers tell it of pages of the same server.
+pub(super) fn sent_from(headers: &HeaderMap) -> Option<String> {
+    let page = Url::parse(headers.get(REFERER)?.to_str().ok()?).ok()?;
+    let page = &page[Position::BeforePath..Position::AfterQuery];
+    Some(own(Some(page)).to_owned())
 }
 
 /// An application's page.
@@ -121,6 +130,23 @@ mod tests {
             assert_eq!(own(Some(text)), wanted, "{text}");
         }
         assert_eq!(own(None), "/");
+    }
+
+    #[test]
+    fn a_form_leads_back_to_its_page() {
+        for (referer, wanted) in [
+            (
+                "https://slipway.example/deployments?application=a%2Fb#x",
+                Some("/deployments?application=a%2Fb"),
+            ),
+            ("https://slipway.example", Some("/")),
+            ("https://slipway.example//evil.example/", Some("/")),
+            ("nowhere", None),
+        ] {
+            let headers = HeaderMap::from_iter([(REFERER, referer.parse().unwrap())]);
+            assert_eq!(sent_from(&headers).as_deref(), wanted, "{referer}");
+        }
+        assert_eq!(sent_from(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -54,6 +54,8 @@ struct Row {
 struct Running {
     status: Status,
     version: String,
+    /// The deployment's page.
+    address: String,
     source: Option<String>,
     reason: Option<String>,
     since: Option<Moment>,
@@ -62,6 +64,8 @@ struct Running {
 struct Pending {
     status: Status,
     version: String,
+    /// The deployment's page.
+    address: String,
     reason: Option<String>,
 }
 
@@ -93,6 +97,7 @@ fn row(t: &'static Texts, place: PlaceView) -> Row {
     let running = place.state.zip(place.version).map(|(state, version)| Running {
         status: Status::of(t, state),
         version,
+        address: place.deployment.as_deref().map(address::deployment).unwrap_or_default(),
         source,
         reason: place.reason,
         since: place.since.map(|since| Moment::new(t, since, now)),
@@ -105,6 +110,7 @@ fn row(t: &'static Texts, place: PlaceView) -> Row {
         pending: place.pending.map(|pending| Pending {
             status: Status::of(t, pending.state),
             version: pending.version,
+            address: address::deployment(&pending.id),
             reason: pending.reason,
         }),
         pin: place.pin.map(|pin| pin.reason),

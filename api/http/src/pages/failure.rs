@@ -66,11 +66,23 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
 
 /// The answer where no route leads: a page for people, a problem for programs.
 pub(crate) async fn nowhere(State(state): State<ServerState>, request: Request) -> Response {
+    let error = problem::not_found(request.uri());
+    apart(&state, request, error).await
+}
+
+/// The same where a route takes other methods alone: somebody asks for the page of an address that takes forms.
+pub(crate) async fn otherwise(State(state): State<ServerState>, request: Request) -> Response {
+    let error = problem::method_not_allowed(request.method(), request.uri());
+    apart(&state, request, error).await
+}
+
+/// An error of no page in particular.
+async fn apart(state: &ServerState, request: Request, error: ApiError) -> Response {
     let (parts, _) = request.into_parts();
-    let answer = problem::not_found(&parts.uri).into_response();
+    let answer = error.into_response();
     let is_page = parts.method == Method::GET && state.options.roles.api && wants_page(&parts.headers);
     let Some(problem) = answer.extensions().get::<Problem>().filter(|_| is_page) else { return answer };
-    let visitor = Visitor::of(&state, &parts.uri, &parts.headers).await;
+    let visitor = Visitor::of(state, &parts.uri, &parts.headers).await;
     // The way out of the problem is for programs.
     let problem = Problem { hint: None, ..problem.clone() };
     let mut response = self::answer(&visitor, &problem, &HeaderMap::new());

@@ -126,14 +126,17 @@ pub(super) fn show_as(status: StatusCode, page: &impl Template) -> Result<Respon
 
 /// Finds out who looks, shows problems as pages, and tells the browser what a page may do.
 pub(super) async fn around(State(state): State<ServerState>, mut request: Request, next: Next) -> Response {
-    let visitor = Visitor::of(&state, request.uri(), request.headers()).await;
+    let mut visitor = Visitor::of(&state, request.uri(), request.headers()).await;
     let is_read = request.method().is_safe();
+    if !is_read {
+        // Many forms are sent to where no page is: one comes back to the page that the form is on.
+        visitor.address = address::sent_from(request.headers()).unwrap_or_else(|| "/".to_owned());
+    }
     request.extensions_mut().insert(visitor.clone());
     let response = next.run(request).await;
     let mut response = match response.extensions().get::<Problem>() {
         Some(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
-            let back = if is_read { visitor.address.as_str() } else { "/" };
-            Redirect::to(&address::sign_in(back)).into_response()
+            Redirect::to(&address::sign_in(&visitor.address)).into_response()
         }
         Some(problem) => failure::answer(&visitor, problem, response.headers()),
         None => response,

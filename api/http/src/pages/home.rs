@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use slipway_records::{Application, Deployment, DeploymentFilter, Page, Read, Run, RunFilter, VersionFilter};
@@ -114,6 +114,11 @@ pub(super) async fn root(
     }
     let member = Member::of(visitor)?;
     home(&state, &member, query).await
+}
+
+/// Who takes away the end of an address comes to `/applications`.
+pub(super) async fn elsewhere() -> Redirect {
+    Redirect::to("/")
 }
 
 async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<Response, ApiError> {

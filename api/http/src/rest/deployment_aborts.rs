@@ -8,7 +8,7 @@ use serde_json::json;
 use slipway_records::rollback::LIVE_MAX;
 use slipway_records::{
     Application, Change, Deployment, DeploymentCause, DeploymentFilter, Environment, NewAuditEntry,
-    PAGE_ROWS_MAX, Page, Write,
+    PAGE_ROWS_MAX, Page, Read, Write,
 };
 use slipway_types::Role;
 use slipway_types::state::DeploymentState;
@@ -134,23 +134,7 @@ impl Aborted {
         reason: String,
     ) -> Result<DeploymentView, ApiError> {
         let (application, environment) = (&self.application, &self.environment);
-        // What was taken away since is not what this one takes the place of.
-        let removed = DeploymentFilter {
-            application: Some(application.id),
-            environment: Some(environment.id),
-            states: vec!["deleted"],
-            ..DeploymentFilter::default()
-        };
-        let removed = tx.deployment_list(&removed, Page::first(1)).await?;
-        let since = removed.first().map_or(0, |row| row.generation);
-        let live = tx.deployments_once_live(environment.id, application.id, LIVE_MAX).await?;
-        let before = live.iter().find(|row| row.generation < self.deployment.generation);
-        let before = before.filter(|row| row.generation > since).ok_or_else(|| {
-            let detail =
-                format!("nothing of `{}` was live in `{}` before", application.name, environment.name);
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_live", detail)
-                .hint("stop it: slipway deploy terminate; or take it away: slipway deploy remove")
-        })?;
+        let before = live_before(tx, &self.deployment, application, environment).await?;
         let names = (application.name.clone(), environment.name.clone());
         let body = DeployBody::back_to(names, before.generation, reason.clone());
         let mut chosen = deployment_choices::choose(caller, tx, &body, Role::Operator).await?;
@@ -172,6 +156,31 @@ impl Aborted {
         .await?;
         Ok(made)
     }
+}
+
+/// What was live before a deployment, which an abort of it brings back.
+pub(crate) async fn live_before(
+    read: &mut dyn Read,
+    deployment: &Deployment,
+    application: &Application,
+    environment: &Environment,
+) -> Result<Deployment, ApiError> {
+    // What was taken away since is not what this one takes the place of.
+    let removed = DeploymentFilter {
+        application: Some(application.id),
+        environment: Some(environment.id),
+        states: vec!["deleted"],
+        ..DeploymentFilter::default()
+    };
+    let removed = read.deployment_list(&removed, Page::first(1)).await?;
+    let since = removed.first().map_or(0, |row| row.generation);
+    let live = read.deployments_once_live(environment.id, application.id, LIVE_MAX).await?;
+    let before = live.into_iter().find(|row| row.generation < deployment.generation);
+    before.filter(|row| row.generation > since).ok_or_else(|| {
+        let detail = format!("nothing of `{}` was live in `{}` before", application.name, environment.name);
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "never_live", detail)
+            .hint("stop it: slipway deploy terminate; or take it away: slipway deploy remove")
+    })
 }
 
 fn may_be_aborted(state: &DeploymentState) -> bool {

@@ -140,9 +140,13 @@ async fn a_deployment_is_shown_with_its_graph_and_what_was_found() {
 async fn the_list_is_filtered_and_says_what_is_wrong_with_a_filter() {
     let server = Server::start().await;
     let (one, two) = bundles(&server).await;
-    deployed(&server, &one, DeploymentState::Live).await;
-    deployed(&server, &two, awaiting(&two)).await;
+    let live = deployed(&server, &one, DeploymentState::Live).await;
+    let pending = deployed(&server, &two, awaiting(&two)).await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
+    let places = is_page(&browser.get("/deployments").await.is(200));
+    for deployment in [&live, &pending] {
+        assert!(places.contains(&format!("href=\"{}\"", page_of(deployment))), "{places}");
+    }
     let all = is_page(&browser.get("/deployments/history").await.is(200));
     assert!(all.contains("1.0.0") && all.contains("1.1.0"), "{all}");
     let path = "/deployments/history?application=shop&environment=prod&state=awaiting";
@@ -234,6 +238,29 @@ async fn what_destroys_asks_why_on_a_page_of_its_own() {
     assert_eq!(made["why"]["to"], before.generation, "{made:#}");
     let removed = browser.post(&format!("{}/remove", page_of(&now)), "reason=moved").await.is(303);
     assert!(removed.header("location").starts_with("/deployments/"));
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_aborted_and_not_rolled_back() {
+    let server = Server::start().await;
+    let (one, two) = bundles(&server).await;
+    deployed(&server, &one, DeploymentState::Live).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    // What was live may be the very same: an abort brings it back, a rollback would change nothing.
+    let same = deployed(&server, &one, DeploymentState::Progressing { blocker: None }).await;
+    let page = is_page(&browser.get(&page_of(&same)).await.is(200));
+    assert!(page.contains("/abort\"") && !page.contains("/roll-back"), "{page}");
+    let going = deployed(&server, &two, DeploymentState::Progressing { blocker: None }).await;
+    let page = is_page(&browser.get(&page_of(&going)).await.is(200));
+    let abort = format!("{}/abort", page_of(&going));
+    assert!(page.contains(&format!("href=\"{abort}\"")) && !page.contains("/roll-back"), "{page}");
+    let asked = is_page(&browser.get(&abort).await.is(200));
+    assert!(asked.contains("1.0.0 (#1)") && asked.contains("required"), "{asked}");
+    let silent = is_page(&browser.post(&abort, "reason=+").await.is(400));
+    assert!(silent.contains("reason: say why"), "{silent}");
+    let made = browser.post(&abort, "reason=carts+are+empty").await.is(303);
+    let made = server.get(&format!("/api/v1{}", made.header("location"))).await.is(200).json();
+    assert_eq!((&made["bundle"], &made["cause"]), (&json!("1.0.0"), &json!("rollback")), "{made:#}");
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ impl<'s> Browser<'s> {
     async fn post_as(&self, path: &str, body: String, site: &str) -> Answer {
         let request = Request::post(path).header("accept", "text/html").header("sec-fetch-site", site);
         let request = request.header("cookie", &self.cookie);
+        let request = request.header("referer", "https://slipway.example/new-application");
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         self.server.send(request.body(Body::from(body)).unwrap()).await
     }
@@ -185,6 +186,10 @@ async fn programs_get_what_they_got_and_cookies_open_no_api() {
     browser.get("/api/v1/applications").await.problem(401, "unauthorized");
     assert!(is_page(&browser.get("/nowhere").await.is(404)).contains("There is no such page"));
     assert!(is_page(&browser.get_in("/applications/none", "zh-CN").await.is(404)).contains("页面不存在"));
+    // What takes forms alone has no page, and says so as one.
+    assert!(is_page(&browser.get("/sign-out").await.is(405)).contains("does not take GET"));
+    server.get("/sign-out").await.problem(405, "method_not_allowed");
+    assert_eq!(browser.get("/applications").await.is(303).header("location"), "/");
 }
 
 #[tokio::test]
@@ -229,6 +234,7 @@ async fn an_application_is_made_and_what_is_wrong_is_said_beside_the_form() {
     assert!(is_page(&browser.get("/").await.is(200)).contains("No applications yet"));
     is_page(&browser.get("/new-application").await.is(200));
     let wrong = is_page(&browser.post("/applications", "name=No+Name&path=%22%3Cb%3E").await.is(400));
+    assert!(wrong.contains("name=\"return_to\" value=\"/new-application\""), "{wrong}");
     assert!(wrong.contains("aria-invalid") && wrong.contains("value=\"No Name\"") && !wrong.contains("<b>"));
     let made = is_page(&browser.post("/applications", "name=shop").await.is(200));
     assert!(

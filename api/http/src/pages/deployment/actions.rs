@@ -8,7 +8,7 @@ use slipway_types::state::DeploymentState;
 use crate::auth::Caller;
 use crate::pages::address;
 use crate::problem::ApiError;
-use crate::rest::rollbacks;
+use crate::rest::{deployment_aborts, rollbacks};
 
 /// Something that people do with a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) struct Standing<'a> {
     pub(super) environment: &'a Environment,
     /// Whether it is what its environment runs, or is to run.
     pub(super) is_current: bool,
-    /// What a rollback would return to.
+    /// What an abort or a rollback would return to.
     pub(super) earlier: Option<Deployment>,
 }
 
@@ -178,16 +178,19 @@ impl<'a> Standing<'a> {
         let running = read.deployment_out(environment.id, application.id).await?;
         let is_stopped = matches!(deployment.state, DeploymentState::Terminated { .. });
         let is_current = running.map_or(is_stopped, |running| running.id == deployment.id);
-        let goes_back = Action::Abort.fits(&deployment.state) || Action::RollBack.fits(&deployment.state);
-        let earlier = if is_current && goes_back {
-            match rollbacks::earlier(read, application, environment, None).await {
-                Ok(earlier) => Some(earlier),
-                // Nothing else was live.
-                Err(error) if error.status().is_client_error() => None,
-                Err(error) => return Err(error),
-            }
+        let earlier = if is_current && Action::Abort.fits(&deployment.state) {
+            Some(deployment_aborts::live_before(read, deployment, application, environment).await)
+        } else if is_current && Action::RollBack.fits(&deployment.state) {
+            Some(rollbacks::earlier(read, application, environment, None).await)
         } else {
             None
+        };
+        let earlier = match earlier {
+            Some(Ok(earlier)) => Some(earlier),
+            // Nothing else was live.
+            Some(Err(error)) if error.status().is_client_error() => None,
+            Some(Err(error)) => return Err(error),
+            None => None,
         };
         Ok(Self { deployment, environment, is_current, earlier })
     }

@@ -38,6 +38,8 @@ const HOLD: &str = "hold";
 const RELEASE: &str = "release";
 /// Where a definition's examples lie.
 const EXAMPLES: &str = "examples/";
+/// The longest file that the page holds, in bytes. Schemas of pods are longer; the table says what they say.
+const FILE_BYTES_MAX: usize = 8 << 10;
 
 /// Which version.
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +75,7 @@ struct DefinitionPage {
 /// A file of a definition.
 struct File {
     path: String,
+    /// Of one that is too long for a page: the command that prints it.
     text: String,
 }
 
@@ -123,7 +126,7 @@ async fn shown(
         .unusable
         .iter()
         .any(|row| row.kind == kind && row.name == own_name && row.version.to_string() == version);
-    let files = files_of(&found);
+    let files = files_of(&found, &format!("slipway definition show {kind} {own_name}@{version} --files"));
     let is_example = |file: &File| file.path.starts_with(EXAMPLES);
     let readme = files.iter().find(|file| file.path == "README.md").map(|file| file.text.clone());
     let (examples, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_example);
@@ -150,10 +153,13 @@ async fn shown(
     show_as(Refused::status(refused), &page)
 }
 
-fn files_of(found: &Value) -> Vec<File> {
+fn files_of(found: &Value, command: &str) -> Vec<File> {
     let files = found["files"].as_object().into_iter().flatten();
-    let file =
-        |(path, text): (&String, &Value)| Some(File { path: path.clone(), text: text.as_str()?.to_owned() });
+    let file = |(path, text): (&String, &Value)| {
+        let text = text.as_str()?;
+        let text = if text.len() > FILE_BYTES_MAX { command } else { text };
+        Some(File { path: path.clone(), text: text.to_owned() })
+    };
     files.filter_map(file).collect()
 }
 

@@ -1,5 +1,7 @@
 //! The schema of a definition's properties as a table: one row for each property, nested ones by their path.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// Most rows of one table.
@@ -28,7 +30,7 @@ const LIMITS: [&str; 13] = [
 pub(super) struct SchemaRow {
     /// `a.b` in an object, `a[]` in a list, `a.*` under any key.
     pub(super) path: String,
-    /// Of which type, in words of JSON.
+    /// Of which type, in words of JSON; `object = a.b`: what it holds is told at `a.b`.
     pub(super) kind: String,
     pub(super) required: bool,
     pub(super) default: Option<String>,
@@ -40,21 +42,40 @@ pub(super) struct SchemaRow {
 struct Walk<'s> {
     root: &'s Value,
     rows: Vec<SchemaRow>,
+    /// Where the members of a named schema are told, by its name: pod specs name the same again and again.
+    told: BTreeMap<&'s str, String>,
 }
 
 /// The properties that a schema describes, at most 300.
 pub(super) fn rows_of(schema: &Value) -> Vec<SchemaRow> {
-    let mut walk = Walk { root: schema, rows: Vec::new() };
+    let mut walk = Walk { root: schema, rows: Vec::new(), told: BTreeMap::new() };
     walk.members("", schema, 0);
     walk.rows
 }
 
 impl<'s> Walk<'s> {
     /// What a reference names: definitions have no others than into their own `$defs`.
+    fn named(&self, schema: &'s Value) -> Option<(&'s str, &'s Value)> {
+        let name = schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
+        Some((name, self.root.get("$defs")?.get(name)?))
+    }
+
     fn resolved(&self, schema: &'s Value) -> &'s Value {
-        let name = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
-        let named = name.and_then(|name| self.root.get("$defs")?.get(name));
-        named.unwrap_or(schema)
+        self.named(schema).map_or(schema, |(_, named)| named)
+    }
+
+    /// Where the members of what `schema` names are told already; if nowhere, they are told at `path`.
+    fn told_at(&mut self, schema: &'s Value, path: &str) -> Option<String> {
+        let (name, named) = self.named(schema)?;
+        let has = |keyword: &str| named.get(keyword).is_some_and(Value::is_object);
+        if !["properties", "additionalProperties", "items"].into_iter().any(has) {
+            return None;
+        }
+        let before = self.told.get(name).cloned();
+        if before.is_none() {
+            self.told.insert(name, path.to_owned());
+        }
+        before
     }
 
     fn members(&mut self, path: &str, schema: &'s Value, depth: usize) {
@@ -77,19 +98,27 @@ impl<'s> Walk<'s> {
         // What stands beside a reference goes before what it names.
         let said = |keyword: &str| schema.get(keyword).or_else(|| meant.get(keyword));
         let limit = |keyword: &&str| Some(format!("{keyword}: {}", shown(said(keyword)?)));
+        let limits = LIMITS.iter().filter_map(limit).collect();
+        let (below, items) = (format!("{path}[]"), meant.get("items"));
+        let goes_on = depth < DEPTH_MAX;
+        let mut before = None;
+        if goes_on {
+            before = self.told_at(schema, &path);
+            before = before.or_else(|| self.told_at(items?, &below));
+        }
         let kind = self.kind(meant);
         self.rows.push(SchemaRow {
-            kind,
+            kind: before.as_ref().map_or_else(|| kind.clone(), |before| format!("{kind} = {before}")),
             required,
             default: said("default").map(Value::to_string),
-            limits: LIMITS.iter().filter_map(limit).collect(),
+            limits,
             description: said("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
             path: path.clone(),
         });
-        if depth < DEPTH_MAX {
+        if goes_on && before.is_none() {
             self.members(&path, meant, depth + 1);
-            if let Some(items) = meant.get("items").map(|items| self.resolved(items)) {
-                self.members(&format!("{path}[]"), items, depth + 1);
+            if let Some(items) = items {
+                self.members(&below, self.resolved(items), depth + 1);
             }
         }
     }
@@ -184,10 +213,23 @@ mod tests {
             "$defs": {"tree": {"type": "object", "properties": {
                 "left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}},
         });
-        assert_eq!(rows_of(&schema).len(), ROWS_MAX);
+        let told = |rows: &[SchemaRow]| -> Vec<(String, String)> {
+            rows.iter().map(|row| (row.path.clone(), row.kind.clone())).collect()
+        };
+        let row = |path: &str, kind: &str| (path.to_owned(), kind.to_owned());
+        let once =
+            [row("tree", "object"), row("tree.left", "object = tree"), row("tree.right", "object = tree")];
+        assert_eq!(told(&rows_of(&schema)), once);
         assert!(rows_of(&json!({"properties": 3, "required": "x"})).is_empty());
         let list = json!({"properties": {"a": {"$ref": "#/$defs/a"}},
             "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}});
-        assert!(!rows_of(&list).is_empty());
+        assert_eq!(told(&rows_of(&list)), [row("a", "array of array = a")]);
+        let same = json!({
+            "properties": {"live": {"$ref": "#/$defs/probes"}, "ready": {"$ref": "#/$defs/probes"}},
+            "$defs": {"probes": {"type": "array", "items": {"properties": {"path": {"type": "string"}}}}},
+        });
+        let once =
+            [row("live", "array of any"), row("live[].path", "string"), row("ready", "array of any = live")];
+        assert_eq!(told(&rows_of(&same)), once);
     }
 }
