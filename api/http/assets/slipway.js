@@ -65,6 +65,8 @@
       }
     };
   };
+  // How the whole stands is said when it changes.
+  const standing = (part) => part.querySelector(".big .status, .facts-line > .status")?.textContent;
   let refreshing = null;
   let again = false;
   const refresh = () => {
@@ -81,6 +83,8 @@
           const scroll = keep(old, part);
           revealCopying(part);
           if (part.isEqualNode(old)) continue;
+          const state = standing(part);
+          if (state && state !== standing(old)) announce(state);
           const focused = old.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
           old.replaceWith(document.adoptNode(part));
           scroll();

@@ -7,10 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::texts::Texts;
 
-/// The drawing is so wide, in its own units.
-const WIDTH: i64 = 1000;
+/// Room of the bars, in the drawing's own units.
+const WIDTH: i64 = 680;
 /// Names stand left of it.
 const NAMES_WIDTH: i64 = 160;
+/// What fits there of a name, in characters.
+const NAME_CHARS_MAX: usize = 20;
+/// Times stand right of it.
+const TIMES_WIDTH: i64 = 90;
 /// A bar is at least so wide, or nobody sees it.
 const BAR_WIDTH_MIN: i64 = 4;
 /// From one bar to the next.
@@ -29,6 +33,7 @@ pub(super) struct Period {
 /// A part as it is drawn.
 struct Bar {
     name: String,
+    whole_name: String,
     tone: &'static str,
     took: String,
     x: i64,
@@ -42,6 +47,7 @@ struct Bar {
 #[template(path = "part/timeline.html")]
 pub(super) struct Timeline {
     label: &'static str,
+    width: i64,
     height: i64,
     bars: Vec<Bar>,
 }
@@ -73,7 +79,8 @@ impl Timeline {
             let x = from.min(WIDTH - BAR_WIDTH_MIN);
             Bar {
                 took: t.took(period.ended - period.began),
-                name: period.name,
+                name: shown(&period.name),
+                whole_name: period.name,
                 tone: period.tone,
                 x: NAMES_WIDTH + x,
                 y: row * ROW_HEIGHT,
@@ -83,8 +90,19 @@ impl Timeline {
         });
         let bars: Vec<Bar> = bars.collect();
         let rows = i64::try_from(bars.len()).expect("invariant: at most BARS_MAX");
-        Self { label: t.timeline, height: rows * ROW_HEIGHT, bars }
+        let width = NAMES_WIDTH + WIDTH + TIMES_WIDTH;
+        Self { label: t.timeline, width, height: rows * ROW_HEIGHT, bars }
     }
+}
+
+/// What fits into the drawing of a name.
+fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if shown.len() < name.len() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
 }
 
 /// Where a time lies in the drawing.
@@ -103,14 +121,15 @@ mod tests {
         let periods = vec![
             Period::new("plan", "off", at(0), at(1)),
             Period::new("<api>", "good", at(5), at(10)),
-            Period::new("late", "bad", at(10), at(12)),
+            Period::new("late".repeat(20), "bad", at(10), at(12)),
         ];
         let drawing = Timeline::new(&ENGLISH, (at(0), at(10)), periods);
         for bar in &drawing.bars {
             let end = bar.x - NAMES_WIDTH + bar.width;
             assert!(bar.x >= NAMES_WIDTH && bar.width >= BAR_WIDTH_MIN && end <= WIDTH, "{}", bar.name);
         }
-        assert_eq!((drawing.bars[1].x, drawing.bars[1].width), (NAMES_WIDTH + 500, 500));
+        assert_eq!((drawing.bars[1].x, drawing.bars[1].width), (NAMES_WIDTH + WIDTH / 2, WIDTH / 2));
+        assert_eq!(drawing.bars[2].name, format!("{}…", &"late".repeat(20)[..NAME_CHARS_MAX - 1]));
         assert!(!drawing.to_string().contains("<api>"));
     }
 }

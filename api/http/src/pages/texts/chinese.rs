@@ -109,6 +109,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     sign_in_by_token: "请粘贴本服务器的访问令牌。浏览器只保存登录状态，不保存令牌。",
     sign_out: "退出登录",
     size: "大小",
+    skip_log: "跳过日志",
     skip_to_content: "跳到正文",
     source: "来源",
     source_help: "要镜像的仓库的克隆地址。不填写时，应用会在本服务器上得到一个 git 远程仓库。",

@@ -110,6 +110,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     sign_in_by_token: "Paste an access token of this server. The browser keeps a sign-in of its own, not the token.",
     sign_out: "Sign out",
     size: "Size",
+    skip_log: "Skip the log",
     skip_to_content: "Skip to content",
     source: "Source",
     source_help: "Clone address of a repository to mirror. Without it, the application gets a git remote here.",
