@@ -38,6 +38,7 @@ mod source;
 mod token;
 mod validate;
 mod version;
+mod waiting;
 
 /// Exit code of a command that did what it was asked.
 pub(crate) struct Exit(pub u8);

@@ -1,19 +1,18 @@
 //! `slipway run`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::waiting::{NOT_ENDED, Waiting};
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, bytes, data, json as print_json, say, table, text};
 
 /// How many runs of one commit are looked through for the one of a ref.
 const MAX_RUNS_OF_COMMIT: usize = 2000;
-/// A wait ran out.
-const WAIT_EXPIRED: Exit = Exit(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunCommand {
@@ -347,11 +346,11 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
 }
 
 async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> {
-    let deadline = Instant::now() + args.timeout;
+    let waiting = Waiting::new(client, args.timeout);
+    let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
     let mut last = String::new();
     loop {
-        let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
-        let rows = client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT).await?;
+        let rows = waiting.ask(|| client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT)).await?;
         let run =
             rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
         if let Some(run) = &run {
@@ -371,13 +370,13 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
                 last = state;
             }
         }
-        if Instant::now() >= deadline {
+        if waiting.is_over() {
             let seen =
                 if last.is_empty() { "no run of that commit appeared" } else { "the run has not ended" };
             say(format!("{seen} within {} s", args.timeout.as_secs()));
-            return Ok(WAIT_EXPIRED);
+            return Ok(NOT_ENDED);
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        waiting.pause().await;
     }
 }
 
