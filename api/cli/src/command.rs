@@ -294,6 +294,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads a whole number.
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "give a whole number, 0 or more".to_owned())
+}
+
 /// Reads how many rows a list may have.
 fn rows(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -304,6 +309,9 @@ fn rows(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     use super::{Cli, in_path, key_value, means_yes, rows};
@@ -337,6 +345,33 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_number_is_refused_as_a_value_and_taken_for_no_option() {
+        fn walk(command: &clap::Command, path: &str) {
+            let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()];
+            for arg in command.get_arguments() {
+                let kind = arg.get_value_parser().type_id();
+                let is_number = numbers.iter().any(|number| kind == *number);
+                let is_span = kind == TypeId::of::<Duration>();
+                let is_taken = arg.is_allow_negative_numbers_set() || arg.is_allow_hyphen_values_set();
+                assert!(is_taken || !(is_number || is_span), "`{path}`: {}", arg.get_id());
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        walk(&Cli::command(), "slipway");
+        for (line, part) in [
+            ("run list --limit -5", "'--limit <LIMIT>': give a whole number, 1 or more"),
+            ("deploy watch shop@prod --timeout -5m", "write 90s, 5m or 1h"),
+            ("env set prod --approvals -1", "-1 is not in 0..="),
+        ] {
+            let refused = Cli::command().try_get_matches_from(format!("slipway {line}").split(' '));
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(part), "{line}: {refused}");
+        }
     }
 
     #[test]

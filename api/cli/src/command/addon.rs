@@ -61,7 +61,7 @@ pub(crate) struct WaitArgs {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait, such as 90s, 10m or 1h
-    #[arg(long, default_value = "10m", value_parser = duration)]
+    #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     state: Option<String>,
     /// How many at most
-    #[arg(long, default_value_t = 30, value_parser = super::rows)]
+    #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
     limit: usize,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct LogArgs {
     #[arg(short, long)]
     follow: bool,
     /// Begin at this byte
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = super::whole, allow_negative_numbers = true)]
     offset: u64,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct WaitArgs {
     #[arg(long = "ref")]
     git_ref: Option<String>,
     /// How long to wait, e.g. 90s, 5m, 1h
-    #[arg(long, default_value = "5m", value_parser = duration)]
+    #[arg(long, default_value = "5m", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
 }
 

@@ -144,7 +144,7 @@ pub(crate) struct Which {
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
     /// How many at most
-    #[arg(long, default_value_t = 30, value_parser = super::rows)]
+    #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
     limit: usize,
 }
 
