@@ -104,10 +104,14 @@ enum Command {
     )]
     Login(login::LoginArgs),
     /// Check a slipway.yaml as the server would
-    #[command(after_help = "Example: slipway validate ./services/shop")]
+    #[command(
+        after_help = "All problems are told at once, with line and column; nothing is asked of a server.\nExit codes: 0 it is valid, 1 it is not, 2 wrong usage, such as no such file.\nExample: slipway validate ./services/shop"
+    )]
     Validate(validate::ValidateArgs),
     /// Show what a run of the current commit would build, reuse and pack
-    #[command(after_help = "Example: slipway plan .")]
+    #[command(
+        after_help = "Where no server answers, or it does not know the commit, it is planned from the commit alone.\nExit codes: 0 planned, 1 the slipway.yaml is not valid or the plan was refused, 2 wrong usage, such as no such file.\nExample: slipway plan ."
+    )]
     Plan(validate::PlanArgs),
     /// Applications
     #[command(subcommand)]

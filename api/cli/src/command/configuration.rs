@@ -12,7 +12,7 @@ use crate::output::{data, json as print_json};
 pub(crate) enum ConfigCommand {
     /// Check the configuration that a server would use
     #[command(
-        after_help = "All mistakes are told at once, each with its file and line or its variable.\nExit codes: 0 it is valid, 1 it is not.\nExample: slipway config check --config slipway.toml\nExample: slipway config check -o json"
+        after_help = "All mistakes are told at once, each with its file and line or its variable.\nExit codes: 0 it is valid, 1 it is not, 2 wrong usage, such as no such file.\nExample: slipway config check --config slipway.toml\nExample: slipway config check -o json"
     )]
     Check(ConfigFile),
     /// Show every value and where it comes from

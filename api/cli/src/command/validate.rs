@@ -192,6 +192,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_is_not_there_is_wrong_usage() {
+        let error = WorkTree::find(std::path::Path::new("/does/not/exist")).err().unwrap();
+        assert_eq!(crate::client::exit_code(&error), 2);
+    }
+
+    #[test]
     fn without_a_server_a_plan_says_which_one_was_asked_and_what_next() {
         let base = "http://10.0.0.7:7300";
         let answered = |status: u16| anyhow::Error::new(Problem { status, ..Problem::default() });

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::mistakes::{DEFAULT, Mistakes, Origins};
 use super::{Config, check};
+use crate::client::Usage;
 
 const DEFAULTS: &str = include_str!("../default.toml");
 const ENV_PREFIX: &str = "SLIPWAY__";
@@ -79,8 +80,8 @@ impl Layers {
     }
 
     fn file(&mut self, path: &Path) -> Result<()> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Usage(format!("cannot read {}: {error}", path.display())))?;
         let from = path.display().to_string();
         self.origins.lines = lines(&text, &from)?;
         self.origins.file = Some(from.clone());
