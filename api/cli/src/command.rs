@@ -26,6 +26,7 @@ mod document;
 mod environment;
 mod fetch_context;
 mod label;
+mod log;
 mod login;
 mod notice;
 mod place;
