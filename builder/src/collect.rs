@@ -4,6 +4,7 @@
 //! go after a time of grace, in the steps of [`slipway_records::upkeep`]. Any step may be killed and
 //! repeated.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use slipway_git::GitStore;
 use slipway_objects::{BlobError, Blobs};
 use slipway_records::job::JobPayload;
 use slipway_records::{Handler, Job, JobContext, JobError, Records};
-use slipway_types::Fault;
+use slipway_types::{Digest, Fault};
 use tokio_util::sync::CancellationToken;
 
 mod blobs;
@@ -158,6 +159,8 @@ struct Pass<'a> {
     now: DateTime<Utc>,
     stop: &'a CancellationToken,
     collected: Collected,
+    /// Manifests whose bytes are missing or damaged: what they name is not known.
+    unreadable: BTreeSet<Digest>,
 }
 
 impl Pass<'_> {
@@ -180,17 +183,10 @@ impl CollectHandler {
 
     /// One pass, at the time `now`.
     pub async fn collect(&self, now: DateTime<Utc>, stop: &CancellationToken) -> Result<Collected, JobError> {
-        let mut pass = Pass {
-            records: self.records.as_ref(),
-            blobs: &self.blobs,
-            git: &self.git,
-            options: &self.options,
-            now,
-            stop,
-            collected: Collected::default(),
-        };
+        let mut pass = self.begin(now, stop);
         pass.expire_rows().await?;
         pass.expire_repositories().await?;
+        pass.tell_unreadable();
         pass.settle_condemned().await?;
         if self.scan_is_due(now) {
             pass.note_unreferenced().await?;
@@ -200,6 +196,19 @@ impl CollectHandler {
         // Last: it may take long, and nothing waits for it.
         pass.consolidate_packs().await?;
         Ok(pass.collected)
+    }
+
+    fn begin<'a>(&'a self, now: DateTime<Utc>, stop: &'a CancellationToken) -> Pass<'a> {
+        Pass {
+            records: self.records.as_ref(),
+            blobs: &self.blobs,
+            git: &self.git,
+            options: &self.options,
+            now,
+            stop,
+            collected: Collected::default(),
+            unreadable: BTreeSet::new(),
+        }
     }
 
     fn scan_is_due(&self, now: DateTime<Utc>) -> bool {

@@ -23,7 +23,7 @@ use slipway_types::environment::ReceiverSettings;
 use slipway_types::state::{AddonEvent, AddonState};
 use slipway_types::{Class, Fault, SecretScope, Violation};
 
-use crate::handler::SLIPWAY;
+use crate::handler::{AWAY_PAUSE, CORDON_PAUSE, SLIPWAY};
 use crate::plan::addon::runs_ms;
 use crate::plan::{Frozen, compare};
 use crate::receivers::{accepted, in_words};
@@ -37,10 +37,6 @@ pub(crate) mod subject;
 
 use subject::AddonSubject;
 
-/// How soon what could not be done is tried again.
-const AWAY_PAUSE: Duration = Duration::from_secs(5);
-/// How long a cordoned cluster is left alone.
-const CORDON_PAUSE: Duration = Duration::from_secs(30);
 /// How often a receiver is asked while it works.
 const PAUSE_BUSY: Duration = Duration::from_secs(2);
 /// How often what has arrived, or failed, is looked at.

@@ -34,8 +34,10 @@ mod taken_up;
 pub const SLIPWAY: &str = "slipway";
 /// How long closed gates are left alone if nothing wakes them.
 const GATES_PAUSE: Duration = Duration::from_secs(60);
-/// How long a receiver that cannot be reached is left alone.
-const AWAY_PAUSE: Duration = Duration::from_secs(5);
+/// How long what cannot be reached, or done, now is left alone.
+pub(crate) const AWAY_PAUSE: Duration = Duration::from_secs(5);
+/// How long a cordoned cluster is left alone.
+pub(crate) const CORDON_PAUSE: Duration = Duration::from_secs(30);
 
 /// Does `deploy` jobs.
 pub struct DeployHandler {

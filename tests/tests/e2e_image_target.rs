@@ -313,6 +313,21 @@ fn a_mistake_in_the_image_target_is_found_before_a_server_starts() {
         assert_ne!(checked.code, 0);
         assert!(checked.stderr.contains("registry.image_target"), "{}", checked.stderr);
     }
+    // Every mistake is told in one go.
+    let text = "[network]\nno_proxy = [\"corp.test\"]\n\n[registry]\nimage_target = \"team\"\n";
+    fs::write(&file, text).expect("a file");
+    let path = file.to_str().expect("text");
+    let checked = server.cli(&["config", "check", "--config", path, "-o", "json"]);
+    assert_eq!(checked.code, 1, "{}", checked.stderr);
+    let told = checked.json();
+    assert_eq!(told["valid"], false, "{told:#}");
+    for (index, (field, line)) in
+        [("registry.image_target", 5), ("network.no_proxy", 2)].into_iter().enumerate()
+    {
+        let mistake = &told["mistakes"][index];
+        assert_eq!((&mistake["field"], &mistake["from"]), (&field.into(), &path.into()), "{told:#}");
+        assert_eq!(mistake["line"], line, "{told:#}");
+    }
 }
 
 #[test]

@@ -68,6 +68,9 @@ fn demo_once_names_two_bundles() {
     let lines: Vec<_> = text.lines().rev().take(2).collect();
     assert!(lines[1].starts_with("bundle shop 0.1.0-main.1 "), "{text}");
     assert!(lines[0].starts_with("bundle shop 0.1.0-main.2  4 packages: 1 new (web), 3 reused"), "{text}");
+    // Nothing goes on running that could be tried.
+    let told = &finished.stderr;
+    assert!(told.contains("two pushes of shop became two bundles") && !told.contains("Try next"), "{told}");
     // Nothing was written into the home besides what was named.
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }

@@ -166,6 +166,15 @@ fn logs_are_read_from_any_byte() {
     assert_eq!(piece.text(), whole[3..8]);
     assert_eq!(piece.header("slipway-next-offset"), Some("8"));
     assert_eq!(server.cli(&["run", "logs", "shop#1", "web", "-f"]).ok().stdout, whole);
+    let lines = server.cli(&["run", "logs", "shop#1", "web", "-o", "json"]).ok().stdout;
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON in each line")).collect();
+    for (line, written) in lines.iter().zip(whole.lines()) {
+        assert_eq!(line["text"], written);
+        let offset = usize::try_from(line["offset"].as_u64().expect("an offset")).expect("it fits");
+        assert!(whole[offset..].starts_with(written), "{line}");
+    }
+    assert_eq!(lines.len(), whole.lines().count());
     let beyond = server.cli(&["run", "logs", "shop#1", "web", "--offset", "99999999"]);
     assert!(beyond.stdout.is_empty(), "{}", beyond.stdout);
     assert_eq!(server.cli(&["run", "logs", "shop#1"]).code, 2, "which component?");

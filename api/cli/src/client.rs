@@ -59,6 +59,18 @@ impl Problem {
 #[error("{0}")]
 pub(crate) struct Usage(pub String);
 
+/// Whether a server is not there for now, as while it is replaced: nothing listens, its answer broke off, or what
+/// stands before it has nobody to ask.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    if let Some(problem) = error.downcast_ref::<Problem>() {
+        return matches!(problem.status, 502..=504);
+    }
+    // Who speaks another TLS, or none, does so the next time too.
+    let stays =
+        |error: &reqwest::Error| error.is_builder() || says(error, BAD_CERTIFICATE) || says(error, NO_TLS);
+    error.downcast_ref::<reqwest::Error>().is_some_and(|error| !stays(error))
+}
+
 /// The exit code that tells scripts what kind of failure it was.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     // What was sent was understood and refused for what it says: no wrong usage of the command.
@@ -99,6 +111,11 @@ pub(crate) struct Client {
     base: String,
     token: Option<SecretString>,
 }
+
+/// What TLS says of a certificate that nobody it trusts has signed.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
+/// What TLS says where plain HTTP answers.
+const NO_TLS: &str = "InvalidContentType";
 
 /// Whether one of the causes has these words, which is all that tells why there is no TLS.
 fn says(error: &reqwest::Error, words: &str) -> bool {
@@ -195,12 +212,12 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
         let response = self.answer(request).await?.map_err(|error| {
-            let advice = if says(&error, "invalid peer certificate") {
+            let advice = if says(&error, BAD_CERTIFICATE) {
                 format!(
                     "the certificate of {} is not trusted: set SSL_CERT_FILE to the file of its authority",
                     self.base
                 )
-            } else if says(&error, "InvalidContentType") {
+            } else if says(&error, NO_TLS) {
                 format!("what answers at {} does not speak TLS: is its address http://…?", self.base)
             } else if error.is_connect() {
                 format!(

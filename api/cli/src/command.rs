@@ -26,6 +26,7 @@ mod document;
 mod environment;
 mod fetch_context;
 mod label;
+mod log;
 mod login;
 mod notice;
 mod place;
@@ -38,6 +39,7 @@ mod source;
 mod token;
 mod validate;
 mod version;
+mod waiting;
 
 /// Exit code of a command that did what it was asked.
 pub(crate) struct Exit(pub u8);
@@ -103,10 +105,14 @@ enum Command {
     )]
     Login(login::LoginArgs),
     /// Check a slipway.yaml as the server would
-    #[command(after_help = "Example: slipway validate ./services/shop")]
+    #[command(
+        after_help = "All problems are told at once, with line and column; nothing is asked of a server.\nExit codes: 0 it is valid, 1 it is not, 2 wrong usage, such as no such file.\nExample: slipway validate ./services/shop"
+    )]
     Validate(validate::ValidateArgs),
     /// Show what a run of the current commit would build, reuse and pack
-    #[command(after_help = "Example: slipway plan .")]
+    #[command(
+        after_help = "Where no server answers, or it does not know the commit, it is planned from the commit alone.\nExit codes: 0 planned, 1 the slipway.yaml is not valid or the plan was refused, 2 wrong usage, such as no such file.\nExample: slipway plan ."
+    )]
     Plan(validate::PlanArgs),
     /// Applications
     #[command(subcommand)]
@@ -293,6 +299,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads a whole number.
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "give a whole number, 0 or more".to_owned())
+}
+
 /// Reads how many rows a list may have.
 fn rows(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -303,6 +314,9 @@ fn rows(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     use super::{Cli, in_path, key_value, means_yes, rows};
@@ -336,6 +350,33 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_number_is_refused_as_a_value_and_taken_for_no_option() {
+        fn walk(command: &clap::Command, path: &str) {
+            let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()];
+            for arg in command.get_arguments() {
+                let kind = arg.get_value_parser().type_id();
+                let is_number = numbers.iter().any(|number| kind == *number);
+                let is_span = kind == TypeId::of::<Duration>();
+                let is_taken = arg.is_allow_negative_numbers_set() || arg.is_allow_hyphen_values_set();
+                assert!(is_taken || !(is_number || is_span), "`{path}`: {}", arg.get_id());
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        walk(&Cli::command(), "slipway");
+        for (line, part) in [
+            ("run list --limit -5", "'--limit <LIMIT>': give a whole number, 1 or more"),
+            ("deploy watch shop@prod --timeout -5m", "write 90s, 5m or 1h"),
+            ("env set prod --approvals -1", "-1 is not in 0..="),
+        ] {
+            let refused = Cli::command().try_get_matches_from(format!("slipway {line}").split(' '));
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(part), "{line}: {refused}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use slipway_builder::backend::Choice;
 use slipway_builder::target::INTERNAL_HOST;
@@ -15,8 +15,10 @@ use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 use toml::Table;
 
 mod layers;
+mod mistakes;
 
-pub(crate) use layers::{Flags, load};
+pub(crate) use layers::{Flags, load, read};
+pub(crate) use mistakes::Mistakes;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,31 +160,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-fn check(config: &Config) -> Result<()> {
-    let server = &config.server;
-    if server.tls_certificate.as_os_str().is_empty() != server.tls_key.as_os_str().is_empty() {
-        bail!("server.tls_certificate and server.tls_key belong together: set both or none");
-    }
-    if server.roles.is_empty() {
-        bail!("server.roles is empty: name at least one of api, registry, builder, deployer, gc");
-    }
-    let listen: std::net::SocketAddr = server
-        .listen
-        .parse()
-        .with_context(|| format!("server.listen `{}` is not ADDRESS:PORT", server.listen))?;
-    if !listen.ip().is_loopback() && server.public_url.is_empty() {
-        bail!("server.listen is not loopback: set server.public_url to the address people and forges use");
-    }
-    if !server.admin_token.is_empty() {
-        crate::serve::admin_token::parse(&server.admin_token)?;
-    }
+/// What is wrong with values by themselves and beside each other.
+fn check(config: &Config, mistakes: &mut Mistakes) {
+    check_server(&config.server, mistakes);
     if !config.database.url.is_empty() && !config.database.url.starts_with("postgres://") {
-        bail!("database.url must be empty (SQLite) or begin with postgres://");
+        mistakes.note("database.url", "database.url must be empty (SQLite) or begin with postgres://");
     }
     for network in &config.git.allow_private_networks {
-        network.parse::<ipnet::IpNet>().with_context(|| {
+        let parsed = network.parse::<ipnet::IpNet>().with_context(|| {
             format!("git.allow_private_networks: `{network}` is not a network such as 10.1.0.0/16")
-        })?;
+        });
+        mistakes.of("git.allow_private_networks", parsed);
     }
     for place in &config.secrets.kubernetes_namespaces {
         let sound = place.split_once('/').is_some_and(|(cluster, namespace)| {
@@ -191,44 +179,77 @@ fn check(config: &Config) -> Result<()> {
                 && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         });
         if !sound {
-            bail!("secrets.kubernetes_namespaces: `{place}` is not CLUSTER/NAMESPACE");
+            let message = format!("secrets.kubernetes_namespaces: `{place}` is not CLUSTER/NAMESPACE");
+            mistakes.note("secrets.kubernetes_namespaces", message);
         }
     }
     if config.deploy.max_reconciles == 0 {
-        bail!("deploy.max_reconciles is 0: nothing would be driven; 32 is the default");
+        let message = "deploy.max_reconciles is 0: nothing would be driven; 32 is the default";
+        mistakes.note("deploy.max_reconciles", message);
     }
     let depth = config.deploy.rollback_depth;
     if !(1..=50).contains(&depth) {
-        bail!("deploy.rollback_depth is {depth}: give 1 to 50");
+        mistakes.note("deploy.rollback_depth", format!("deploy.rollback_depth is {depth}: give 1 to 50"));
     }
-    config.held_backends()?;
-    config.image_tags()?;
-    check_image_target(config)
+    mistakes.of("build.held_backends", config.held_backends());
+    mistakes.of("packages.image_tags", config.image_tags());
+    check_image_target(config, mistakes);
 }
 
-fn check_image_target(config: &Config) -> Result<()> {
+fn check_server(server: &Server, mistakes: &mut Mistakes) {
+    let (certificate, key) = (&server.tls_certificate, &server.tls_key);
+    if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
+        let given = if key.as_os_str().is_empty() { "server.tls_certificate" } else { "server.tls_key" };
+        let message = "server.tls_certificate and server.tls_key belong together: set both or none";
+        mistakes.note(given, message);
+    }
+    if server.roles.is_empty() {
+        let message = "server.roles is empty: name at least one of api, registry, builder, deployer, gc";
+        mistakes.note("server.roles", message);
+    }
+    let listen = server.listen.parse::<std::net::SocketAddr>();
+    let listen = listen.with_context(|| format!("server.listen `{}` is not ADDRESS:PORT", server.listen));
+    if let Some(listen) = mistakes.of("server.listen", listen)
+        && !listen.ip().is_loopback()
+        && server.public_url.is_empty()
+    {
+        let message =
+            "server.listen is not loopback: set server.public_url to the address people and forges use";
+        mistakes.note("server.listen", message);
+    }
+    if !server.admin_token.is_empty() {
+        mistakes.of("server.admin_token", crate::serve::admin_token::parse(&server.admin_token));
+    }
+}
+
+fn check_image_target(config: &Config, mistakes: &mut Mistakes) {
     let registry = &config.registry;
-    if registry.image_target_user.is_empty() != registry.image_target_password.is_empty() {
-        bail!(
-            "registry.image_target_user and registry.image_target_password belong together: set both or none"
-        );
+    let (user, password) = (&registry.image_target_user, &registry.image_target_password);
+    if user.is_empty() != password.is_empty() {
+        let given =
+            if user.is_empty() { "registry.image_target_password" } else { "registry.image_target_user" };
+        let message =
+            "registry.image_target_user and registry.image_target_password belong together: set both or none";
+        mistakes.note(given, message);
     }
-    if !registry.image_target_password.is_empty() {
-        registry
-            .image_target_password
-            .parse::<SecretReference>()
-            .context("registry.image_target_password")?;
+    if !password.is_empty() {
+        let key = "registry.image_target_password";
+        mistakes.of(key, password.parse::<SecretReference>().context(key));
     }
-    let Some(target) = config.image_target()? else {
-        if !registry.image_target_user.is_empty() {
-            bail!("registry.image_target_user is set, but registry.image_target is empty");
+    let Some(target) = mistakes.of("registry.image_target", config.image_target()) else { return };
+    let Some(target) = target else {
+        if !user.is_empty() {
+            let message = "registry.image_target_user is set, but registry.image_target is empty";
+            mistakes.note("registry.image_target_user", message);
         }
-        return Ok(());
+        return;
     };
     if config.own_hosts().contains(&target.host) {
-        bail!("registry.image_target `{target}` is this server itself; leave it empty for the built-in one");
+        let message = format!(
+            "registry.image_target `{target}` is this server itself; leave it empty for the built-in one"
+        );
+        mistakes.note("registry.image_target", message);
     }
-    Ok(())
 }
 
 impl Config {
@@ -333,9 +354,9 @@ mod tests {
         let layered = load(Some(file.path()), env.into_iter(), flags).unwrap();
         assert_eq!(layered.config.build.max_builds, 4);
         assert_eq!(layered.config.build.build_timeout_ms, 5);
-        assert_eq!(layered.origins["build.max_builds"], "SLIPWAY__BUILD__MAX_BUILDS");
-        assert_eq!(layered.origins["server.listen"], "flag");
-        assert_eq!(layered.origins["server.data"], "default");
+        assert_eq!(layered.origins.of["build.max_builds"], "SLIPWAY__BUILD__MAX_BUILDS");
+        assert_eq!(layered.origins.of["server.listen"], "flag");
+        assert_eq!(layered.origins.of["server.data"], "default");
     }
 
     #[test]
@@ -367,6 +388,40 @@ mod tests {
         let mistyped = message(&[("SLIPWAY_SERVER__LISTEN", "127.0.0.1:1")]);
         assert!(mistyped.contains("SLIPWAY__SERVER__LISTEN"), "{mistyped}");
         load_env(&[("SLIPWAY_SECRET_SERVER__X", "1"), ("SLIPWAY_SERVER", "http://127.0.0.1:1")]).unwrap();
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_with_their_lines() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text =
+            "[server]\nroles = []\n\n[build]\nmax_buildz = 3\nmax_log_bytes = \"much\"\nmax_builds = -1\n";
+        std::fs::write(file.path(), text).unwrap();
+        let env = [("SLIPWAY__DEPLOY__ROLLBACK_DEPTH".to_owned(), "0".to_owned())];
+        let (_, mistakes) = layers::read(Some(file.path()), env.into_iter(), vec![]).unwrap();
+        let name = file.path().display();
+        let told = mistakes.to_string();
+        for line in [
+            format!("{name}:5: unknown key `build.max_buildz`"),
+            format!("{name}:6: `build.max_log_bytes` must be of type integer, not string"),
+            format!("{name}:7: `build.max_builds` is not valid"),
+            format!("{name}:2: server.roles is empty"),
+            "SLIPWAY__DEPLOY__ROLLBACK_DEPTH: deploy.rollback_depth is 0: give 1 to 50".to_owned(),
+        ] {
+            assert!(told.contains(&line), "{line} is not in {told}");
+        }
+        let json = serde_json::to_value(&mistakes).unwrap();
+        assert_eq!(json.as_array().map(Vec::len), Some(5), "{json}");
+        assert_eq!(json[0]["line"], 5, "{json}");
+        assert_eq!(json[0]["field"], "build.max_buildz", "{json}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_by_line_and_without_its_text() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[database]\npassword = hunter2 !\n").unwrap();
+        let refused = load(Some(file.path()), std::iter::empty(), vec![]).err().unwrap().to_string();
+        assert!(refused.contains(&format!("{}:2: it is not valid TOML", file.path().display())), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
     }
 
     #[test]

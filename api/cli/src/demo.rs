@@ -55,19 +55,21 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     let running = start(&directory, reached.as_ref()).await?;
     let showing =
         Showing { running: &running, directory: &directory, reached: reached.as_ref(), once: args.once };
-    let shown = showing.show().await;
-    let (name, lines) = match shown {
-        Ok(shown) => shown,
+    let outcome = showing.show().await;
+    let (name, lines) = match outcome {
+        Ok(done) => done,
         Err(error) => {
             drop(running.stop().await);
             return Err(error);
         }
     };
-    farewell(&running, &directory, &name, args.once);
-    lines.iter().for_each(data);
     if args.once {
+        say(shown(&name, &running.config.server.data, reached.is_some()));
+        lines.iter().for_each(data);
         running.stop().await?;
     } else {
+        try_next(&running, &directory, &name);
+        lines.iter().for_each(data);
         say("\nServing until Ctrl-C.");
         running.until_stopped().await?;
     }
@@ -291,13 +293,23 @@ fn summary(bundle: &Value) -> String {
     )
 }
 
-/// What to try next; `ends`: the server does not go on.
-fn farewell(running: &Running, directory: &Path, name: &str, ends: bool) {
+/// What was shown, where nothing of it goes on.
+fn shown(name: &str, data: &Path, was_deployed: bool) -> String {
+    let then = if was_deployed {
+        "; it was deployed, deployed again, rolled back and taken away"
+    } else {
+        ". Nothing was deployed; with --deploy it is"
+    };
+    format!(
+        "Shown: two pushes of {name} became two bundles{then}.\nThe server ends here and nothing goes on running. \
+         What was made is kept: slipway serve --data {}\n",
+        data.display()
+    )
+}
+
+/// What to try next on the server that goes on.
+fn try_next(running: &Running, directory: &Path, name: &str) {
     let server = running.config.public_url();
-    if ends {
-        let data = directory.display();
-        say(format!("The server ends here. One on the same data: slipway serve --data {data}/server"));
-    }
     let token = running.config.server.data.join("admin.token");
     say(format!("The server: {server}"));
     say("Try next:");
@@ -307,4 +319,18 @@ fn farewell(running: &Running, directory: &Path, name: &str, ends: bool) {
         "  cd {} && $EDITOR web/site/index.html && git commit -am more && git push\n",
         directory.join("work").join(name).display()
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_names_what_was_shown_and_nothing_to_try() {
+        for (was_deployed, part) in [(true, "rolled back and taken away"), (false, "Nothing was deployed")] {
+            let told = shown("shop", Path::new("/tmp/demo/server"), was_deployed);
+            assert!(told.contains(part) && told.contains("slipway serve --data /tmp/demo/server"), "{told}");
+            assert!(!told.contains("Try next"), "{told}");
+        }
+    }
 }

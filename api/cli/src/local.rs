@@ -25,7 +25,8 @@ pub(crate) struct WorkTree {
 impl WorkTree {
     /// Finds the repository around `path`, which is a directory with a `slipway.yaml` or that file.
     pub(crate) fn find(path: &Path) -> Result<Self> {
-        let absolute = path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;
+        let absolute =
+            path.canonicalize().map_err(|error| Usage(format!("cannot open {}: {error}", path.display())))?;
         let file = if absolute.is_dir() { absolute.join(FILE_NAME) } else { absolute };
         if !file.is_file() {
             bail!(Usage(format!("there is no {FILE_NAME} in {}", path.display())));

@@ -76,6 +76,11 @@ pub(crate) fn json(value: &Value) {
     written(&escaped(text.unwrap_or_default()));
 }
 
+/// Writes JSON in one line, one document of many.
+pub(crate) fn json_line(value: &Value) {
+    written(&escaped(value.to_string()));
+}
+
 /// JSON in which no character drives the terminal: JSON itself lets pass those from U+007F on.
 fn escaped(json: String) -> String {
     let drives = |c: char| c.is_control() && !c.is_ascii_whitespace();

@@ -10,7 +10,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::command::{ConfigFile, Exit};
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config, LogFormat, Mistakes};
 use crate::output::say;
 
 pub(crate) mod admin_token;
@@ -140,13 +140,17 @@ async fn signalled() {
 }
 
 /// Looks at what a configuration names, without a server.
-pub(crate) async fn check(config: &Config) -> Result<()> {
-    log_filter(config)?;
-    listen::tls(config).await?;
-    network::check(config)?;
-    notices::check(config)?;
-    registry::check(config)?;
-    kaniko::check(config)
+pub(crate) async fn check(config: &Config, mistakes: &mut Mistakes) {
+    mistakes.of("log.level", log_filter(config));
+    let server = &config.server;
+    // One alone is told of already.
+    if !server.tls_key.as_os_str().is_empty() {
+        mistakes.of("server.tls_certificate", listen::tls(config).await);
+    }
+    network::check(config, mistakes);
+    notices::check(config, mistakes);
+    registry::check(config, mistakes);
+    kaniko::check(config, mistakes);
 }
 
 fn log_filter(config: &Config) -> Result<EnvFilter> {

@@ -75,11 +75,16 @@ impl Pass<'_> {
             drop(read);
             let mut noted = Vec::new();
             for digest in unread {
+                // Those of one application come up with the next one again.
+                if self.unreadable.contains(&digest) {
+                    continue;
+                }
                 match self.blobs.get(&digest, self.options.max_manifest_bytes).await {
                     Ok(bytes) => noted.push((digest, named_by(&bytes))),
                     Err(error @ (BlobError::Missing { .. } | BlobError::Corrupt { .. })) => {
                         // What it names is not known, so nothing may go until it is repaired.
-                        tracing::error!(%digest, %error, "a manifest cannot be read: nothing is removed from repositories");
+                        tracing::debug!(%digest, %error, "a manifest cannot be read");
+                        self.unreadable.insert(digest);
                     }
                     Err(error) => return Err(blobs_fault(&error).into()),
                 }
@@ -95,6 +100,16 @@ impl Pass<'_> {
         }
         self.collected.unfinished = true;
         Ok(())
+    }
+
+    /// Says once how many manifests cannot be read; which ones is told at the level debug.
+    pub(super) fn tell_unreadable(&self) {
+        if let Some(first) = self.unreadable.first() {
+            tracing::warn!(
+                manifests = self.unreadable.len(), %first,
+                "manifests cannot be read: nothing is removed from repositories until their bytes are back"
+            );
+        }
     }
 
     /// An index goes first: what only it named comes up on the next page.

@@ -9,7 +9,7 @@ use slipway_records::{Application, ManifestRow, NewRun, NewSource, NewVersion, R
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_types::label::Labels;
 use slipway_types::state::RunState;
-use slipway_types::{CommitId, Digest, GitRef};
+use slipway_types::{CommitId, GitRef};
 use tempfile::TempDir;
 
 use super::*;
@@ -279,6 +279,13 @@ async fn nothing_leaves_a_repository_while_a_manifest_cannot_be_read() {
     let collected = pass(&world.handler(CollectOptions::default()), after_days(31)).await;
     assert_eq!((collected.versions, collected.manifests, collected.links), (1, 0, 0));
     assert!(world.has(&old[1]).await);
+    // However often it comes up, it is told of once.
+    let (handler, stop) = (world.handler(CollectOptions::default()), CancellationToken::new());
+    let mut again = handler.begin(after_days(31), &stop);
+    for _ in 0..2 {
+        again.expire_repositories().await.unwrap();
+        assert_eq!(again.unreadable, BTreeSet::from([kept[0]]));
+    }
 }
 
 #[tokio::test]

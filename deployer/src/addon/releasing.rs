@@ -12,7 +12,8 @@ use slipway_types::Class;
 use slipway_types::state::AddonEvent;
 
 use super::subject::AddonSubject;
-use super::{AWAY_PAUSE, AddonHandler, Stepped, key};
+use super::{AddonHandler, Stepped, key};
+use crate::handler::AWAY_PAUSE;
 
 impl AddonHandler {
     /// Freezes what is run before anything is taken away, if anything is.

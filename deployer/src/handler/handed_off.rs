@@ -1,7 +1,6 @@
 //! The hand-off: what may still come between, the submission, and what follows from the answer.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use slipway_handoff::Capability;
@@ -12,15 +11,12 @@ use slipway_types::Fault;
 use slipway_types::id::DeploymentId;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
-use super::{DeployHandler, SLIPWAY, is_removal};
+use super::{CORDON_PAUSE, DeployHandler, SLIPWAY, is_removal};
 use crate::gates::Gate;
 use crate::pins;
 use crate::receivers::{accepted, key, submission};
 use crate::subject::Subject;
 use crate::transition::advance;
-
-/// How long a cordoned cluster is left alone.
-const CORDON_PAUSE: Duration = Duration::from_secs(30);
 
 impl DeployHandler {
     /// Hands the revision to the environment's receiver.

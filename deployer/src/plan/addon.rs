@@ -11,8 +11,8 @@ use slipway_definitions::{
 };
 use slipway_handoff::revision::{FORMAT, Limits};
 use slipway_handoff::{
-    Bundle, Collect, Configuration, Definition as FrozenDefinition, Environment, Graph, Key, ManifestSet,
-    Node, NodeName, Object, ObjectRef, Output, Phase, Revision, SecretPlace, SecretUse, tasks,
+    Bundle, Collect, Configuration, Definition as FrozenDefinition, Environment, Graph, Key, Node, Object,
+    Output, Phase, Revision, SecretUse, tasks,
 };
 use slipway_secrets::{Asker, SecretError};
 use slipway_types::environment::ClusterFacts;
@@ -22,8 +22,9 @@ use slipway_types::{
 };
 
 use super::closed::{frozen_kind, output_of};
+use super::drawing::Drawing;
 use super::objects::{Dressing, is_cluster_scoped};
-use super::secrets::{KEEPER, references};
+use super::secrets::{KEEPER, first_place};
 use super::{Frozen, plugin_fault, unlooked_cluster, unregistered_cluster};
 use crate::addon::subject::AddonSubject;
 use crate::definitions::Offer;
@@ -285,15 +286,6 @@ struct Closing<'a> {
     before: &'a BTreeSet<String>,
 }
 
-/// The graph while it is drawn.
-#[derive(Default)]
-struct Drawing {
-    nodes: BTreeMap<NodeName, Node>,
-    manifests: ManifestSet,
-    uses: BTreeMap<SecretReference, Vec<SecretPlace>>,
-    violations: Vec<Violation>,
-}
-
 impl Closing<'_> {
     fn close(&self, rendered: &RenderedComponent) -> Result<Frozen, Vec<Violation>> {
         let mut drawing = Drawing::default();
@@ -305,6 +297,11 @@ impl Closing<'_> {
         let revision = self.revision(graph, secrets);
         violations.extend(revision.violations(&Limits::default()));
         if violations.is_empty() { Ok(Frozen { revision, manifests }) } else { Err(violations) }
+    }
+
+    /// Keeps an object's bytes and notes its secrets.
+    fn keep(&self, drawing: &mut Drawing, object: &Value) -> Option<Object> {
+        drawing.keep_of(|| format!("addons[{}]", self.subject.addon.name), object)
     }
 
     /// One node for the objects, and one for each Job, which runs once those are ready.
@@ -320,11 +317,12 @@ impl Closing<'_> {
             let scoped =
                 object.cluster_scoped || is_cluster_scoped(&object.object, &self.facts.cluster_scoped);
             let dressed = dressing.dress(component, object.object.clone(), scoped);
-            resource.objects.extend(drawing.keep(&dressed));
+            resource.objects.extend(self.keep(drawing, &dressed));
         }
         for caused in &rendered.verbs {
             let Verb::JobRun { object } = &caused.verb else { continue };
-            let Some(run) = drawing.keep(&dressing.dress(component, object.clone(), false)) else { continue };
+            let dressed = dressing.dress(component, object.clone(), false);
+            let Some(run) = self.keep(drawing, &dressed) else { continue };
             let name = format!("{JOB}{}", run.object.name);
             let needs = BTreeSet::from([RESOURCE.to_owned()]);
             drawing.nodes.insert(name, Node { objects: vec![run], needs, ..node() });
@@ -333,7 +331,7 @@ impl Closing<'_> {
         self.draw_runs(drawing, &dressing, rendered);
         for (name, source) in &rendered.outputs {
             if let Some(output) = output_of(source, address.namespace()) {
-                drawing.give(name, output);
+                drawing.give_holder(name, output);
             }
         }
     }
@@ -346,7 +344,7 @@ impl Closing<'_> {
         }
         let name = environment.address.namespace();
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        let Some(mut object) = drawing.keep(&namespace) else { return };
+        let Some(mut object) = self.keep(drawing, &namespace) else { return };
         // Others may have something in it.
         object.collect = Collect::Never;
         for other in drawing.nodes.values_mut() {
@@ -359,15 +357,14 @@ impl Closing<'_> {
     /// Secrets with scope and version; what was not made for this instance is refused.
     fn secrets(&self, drawing: &mut Drawing) -> Vec<SecretUse> {
         let mut secrets = Vec::new();
-        for (reference, mut used_in) in std::mem::take(&mut drawing.uses) {
-            used_in.sort();
-            used_in.dedup();
+        for (reference, used_in) in std::mem::take(&mut drawing.uses).places() {
             let Some((scope, version)) = self.made.get(&reference) else {
-                let place = used_in.first().map(|place| place.object.to_string()).unwrap_or_default();
                 let message = format!("{reference} is neither made for this add-on nor one that it may have");
                 let hint = "the definition lists what it needs in `generates` or `binding.generates`; what a property \
                             names must be everybody's: slipway secret set NAME < FILE";
-                drawing.violations.push(Violation::new("secret_not_allowed", place, message).hint(hint));
+                drawing
+                    .violations
+                    .push(Violation::new("secret_not_allowed", first_place(&used_in), message).hint(hint));
                 continue;
             };
             let (scope, version) = (Some(scope.clone()), version.clone());
@@ -412,21 +409,8 @@ impl Closing<'_> {
 }
 
 impl Drawing {
-    /// Keeps an object's bytes and notes its secrets.
-    fn keep(&mut self, object: &Value) -> Option<Object> {
-        let Some(reference) = ObjectRef::of(object) else {
-            let message = "an object has no apiVersion, kind or name";
-            self.violations.push(Violation::new("invalid_object", RESOURCE, message));
-            return None;
-        };
-        for (key, secret) in references(object) {
-            self.uses.entry(secret).or_default().push(SecretPlace { object: reference.clone(), key });
-        }
-        Some(Object::new(reference, self.manifests.insert(object)))
-    }
-
     /// Gives an output to the node that has its object, else to the resource.
-    fn give(&mut self, name: &str, output: Output) {
+    fn give_holder(&mut self, name: &str, output: Output) {
         let has = |node: &Node| match &output {
             Output::From { object, .. } | Output::Message { object, .. } => {
                 node.objects.iter().any(|one| one.object.identity() == object.identity())
@@ -434,9 +418,6 @@ impl Drawing {
             Output::Value(_) => false,
         };
         let holder = self.nodes.iter().find(|(_, node)| has(node)).map(|(name, _)| name.clone());
-        let holder = holder.unwrap_or_else(|| RESOURCE.to_owned());
-        if let Some(node) = self.nodes.get_mut(&holder) {
-            node.outputs.insert(name.to_owned(), output);
-        }
+        self.give(holder.as_deref().unwrap_or(RESOURCE), name, output);
     }
 }

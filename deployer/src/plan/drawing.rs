@@ -34,10 +34,14 @@ pub(super) struct Ends {
 impl Drawing {
     /// Keeps an object's bytes and notes its secrets.
     pub(super) fn keep(&mut self, component: &str, object: &Value) -> Option<Object> {
+        self.keep_of(|| format!("components[{component}]"), object)
+    }
+
+    /// The same of what is told of as `path`.
+    pub(super) fn keep_of(&mut self, path: impl FnOnce() -> String, object: &Value) -> Option<Object> {
         let Some(reference) = ObjectRef::of(object) else {
             let message = "an object has no apiVersion, kind or name";
-            let path = format!("components[{component}]");
-            self.violations.push(Violation::new("invalid_object", path, message));
+            self.violations.push(Violation::new("invalid_object", path(), message));
             return None;
         };
         self.uses.note(&reference, object);

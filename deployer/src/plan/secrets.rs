@@ -17,7 +17,7 @@ use crate::stage::Stage;
 pub(super) const KEEPER: &str = "slipway";
 
 /// Every reference in an object's `data` and `stringData`, with its key.
-pub(super) fn references(object: &Value) -> Vec<(String, SecretReference)> {
+fn references(object: &Value) -> Vec<(String, SecretReference)> {
     let mut found = Vec::new();
     for field in ["data", "stringData"] {
         let Some(fields) = object[field].as_object() else { continue };
@@ -56,6 +56,15 @@ impl Uses {
         self.0.retain(|_, places| !places.is_empty());
     }
 
+    /// Each secret with its places, sorted and once each.
+    pub(super) fn places(self) -> impl Iterator<Item = (SecretReference, Vec<SecretPlace>)> {
+        self.0.into_iter().map(|(reference, mut used_in)| {
+            used_in.sort();
+            used_in.dedup();
+            (reference, used_in)
+        })
+    }
+
     /// The uses with the version that each secret has now. `pending` are those that are stored when the
     /// revision is.
     pub(super) async fn versions(
@@ -66,9 +75,7 @@ impl Uses {
     ) -> Result<(Vec<SecretUse>, Vec<Violation>), Fault> {
         let mut uses = Vec::new();
         let mut violations = Vec::new();
-        for (reference, mut used_in) in self.0 {
-            used_in.sort();
-            used_in.dedup();
+        for (reference, used_in) in self.places() {
             match stage.secret_version(&reference, place).await {
                 Ok((scope, version)) => uses.push(SecretUse { reference, scope, version, used_in }),
                 Err(_) if pending(&reference) => {
@@ -86,7 +93,7 @@ impl Uses {
 }
 
 /// Where a use is told of.
-fn first_place(used_in: &[SecretPlace]) -> String {
+pub(super) fn first_place(used_in: &[SecretPlace]) -> String {
     used_in.first().map(|place| place.object.to_string()).unwrap_or_default()
 }
 

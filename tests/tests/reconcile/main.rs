@@ -32,5 +32,6 @@ mod rollback;
 mod same_objects;
 mod shared;
 mod steps;
+mod told;
 mod two_stages;
 mod waits;

@@ -1,7 +1,7 @@
 //! `slipway addon`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -9,14 +9,10 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use super::run::duration;
+use super::waiting::{NOT_ENDED, Waiting};
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, data, json as print_json, say, table, text};
-
-/// How often the server is asked.
-const EVERY: Duration = Duration::from_millis(700);
-/// It has not ended: the wait ran out.
-const NOT_ENDED: Exit = Exit(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AddonCommand {
@@ -65,7 +61,7 @@ pub(crate) struct WaitArgs {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait, such as 90s, 10m or 1h
-    #[arg(long, default_value = "10m", value_parser = duration)]
+    #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
 }
 
@@ -236,9 +232,9 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
         tell(&addon, global);
         return Ok(Exit::OK);
     }
-    let deadline = Instant::now() + args.wait.timeout;
+    let (waiting, path) = (Waiting::new(client, args.wait.timeout), path(name));
     loop {
-        let Some(addon) = client.find(&path(name), &[]).await? else {
+        let Some(addon) = waiting.ask(|| client.find(&path, &[])).await? else {
             let gone = json!({"name": name, "state": "released"});
             global.tell(&gone, format!("The add-on {name} is gone."));
             return Ok(Exit::OK);
@@ -247,12 +243,12 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
             tell(&addon, global);
             return Ok(Exit(1));
         }
-        if Instant::now() >= deadline {
+        if waiting.is_over() {
             say(format!("It is not gone yet. Look again: slipway addon show {name}"));
             tell(&addon, global);
             return Ok(NOT_ENDED);
         }
-        tokio::time::sleep(EVERY).await;
+        waiting.pause().await;
     }
 }
 
@@ -268,7 +264,7 @@ async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Globa
         return Ok(Exit::OK);
     }
     let name = text(&addon["name"]);
-    let deadline = Instant::now() + wait.timeout;
+    let (waiting, path) = (Waiting::new(client, wait.timeout), path(&name));
     let mut addon = addon.clone();
     let mut said = String::new();
     loop {
@@ -281,13 +277,13 @@ async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Globa
             say(format!("{name} {state}"));
             said = state;
         }
-        if Instant::now() >= deadline {
+        if waiting.is_over() {
             say(format!("It is not ready yet. Look again: slipway addon show {name}"));
             tell(&addon, global);
             return Ok(NOT_ENDED);
         }
-        tokio::time::sleep(EVERY).await;
-        addon = client.get(&path(&name), &[]).await?;
+        waiting.pause().await;
+        addon = waiting.ask(|| client.get(&path, &[])).await?;
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "REF")]
     credential: Option<String>,
     /// How often the source's heads are compared, e.g. 5m
-    #[arg(long, value_name = "DURATION", value_parser = super::run::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = super::run::duration, allow_hyphen_values = true)]
     poll: Option<std::time::Duration>,
 }
 

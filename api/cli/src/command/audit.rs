@@ -25,7 +25,7 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "NUMBER")]
         before: Option<i64>,
         /// How many at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
     /// Say whether an entry was altered or taken out

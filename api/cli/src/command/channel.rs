@@ -39,7 +39,7 @@ pub(crate) enum ChannelCommand {
         /// The channel
         channel: String,
         /// How many moves at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
     /// List an application's channels

@@ -4,8 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::run::print_log;
-use super::{Exit, Global, in_path};
+use super::{Exit, Global, in_path, log};
 use crate::output::{ago, json as print_json, say, table, text};
 
 #[derive(Debug, Subcommand)]
@@ -21,7 +20,9 @@ pub(crate) enum CheckCommand {
     )]
     Rerun(NamedArgs),
     /// Print the log of a check that slipway.yaml declares
-    #[command(after_help = "Example: slipway check log shop 1.4.2 source/unit --follow")]
+    #[command(
+        after_help = "With -o json each line is one JSON document: offset, the byte where it begins, and text.\nExample: slipway check log shop 1.4.2 source/unit --follow"
+    )]
     Log {
         #[command(flatten)]
         named: NamedArgs,
@@ -116,7 +117,7 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             global.tell(&queued, format!("{} {}: {} is queued.", named.app, named.version, named.name()));
         }
         CheckCommand::Log { named, follow } => {
-            if !print_log(&client, &named.path("log"), 0, follow).await? {
+            if !log::print(&client, &named.path("log"), 0, follow, global).await? {
                 say(format!(
                     "No line yet: `slipway check list {} {}` tells how it stands.",
                     named.app, named.version

@@ -44,7 +44,7 @@ pub(crate) enum DeployCommand {
         #[arg(long, conflicts_with_all = ["bundle", "Choice", "file"])]
         rollback: bool,
         /// The generation to return to, else the last live one
-        #[arg(long, value_name = "GENERATION", requires = "rollback")]
+        #[arg(long, value_name = "GENERATION", requires = "rollback", value_parser = super::whole, allow_negative_numbers = true)]
         to: Option<u64>,
         /// With the objects as they would be applied, one JSON document each; Secrets are references
         #[arg(long)]
@@ -115,7 +115,7 @@ pub(crate) enum DeployCommand {
         #[arg(long)]
         state: Option<String>,
         /// How many at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
     /// Show one deployment: its gates, approvals, nodes and what stands against it
@@ -137,7 +137,7 @@ pub(crate) enum DeployCommand {
         #[command(flatten)]
         target: Target,
         /// How long to watch, e.g. 90s, 10m, 1h
-        #[arg(long, default_value = "10m", value_parser = duration)]
+        #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
         timeout: Duration,
     },
     /// Return at once to what was live before, past all gates, as a new generation
@@ -151,7 +151,7 @@ pub(crate) enum DeployCommand {
         #[arg(long, value_name = "NAME")]
         env: String,
         /// The generation to return to, else the last live one; one that was never live passes the gates
-        #[arg(long, value_name = "GENERATION")]
+        #[arg(long, value_name = "GENERATION", value_parser = super::whole, allow_negative_numbers = true)]
         to: Option<u64>,
         /// Why; kept with the deployment
         #[arg(long)]
@@ -297,7 +297,7 @@ pub(crate) struct Follow {
     #[arg(long)]
     no_wait: bool,
     /// How long to watch, e.g. 90s, 10m, 1h
-    #[arg(long, default_value = "10m", value_parser = duration, conflicts_with = "no_wait")]
+    #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true, conflicts_with = "no_wait")]
     timeout: Duration,
 }
 

@@ -105,6 +105,9 @@ pub(crate) async fn run(command: EnvironmentCommand, global: &Global) -> Result<
     Ok(Exit::OK)
 }
 
+/// Where the second part of an address comes from.
+const CLUSTERS: &str = "`slipway cluster list` names the clusters, `slipway cluster add NAME --kubeconfig-file FILE` registers one";
+
 fn path(name: &str) -> String {
     format!("/api/v1/environments/{}", in_path(name))
 }
@@ -128,10 +131,13 @@ async fn create(client: &Client, args: CreateArgs, global: &Global) -> Result<()
         (Some(given), Some(other)) if given != other => {
             bail!(Usage(format!("the file says the address {other}, --address says {given}")))
         }
-        (given, other) => given
-            .or(other)
-            .ok_or_else(|| Usage("say where it is: --address UNIT/CLUSTER/NAMESPACE[/STAGE]".into()))?,
+        (given, other) => given.or(other).ok_or_else(|| {
+            Usage(format!("say where it is: --address UNIT/CLUSTER/NAMESPACE[/STAGE]; {CLUSTERS}"))
+        })?,
     };
+    if let Err(error) = address.parse::<slipway_types::Address>() {
+        bail!(Usage(format!("{error}; {CLUSTERS}")));
+    }
     if client.find(&path(&name), &[]).await?.is_some() {
         bail!(Usage(format!("the environment {name} exists: change it with `slipway env set {name}`")));
     }

@@ -33,7 +33,7 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
     /// How long fetching is tried again
-    #[arg(long, value_name = "MS", env = "SLIPWAY_FETCH_WITHIN_MS", default_value_t = 300_000)]
+    #[arg(long, value_name = "MS", env = "SLIPWAY_FETCH_WITHIN_MS", default_value_t = 300_000, value_parser = super::whole, allow_negative_numbers = true)]
     within_ms: u64,
 }
 

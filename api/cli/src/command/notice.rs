@@ -29,7 +29,7 @@ pub(crate) enum NoticeCommand {
         #[arg(long, value_name = "CHANNEL")]
         channel: Option<String>,
         /// How many at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
     /// Send again what was given up: one notice, or all of a channel
@@ -58,7 +58,7 @@ pub(crate) enum IncidentCommand {
         #[arg(long)]
         open: bool,
         /// How many at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
 }

@@ -41,10 +41,10 @@ pub(crate) struct ConformArgs {
     #[arg(long, default_value = "slipway-conformance")]
     app: ApplicationName,
     /// The first generation: more than any that the receiver knows; the present time if absent
-    #[arg(long)]
+    #[arg(long, value_parser = super::whole, allow_negative_numbers = true)]
     generation: Option<u64>,
     /// How long the first events may take, e.g. 30s
-    #[arg(long, default_value = "30s", value_parser = super::run::duration)]
+    #[arg(long, default_value = "30s", value_parser = super::run::duration, allow_hyphen_values = true)]
     event_timeout: std::time::Duration,
     /// Take an address without TLS
     #[arg(long)]

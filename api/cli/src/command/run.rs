@@ -1,19 +1,18 @@
 //! `slipway run`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Exit, Global, in_path};
+use super::waiting::{NOT_ENDED, Waiting};
+use super::{Exit, Global, in_path, log};
 use crate::client::{Client, Usage};
-use crate::output::{ago, bytes, data, json as print_json, say, table, text};
+use crate::output::{ago, data, json as print_json, say, table, text};
 
 /// How many runs of one commit are looked through for the one of a ref.
 const MAX_RUNS_OF_COMMIT: usize = 2000;
-/// A wait ran out.
-const WAIT_EXPIRED: Exit = Exit(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunCommand {
@@ -30,8 +29,9 @@ pub(crate) enum RunCommand {
         run: String,
     },
     /// Print the log of one component's build, or of a check
-    #[command(after_help = "Example: slipway run logs shop#12 api -f
-         slipway run logs shop#12 --check unit")]
+    #[command(
+        after_help = "With -o json each line is one JSON document: offset, the byte where it begins, and text.\nExample: slipway run logs shop#12 api -f\nExample: slipway run logs shop#12 --check unit -o json"
+    )]
     Logs(LogArgs),
     /// Wait until a commit's run appears and ends
     #[command(
@@ -83,7 +83,7 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     state: Option<String>,
     /// How many at most
-    #[arg(long, default_value_t = 30, value_parser = super::rows)]
+    #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
     limit: usize,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct LogArgs {
     #[arg(short, long)]
     follow: bool,
     /// Begin at this byte
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = super::whole, allow_negative_numbers = true)]
     offset: u64,
 }
 
@@ -116,7 +116,7 @@ pub(crate) struct WaitArgs {
     #[arg(long = "ref")]
     git_ref: Option<String>,
     /// How long to wait, e.g. 90s, 5m, 1h
-    #[arg(long, default_value = "5m", value_parser = duration)]
+    #[arg(long, default_value = "5m", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
 }
 
@@ -143,7 +143,7 @@ pub(crate) async fn run(command: RunCommand, global: &Global) -> Result<Exit> {
             let run = client.get(&format!("/api/v1/runs/{}", in_path(&run)), &[]).await?;
             if global.json() { print_json(&run) } else { show(&run) }
         }
-        RunCommand::Logs(args) => logs(&client, args).await?,
+        RunCommand::Logs(args) => logs(&client, args, global).await?,
         RunCommand::Wait(args) => return wait(&client, args, global).await,
         RunCommand::Retry { run } => {
             let made = client.post(&format!("/api/v1/runs/{}/retry", in_path(&run)), &json!({})).await?;
@@ -287,7 +287,7 @@ fn stages(stages: &Value) -> String {
     if text.is_empty() { "-".into() } else { text }
 }
 
-async fn logs(client: &Client, args: LogArgs) -> Result<()> {
+async fn logs(client: &Client, args: LogArgs, global: &Global) -> Result<()> {
     let run = in_path(&args.run);
     let (path, what) = match (args.check, args.component) {
         (Some(check), _) => {
@@ -302,37 +302,13 @@ async fn logs(client: &Client, args: LogArgs) -> Result<()> {
             (format!("/api/v1/runs/{run}/builds/{}/log", in_path(&only)), only)
         }
     };
-    if !print_log(client, &path, args.offset, args.follow).await? {
+    if !log::print(client, &path, args.offset, args.follow, global).await? {
         say(format!(
             "No line from byte {} on: `slipway run show {}` tells what became of {what}.",
             args.offset, args.run
         ));
     }
     Ok(())
-}
-
-/// Prints the log from byte `from` on, with `follow` until nothing more comes. Whether there was any of it.
-pub(super) async fn print_log(client: &Client, path: &str, from: u64, follow: bool) -> Result<bool> {
-    let mut offset = from;
-    loop {
-        let query = [("offset", offset.to_string())];
-        let headers = client.stream(path, &query, "text/plain", |piece| {
-            bytes(piece);
-            Ok(())
-        });
-        let headers = headers.await?;
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let next = header("slipway-next-offset").and_then(|value| value.parse().ok()).unwrap_or(offset);
-        let complete = header("slipway-log-complete") == Some("true");
-        let more = next > offset;
-        offset = next;
-        if complete || (!follow && !more) {
-            return Ok(offset > from);
-        }
-        if !more {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
 }
 
 async fn only_component(client: &Client, run: &str) -> Result<String> {
@@ -347,11 +323,11 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
 }
 
 async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> {
-    let deadline = Instant::now() + args.timeout;
+    let waiting = Waiting::new(client, args.timeout);
+    let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
     let mut last = String::new();
     loop {
-        let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
-        let rows = client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT).await?;
+        let rows = waiting.ask(|| client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT)).await?;
         let run =
             rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
         if let Some(run) = &run {
@@ -371,13 +347,13 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
                 last = state;
             }
         }
-        if Instant::now() >= deadline {
+        if waiting.is_over() {
             let seen =
                 if last.is_empty() { "no run of that commit appeared" } else { "the run has not ended" };
             say(format!("{seen} within {} s", args.timeout.as_secs()));
-            return Ok(WAIT_EXPIRED);
+            return Ok(NOT_ENDED);
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        waiting.pause().await;
     }
 }
 

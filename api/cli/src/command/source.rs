@@ -30,7 +30,7 @@ pub(crate) enum SourceCommand {
         /// The source
         name: String,
         /// How many at most
-        #[arg(long, default_value_t = 30, value_parser = super::rows)]
+        #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
         limit: usize,
     },
     /// Judge a delivery anew, e.g. one that failed

@@ -27,7 +27,7 @@ pub(crate) enum TokenCommand {
         #[arg(long)]
         app: Option<String>,
         /// How long it lives, e.g. 90d, 12h; for ever if absent
-        #[arg(long, value_parser = life)]
+        #[arg(long, value_parser = life, allow_hyphen_values = true)]
         expires: Option<u64>,
     },
     /// List tokens, never the tokens themselves

@@ -12,7 +12,7 @@ use slipway_types::Fault;
 
 use super::run::show_notes;
 use super::{Exit, Global};
-use crate::client::Problem;
+use crate::client::{Problem, is_away};
 use crate::local::WorkTree;
 use crate::output::{data, json as print_json, say, table, text};
 
@@ -103,15 +103,32 @@ async fn planned(
         let body = json!({"application": manifest.name.value.to_string(), "commit": commit});
         match client.post("/api/v1/plan", &body).await {
             Ok(view) => return Ok(view),
-            Err(error) if error.downcast_ref::<Problem>().is_none_or(Problem::is_not_found) => {
-                say(format!(
-                    "The server does not know this commit ({error}); planned from the commit alone."
-                ));
-            }
-            Err(error) => return Err(error),
+            Err(error) => match why_alone(&error, client.base()) {
+                Some(why) => say(why),
+                None => return Err(error),
+            },
         }
     }
     from_commit(tree, manifest, commit)
+}
+
+/// Why it is planned without the server, unless the server refused to plan.
+fn why_alone(error: &anyhow::Error, base: &str) -> Option<String> {
+    let problem = error.downcast_ref::<Problem>();
+    let why = match problem {
+        Some(problem) if problem.is_not_found() => {
+            return Some(format!(
+                "The server does not know this commit ({error}); planned from the commit alone."
+            ));
+        }
+        Some(_) if is_away(error) => format!("the server at {base} is away ({error})"),
+        Some(_) => return None,
+        None => error.to_string(),
+    };
+    Some(format!(
+        "Planned from the commit alone, without what would be reused: {why}. Ask again, or ask no server: slipway \
+         plan --local"
+    ))
 }
 
 /// What the commit says by itself: nothing about reuse, nothing about base images.
@@ -168,4 +185,28 @@ fn show(view: &Value, global: &Global) {
         .collect();
     table(&["COMPONENT", "KIT", "ACTION", "BACK-END", "WHY"], &rows, "Nothing to do.");
     show_notes(&view["components"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_wrong_usage() {
+        let error = WorkTree::find(std::path::Path::new("/does/not/exist")).err().unwrap();
+        assert_eq!(crate::client::exit_code(&error), 2);
+    }
+
+    #[test]
+    fn without_a_server_a_plan_says_which_one_was_asked_and_what_next() {
+        let base = "http://10.0.0.7:7300";
+        let answered = |status: u16| anyhow::Error::new(Problem { status, ..Problem::default() });
+        let unheard = anyhow::anyhow!("no server answers at {base}: is `slipway serve` running?");
+        for error in [unheard, answered(503)] {
+            let told = why_alone(&error, base).unwrap();
+            assert!(told.contains(base) && told.contains("slipway plan --local"), "{told}");
+        }
+        assert!(why_alone(&answered(404), base).unwrap().contains("does not know this commit"));
+        assert!(why_alone(&answered(422), base).is_none());
+    }
 }

@@ -144,7 +144,7 @@ pub(crate) struct Which {
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
     /// How many at most
-    #[arg(long, default_value_t = 30, value_parser = super::rows)]
+    #[arg(long, default_value_t = 30, value_parser = super::rows, allow_negative_numbers = true)]
     limit: usize,
 }
 
@@ -282,20 +282,27 @@ fn list(rows: Vec<Value>, empty: &str, global: &Global) {
                 Some(component) => format!("{} {component}", text(&row["application"])),
                 None => text(&row["application"]),
             };
-            let from = text(if row["branch"].is_null() { &row["ref"] } else { &row["branch"] });
-            let commit: String = text(&row["commit"]).chars().take(8).collect();
-            let from = match row["composed"]["from"].as_str() {
-                Some(from) => format!("composed from {from}"),
-                None if row["ref"].is_null() => "composed".to_owned(),
-                None => format!("{from}@{commit}"),
-            };
             let held = if is_held(row) { " (held)" } else { "" };
             let version = format!("{}{held}", text(&row["version"]));
-            vec![name, version, from, short(&row["digest"]), ago(&row["created_at"])]
+            vec![name, version, origin(row), short(&row["digest"]), ago(&row["created_at"])]
         })
         .collect();
     let head = ["NAME", "VERSION", "FROM", "DIGEST", "PUBLISHED"];
     table(&head, &cells, empty);
+}
+
+/// What a version was published from: a branch or tag with its commit, or other versions.
+fn origin(row: &Value) -> String {
+    if let Some(from) = row["composed"]["from"].as_str() {
+        return format!("composed from {from}");
+    }
+    let Some(full) = row["ref"].as_str() else { return "composed".to_owned() };
+    let name = match full.split_once("refs/tags/") {
+        Some(("", tag)) => format!("tag {tag}"),
+        _ => format!("branch {}", full.strip_prefix("refs/heads/").unwrap_or(full)),
+    };
+    let commit: String = text(&row["commit"]).chars().take(8).collect();
+    format!("{name}@{commit}")
 }
 
 /// Whether checks that its developers declare keep a bundle from being chosen.
@@ -368,5 +375,24 @@ fn signature_line(signature: &Value) -> String {
 fn labels(version: &Value) {
     for (key, value) in version["labels"].as_object().into_iter().flatten() {
         data(format!("{:<12}{key}={}", "label", text(value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_names_the_branch_or_tag_it_is_from() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        for (row, told) in [
+            (json!({"ref": "refs/tags/v1.2.0", "commit": commit}), "tag v1.2.0@01234567"),
+            (json!({"ref": "refs/heads/main", "branch": "main", "commit": commit}), "branch main@01234567"),
+            (json!({"ref": "refs/heads/refs/tags/x", "commit": commit}), "branch refs/tags/x@01234567"),
+            (json!({"ref": null, "commit": null}), "composed"),
+            (json!({"composed": {"from": "1.4.2"}}), "composed from 1.4.2"),
+        ] {
+            assert_eq!(origin(&row), told);
+        }
     }
 }

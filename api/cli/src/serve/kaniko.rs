@@ -12,7 +12,7 @@ use slipway_network::Network;
 use slipway_yaml as yaml;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ClusterSettings, Config, Kaniko};
+use crate::config::{ClusterSettings, Config, Kaniko, Mistakes};
 
 /// How often what attempts have left is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -53,20 +53,26 @@ pub(super) async fn sweep(kaniko: KanikoBackend, stop: CancellationToken) {
 }
 
 /// Looks at what the configuration says, without a cluster.
-pub(super) fn check(config: &Config) -> Result<()> {
-    if config.kaniko.clusters.is_empty() {
-        let held = config.held_backends()?;
-        let wanted = held.iter().find(|(_, choice)| **choice == Choice::Kaniko);
-        if let Some((application, _)) = wanted {
-            bail!("build.held_backends holds {application} to kaniko, but kaniko.clusters is empty");
+pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
+    if !config.kaniko.clusters.is_empty() {
+        for settings in &config.kaniko.clusters {
+            mistakes.of("kaniko.clusters", cluster(settings));
         }
-        if config.build.backend == Choice::Kaniko {
-            bail!("build.backend is kaniko, but kaniko.clusters is empty");
-        }
-        return Ok(());
+        let jobs = jobs(config, &Network::default());
+        let checked = jobs.and_then(|jobs| jobs.check().map_err(|fault| anyhow::anyhow!(fault.message)));
+        mistakes.of("kaniko", checked);
+        return;
     }
-    config.kaniko.clusters.iter().try_for_each(|settings| cluster(settings).map(drop))?;
-    jobs(config, &Network::default())?.check().map_err(|fault| anyhow::anyhow!(fault.message))
+    // What is wrong with that setting itself is told already.
+    let held = config.held_backends().unwrap_or_default();
+    if let Some((application, _)) = held.iter().find(|(_, choice)| **choice == Choice::Kaniko) {
+        let message =
+            format!("build.held_backends holds {application} to kaniko, but kaniko.clusters is empty");
+        mistakes.note("build.held_backends", message);
+    }
+    if config.build.backend == Choice::Kaniko {
+        mistakes.note("build.backend", "build.backend is kaniko, but kaniko.clusters is empty");
+    }
 }
 
 fn cluster(settings: &ClusterSettings) -> Result<ClusterOptions> {

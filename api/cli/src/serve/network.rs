@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use slipway_network::{Authorities, Bundle, InvalidProxy, Network, Proxy, ProxyCredential};
 use slipway_secrets::Secrets;
 use slipway_types::SecretReference;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Mistakes};
 
 /// Reads the certificates and the proxy's password.
 pub(super) async fn open(config: &Config, data: &Path, secrets: &Secrets) -> Result<Network> {
@@ -29,29 +29,35 @@ pub(super) async fn open(config: &Config, data: &Path, secrets: &Secrets) -> Res
 }
 
 /// Looks at what the configuration says by itself.
-pub(super) fn check(config: &Config) -> Result<()> {
+pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
     let network = &config.network;
     if network.proxy_user.is_empty() != network.proxy_password.is_empty() {
-        bail!("network.proxy_user and network.proxy_password belong together: set both or none");
+        let key = if network.proxy_user.is_empty() { "network.proxy_password" } else { "network.proxy_user" };
+        let message = "network.proxy_user and network.proxy_password belong together: set both or none";
+        mistakes.note(key, message);
     }
     if !network.proxy_password.is_empty() {
-        network.proxy_password.parse::<SecretReference>().context("network.proxy_password")?;
+        let key = "network.proxy_password";
+        mistakes.of(key, network.proxy_password.parse::<SecretReference>().context(key));
     }
     if network.proxy.is_empty() {
-        for (key, is_set) in
-            [("proxy_user", !network.proxy_user.is_empty()), ("no_proxy", !network.no_proxy.is_empty())]
-        {
+        for (key, is_set) in [
+            ("network.proxy_user", !network.proxy_user.is_empty()),
+            ("network.no_proxy", !network.no_proxy.is_empty()),
+        ] {
             if is_set {
-                bail!("network.{key} is set, but network.proxy is empty");
+                mistakes.note(key, format!("{key} is set, but network.proxy is empty"));
             }
         }
     }
-    proxy(network, None)?;
+    if let Err(error) = proxy(network, None) {
+        // It says first which setting it is.
+        mistakes.note(&error.to_string(), format!("{error:#}"));
+    }
     let bundle = &network.ca_bundle;
     if !bundle.as_os_str().is_empty() {
-        Bundle::read(bundle).context("network.ca_bundle")?;
+        mistakes.of("network.ca_bundle", Bundle::read(bundle).context("network.ca_bundle"));
     }
-    Ok(())
 }
 
 fn proxy(network: &config::Network, credential: Option<ProxyCredential>) -> Result<Option<Proxy>> {

@@ -9,7 +9,7 @@ use slipway_records::noticing::CountNotices;
 use slipway_records::{Lane, Records};
 use slipway_secrets::Secrets;
 
-use crate::config::Config;
+use crate::config::{Config, Mistakes};
 
 /// Channels that are sent to at once: they wait for the network, not for this machine.
 const SENDING_SLOTS: usize = 8;
@@ -21,25 +21,34 @@ fn configured(config: &Config) -> Result<Vec<Channel>> {
 }
 
 /// Looks at what the configuration says by itself.
-pub(super) fn check(config: &Config) -> Result<()> {
-    options(config, &Network::default())?;
-    configured(config).map(drop)
+pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
+    mistakes.of("notices.max_per_minute", max_per_minute(config));
+    for text in &config.notices.allow_private_networks {
+        mistakes.of("notices.allow_private_networks", private_network(text));
+    }
+    mistakes.of("notices.channels", configured(config));
+}
+
+fn max_per_minute(config: &Config) -> Result<u32> {
+    match config.notices.max_per_minute {
+        0 => bail!("notices.max_per_minute is 0: nothing would ever be sent; give 1 or more"),
+        most => Ok(most),
+    }
+}
+
+fn private_network(text: &str) -> Result<ipnet::IpNet> {
+    text.parse().with_context(|| {
+        format!("notices.allow_private_networks: `{text}` is not a network such as 10.1.0.0/16")
+    })
 }
 
 fn options(config: &Config, network: &Network) -> Result<NoticeOptions> {
     let notices = &config.notices;
-    if notices.max_per_minute == 0 {
-        bail!("notices.max_per_minute is 0: nothing would ever be sent; give 1 or more");
-    }
-    let networks = notices.allow_private_networks.iter().map(|text| {
-        text.parse::<ipnet::IpNet>().with_context(|| {
-            format!("notices.allow_private_networks: `{text}` is not a network such as 10.1.0.0/16")
-        })
-    });
+    let networks = notices.allow_private_networks.iter().map(|text| private_network(text));
     Ok(NoticeOptions {
         public_url: config.public_url(),
         grace_s: notices.grace_s,
-        max_per_minute: notices.max_per_minute,
+        max_per_minute: max_per_minute(config)?,
         allow_plain: notices.allow_plain,
         allow_private_addresses: networks.collect::<Result<_>>()?,
         network: network.clone(),
@@ -87,7 +96,9 @@ mod tests {
 
     fn checked(key: &str, value: &str) -> Result<()> {
         let variable = (format!("SLIPWAY__NOTICES__{key}"), value.to_owned());
-        check(&config::load(None, std::iter::once(variable), vec![])?.config)
+        let (layered, mut mistakes) = config::read(None, std::iter::once(variable), vec![])?;
+        check(&layered.config, &mut mistakes);
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes.into()) }
     }
 
     #[test]

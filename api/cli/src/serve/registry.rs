@@ -15,7 +15,7 @@ use slipway_records::Records;
 use slipway_secrets::Secrets;
 use slipway_types::{ApplicationName, RegistryPrefix, SecretReference};
 
-use crate::config::{Config, RegistryCredential};
+use crate::config::{Config, Mistakes, RegistryCredential};
 
 /// Where images are read from and written to.
 pub(super) struct Registry {
@@ -109,30 +109,45 @@ impl Others {
 }
 
 /// Looks at what the configuration says by itself.
-pub(super) fn check(config: &Config) -> Result<()> {
-    let mirrors = mirrors(config)?;
+pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
+    for text in &config.registries.mirrors {
+        mistakes.of("registries.mirrors", mirror(text));
+    }
+    // Which credentials are for mirrors is known only once those are.
+    let Ok(mirrors) = mirrors(config) else { return };
     let is_mirror = |place: &str| mirrors.values().flatten().any(|mirror| mirror.at.to_string() == place);
     let mut known = BTreeSet::new();
     for credential in &config.registries.credentials {
-        let context = || format!("registries.credentials: {}", credential.host);
-        let place = credential.host.to_ascii_lowercase();
-        let is_host = !place.is_empty() && !place.contains('/');
-        if !(is_host || is_mirror(&place)) || credential.user.is_empty() {
-            bail!(
-                "registries.credentials: `{}` needs a user, and a host without scheme and path or a mirror as \
-                 registries.mirrors has it",
-                credential.host
-            );
-        }
-        credential.password.parse::<SecretReference>().with_context(context)?;
-        for application in
-            credential.applications.iter().map(Some).chain(credential.applications.is_empty().then_some(None))
-        {
-            let name =
-                application.map(|name| name.parse::<ApplicationName>().with_context(context)).transpose()?;
-            if !known.insert((place.clone(), name)) {
-                bail!("registries.credentials: {} is given twice for the same application", credential.host);
-            }
+        let checked =
+            check_credential(credential, is_mirror(&credential.host.to_ascii_lowercase()), &mut known);
+        mistakes.of("registries.credentials", checked);
+    }
+}
+
+/// Looks at one credential; `known` has who gets which before it.
+fn check_credential(
+    credential: &RegistryCredential,
+    is_mirror: bool,
+    known: &mut BTreeSet<(String, Option<ApplicationName>)>,
+) -> Result<()> {
+    let context = || format!("registries.credentials: {}", credential.host);
+    let place = credential.host.to_ascii_lowercase();
+    let is_host = !place.is_empty() && !place.contains('/');
+    if !(is_host || is_mirror) || credential.user.is_empty() {
+        bail!(
+            "registries.credentials: `{}` needs a user, and a host without scheme and path or a mirror as \
+             registries.mirrors has it",
+            credential.host
+        );
+    }
+    credential.password.parse::<SecretReference>().with_context(context)?;
+    for application in
+        credential.applications.iter().map(Some).chain(credential.applications.is_empty().then_some(None))
+    {
+        let name =
+            application.map(|name| name.parse::<ApplicationName>().with_context(context)).transpose()?;
+        if !known.insert((place.clone(), name)) {
+            bail!("registries.credentials: {} is given twice for the same application", credential.host);
         }
     }
     Ok(())
@@ -160,21 +175,27 @@ fn give(hosts: &mut BTreeMap<String, HostSettings>, place: &str, credential: &Cr
 fn mirrors(config: &Config) -> Result<BTreeMap<String, Vec<Mirror>>> {
     let mut mirrors: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
     for text in &config.registries.mirrors {
-        let context = || format!("registries.mirrors: `{text}` is not HOST=[http://]MIRROR[:PORT][/PREFIX]");
-        let (host, mirror) = text.split_once('=').with_context(context)?;
-        let host = host.trim().to_ascii_lowercase();
-        if host.is_empty() || host.contains('/') {
-            bail!(context());
-        }
-        let mirror = mirror.trim();
-        let (at, insecure_http) = match mirror.strip_prefix("http://") {
-            Some(rest) => (rest, Some(true)),
-            None => (mirror.strip_prefix("https://").unwrap_or(mirror), None),
-        };
-        let at = at.trim_end_matches('/').parse().with_context(context)?;
-        mirrors.entry(host).or_default().push(Mirror { at, insecure_http, credential: None });
+        let (host, mirror) = mirror(text)?;
+        mirrors.entry(host).or_default().push(mirror);
     }
     Ok(mirrors)
+}
+
+/// A host and a mirror of it.
+fn mirror(text: &str) -> Result<(String, Mirror)> {
+    let context = || format!("registries.mirrors: `{text}` is not HOST=[http://]MIRROR[:PORT][/PREFIX]");
+    let (host, mirror) = text.split_once('=').with_context(context)?;
+    let host = host.trim().to_ascii_lowercase();
+    if host.is_empty() || host.contains('/') {
+        bail!(context());
+    }
+    let mirror = mirror.trim();
+    let (at, insecure_http) = match mirror.strip_prefix("http://") {
+        Some(rest) => (rest, Some(true)),
+        None => (mirror.strip_prefix("https://").unwrap_or(mirror), None),
+    };
+    let at = at.trim_end_matches('/').parse().with_context(context)?;
+    Ok((host, Mirror { at, insecure_http, credential: None }))
 }
 
 /// A client of its own for the registry that the operator names. Its credential and its right to

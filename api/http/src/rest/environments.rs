@@ -199,14 +199,11 @@ pub(crate) async fn put(
         None => {
             let address = body.address.ok_or_else(|| {
                 ApiError::bad_request("bad_body", "address: a new environment needs one")
-                    .hint("unit/cluster/namespace, e.g. local/kind/shop")
+                    .hint("unit/cluster/namespace, e.g. local/kind/shop; the clusters: slipway cluster list")
             })?;
             let cluster = address.cluster().parse().expect("invariant: an address is made of names");
             if tx.cluster_by_name(&cluster).await?.is_none() {
-                let message = format!("there is no cluster `{cluster}`");
-                let violation = Violation::new("unregistered_cluster", "address", message)
-                    .hint(format!("register it first: slipway cluster add {cluster}"));
-                return Err(ApiError::violations(vec![violation]));
+                return Err(unregistered(cluster.as_str(), &tx.cluster_list().await?));
             }
             let made = tx.environment_insert(&name, &address, &body.settings, caller.name()).await?;
             (StatusCode::CREATED, made)
@@ -219,6 +216,22 @@ pub(crate) async fn put(
     tx.commit().await?;
     let notes = notes(&state, &environment, &clusters).await;
     Ok((status, Json(EnvironmentView { notes, ..environment.into() })))
+}
+
+/// Clusters that are named where there is no such one.
+const CLUSTERS_NAMED: usize = 10;
+
+fn unregistered(cluster: &str, clusters: &[Cluster]) -> ApiError {
+    let known: Vec<&str> =
+        clusters.iter().map(|cluster| cluster.name.as_str()).take(CLUSTERS_NAMED).collect();
+    let add = format!("slipway cluster add {cluster} --kubeconfig-file FILE");
+    let hint = if known.is_empty() {
+        format!("no cluster is registered yet: {add}")
+    } else {
+        format!("registered are {}, see slipway cluster list; register it first: {add}", known.join(", "))
+    };
+    let message = format!("there is no cluster `{cluster}`");
+    ApiError::violations(vec![Violation::new("unregistered_cluster", "address", message).hint(hint)])
 }
 
 /// Has the built-in core look at what runs in an environment.

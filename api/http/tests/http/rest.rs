@@ -410,6 +410,12 @@ async fn an_environment_whose_nodes_cannot_pull_is_kept_and_noted() {
     let made = server.call(&server.admin, Method::PUT, path, Some(body)).await.is(201).json();
     assert_eq!(made["notes"], json!(["nodes of this cluster cannot pull"]), "{made:#}");
     assert_eq!(server.get(path).await.is(200).json()["notes"], Value::Null);
+    // One in a cluster that nobody registered is refused with those there are, and the way to register it.
+    let path = "/api/v1/environments/test";
+    let body = json!({"address": "eu/far/shop"});
+    let refused = server.call(&server.admin, Method::PUT, path, Some(body)).await.is(422).json();
+    let hint = refused["violations"][0]["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("registered are kind") && hint.contains("slipway cluster add far"), "{refused:#}");
 }
 
 #[tokio::test]

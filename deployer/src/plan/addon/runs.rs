@@ -57,7 +57,8 @@ impl Closing<'_> {
                 ..Node::default()
             };
             for object in running.needs.iter().chain([&running.job]) {
-                node.objects.extend(drawing.keep(&dressing.dress(component, object.clone(), false)));
+                let dressed = dressing.dress(component, object.clone(), false);
+                node.objects.extend(self.keep(drawing, &dressed));
             }
             if let Some(job) = node.objects.last().map(|job| job.object.clone()) {
                 let outputs = run.outputs.iter().map(|key| (key.clone(), self.output(&running, &job, key)));

@@ -59,7 +59,7 @@ pub(crate) struct HoldArgs {
     #[arg(value_name = "KIND/NAME")]
     definition: Option<String>,
     /// Keep to this major version from the next plan on
-    #[arg(long, value_name = "N", requires = "definition", conflicts_with = "release")]
+    #[arg(long, value_name = "N", requires = "definition", conflicts_with = "release", value_parser = crate::command::whole, allow_negative_numbers = true)]
     major: Option<u64>,
     /// Let go: the next deployment takes the newest and holds that
     #[arg(long, requires = "definition")]

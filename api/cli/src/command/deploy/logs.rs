@@ -18,7 +18,7 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// Of this attempt of the node; of its last one that failed if absent
-    #[arg(long, value_name = "NUMBER", requires = "node")]
+    #[arg(long, value_name = "NUMBER", requires = "node", allow_negative_numbers = true)]
     attempt: Option<u32>,
     /// Of this pod
     #[arg(long, value_name = "NAME")]

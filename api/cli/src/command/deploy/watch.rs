@@ -1,22 +1,16 @@
 //! Watching a deployment until it arrived, failed, or waits for people.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::target;
 use super::view::{gates, name_of, state_of};
-use crate::client::{Client, Problem};
+use crate::client::Client;
+use crate::command::waiting::{NOT_ENDED, Waiting};
 use crate::command::{Exit, Global};
 use crate::output::{data, json as print_json, say, span, text, violations};
-
-/// It has not ended: it waits at a gate, or the wait ran out.
-const NOT_ENDED: Exit = Exit(3);
-/// How often the server is asked.
-const EVERY: Duration = Duration::from_millis(700);
-/// So many times in a row the server may not answer.
-const UNANSWERED_MAX: u32 = 20;
 
 /// What a state means for those who wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,21 +45,10 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches, and says what became of it.
     pub(super) async fn run(&self, client: &Client, id: &str, global: &Global) -> Result<Exit> {
-        let deadline = Instant::now() + self.timeout;
+        let waiting = Waiting::new(client, self.timeout);
         let mut said = String::new();
-        let mut unanswered = 0;
         loop {
-            let deployment = match target::view(client, id).await {
-                Ok(deployment) => deployment,
-                // A server that is being replaced is back soon.
-                Err(error) if unanswered < UNANSWERED_MAX && !error.is::<Problem>() => {
-                    unanswered += 1;
-                    tokio::time::sleep(EVERY).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            unanswered = 0;
+            let deployment = waiting.ask(|| target::view(client, id)).await?;
             let word = |key: &str| deployment[key].as_str().unwrap_or_default();
             let verdict = verdict(word("state"), word("cause"));
             let exit = match verdict {
@@ -87,7 +70,7 @@ impl Watch {
                 }
                 said = state;
             }
-            if Instant::now() >= deadline {
+            if waiting.is_over() {
                 say(format!(
                     "It has not ended within {} s. Watch on: slipway deploy watch {}",
                     self.timeout.as_secs(),
@@ -98,7 +81,7 @@ impl Watch {
                 }
                 return Ok(NOT_ENDED);
             }
-            tokio::time::sleep(EVERY).await;
+            waiting.pause().await;
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, conflicts_with_all = ["follow", "set", "edit", "remove", "history", "if_version"])]
     unfollow: bool,
     /// Only if this is the newest version now (0: only if there is none)
-    #[arg(long, value_name = "VERSION", conflicts_with = "history")]
+    #[arg(long, value_name = "VERSION", conflicts_with = "history", value_parser = crate::command::whole, allow_negative_numbers = true)]
     if_version: Option<u64>,
     /// Why; kept in the history
     #[arg(long, conflicts_with = "history")]

@@ -34,7 +34,7 @@ pub(crate) struct SettingFlags {
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
     /// So many people must approve each revision; 0: nobody
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     approvals: Option<u32>,
     /// Who is handed the frozen revisions
     #[arg(long, value_name = "TYPE", value_parser = ["oci", "kubevela", "http", "core"])]
