@@ -74,7 +74,7 @@ pub(crate) async fn nowhere(State(state): State<ServerState>, request: Request) 
     // The way out of the problem is for programs.
     let problem = Problem { hint: None, ..problem.clone() };
     let mut response = self::answer(&visitor, &problem, &HeaderMap::new());
-    protect(response.headers_mut());
+    protect(response.headers_mut(), &state.options.public_url);
     response
 }
 
