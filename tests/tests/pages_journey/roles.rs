@@ -13,18 +13,41 @@ const OWN: [&str; 2] = ["/preferences", "/sign-out"];
 /// What a reader has besides: nothing that changes anything.
 const READER: &[&str] = &[];
 /// Pushes, runs, labels and channels.
-const DEVELOPER: &[&str] = &["/applications/shop/runs/2/retry"];
-/// Deployments, environments, configuration.
-const OPERATOR: &[&str] = &[];
-/// Applications, secrets, tokens.
-const ADMIN: &[&str] = &["/applications", "/new-application"];
+const DEVELOPER: &[&str] = &[
+    "/applications/shop/bundles/0.1.0-main.1/channels",
+    "/applications/shop/bundles/0.1.0-main.1/labels",
+    "/applications/shop/packages/web/0.1.0-main.1/labels",
+    "/applications/shop/runs/2/retry",
+    "/infrastructure/sources/shop/check",
+    "/infrastructure/sources/shop/deliveries/ID/redeliver",
+];
+/// Deployments, definitions, add-ons, secrets, the audit record.
+const OPERATOR: &[&str] = &[
+    "/infrastructure/audit/verify",
+    "/infrastructure/definitions",
+    "/infrastructure/definitions/component/webservice/hold",
+    "/infrastructure/definitions/component/webservice/release",
+    "/infrastructure/new-addon",
+    "/infrastructure/secrets",
+];
+/// Applications, clusters, environments, tokens.
+const ADMIN: &[&str] = &[
+    "/applications",
+    "/infrastructure/new-cluster",
+    "/infrastructure/new-environment",
+    "/infrastructure/tokens",
+    "/infrastructure/tokens/ID/revoke",
+    "/new-application",
+];
 
-/// Addresses that the page's forms send to, and those of its links that lead to a form.
+/// Addresses that the page's forms send to, and those of its links that lead to a form, with one word for every
+/// identifier.
 const ACTIONS: &str = "
+    const path = address => new URL(address).pathname.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, 'ID');
     const forms = [...document.querySelectorAll('form')]
         .filter(form => form.method === 'post')
-        .map(form => new URL(form.action).pathname);
-    const links = [...document.querySelectorAll('a.button')].map(link => new URL(link.href).pathname);
+        .map(form => path(form.action));
+    const links = [...document.querySelectorAll('a.button')].map(link => path(link.href));
     return [...forms, ...links];
 ";
 
