@@ -22,14 +22,19 @@ use super::Browser;
 const CHANNELS: usize = 4;
 const RED: [u8; CHANNELS] = [220, 0, 0, 255];
 
-/// Hides what changes, ends what moves, and waits until fonts are there and the result is painted. A style sheet
-/// of a script's making is bound by no policy of the page.
+/// Hides what changes, ends what moves, lets go of what sticks to the window and would lie over the middle of the
+/// page, and waits until fonts are there and the result is painted. A style sheet of a script's making is bound by no
+/// policy of the page.
 const STEADY: &str = "(async () => {
+    for (const element of document.body.querySelectorAll('*')) {
+        if (getComputedStyle(element).position === 'sticky') element.setAttribute('data-let-go', '');
+    }
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(`
         [data-changing], [data-changing] * { visibility: hidden !important; }
         *, *::before, *::after { animation: none !important; transition: none !important; }
         * { caret-color: transparent !important; }
+        [data-let-go] { position: static !important; }
     `);
     globalThis[Symbol.for('slipway.steady')] = sheet;
     document.adoptedStyleSheets.push(sheet);
@@ -40,6 +45,7 @@ const UNSTEADY: &str = "(() => {
     const key = Symbol.for('slipway.steady');
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== globalThis[key]);
     delete globalThis[key];
+    for (const element of document.querySelectorAll('[data-let-go]')) element.removeAttribute('data-let-go');
 })()";
 
 /// By how much a picture may differ from the approved one.

@@ -80,7 +80,7 @@ impl Visit<'_> {
     fn compare_bundles(&self) {
         self.browser.open("/applications/shop");
         self.browser.press_button("Compare the two chosen");
-        self.browser.find("heading", "Differences");
+        self.browser.find("heading", "Compare: shop");
         let at = self.browser.location();
         assert!(at.contains("from=0.1.0-main.1") && at.contains("to=0.1.0-main.2"), "{at}");
         for text in ["web", "changed", "Welcome whoever comes in"] {

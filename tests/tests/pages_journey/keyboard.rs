@@ -68,6 +68,7 @@ fn from_the_first_visit_to_a_bundle_by_keys_alone() {
     visit.enter(words.runs);
     browser.await_location("/applications/shop/runs");
     visit.enter("#1");
+    browser.await_location("/applications/shop/runs/1");
     visit.await_status(words.planning);
     visit.reach(words.cancel_run);
     shop.registry.release();

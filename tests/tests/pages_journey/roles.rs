@@ -65,7 +65,8 @@ const ADMIN: &[&str] = &[
     "/new-application",
 ];
 
-/// Addresses that the page's forms send to, and those of its links that lead to a form.
+/// Addresses that the page's forms send to, and those of its links that lead to a form, with one word for every
+/// identifier.
 const ACTIONS: &str = "
     const forms = [...document.querySelectorAll('form')]
         .filter(form => form.method === 'post')
@@ -97,7 +98,8 @@ fn each_role_sees_the_actions_it_has() {
     let roles = [("reader", READER), ("developer", DEVELOPER), ("operator", OPERATOR), ("admin", ADMIN)];
     for (role, more) in roles {
         wanted.extend(more.iter().map(|action| (*action).to_owned()));
-        let made = server.json(&["token", "create", role, "--role", role]);
+        // The first token has the name of its role already.
+        let made = server.json(&["token", "create", &format!("of-{role}"), "--role", role]);
         let token = made["token"].as_str().expect("a token");
         let visit = Visit::signed_in(server, token);
         let seen = actions(&whole, &visit);

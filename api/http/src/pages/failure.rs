@@ -86,7 +86,7 @@ async fn apart(state: &ServerState, request: Request, error: ApiError) -> Respon
     // The way out of the problem is for programs.
     let problem = Problem { hint: None, ..problem.clone() };
     let mut response = self::answer(&visitor, &problem, &HeaderMap::new());
-    protect(response.headers_mut());
+    protect(response.headers_mut(), &state.options.public_url);
     response
 }
 

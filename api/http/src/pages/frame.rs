@@ -6,11 +6,12 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFER
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use url::Url;
 
 use super::assets::Addresses;
 use super::language::Language;
 use super::theme::Theme;
-use super::visitor::Visitor;
+use super::visitor::{Visitor, is_secure};
 use super::{address, failure};
 use crate::problem::{ApiError, Problem};
 use crate::state::{ServerState, VERSION};
@@ -141,20 +142,24 @@ pub(super) async fn around(State(state): State<ServerState>, mut request: Reques
         Some(problem) => failure::answer(&visitor, problem, response.headers()),
         None => response,
     };
-    protect(response.headers_mut());
+    protect(response.headers_mut(), &state.options.public_url);
     response
 }
 
 /// What the browser is told of every page.
-pub(super) fn protect(headers: &mut HeaderMap) {
+pub(super) fn protect(headers: &mut HeaderMap, public_url: &Url) {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     // To others nothing is told of where somebody came from; to this server it is, or forms would have no origin.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     for (name, value) in [
-        ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    // Without TLS browsers do not heed it, and write an error to the console of every page.
+    if is_secure(public_url) {
+        let name = HeaderName::from_static("cross-origin-opener-policy");
+        headers.insert(name, HeaderValue::from_static("same-origin"));
     }
 }
