@@ -125,12 +125,13 @@ impl Driver<'_> {
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
         let now = Utc::now();
+        // Of what was told before, not of what time brings in this turn: that is told first.
+        let is_tried_again = self.is_removal_out_of_time();
         // No other turn of this key is under way, so what an older generation had begun has ended; but for what a
         // server that was lost may have sent before.
         let mut changes = self.schedule.happened(Happened::OlderEnded, now);
         changes.extend(self.find_late_writes(now).await);
-        if self.is_removal_out_of_time()
-            && let Ok(again) = self.schedule.order(&Command::Retry { node: None }, SLIPWAY, now)
+        if is_tried_again && let Ok(again) = self.schedule.order(&Command::Retry { node: None }, SLIPWAY, now)
         {
             changes.extend(again);
         }

@@ -305,7 +305,7 @@ mod tests {
             "command": ["sh"],
             "args": ["-c", "true"],
             "env": {"HOME": "/root", "K": {"secretKeyRef": {"name": "aws", "key": "id"}}},
-            "files": {"main.tf": "a", "modules/x/main.tf": "b"},
+            "files": {"all.tf": "a", "modules/x/all.tf": "b"},
             "service_account": "terraform",
             "user": 0,
             "writable_root": true,
@@ -333,7 +333,7 @@ mod tests {
         );
         let mounts: Vec<&Value> =
             container["volumeMounts"].as_array().unwrap().iter().map(|mount| &mount["mountPath"]).collect();
-        assert_eq!(mounts, ["/work", "/tmp", "/work/main.tf", "/work/modules/x/main.tf"]);
+        assert_eq!(mounts, ["/work", "/tmp", "/work/all.tf", "/work/modules/x/all.tf"]);
         assert_eq!(pod["volumes"][2]["configMap"]["name"], files["metadata"]["name"]);
     }
 }

@@ -145,6 +145,7 @@ fn nobody_approves_twice_and_who_tries_moves_nothing() {
     let ground = Ground::prepare();
     let file = workflow(&json!([
         {"name": "look", "type": "approval", "properties": {"count": 2}},
+        {"name": "roll", "type": "deploy"},
         applies("after", &json!({})),
     ]));
     let made = ground.deploy("prod", &ground.publish("one\n"), Some(&file));

@@ -33,7 +33,8 @@ struct Board {
     /// Keys for which something was handed off.
     handed_off: Mutex<BTreeSet<Key>>,
     stirred: Notify,
-    /// Something there is not good.
+    /// Keys that turned out not to be as they should be.
+    not_good: Mutex<BTreeSet<Key>>,
     restless: Notify,
     /// Whether the cluster is known to be away.
     is_expired: AtomicBool,
@@ -66,9 +67,9 @@ impl Senses {
 
     /// A key is not as it should be: its cluster is asked often for a while, if it is not watched.
     pub(crate) fn not_good(&self, key: &Key) {
-        if let Some(board) = self.board(key.environment.cluster()) {
-            board.restless.notify_one();
-        }
+        let Some(board) = self.board(key.environment.cluster()) else { return };
+        board.not_good.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        board.restless.notify_one();
     }
 
     fn is_whole<'o>(
@@ -130,6 +131,12 @@ impl Post {
     /// Returns once something is not good.
     pub(super) async fn restless(&self) {
         self.board.restless.notified().await;
+    }
+
+    /// Keys that turned out not to be good since this was last asked.
+    pub(super) fn not_good(&self) -> BTreeSet<Key> {
+        let mut keys = self.board.not_good.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *keys)
     }
 
     /// Returns once something was handed off.

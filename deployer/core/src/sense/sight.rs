@@ -16,6 +16,8 @@ use crate::inventory::{INVENTORY, Inventory};
 
 /// So many labels that lead to no key are remembered, so that each is asked about once.
 const STRANGERS_MAX: usize = 1024;
+/// So many polls look again at a key that is not good: the first may have been under way already when a turn saw so.
+const DOUBTED_POLLS: u8 = 2;
 
 /// What is seen of one cluster.
 pub(super) struct Sight {
@@ -29,6 +31,9 @@ pub(super) struct Sight {
     count: u64,
     /// Labels that led to no key when they were asked about.
     strangers: HashSet<Owner>,
+    /// Keys that a turn saw not to be good, with how many polls of a kind are to wake them. What a turn saw, polls may
+    /// never have seen: if it is as before by the next one, that looks as if nothing had changed.
+    doubts: BTreeMap<(Kind, Key), u8>,
     /// Whether it was told that the cluster is not sensed.
     is_break_told: bool,
 }
@@ -63,6 +68,7 @@ impl Sight {
             watches: BTreeMap::new(),
             count: 0,
             strangers: HashSet::new(),
+            doubts: BTreeMap::new(),
             is_break_told: false,
         }
     }
@@ -98,6 +104,8 @@ impl Sight {
     /// Forgets what does not matter any more.
     pub(super) fn tidy(&mut self, now: Instant) {
         self.wakes.tidy(now);
+        let index = &self.index;
+        self.doubts.retain(|(_, key), _| index.has(key));
         if self.strangers.len() >= STRANGERS_MAX {
             self.strangers.clear();
         }
@@ -137,6 +145,7 @@ impl Sight {
     pub(super) fn take_all(&mut self, kind: &Kind, number: u64, glimpses: &[Glimpse], now: Instant) -> bool {
         let Some(watch) = self.watches.get(kind).filter(|watch| watch.number == number) else { return false };
         let was_whole = watch.was_whole;
+        self.look_again(kind, now);
         let mut is_strange = false;
         for glimpse in glimpses {
             is_strange |= self.seen(number, was_whole, glimpse, now);
@@ -153,6 +162,30 @@ impl Sight {
             self.listed(kind);
         }
         is_strange
+    }
+
+    /// Has those looked at again that turned out not to be good, as far as something of them is polled.
+    pub(super) fn doubt<'k>(&mut self, polled: impl Iterator<Item = &'k Kind>) {
+        let not_good = self.post.not_good();
+        for kind in polled {
+            let doubted = self.index.holding(kind).filter(|key| not_good.contains(*key));
+            self.doubts.extend(doubted.map(|key| ((kind.clone(), key.clone()), DOUBTED_POLLS)));
+        }
+    }
+
+    /// A kind was polled: whoever is doubted and holds it is woken.
+    fn look_again(&mut self, kind: &Kind, now: Instant) {
+        if self.doubts.is_empty() {
+            return;
+        }
+        for key in self.index.holding(kind) {
+            let doubt = (kind.clone(), key.clone());
+            let Some(polls) = self.doubts.remove(&doubt) else { continue };
+            if polls > 1 {
+                self.doubts.insert(doubt, polls - 1);
+            }
+            self.wakes.changed(key, now);
+        }
     }
 
     /// The cluster gave no answer for so long that nothing that was polled may be relied on.

@@ -110,7 +110,10 @@ impl Ward {
                 self.learn_soon();
                 self.polls.hasten();
             }
-            () = self.sight.post.restless() => self.polls.hasten(),
+            () = self.sight.post.restless() => {
+                self.sight.doubt(self.polls.kinds());
+                self.polls.hasten();
+            }
             // One that is polled is tried by its polls, of which there are only so many a second.
             () = self.cluster.turned(self.is_away, !self.is_polled) => self.turned(),
             () = tokio::time::sleep_until(wake_at.unwrap_or(self.learn_at)), if wake_at.is_some() => {

@@ -135,7 +135,7 @@ impl<'a> Waiting<'a> {
         let ended = ground.wait(&self.made, case.ends, ENDS_WITHIN);
         let told = told(&ended);
         assert!(case.is_named_in(&told), "{}: none of {:?} is in: {told}", case.name, case.names);
-        let took = took(&ended).unwrap_or_else(|| panic!("{}: no node ended badly: {ended:#}", case.name));
+        let took = took(&ended).unwrap_or_else(|| panic!("{}: nothing ended badly: {ended:#}", case.name));
         let most = TimeDelta::seconds(TIMEOUT_S + SLACK_S);
         assert!(took <= most, "{}: ended after {took}: {ended:#}", case.name);
     }
@@ -178,9 +178,13 @@ pub(crate) fn told(shown: &Value) -> String {
     all.join("\n").to_lowercase()
 }
 
-/// How long after the hand-off the first node ended badly, if one did.
+/// How long after the hand-off the first node ended badly, if one did; how long after the approval all did, if it could
+/// not be handed off.
 fn took(ended: &Value) -> Option<TimeDelta> {
     let at = |value: &Value| DateTime::parse_from_rfc3339(value.as_str()?).ok();
+    if ended["state"] == "broken" {
+        return Some(at(&ended["finished_at"])? - at(&ended["approvals"][0]["at"])?);
+    }
     let begun = at(&ended["handed_off_at"])?;
     let nodes = ended["receiver"]["nodes"].as_array()?;
     let bad = nodes.iter().filter(|node| node["state"] == "failed" || node["state"] == "timed_out");

@@ -72,7 +72,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let post = Post::take(Arc::new(Senses::default()), "kind".to_owned());
+        Self::of(&Arc::new(Senses::default()))
+    }
+
+    fn of(senses: &Arc<Senses>) -> Self {
+        let post = Post::take(Arc::clone(senses), "kind".to_owned());
         let mut sight = Sight::new("kind".to_owned(), post);
         let now = Instant::now();
         sight.learnt(&key("shop"), &inventory(&["Service", "Secret"]), now);
@@ -124,6 +128,29 @@ fn what_is_listed_first_wakes_nobody_and_what_changes_then_wakes_its_owner() {
     assert_eq!(rig.woken(), [key("shop")]);
     rig.told("Service", seen("Service", &key("web"), "2"));
     assert_eq!(rig.woken(), [key("web")], "it came");
+}
+
+#[test]
+fn what_turned_out_not_to_be_good_is_looked_at_again_though_polls_saw_no_change() {
+    let senses = Arc::new(Senses::default());
+    let mut rig = Rig::of(&senses);
+    let polled = [kind("Service")];
+    let glimpses = [glimpse("Service", &key("shop"), "1")];
+    rig.listed("Service", &glimpses);
+    rig.listed("Service", &glimpses);
+    assert!(rig.woken().is_empty(), "nothing changed");
+    senses.not_good(&key("shop"));
+    rig.sight.doubt(polled.iter());
+    for _ in 0..DOUBTED_POLLS {
+        rig.listed("Service", &glimpses);
+        assert_eq!(rig.woken(), [key("shop")]);
+    }
+    rig.listed("Service", &glimpses);
+    assert!(rig.woken().is_empty(), "it was looked at");
+    senses.not_good(&key("shop"));
+    rig.sight.doubt([].iter());
+    rig.listed("Service", &glimpses);
+    assert!(rig.woken().is_empty(), "what is watched is not doubted");
 }
 
 #[test]
