@@ -347,6 +347,36 @@ async fn a_log_grows_by_lines_and_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
+async fn no_log_makes_a_page_without_bounds() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let mut text = vec![b'\n'; 12_000];
+    text.extend(b"x\x1b]a\x07".repeat(50_000));
+    append(&server, &run, &text).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let log = "/applications/shop/runs/1/logs/run";
+    let first = is_page(&browser.get(&format!("{log}?from=0")).await.is(200));
+    assert_eq!(first.matches("<li id=\"b").count(), 5000);
+    assert!(first.contains(&format!("href=\"{log}?from=5000\" rel=\"next\"")), "the rest is reached");
+    let found = is_page(&browser.get(&format!("{log}?find=xx")).await.is(200));
+    assert!(found.contains("?from=12000#b12000") && found.contains('…') && found.len() < 20_000, "{found}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_log_of_many_lines_is_shown_first() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    append(&server, &run, &[b'\n'; 12_000]).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let last = is_page(&browser.get("/applications/shop/runs/1/logs/run").await.is(200));
+    assert_eq!(last.matches("<li id=\"b").count(), 5000);
+    assert!(last.contains("id=\"b11999\"") && !last.contains("id=\"b6999\""), "the last lines are shown");
+    assert!(last.contains("rel=\"prev\""), "those before are reached");
+}
+
+#[tokio::test]
 async fn language_and_colours_are_kept_and_nobody_is_led_elsewhere() {
     let server = Server::start().await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
