@@ -1,12 +1,15 @@
 //! The pages for people: who gets in, what forms need, and that nothing anybody wrote is taken for HTML.
 
-use axum::body::Body;
-use axum::http::Request;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
+use axum::http::{Request, Response};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{LogChunk, NewRun, Run};
 use slipway_types::Role;
 use slipway_types::state::RunEvent;
+use tower::ServiceExt as _;
 
 use crate::rest::bundle;
 use crate::server::{Answer, Server};
@@ -67,6 +70,12 @@ impl<'s> Browser<'s> {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_in(path, "en").await
+    }
+
+    /// Asks for what lasts, and gives the answer before its body.
+    async fn open(&self, path: &str) -> Response<Body> {
+        let request = as_browser(Request::get(path)).header("cookie", &self.cookie);
+        self.server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Sends a form, with the token of this browser's forms added.
@@ -342,8 +351,55 @@ async fn a_log_grows_by_lines_and_goes_on_where_it_was_cut() {
         "{text}"
     );
     assert!(!text.contains("one"), "{text}");
+    let beyond = "/applications/shop/runs/1/logs/run/stream?from=18446744073709551615";
+    let beyond = browser.get(beyond).await.is(200).text().replace("event: ", "event:");
+    assert!(beyond.contains("event:end"), "{beyond}");
     let events = browser.get("/applications/shop/runs/1/events").await.is(200).text();
     assert!(events.replace("event: ", "event:").contains("event:end"), "{events}");
+}
+
+#[tokio::test]
+async fn what_follows_a_page_ends_with_its_sign_in() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    hostile_run(&server).await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    for (path, by_token) in
+        [("/applications/shop/runs/1/events", false), ("/applications/shop/runs/1/logs/run/stream", true)]
+    {
+        let browser = Browser::of(&server, &reader).await;
+        let open = browser.open(path).await;
+        assert_eq!(open.status(), 200, "{path}");
+        if by_token {
+            let path = "/api/v1/tokens/reader";
+            server.call(&server.admin, axum::http::Method::DELETE, path, None).await.is(204);
+        } else {
+            browser.post("/sign-out", "").await.is(303);
+        }
+        let rest = tokio::time::timeout(Duration::from_secs(30), to_bytes(open.into_body(), usize::MAX));
+        assert!(rest.await.is_ok(), "{path} goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_follows_a_bounded_number_of_pages() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    hostile_run(&server).await;
+    let (browser, other) = (
+        Browser::of(&server, &server.admin.clone()).await,
+        Browser::of(&server, &server.admin.clone()).await,
+    );
+    let path = "/applications/shop/runs/1/events";
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        open.push(browser.open(path).await);
+    }
+    assert!(open.iter().all(|answer| answer.status() == 200));
+    is_page(&browser.get(path).await.is(429));
+    assert_eq!(other.open(path).await.status(), 200);
+    drop(open);
+    assert_eq!(browser.open(path).await.status(), 200);
 }
 
 #[tokio::test]
