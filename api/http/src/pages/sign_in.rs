@@ -115,6 +115,10 @@ pub(super) async fn sign_in(
     };
     let mut tx = state.records.begin().await?;
     tx.sign_ins_forget(now, FORGOTTEN_MAX).await?;
+    if let Some(before) = visitor.signed_in() {
+        // The browser keeps one: nobody could sign out of the other any more.
+        tx.sign_in_remove(&before.hash).await?;
+    }
     tx.sign_in_insert(&sign_in).await?;
     tx.audit(NewAuditEntry {
         actor: name.clone(),

@@ -217,6 +217,19 @@ async fn a_sign_in_ends_with_its_token_and_by_signing_out() {
 }
 
 #[tokio::test]
+async fn a_browser_that_signs_in_anew_leaves_no_sign_in_behind() {
+    let server = Server::start().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    let anew = browser.post("/sign-in", &format!("token={reader}")).await.is(303);
+    let cookie = anew.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_ne!(cookie, browser.cookie, "nothing that was known before lets in after");
+    assert_eq!(browser.get("/").await.is(303).header("location"), "/sign-in");
+    let now = Browser { server: &server, cookie, form_token: String::new() };
+    assert!(!is_page(&now.get("/").await.is(200)).contains("/new-application"));
+}
+
+#[tokio::test]
 async fn forged_forms_change_nothing() {
     let server = Server::start().await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
