@@ -115,13 +115,15 @@ pub(super) async fn page(
     let here = log_address(&application, number, &what);
     let find = query.find.trim().to_owned();
     let (window, matches) = if find.is_empty() {
-        (window(&state, read.as_mut(), owner.log(), query.from, bytes).await?, None)
+        let window = window(&state, read.as_mut(), owner.log(), query.from, bytes).await?;
+        drop(read);
+        (window, None)
     } else {
+        drop(read);
         let from = query.from.unwrap_or_default();
-        let found = search(&state, read.as_mut(), owner.log(), (from, bytes), &find, &here).await?;
+        let found = search(&state, owner.log(), (from, bytes), &find, &here).await?;
         (Window { from: 0, to: bytes, lines: Vec::new() }, Some(found))
     };
-    drop(read);
     let at = |from: u64| format!("{here}?from={from}");
     show(&LogPage {
         t,

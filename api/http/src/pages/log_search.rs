@@ -1,6 +1,5 @@
 //! Looking for a text in a log, so far a request at a time.
 
-use slipway_records::Read;
 use uuid::Uuid;
 
 use super::address;
@@ -35,7 +34,6 @@ pub(super) struct Matches {
 /// The lines between `from` and `size` that hold `wanted`, letters A to Z compared without case.
 pub(super) async fn search(
     state: &ServerState,
-    read: &mut dyn Read,
     log: Uuid,
     (from, size): (u64, u64),
     wanted: &str,
@@ -44,7 +42,10 @@ pub(super) async fn search(
     let needle = wanted.to_ascii_lowercase();
     let (mut offset, mut found) = (from, Vec::new());
     while offset < size && offset - from < SCAN_BYTES_MAX && found.len() < LINES_MAX {
-        let piece = read_piece(state, read, log, offset, PIECE_BYTES.min(size - offset)).await?;
+        // For one piece alone: others need the connection while this one is looked through.
+        let mut read = state.records.read().await?;
+        let piece = read_piece(state, read.as_mut(), log, offset, PIECE_BYTES.min(size - offset)).await?;
+        drop(read);
         let is_last = offset + piece.len() as u64 >= size;
         let whole = piece.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
         let length = if is_last { piece.len() } else { whole.unwrap_or(piece.len()) };
