@@ -252,8 +252,8 @@ async fn again(
     let to = unseen::<u64>(fields, "target")?;
     let mut read = state.records.read().await?;
     let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Operator).await?;
-    let standing = Standing::look(read.as_mut(), &deployment, (&application, &environment)).await?;
-    let is_current = standing.is_current;
+    let place = (&application, &environment);
+    let is_current = Standing::look(read.as_mut(), &deployment, place).await?.is_current;
     drop(read);
     if !is_current && action != Action::Return {
         return Err(deployments::changed_meanwhile());
