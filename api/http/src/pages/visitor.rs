@@ -110,7 +110,7 @@ fn lasts(sign_in: &SignIn, now: DateTime<Utc>) -> bool {
     now < sign_in.expires_at && now - sign_in.last_seen_at < TimeDelta::hours(IDLE_HOURS_MAX)
 }
 
-/// Whether a sign-in still lets somebody in. To ask is no use of it, so a page left open does not keep it.
+/// Whether a sign-in still lets somebody in. To ask is no use of it.
 pub(super) async fn still_holds(state: &ServerState, sign_in: &Digest) -> Result<bool, RecordsError> {
     let now = Utc::now();
     let mut read = state.records.read().await?;
