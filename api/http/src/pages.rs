@@ -57,6 +57,7 @@ mod version_labels;
 mod visitor;
 
 pub(crate) use failure::{nowhere, otherwise};
+pub(crate) use sign_in::SIGN_INS_PER_MINUTE;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

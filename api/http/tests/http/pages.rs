@@ -186,6 +186,17 @@ async fn whoever_guesses_is_made_to_wait() {
 }
 
 #[tokio::test]
+async fn no_token_fills_the_audit_record_with_sign_ins() {
+    let server = Server::start().await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    for _ in 0..60 {
+        sign_in(&server, &reader).await.is(303);
+    }
+    is_page(&sign_in(&server, &reader).await.is(429));
+    sign_in(&server, &server.admin).await.is(303);
+}
+
+#[tokio::test]
 async fn programs_get_what_they_got_and_cookies_open_no_api() {
     let server = Server::start().await;
     let plain = server.send(Request::get("/").body(Body::empty()).unwrap()).await.is(200).text();
