@@ -35,6 +35,7 @@ mod log_of;
 mod log_search;
 mod log_stream;
 mod new_application;
+mod open_streams;
 mod origin;
 mod package;
 mod package_contents;
@@ -56,12 +57,14 @@ mod version_labels;
 mod visitor;
 
 pub(crate) use failure::{nowhere, otherwise};
+pub(crate) use sign_in::SIGN_INS_PER_MINUTE;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::open_streams::OpenStreams;
 use crate::operation;
 use crate::state::ServerState;
 
@@ -101,7 +104,8 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/events", get(run::events))
         .route("/applications/{application}/runs/{number}/logs/{log}/stream", get(log_stream::stream))
         .route("/applications/{application}/runs/{number}/logs/{log}/download", get(log::download))
-        .merge(deployment::streams());
+        .merge(deployment::streams())
+        .layer(from_fn_with_state((state.clone(), OpenStreams::default()), open_streams::bounded));
     pages
         .merge(streams)
         .layer(CatchPanicLayer::custom(operation::request::panicked))

@@ -21,6 +21,7 @@ use slipway_records::deploying::Deploying;
 use slipway_records::noticing::Noticing;
 use slipway_records::port::{BuildPlaces, MachineCheck, Planning, SourceCheck};
 use slipway_secrets::Secrets;
+use slipway_types::id::TokenId;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
@@ -180,6 +181,8 @@ pub struct Shared {
     parts: ServerParts,
     pub(crate) webhook_secrets: SecretCache,
     pub(crate) refusals: RateLimit<IpAddr>,
+    /// Sign-ins by each token: every one is a row, and an entry of the audit record.
+    pub(crate) sign_ins: RateLimit<TokenId>,
     pub(crate) intake: Intake,
 }
 
@@ -190,6 +193,7 @@ impl ServerState {
         Self(Arc::new(Shared {
             webhook_secrets: SecretCache::new(Duration::from_millis(options.webhook_secret_cache_ms)),
             refusals: RateLimit::per_minute(options.max_hook_refusals_per_minute),
+            sign_ins: RateLimit::per_minute(pages::SIGN_INS_PER_MINUTE),
             intake: Intake::new(Arc::clone(&parts.records)),
             parts,
         }))

@@ -46,7 +46,7 @@ impl<H: Handle> ReadAudit for Session<H> {
             r#"select seq as "seq!", at as "at!", actor as "actor!", action as "action!",
             subject as "subject!", detail as "detail!: _", digest as "digest!: _" from audit
             where ($1::text is null or subject = $1) and ($2::bigint is null or seq < $2) order by seq desc limit $3"#,
-            subject,
+            subject.map(text),
             before,
             rows(limit),
         )
@@ -60,6 +60,13 @@ impl<H: Handle> ReadAudit for Session<H> {
 #[async_trait]
 impl WriteAudit for Writer {
     async fn audit(&mut self, entry: NewAuditEntry) -> Result<()> {
+        // The digest is of what is stored, or the record would seem altered.
+        let entry = NewAuditEntry {
+            actor: text(&entry.actor),
+            subject: text(&entry.subject),
+            detail: json(&entry.detail),
+            ..entry
+        };
         // One after the other: each entry covers the one before it.
         sqlx::query!("lock table audit in share row exclusive mode")
             .execute(self.db())
@@ -76,10 +83,10 @@ impl WriteAudit for Writer {
         sqlx::query!(
             "insert into audit (at, actor, action, subject, detail, digest) values ($1, $2, $3, $4, $5, $6)",
             at,
-            text(&entry.actor),
+            entry.actor,
             entry.action,
-            text(&entry.subject),
-            json(&entry.detail),
+            entry.subject,
+            entry.detail,
             digest.to_string(),
         )
         .execute(self.db())

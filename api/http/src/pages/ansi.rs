@@ -109,13 +109,7 @@ fn escape(style: Style, text: &str) -> (Style, &str) {
             (style, &rest[end + last.len_utf8()..])
         }
         // A command to the terminal's own program, such as a title or a link: to BEL or ESC \.
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            let rest = chars.as_str();
-            let end = rest.find('\u{7}').map(|end| end + 1);
-            let string_end = rest.find("\u{1b}\\").map(|end| end + 2);
-            let end = [end, string_end].into_iter().flatten().min().unwrap_or(rest.len());
-            (style, &rest[end..])
-        }
+        Some(']' | 'P' | 'X' | '^' | '_') => (style, after_string(chars.as_str())),
         // Which letters follow is a word more.
         Some('(' | ')' | '*' | '+' | '#' | ' ') => {
             chars.next();
@@ -124,6 +118,22 @@ fn escape(style: Style, text: &str) -> (Style, &str) {
         Some(_) => (style, chars.as_str()),
         None => (style, ""),
     }
+}
+
+/// What follows the string of a command, which ends with BEL or ESC \. No byte is looked at twice: one line may hold
+/// a hundred thousand commands.
+fn after_string(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    while let Some(found) = bytes[from..].iter().position(|byte| matches!(byte, 0x07 | 0x1b)) {
+        let place = from + found;
+        match (bytes[place], bytes.get(place + 1)) {
+            (0x07, _) => return &text[place + 1..],
+            (_, Some(b'\\')) => return &text[place + 2..],
+            _ => from = place + 1,
+        }
+    }
+    ""
 }
 
 impl Style {
@@ -183,6 +193,8 @@ fn palette(numbers: &mut impl Iterator<Item = Option<u16>>) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn spans(text: &str) -> Vec<(String, String)> {
@@ -200,6 +212,7 @@ mod tests {
             ("\u{1b}[38;2;1;2;3;4mx", vec![("under", "x")]),
             ("\u{1b}[2J\u{1b}[1;1Hx\u{1b}[K", vec![("", "x")]),
             ("\u{1b}]0;title\u{7}x\u{1b}]8;;http://e\u{1b}\\y", vec![("", "xy")]),
+            ("\u{1b}]0;a\u{1b}[b\u{1b}\\x\u{1b}]never ends", vec![("", "x")]),
             ("\u{1b}(Bx", vec![("", "x")]),
             ("10%\r50%\r100%\r\n", vec![("", "100%")]),
             ("a\u{0}\u{8}b\tc", vec![("", "ab\tc")]),
@@ -222,6 +235,15 @@ mod tests {
             .map(|line| (line.at, line.spans.first().map_or("-", |span| span.class.as_str())))
             .collect();
         assert_eq!(found, [(100, ""), (108, "fg2"), (110, "-"), (111, "fg2")]);
+    }
+
+    #[test]
+    fn a_line_full_of_commands_takes_no_longer_than_its_length() {
+        let line = "\u{1b}]a\u{7}".repeat(1 << 19);
+        let began = Instant::now();
+        assert!(spans(&line).is_empty());
+        // Looking for each command's end through the whole rest would take minutes.
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]

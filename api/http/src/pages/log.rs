@@ -29,6 +29,8 @@ use crate::state::ServerState;
 
 /// Bytes on one page.
 const WINDOW_BYTES: u64 = 128 << 10;
+/// Lines on one page: as HTML an empty one is two hundred times its own size.
+const LINES_MAX: usize = 5000;
 /// Bytes read at once for a download.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -113,13 +115,15 @@ pub(super) async fn page(
     let here = log_address(&application, number, &what);
     let find = query.find.trim().to_owned();
     let (window, matches) = if find.is_empty() {
-        (window(&state, read.as_mut(), owner.log(), query.from, bytes).await?, None)
+        let window = window(&state, read.as_mut(), owner.log(), query.from, bytes).await?;
+        drop(read);
+        (window, None)
     } else {
+        drop(read);
         let from = query.from.unwrap_or_default();
-        let found = search(&state, read.as_mut(), owner.log(), (from, bytes), &find, &here).await?;
+        let found = search(&state, owner.log(), (from, bytes), &find, &here).await?;
         (Window { from: 0, to: bytes, lines: Vec::new() }, Some(found))
     };
-    drop(read);
     let at = |from: u64| format!("{here}?from={from}");
     show(&LogPage {
         t,
@@ -151,6 +155,7 @@ async fn window(
     from: Option<u64>,
     size: u64,
 ) -> Result<Window, ApiError> {
+    let is_end = from.is_none();
     let from = from.unwrap_or_else(|| size.saturating_sub(WINDOW_BYTES)).min(size);
     // One byte more tells whether a line begins there.
     let probe = from.saturating_sub(1);
@@ -167,7 +172,29 @@ async fn window(
     // A line longer than the window is cut.
     let length = if at_end { bytes.len() } else { last_break.unwrap_or(bytes.len()) };
     let lines = Terminal::default().lines(&bytes[..length], from);
-    Ok(Window { from, to: from + length as u64, lines })
+    let whole = Window { from, to: from + length as u64, lines };
+    Ok(if is_end { whole.last_lines() } else { whole.first_lines() })
+}
+
+impl Window {
+    /// Its first lines, as many as a page shows.
+    fn first_lines(mut self) -> Self {
+        if let Some(next) = self.lines.get(LINES_MAX) {
+            self.to = next.at;
+            self.lines.truncate(LINES_MAX);
+        }
+        self
+    }
+
+    /// Its last ones.
+    fn last_lines(mut self) -> Self {
+        let more = self.lines.len().saturating_sub(LINES_MAX);
+        self.lines.drain(..more);
+        if let Some(first) = self.lines.first().filter(|_| more > 0) {
+            self.from = first.at;
+        }
+        self
+    }
 }
 
 /// The whole log as it was written.

@@ -1,10 +1,9 @@
 //! Looking for a text in a log, so far a request at a time.
 
-use slipway_records::Read;
 use uuid::Uuid;
 
 use super::address;
-use super::ansi::{Line, Terminal};
+use super::ansi::{Line, Span, Terminal};
 use crate::problem::ApiError;
 use crate::rest::logs::read_piece;
 use crate::state::ServerState;
@@ -15,6 +14,8 @@ const PIECE_BYTES: u64 = 1 << 20;
 const SCAN_BYTES_MAX: u64 = 32 << 20;
 /// Lines found in one request, at most.
 const LINES_MAX: usize = 200;
+/// Characters of a found line that are shown; the window that begins with it has them all.
+const LINE_CHARS_MAX: usize = 500;
 
 /// A line that holds the text.
 pub(super) struct Match {
@@ -33,7 +34,6 @@ pub(super) struct Matches {
 /// The lines between `from` and `size` that hold `wanted`, letters A to Z compared without case.
 pub(super) async fn search(
     state: &ServerState,
-    read: &mut dyn Read,
     log: Uuid,
     (from, size): (u64, u64),
     wanted: &str,
@@ -42,7 +42,10 @@ pub(super) async fn search(
     let needle = wanted.to_ascii_lowercase();
     let (mut offset, mut found) = (from, Vec::new());
     while offset < size && offset - from < SCAN_BYTES_MAX && found.len() < LINES_MAX {
-        let piece = read_piece(state, read, log, offset, PIECE_BYTES.min(size - offset)).await?;
+        // For one piece alone: others need the connection while this one is looked through.
+        let mut read = state.records.read().await?;
+        let piece = read_piece(state, read.as_mut(), log, offset, PIECE_BYTES.min(size - offset)).await?;
+        drop(read);
         let is_last = offset + piece.len() as u64 >= size;
         let whole = piece.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
         let length = if is_last { piece.len() } else { whole.unwrap_or(piece.len()) };
@@ -57,7 +60,7 @@ pub(super) async fn search(
             }
             if holds(&line, &needle) {
                 let address = format!("{page}?from={at}#b{at}", at = line.at);
-                found.push(Match { line, address });
+                found.push(Match { line: cut(line), address });
             }
         }
         offset = next;
@@ -71,4 +74,43 @@ pub(super) async fn search(
 fn holds(line: &Line, needle: &str) -> bool {
     let text: String = line.spans.iter().map(|span| span.text.as_str()).collect();
     text.to_ascii_lowercase().contains(needle)
+}
+
+/// The beginning of a line, in its styles.
+fn cut(line: Line) -> Line {
+    let (mut left, mut spans) = (LINE_CHARS_MAX, Vec::new());
+    for span in line.spans {
+        let text: String = span.text.chars().take(left).collect();
+        left -= text.chars().count();
+        let is_cut = text.len() < span.text.len();
+        spans.push(Span { text, ..span });
+        if is_cut {
+            spans.push(Span { class: String::new(), text: "…".to_owned() });
+            break;
+        }
+    }
+    Line { at: line.at, spans }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_line_the_beginning_is_shown() {
+        let whole = "é".repeat(LINE_CHARS_MAX);
+        for (text, ends) in [
+            (whole.clone(), "é"),
+            (format!("{whole}x"), "…"),
+            (format!("{whole}\u{1b}[31mred"), "…"),
+            (format!("\u{1b}[31m{}", "ab\u{1b}[1m".repeat(LINE_CHARS_MAX)), "…"),
+            ("short".to_owned(), "t"),
+        ] {
+            let line = Terminal::default().lines(text.as_bytes(), 7).remove(0);
+            let shown = cut(line);
+            let text: String = shown.spans.iter().map(|span| span.text.as_str()).collect();
+            assert!(text.ends_with(ends) && text.chars().count() <= LINE_CHARS_MAX + 1, "{text}");
+            assert_eq!(shown.at, 7);
+        }
+    }
 }

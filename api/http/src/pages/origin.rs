@@ -35,10 +35,12 @@ pub(super) fn check(public_url: &Url, headers: &HeaderMap) -> Result<(), ApiErro
     let own = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {
+            // Where people come over TLS, what came without it may be written by whoever carried it.
+            let is_plain = public_url.scheme() == "http";
             let host = text("host").unwrap_or_default();
             origin == public_url.origin().ascii_serialization()
-                || (!host.is_empty() && origin == format!("http://{host}"))
                 || (!host.is_empty() && origin == format!("https://{host}"))
+                || (!host.is_empty() && is_plain && origin == format!("http://{host}"))
         }
         (None, None) => true,
     };
@@ -57,18 +59,24 @@ mod tests {
 
     #[test]
     fn forms_of_other_sites_are_refused() {
-        let public = Url::parse("https://slipway.example").unwrap();
-        for (site, origin, own) in [
-            (Some("same-origin"), Some("https://slipway.example"), true),
-            (Some("same-origin"), None, true),
-            (Some("cross-site"), Some("https://slipway.example"), false),
-            (Some("same-site"), None, false),
-            (None, Some("https://slipway.example"), true),
-            (None, Some("http://10.0.0.1:8000"), true),
-            (None, Some("https://evil.example"), false),
-            (None, Some("null"), false),
-            (None, None, true),
+        let (tls, plain) = ("https://slipway.example", "http://slipway.example");
+        for (public, site, origin, own) in [
+            (tls, Some("same-origin"), Some("https://slipway.example"), true),
+            (tls, Some("same-origin"), None, true),
+            (tls, Some("cross-site"), Some("https://slipway.example"), false),
+            (tls, Some("same-site"), None, false),
+            (tls, None, Some("https://slipway.example"), true),
+            (tls, None, Some("http://slipway.example"), false),
+            (tls, None, Some("https://10.0.0.1:8000"), true),
+            (tls, None, Some("http://10.0.0.1:8000"), false),
+            (plain, None, Some("http://10.0.0.1:8000"), true),
+            (plain, None, Some("http://slipway.example"), true),
+            (tls, None, Some("https://evil.example"), false),
+            (plain, None, Some("http://evil.example"), false),
+            (tls, None, Some("null"), false),
+            (tls, None, None, true),
         ] {
+            let public = Url::parse(public).unwrap();
             let mut headers = HeaderMap::new();
             headers.insert("host", "10.0.0.1:8000".parse().unwrap());
             for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
@@ -76,7 +84,7 @@ mod tests {
                     headers.insert(name, value.parse().unwrap());
                 }
             }
-            assert_eq!(check(&public, &headers).is_ok(), own, "{site:?} {origin:?}");
+            assert_eq!(check(&public, &headers).is_ok(), own, "{public} {site:?} {origin:?}");
         }
     }
 

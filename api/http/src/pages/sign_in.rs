@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use base64::Engine as _;
@@ -29,6 +29,8 @@ use crate::state::ServerState;
 
 /// A browser stays signed in for so long at most, in days.
 const DAYS_MAX: i64 = 7;
+/// Sign-ins by one token in a minute, at most.
+pub(crate) const SIGN_INS_PER_MINUTE: u32 = 60;
 /// Expired sign-ins that go when a new one is made, at most.
 const FORGOTTEN_MAX: u32 = 100;
 
@@ -104,6 +106,9 @@ pub(super) async fn sign_in(
         let refusal = visitor.texts().token_of_build.to_owned();
         return form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(refusal));
     };
+    if !state.sign_ins.allow(&id) {
+        return Err(too_many());
+    }
     let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let now = Utc::now();
     let sign_in = SignIn {
@@ -115,6 +120,10 @@ pub(super) async fn sign_in(
     };
     let mut tx = state.records.begin().await?;
     tx.sign_ins_forget(now, FORGOTTEN_MAX).await?;
+    if let Some(before) = visitor.signed_in() {
+        // The browser keeps one: nobody could sign out of the other any more.
+        tx.sign_in_remove(&before.hash).await?;
+    }
     tx.sign_in_insert(&sign_in).await?;
     tx.audit(NewAuditEntry {
         actor: name.clone(),
@@ -125,6 +134,12 @@ pub(super) async fn sign_in(
     .await?;
     tx.commit().await?;
     Ok(led(&state, &secret, DAYS_MAX * 86_400, return_to))
+}
+
+fn too_many() -> ApiError {
+    let detail = format!("more than {SIGN_INS_PER_MINUTE} sign-ins by one token in a minute");
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+        .header(RETRY_AFTER, HeaderValue::from_static("60"))
 }
 
 /// Signs out.

@@ -11,6 +11,11 @@ use super::texts::{Texts, VersionTexts};
 /// The longest text of a value that is shown, in characters.
 const TEXT_CHARS_MAX: usize = 2000;
 
+/// Of values with more places than these, only the first level is told apart.
+const PLACES_MAX: usize = 20_000;
+/// What lies below a longer path is compared as a whole, in bytes: each place below would repeat it.
+const PATH_BYTES_MAX: usize = 400;
+
 /// A place where two values differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
@@ -49,8 +54,9 @@ impl DifferenceTable {
 /// Every place where two values differ, by path.
 pub(super) fn differences(from: &Value, to: &Value) -> Vec<Difference> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    leaves(String::new(), from, &mut before);
-    leaves(String::new(), to, &mut after);
+    let is_deep = places(from) <= PLACES_MAX && places(to) <= PLACES_MAX;
+    leaves(String::new(), from, is_deep, &mut before);
+    leaves(String::new(), to, is_deep, &mut after);
     of_texts(&before, &after)
 }
 
@@ -62,7 +68,7 @@ pub(super) fn of_texts(
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
     let difference = |path: &String| Difference {
-        path: path.clone(),
+        path: cut(path),
         from: before.get(path).map(|text| cut(text)),
         to: after.get(path).map(|text| cut(text)),
     };
@@ -78,19 +84,20 @@ fn cut(text: &str) -> String {
 
 /// What is no list and no object, by its path. Items of a list that all have a name of their own are found by it, so
 /// that one more of them does not make all that follow differ.
-fn leaves(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
+fn leaves(path: String, value: &Value, is_deep: bool, found: &mut BTreeMap<String, String>) {
+    let goes_on = path.is_empty() || (is_deep && path.len() <= PATH_BYTES_MAX);
     match value {
-        Value::Object(fields) if !fields.is_empty() => {
+        Value::Object(fields) if goes_on && !fields.is_empty() => {
             for (key, value) in fields {
                 let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                leaves(below, value, found);
+                leaves(below, value, is_deep, found);
             }
         }
-        Value::Array(items) if !items.is_empty() => {
+        Value::Array(items) if goes_on && !items.is_empty() => {
             let names = names_of(items);
             for (place, value) in items.iter().enumerate() {
                 let name = names.get(place).map_or_else(|| place.to_string(), |name| (*name).to_owned());
-                leaves(format!("{path}[{name}]"), value, found);
+                leaves(format!("{path}[{name}]"), value, is_deep, found);
             }
         }
         // Nothing was declared at all.
@@ -101,6 +108,15 @@ fn leaves(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
         other => {
             found.insert(path, other.to_string());
         }
+    }
+}
+
+/// How many places of a value have a path of their own.
+fn places(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => fields.values().map(places).sum::<usize>().max(1),
+        Value::Array(items) => items.iter().map(places).sum::<usize>().max(1),
+        _ => 1,
     }
 }
 
@@ -122,6 +138,17 @@ mod tests {
         let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let line = |one: Difference| format!("{} {} {}", one.path, text(one.from), text(one.to));
         differences(from, to).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn paths_take_no_more_than_what_they_are_of() {
+        let key = "k".repeat(200_000);
+        let list = |last: i64| (0..5000).chain([last]).collect::<Vec<_>>();
+        let found = differences(&json!({key.as_str(): list(1)}), &json!({key.as_str(): list(2)}));
+        assert_eq!(found.len(), 1, "below a long path it is one place");
+        assert!(found[0].path.chars().count() <= TEXT_CHARS_MAX + 1 && found[0].from.is_some());
+        let many = |last: i64| json!({"a": vec![0; PLACES_MAX + 1], "b": {"c": last}});
+        assert_eq!(told(&many(1), &many(2)), ["b {\"c\":1} {\"c\":2}"]);
     }
 
     #[test]

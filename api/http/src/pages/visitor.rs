@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Uri};
 use chrono::{DateTime, TimeDelta, Utc};
-use slipway_records::RecordsError;
+use slipway_records::{RecordsError, SignIn, TokenRow};
 use slipway_secrets::AuthError;
 use slipway_types::{Digest, Principal};
 use url::Url;
@@ -88,10 +88,7 @@ async fn session_of(state: &ServerState, headers: &HeaderMap) -> Result<Option<S
     };
     let (hash, now) = (Digest::of(secret), Utc::now());
     let mut read = state.records.read().await?;
-    let kept = read
-        .sign_in_get(&hash)
-        .await?
-        .filter(|kept| now < kept.expires_at && now - kept.last_seen_at < TimeDelta::hours(IDLE_HOURS_MAX));
+    let kept = read.sign_in_get(&hash).await?.filter(|kept| lasts(kept, now));
     let Some(kept) = kept else { return Ok(None) };
     let Some(token) = read.token_get(kept.token_id).await? else { return Ok(None) };
     drop(read);
@@ -107,6 +104,21 @@ async fn session_of(state: &ServerState, headers: &HeaderMap) -> Result<Option<S
         tracing::warn!(%error, "the use of a sign-in could not be noted");
     }
     Ok(Some(Session { caller: Caller(principal), form_token: origin::form_token(secret), hash }))
+}
+
+fn lasts(sign_in: &SignIn, now: DateTime<Utc>) -> bool {
+    now < sign_in.expires_at && now - sign_in.last_seen_at < TimeDelta::hours(IDLE_HOURS_MAX)
+}
+
+/// Whether a sign-in still lets somebody in. To ask is no use of it.
+pub(super) async fn still_holds(state: &ServerState, sign_in: &Digest) -> Result<bool, RecordsError> {
+    let now = Utc::now();
+    let mut read = state.records.read().await?;
+    let kept = read.sign_in_get(sign_in).await?.filter(|kept| lasts(kept, now));
+    let Some(kept) = kept else { return Ok(false) };
+    let token = read.token_get(kept.token_id).await?;
+    let holds = |token: TokenRow| token.revoked_at.is_none() && token.expires_at.is_none_or(|at| now < at);
+    Ok(token.is_some_and(holds))
 }
 
 async fn note(state: &ServerState, hash: &Digest, now: DateTime<Utc>) -> Result<(), RecordsError> {

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{DeploymentFilter, NewAuditEntry, Page, Write};
+use slipway_records::{DeploymentFilter, NewAuditEntry, Page, Read, Write};
+use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
 use slipway_types::name::EnvironmentName;
 use slipway_types::state::DeploymentState;
 use slipway_types::{ApplicationName, Role};
@@ -94,6 +95,53 @@ pub(super) async fn make_within(
     let reason = checked_reason(body.reason.clone())?;
     let chosen = choose(caller, tx, body, Role::Operator).await?;
     store(tx, caller, &chosen, reason).await
+}
+
+/// Makes a deployment for somebody who saw `newest` as the newest of that application there; if another is by now,
+/// nothing is made. So a form that is sent twice deploys once.
+pub(crate) async fn create_after(
+    state: &ServerState,
+    caller: &Caller,
+    body: &DeployBody,
+    newest: Option<DeploymentId>,
+) -> Result<DeploymentView, ApiError> {
+    let mut tx = state.records.begin().await?;
+    let reason = checked_reason(body.reason.clone())?;
+    let chosen = choose(caller, tx.as_mut(), body, Role::Operator).await?;
+    let made = store(tx.as_mut(), caller, &chosen, reason).await?;
+    // After the new one took its generation, for which others wait who deploy there at the same time.
+    let rows =
+        tx.deployment_list(&place(chosen.application.id, chosen.environment.id), Page::first(2)).await?;
+    let before = rows.into_iter().map(|row| row.id).find(|id| id.to_string() != made.id);
+    if before != newest {
+        return Err(changed_meanwhile());
+    }
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// What somebody looked at is not what stands there now.
+pub(crate) fn changed_meanwhile() -> ApiError {
+    let detail = "something else was deployed there since this page was shown: nothing was done";
+    ApiError::conflict("changed_meanwhile", detail).hint("look at what stands there now, then decide again")
+}
+
+/// The newest deployment of an application in an environment.
+pub(crate) async fn newest(
+    read: &mut dyn Read,
+    application: ApplicationId,
+    environment: EnvironmentId,
+) -> Result<Option<DeploymentId>, ApiError> {
+    let rows = read.deployment_list(&place(application, environment), Page::first(1)).await?;
+    Ok(rows.first().map(|row| row.id))
+}
+
+fn place(application: ApplicationId, environment: EnvironmentId) -> DeploymentFilter {
+    DeploymentFilter {
+        application: Some(application),
+        environment: Some(environment),
+        ..DeploymentFilter::default()
+    }
 }
 
 /// Makes a deployment of what was chosen.

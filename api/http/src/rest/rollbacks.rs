@@ -15,7 +15,11 @@ pub(crate) async fn earlier(
     to: Option<u64>,
 ) -> Result<Deployment, ApiError> {
     let Some(to) = to else { return last_live(read, application, environment).await };
-    let earlier = read.deployment_by_generation(environment.id, application.id, to).await?;
+    let earlier = match i64::try_from(to) {
+        Ok(_) => read.deployment_by_generation(environment.id, application.id, to).await?,
+        // The records keep no such number.
+        Err(_) => None,
+    };
     let ran = |earlier: &Deployment| {
         earlier.handed_off_at.is_some() && !matches!(earlier.cause, DeploymentCause::Remove { .. })
     };

@@ -80,6 +80,10 @@ async fn a_bundle_is_chosen_configured_looked_at_and_deployed() {
     let shown = server.get(&format!("/api/v1/deployments/{made}")).await.is(200).json();
     assert_eq!(shown["bundle"], "1.1.0");
     assert_eq!(shown["environment"], "prod");
+    let twice = is_page(&browser.post("/deploy", &fields).await.is(409));
+    assert!(twice.contains("since this page was shown") && twice.contains("value=\"the fair\""), "{twice}");
+    assert!(twice.contains(&format!("name=\"newest\" value=\"{made}\"")), "{twice}");
+    assert_eq!(deployments(&server).await.len(), 1);
     let audited = server.get("/api/v1/audit").await.is(200).text();
     assert!(audited.contains("the fair"), "{audited}");
     let board = is_page(&browser.get("/where").await.is(200));

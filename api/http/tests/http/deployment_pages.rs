@@ -12,7 +12,7 @@ use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Fault, Role};
 use uuid::Uuid;
 
-use crate::pages::{Browser, hostile, is_page};
+use crate::pages::{Browser, between, hostile, is_page};
 use crate::rest::{bundle, run};
 use crate::server::Server;
 
@@ -100,6 +100,12 @@ async fn observed(server: &Server, deployment: &Deployment, state: &str) {
 fn awaiting(bundle: &PackageVersion) -> DeploymentState {
     let revision = Digest::of(bundle.version.to_string());
     DeploymentState::Awaiting { revision, missing: vec![hostile()] }
+}
+
+/// What an action's page sends along unseen.
+fn unseen(page: &str) -> String {
+    let value = |name: &str| between(page, &format!("name=\"{name}\" value=\""), "\"").to_owned();
+    format!("newest={}&target={}", value("newest"), value("target"))
 }
 
 fn page_of(deployment: &Deployment) -> String {
@@ -232,12 +238,46 @@ async fn what_destroys_asks_why_on_a_page_of_its_own() {
     assert!(asked.contains("?plan=true") && planned.contains("Nothing would change"), "{planned}");
     let silent = is_page(&browser.post(&back, "reason=+").await.is(400));
     assert!(silent.contains("reason: say why"), "{silent}");
-    let made = browser.post(&back, "reason=carts+are+empty").await.is(303);
+    let sent = format!("reason=carts+are+empty&{}", unseen(&asked));
+    let made = browser.post(&back, &sent).await.is(303);
     let made = server.get(&format!("/api/v1{}", made.header("location"))).await.is(200).json();
     assert_eq!((&made["bundle"], &made["cause"]), (&json!("1.0.0"), &json!("rollback")), "{made:#}");
     assert_eq!(made["why"]["to"], before.generation, "{made:#}");
-    let removed = browser.post(&format!("{}/remove", page_of(&now)), "reason=moved").await.is(303);
+    let remove = format!("{}/remove", page_of(&now));
+    let asked = is_page(&browser.get(&remove).await.is(200));
+    let removed = browser.post(&remove, &format!("reason=moved&{}", unseen(&asked))).await.is(303);
     assert!(removed.header("location").starts_with("/deployments/"));
+}
+
+#[tokio::test]
+async fn what_is_done_to_what_runs_is_done_once_and_to_what_was_seen() {
+    let server = Server::start().await;
+    let (one, two) = bundles(&server).await;
+    deployed(&server, &one, DeploymentState::Live).await;
+    let seen = deployed(&server, &two, DeploymentState::Live).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let count = async || {
+        let listed = server.get("/api/v1/deployments?application=shop").await.is(200).json();
+        listed["items"].as_array().unwrap().len()
+    };
+    let restart = format!("{}/restart", page_of(&seen));
+    let first = is_page(&browser.get(&restart).await.is(200));
+    let sent = format!("reason=slow&{}", unseen(&first));
+    browser.post(&restart, &sent).await.is(303);
+    assert_eq!(count().await, 3);
+    let twice = is_page(&browser.post(&restart, &sent).await.is(409));
+    assert!(twice.contains("since this page was shown") && twice.contains("value=\"slow\""), "{twice}");
+    is_page(&browser.post(&restart, "reason=slow").await.is(409));
+    assert_eq!(count().await, 3, "nothing is made beside what was refused");
+    // Another took its place while somebody looked.
+    deployed(&server, &one, DeploymentState::Live).await;
+    for action in ["restart", "remove", "roll-back"] {
+        let path = format!("{}/{action}", page_of(&seen));
+        let asked = is_page(&browser.get(&path).await.is(200));
+        let refused = browser.post(&path, &format!("reason=x&{}", unseen(&asked))).await.is(409);
+        assert!(is_page(&refused).contains("since this page was shown"), "{action}");
+    }
+    assert_eq!(count().await, 4);
 }
 
 #[tokio::test]

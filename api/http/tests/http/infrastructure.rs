@@ -9,6 +9,7 @@ use slipway_types::state::DeliveryState;
 use slipway_types::{Fault, Role};
 
 use crate::pages::{Browser, between, is_page};
+use crate::rest::run;
 use crate::server::Server;
 
 /// Markup, quotes, right to left, and a long word.
@@ -384,4 +385,37 @@ async fn the_audit_record_is_paged_filtered_and_looked_through() {
     assert!(is_page(&browser.get(&next).await.is(200)).contains("environment.put"));
     let verdict = is_page(&browser.post("/infrastructure/audit/verify", "").await.is(200));
     assert!(verdict.contains("status good") && verdict.contains("sha256:"), "{verdict}");
+}
+
+#[tokio::test]
+async fn a_source_names_no_run_that_the_visitor_may_not_see() {
+    let server = Server::start().await;
+    for name in ["shop", "commerce/till"] {
+        server.application(name).await;
+    }
+    let (own, hidden) = (run(&server, "shop").await, run(&server, "commerce/till").await);
+    let mut tx = server.records.begin().await.unwrap();
+    let shop = tx.application_by_name(&"shop".parse().unwrap()).await.unwrap().unwrap();
+    let source = tx.source_get(shop.source_id).await.unwrap().unwrap();
+    let delivery = NewDelivery {
+        source_id: source.id,
+        origin: Origin::Push,
+        external_id: None,
+        event: "push".to_owned(),
+        git_ref: Some("refs/heads/main".parse().unwrap()),
+        commit: None,
+        actor: "ann".to_owned(),
+        fresh: false,
+        state: DeliveryState::Received,
+    };
+    let delivery = tx.delivery_insert(delivery).await.unwrap().into_inner();
+    let planned = DeliveryState::Planned { runs: vec![own.id, hidden.id] };
+    assert!(tx.delivery_settle(delivery.id, &planned).await.unwrap());
+    tx.commit().await.unwrap();
+    let path = format!("/infrastructure/sources/{}", source.name);
+    let limited = server.token_for("shop", Role::Developer).await;
+    let seen = is_page(&Browser::of(&server, &limited).await.get(&path).await.is(200));
+    assert!(seen.contains("/applications/shop/runs/1\"") && !seen.contains("till"), "{seen}");
+    let whole = is_page(&Browser::of(&server, &server.admin.clone()).await.get(&path).await.is(200));
+    assert!(whole.contains("till/runs/1\""), "{whole}");
 }

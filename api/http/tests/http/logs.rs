@@ -57,6 +57,8 @@ async fn a_log_is_read_in_pieces_by_offset() {
     finish(&server, &run).await;
     let piece = get("offset=12").await.is(200);
     assert_eq!((piece.text().as_str(), piece.header("slipway-log-complete")), ("", "true"));
+    let beyond = get("offset=18446744073709551615").await.is(200);
+    assert_eq!((beyond.text().as_str(), beyond.header("slipway-log-complete")), ("", "true"));
     get("limit=0").await.problem(400, "bad_query");
     server.get("/api/v1/runs/shop%231/builds/api/log").await.problem(404, "not_found");
 }

@@ -1,12 +1,15 @@
 //! The pages for people: who gets in, what forms need, and that nothing anybody wrote is taken for HTML.
 
-use axum::body::Body;
-use axum::http::Request;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::http::request::Builder;
+use axum::http::{Request, Response};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{LogChunk, NewRun, Run};
 use slipway_types::Role;
 use slipway_types::state::RunEvent;
+use tower::ServiceExt as _;
 
 use crate::rest::bundle;
 use crate::server::{Answer, Server};
@@ -67,6 +70,12 @@ impl<'s> Browser<'s> {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_in(path, "en").await
+    }
+
+    /// Asks for what lasts, and gives the answer before its body.
+    async fn open(&self, path: &str) -> Response<Body> {
+        let request = as_browser(Request::get(path)).header("cookie", &self.cookie);
+        self.server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Sends a form, with the token of this browser's forms added.
@@ -177,6 +186,17 @@ async fn whoever_guesses_is_made_to_wait() {
 }
 
 #[tokio::test]
+async fn no_token_fills_the_audit_record_with_sign_ins() {
+    let server = Server::start().await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    for _ in 0..60 {
+        sign_in(&server, &reader).await.is(303);
+    }
+    is_page(&sign_in(&server, &reader).await.is(429));
+    sign_in(&server, &server.admin).await.is(303);
+}
+
+#[tokio::test]
 async fn programs_get_what_they_got_and_cookies_open_no_api() {
     let server = Server::start().await;
     let plain = server.send(Request::get("/").body(Body::empty()).unwrap()).await.is(200).text();
@@ -205,6 +225,19 @@ async fn a_sign_in_ends_with_its_token_and_by_signing_out() {
     other.get("/").await.is(303);
     let build = server.token("build 1", None, None, vec![]).await;
     sign_in(&server, &build).await.is(422);
+}
+
+#[tokio::test]
+async fn a_browser_that_signs_in_anew_leaves_no_sign_in_behind() {
+    let server = Server::start().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    let anew = browser.post("/sign-in", &format!("token={reader}")).await.is(303);
+    let cookie = anew.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_ne!(cookie, browser.cookie, "nothing that was known before lets in after");
+    assert_eq!(browser.get("/").await.is(303).header("location"), "/sign-in");
+    let now = Browser { server: &server, cookie, form_token: String::new() };
+    assert!(!is_page(&now.get("/").await.is(200)).contains("/new-application"));
 }
 
 #[tokio::test]
@@ -342,8 +375,85 @@ async fn a_log_grows_by_lines_and_goes_on_where_it_was_cut() {
         "{text}"
     );
     assert!(!text.contains("one"), "{text}");
+    let beyond = "/applications/shop/runs/1/logs/run/stream?from=18446744073709551615";
+    let beyond = browser.get(beyond).await.is(200).text().replace("event: ", "event:");
+    assert!(beyond.contains("event:end"), "{beyond}");
     let events = browser.get("/applications/shop/runs/1/events").await.is(200).text();
     assert!(events.replace("event: ", "event:").contains("event:end"), "{events}");
+}
+
+#[tokio::test]
+async fn what_follows_a_page_ends_with_its_sign_in() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    hostile_run(&server).await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    for (path, by_token) in
+        [("/applications/shop/runs/1/events", false), ("/applications/shop/runs/1/logs/run/stream", true)]
+    {
+        let browser = Browser::of(&server, &reader).await;
+        let open = browser.open(path).await;
+        assert_eq!(open.status(), 200, "{path}");
+        if by_token {
+            let path = "/api/v1/tokens/reader";
+            server.call(&server.admin, axum::http::Method::DELETE, path, None).await.is(204);
+        } else {
+            browser.post("/sign-out", "").await.is(303);
+        }
+        let rest = tokio::time::timeout(Duration::from_secs(30), to_bytes(open.into_body(), usize::MAX));
+        assert!(rest.await.is_ok(), "{path} goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_follows_a_bounded_number_of_pages() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    hostile_run(&server).await;
+    let (browser, other) = (
+        Browser::of(&server, &server.admin.clone()).await,
+        Browser::of(&server, &server.admin.clone()).await,
+    );
+    let path = "/applications/shop/runs/1/events";
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        open.push(browser.open(path).await);
+    }
+    assert!(open.iter().all(|answer| answer.status() == 200));
+    is_page(&browser.get(path).await.is(429));
+    assert_eq!(other.open(path).await.status(), 200);
+    drop(open);
+    assert_eq!(browser.open(path).await.status(), 200);
+}
+
+#[tokio::test]
+async fn no_log_makes_a_page_without_bounds() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let mut text = vec![b'\n'; 12_000];
+    text.extend(b"x\x1b]a\x07".repeat(50_000));
+    append(&server, &run, &text).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let log = "/applications/shop/runs/1/logs/run";
+    let first = is_page(&browser.get(&format!("{log}?from=0")).await.is(200));
+    assert_eq!(first.matches("<li id=\"b").count(), 5000);
+    assert!(first.contains(&format!("href=\"{log}?from=5000\" rel=\"next\"")), "the rest is reached");
+    let found = is_page(&browser.get(&format!("{log}?find=xx")).await.is(200));
+    assert!(found.contains("?from=12000#b12000") && found.contains('…') && found.len() < 20_000, "{found}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_log_of_many_lines_is_shown_first() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    append(&server, &run, &[b'\n'; 12_000]).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let last = is_page(&browser.get("/applications/shop/runs/1/logs/run").await.is(200));
+    assert_eq!(last.matches("<li id=\"b").count(), 5000);
+    assert!(last.contains("id=\"b11999\"") && !last.contains("id=\"b6999\""), "the last lines are shown");
+    assert!(last.contains("rel=\"prev\""), "those before are reached");
 }
 
 #[tokio::test]

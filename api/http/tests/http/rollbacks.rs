@@ -96,6 +96,8 @@ async fn a_rollback_goes_past_a_pin_and_holds_until_it_is_released() {
     roll_back(&server, &server.admin, &silent).await.problem(400, "bad_body");
     let both = json!({"rollback": true, "rollback_to": 1});
     roll_back(&server, &server.admin, &both).await.problem(400, "bad_body");
+    let never = json!({"rollback_to": u64::MAX, "reason": "x"});
+    roll_back(&server, &server.admin, &never).await.problem(422, "never_ran");
     let developer = server.token_for("shop", Role::Developer).await;
     roll_back(&server, &developer, &back).await.is(403);
     let other = json!({"bundle": "1.0.0"});

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use slipway_records::deploying::ObjectChange;
 use slipway_types::Violation;
+use slipway_types::id::DeploymentId;
 
 use super::document::Document;
 use super::steps::Steps;
@@ -39,6 +40,8 @@ struct ReviewPage {
     /// The address of this very page, to look again.
     again: Option<String>,
     plan: Option<Planned>,
+    /// The newest deployment there when this page was made.
+    newest: String,
     /// Why it was not deployed, or not planned.
     refusal: Option<String>,
     reason: String,
@@ -152,8 +155,10 @@ async fn make(
         let detail = member.visitor.texts().deploying.changed_meanwhile;
         return Err(ApiError::conflict("changed_meanwhile", detail));
     }
-    let (_, made) = deployments::create(State(state.clone()), caller.clone(), Body(body)).await?;
-    Ok(address::deployment(&made.0.id))
+    let newest = fields.text("newest").map(str::parse::<DeploymentId>).transpose();
+    let newest = newest.map_err(|error| ApiError::bad_request("bad_body", format!("newest: {error}")))?;
+    let made = deployments::create_after(state, caller, &body, newest).await?;
+    Ok(address::deployment(&made.id))
 }
 
 /// Whether the page itself tells of it; who may not be here, or asks for what is not there, gets another page.
@@ -175,7 +180,11 @@ async fn answer(
     }
     let caller = &member.session.caller;
     // Who may not deploy gets no plan here, even one without a document.
-    wanted.chosen(state.records.read().await?.as_mut(), caller).await?;
+    let mut read = state.records.read().await?;
+    let chosen = wanted.chosen(read.as_mut(), caller).await?;
+    // Before the plan: what is deployed after this look is not in it.
+    let newest = deployments::newest(read.as_mut(), chosen.application.id, chosen.environment.id).await?;
+    drop(read);
     let t = member.visitor.texts();
     let d = t.deploying;
     let (planned, failed) = match plan(state, caller, &wanted).await {
@@ -193,6 +202,7 @@ async fn answer(
         method: wanted.method(),
         again: wanted.fits_address().then(|| wanted.address(REVIEW)),
         plan: planned,
+        newest: newest.map(|id| id.to_string()).unwrap_or_default(),
         refusal: told.map(|(_, why)| why),
         reason,
         wanted,

@@ -168,6 +168,10 @@ fn is_empty(properties: &Value) -> bool {
 }
 
 fn list(root: &Value, schema: &Map<String, Value>, depth: usize) -> Shape {
+    // Lists of lists are for YAML, and one that refers to itself has no end.
+    if depth > DEPTH_MAX {
+        return Shape::Yaml;
+    }
     let Some(items) = schema.get("items").map(|items| resolved(root, items)) else { return Shape::Yaml };
     match shape(root, &items, depth + 1) {
         Shape::Scalar(scalar) => Shape::Lines(scalar),
@@ -285,6 +289,7 @@ mod tests {
             (json!({"type": ["string", "null"]}), Shape::Yaml),
             (json!({}), Shape::Yaml),
             (json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}), Shape::Yaml),
+            (json!({"type": "array", "items": {"$ref": "#"}}), Shape::Yaml),
         ] {
             assert_eq!(of(&schema), wanted, "{schema}");
         }

@@ -1,11 +1,15 @@
 //! An action's own page: what it does, to what, and why somebody does it. Nothing is done by looking at it.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use slipway_records::{Application, Deployment, Environment};
+use slipway_types::id::DeploymentId;
 use slipway_types::{Digest, Role};
 
 use super::actions::{Action, Reason, Standing};
@@ -20,7 +24,7 @@ use crate::pages::texts::Texts;
 use crate::pages::visitor::{Member, Visitor};
 use crate::problem::ApiError;
 use crate::rest::deployment_aborts::{self, AbortBody};
-use crate::rest::deployment_choices::DeployBody;
+use crate::rest::deployment_choices::{DeployBody, OfRunning};
 use crate::rest::deployment_orders::{self, OrderBody};
 use crate::rest::deployment_views::{DeploymentName, find};
 use crate::rest::deployment_words::{self, ApproveBody, BreakGlassBody, DeclineBody};
@@ -54,6 +58,10 @@ struct ActionPage {
     node: String,
     /// What is returned to.
     target: Option<String>,
+    /// The generation of that, where it is the visitor's to choose.
+    target_value: String,
+    /// The newest deployment there when this page was made.
+    newest: String,
     /// Where it is said what would change.
     ask_preview: Option<String>,
     preview: Option<Preview>,
@@ -90,7 +98,10 @@ async fn page(
     let mut read = state.records.read().await?;
     let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Operator).await?;
     let standing = Standing::look(read.as_mut(), &deployment, (&application, &environment)).await?;
+    let newest = deployments::newest(read.as_mut(), application.id, environment.id).await?;
     drop(read);
+    let returned_to = standing.earlier.as_ref().filter(|_| action == Action::RollBack);
+    let target_value = returned_to.map(|earlier| earlier.generation.to_string()).unwrap_or_default();
     let target = match action {
         Action::Abort | Action::RollBack => standing.earlier.as_ref().map(target),
         Action::Return => Some(target(&deployment)),
@@ -122,6 +133,8 @@ async fn page(
         revision_value: deployment.revision.map(|revision| revision.to_string()).unwrap_or_default(),
         node: filled.node.unwrap_or_default(),
         target,
+        target_value,
+        newest: newest.map(|id| id.to_string()).unwrap_or_default(),
         ask_preview: (may_plan && preview.is_none()).then(|| address::with_query(&post, [("plan", "true")])),
         preview,
         takes_reason: reason != Reason::Unasked,
@@ -220,25 +233,43 @@ async fn carry_out(
             return Ok(address::deployment(&made.0.id));
         }
         Action::RollBack | Action::Return | Action::Restart | Action::Remove => {
-            return again(state, &caller, (name, action), needed()?).await;
+            return again(state, &caller, (name, action), fields, needed()?).await;
         }
     }
     Ok(address::deployment(name.0))
 }
 
-/// Makes another deployment of the same application in the same environment.
+/// Makes another deployment of the same application in the same environment, if it is the one that was looked at
+/// which still runs there.
 async fn again(
     state: &ServerState,
     caller: &Caller,
     (name, action): (DeploymentName, Action),
+    fields: &Fields,
     reason: String,
 ) -> Result<String, ApiError> {
+    let newest = unseen::<DeploymentId>(fields, "newest")?;
+    let to = unseen::<u64>(fields, "target")?;
     let mut read = state.records.read().await?;
     let (deployment, application, environment) = find(caller, read.as_mut(), name, Role::Operator).await?;
+    let place = (&application, &environment);
+    let is_current = Standing::look(read.as_mut(), &deployment, place).await?.is_current;
     drop(read);
-    let what =
-        meaning(action, deployment.generation).expect("invariant: only what makes a deployment is asked for");
+    if !is_current && action != Action::Return {
+        return Err(deployments::changed_meanwhile());
+    }
+    let what = match (action, to) {
+        (Action::RollBack, Some(to)) => OfRunning::RollBack(Some(to)),
+        _ => meaning(action, deployment.generation)
+            .expect("invariant: only what makes a deployment is asked for"),
+    };
     let body = DeployBody::of_running((application.name, environment.name), what, reason);
-    let (_, made) = deployments::create(State(state.clone()), caller.clone(), Body(body)).await?;
-    Ok(address::deployment(&made.0.id))
+    let made = deployments::create_after(state, caller, &body, newest).await?;
+    Ok(address::deployment(&made.id))
+}
+
+/// What the page sent along unseen, if it did.
+fn unseen<T: FromStr<Err: Display>>(fields: &Fields, name: &str) -> Result<Option<T>, ApiError> {
+    let given = fields.text(name).map(str::parse).transpose();
+    given.map_err(|error: T::Err| ApiError::bad_request("bad_body", format!("{name}: {error}")))
 }

@@ -18,6 +18,7 @@ use super::facts::Facts;
 use super::form::{Form, Refused, confirmed};
 use super::sources::{source_page, standing};
 use super::{Around, Part, Parts, led, sent};
+use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::pages::address;
 use crate::pages::forms::{Fields, Posted};
@@ -151,7 +152,7 @@ async fn shown(
         develops: sources::reach(caller, read.as_mut(), name, Role::Developer).await.is_ok(),
         administers: sources::reach(caller, read.as_mut(), name, Role::Admin).await.is_ok(),
     };
-    let runs = runs_of(read.as_mut(), &received.items).await?;
+    let runs = runs_of(caller, read.as_mut(), &received.items).await?;
     drop(read);
     let refused = match rights.develops {
         true => Some(sources::refusals(State(state.clone()), caller.clone(), path()).await?.0),
@@ -242,8 +243,9 @@ fn setups(t: &Texts, own: &InfrastructureTexts, urls: WebhookUrls) -> Vec<Setup>
     .collect()
 }
 
-/// The runs that serve deliveries, by their ids.
+/// The runs that serve deliveries, by their ids. A source may have fed an application that the visitor may not see.
 async fn runs_of(
+    caller: &Caller,
     read: &mut dyn Read,
     deliveries: &[DeliveryView],
 ) -> Result<HashMap<String, Link>, ApiError> {
@@ -254,6 +256,7 @@ async fn runs_of(
             Ok(run) => read.run_get(run).await?,
             Err(_) => None,
         };
+        let known = known.filter(|run| caller.may(Role::Reader, Some(run.application_id)));
         found.extend(known.map(|run| (id.clone(), run)));
     }
     let names = names_of(read, found.iter().map(|(_, run)| run.application_id)).await?;
