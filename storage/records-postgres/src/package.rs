@@ -137,6 +137,11 @@ impl<H: Handle> ReadPackages for Session<H> {
         row.map_err(failed)?.map(PackageVersion::try_from).transpose()
     }
 
+    async fn versions_get(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+        self.versions_in_order(&ids).await
+    }
+
     async fn version_find(
         &mut self,
         application: ApplicationId,

@@ -214,6 +214,14 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_pending(&mut self) -> Result<Vec<Deployment>> {
+        let found =
+            deployments!("where state in ('draft', 'frozen', 'awaiting', 'approved') order by generation")
+                .fetch_all(self.db())
+                .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>> {
         let found = deployments!(
             "where state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',

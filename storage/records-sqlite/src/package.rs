@@ -133,6 +133,10 @@ impl<H: Handle> ReadPackages for Session<H> {
         row.map_err(failed)?.map(PackageVersion::try_from).transpose()
     }
 
+    async fn versions_get(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>> {
+        self.versions_in_order(ids).await
+    }
+
     async fn version_find(
         &mut self,
         application: ApplicationId,
