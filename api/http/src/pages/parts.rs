@@ -22,6 +22,8 @@ pub(super) enum Tone {
     Busy,
     Waiting,
     Bad,
+    /// It becomes another.
+    Changes,
     Off,
 }
 
@@ -80,6 +82,7 @@ impl Tone {
             Self::Busy => "busy",
             Self::Waiting => "waiting",
             Self::Bad => "bad",
+            Self::Changes => "change",
             Self::Off => "off",
         }
     }
