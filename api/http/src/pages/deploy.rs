@@ -47,10 +47,7 @@ pub(super) fn address(application: &ApplicationName, environment: &str, bundle: 
 
 /// Where a place is chosen for a bundle.
 pub(super) fn address_of_bundle(application: &ApplicationName, bundle: &Version) -> String {
-    let wanted = Wanted {
-        application: application.to_string(),
-        bundle: bundle.to_string(),
-        ..Wanted::default()
-    };
+    let wanted =
+        Wanted { application: application.to_string(), bundle: bundle.to_string(), ..Wanted::default() };
     wanted.address(wanted::PLACE)
 }
