@@ -46,7 +46,6 @@ pub(super) struct PackageLine {
     pub(super) version: String,
     pub(super) size: String,
     pub(super) reused: bool,
-    pub(super) digest: ShortDigest,
 }
 
 /// What is known of bundles elsewhere.
@@ -173,7 +172,6 @@ impl Surroundings {
             version: member.version.to_string(),
             size: size(member.size),
             reused: member.reused,
-            digest: ShortDigest::new(t, &member.digest),
         });
         Ok(BundleRow {
             version: version.version.to_string(),

@@ -149,7 +149,8 @@ impl Visitor {
     }
 
     fn page(&self, path: &str) -> Answer {
-        let headers = [("Accept", "text/html"), ("Cookie", self.cookie.as_str())];
+        let headers =
+            [("Accept", "text/html"), ("Accept-Encoding", "gzip"), ("Cookie", self.cookie.as_str())];
         self.whole.server.request("GET", path, &headers, b"")
     }
 
