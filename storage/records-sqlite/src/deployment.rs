@@ -236,6 +236,22 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_out_of(&mut self, application: ApplicationId) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where application_id = ?1
+            and state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by environment_id",
+            application.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployment_out(
         &mut self,
         environment: EnvironmentId,

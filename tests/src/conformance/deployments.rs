@@ -385,6 +385,10 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     let mut read = read(&records).await;
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
+    for (application, wanted) in [(&shop, vec![ids[1]]), (&cart, vec![])] {
+        let out = read.deployments_out_of(application.id).await.unwrap();
+        assert_eq!(out.iter().map(|row| row.id).collect::<Vec<_>>(), wanted);
+    }
     let here = read.deployment_out(prod.id, shop.id).await.unwrap();
     assert_eq!(here.map(|row| row.id), Some(ids[1]));
     assert_eq!(read.deployment_out(dev.id, shop.id).await.unwrap(), None);

@@ -116,9 +116,9 @@ impl Surroundings {
         }
         let mut places: HashMap<_, Vec<_>> = HashMap::new();
         let environments = read.environment_list().await?;
-        for row in read.deployments_out().await? {
+        for row in read.deployments_out_of(application.id).await? {
             let environment = environments.iter().find(|known| known.id == row.environment_id);
-            if let Some(environment) = environment.filter(|_| row.application_id == application.id) {
+            if let Some(environment) = environment {
                 places.entry(row.bundle_id).or_default().push(environment.name.to_string());
             }
         }
