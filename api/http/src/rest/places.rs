@@ -175,9 +175,9 @@ impl Board {
     }
 
     async fn details(&self, read: &mut dyn Read, places: &[Told<'_>]) -> Result<Details, ApiError> {
-        let places = places.iter().map(|(application, environment)| (application.id, environment.id));
         let (mut ids, mut followed) = (Vec::new(), HashMap::new());
-        for place in places {
+        for (application, environment) in places {
+            let place = (application.id, environment.id);
             ids.extend(self.out.get(&place).map(|running| running.bundle_id));
             ids.extend(self.holds.get(&place).and_then(|hold| hold.version_id));
             if let Entry::Vacant(entry) = followed.entry(place.0) {
@@ -297,6 +297,11 @@ fn mark((application, environment): Told<'_>) -> String {
     format!("{}@{}", application.name, environment.name)
 }
 
+/// By what a list by pages is in order.
+fn names((application, environment): &Told<'_>) -> (String, String) {
+    (application.name.to_string(), environment.name.to_string())
+}
+
 /// `limit` of what [`list`] gives, by name, behind the place that `after` marks; and the mark of the last of them if
 /// more follow.
 pub(crate) async fn one_page(
@@ -308,7 +313,6 @@ pub(crate) async fn one_page(
     let mut read = state.records.read().await?;
     let applications = asked(read.as_mut(), caller, query).await?;
     let board = Board::look(read.as_mut()).await?;
-    let names = |place: &Told<'_>| (place.0.name.to_string(), place.1.name.to_string());
     let mut places = board.places(&applications, query.environment.as_ref());
     if let Some((application, environment)) = after.rsplit_once('@') {
         let after = (application.to_owned(), environment.to_owned());
