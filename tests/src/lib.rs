@@ -12,3 +12,4 @@ mod request;
 pub mod server;
 pub mod services;
 pub mod wait;
+pub mod whole;

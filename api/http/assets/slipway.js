@@ -37,6 +37,18 @@
     if (menu.open && !menu.contains(event.target)) menu.open = false;
   });
 
+  // Where the navigation is seen after the menu, it is reached after it.
+  const navigation = menu.parentElement.querySelector("nav");
+  const narrow = matchMedia("(max-width: 44rem)");
+  const arrange = () => {
+    const held = document.activeElement;
+    const [first, second] = narrow.matches ? [menu, navigation] : [navigation, menu];
+    if (navigation && first.nextElementSibling !== second) second.before(first);
+    if (held !== document.activeElement) held.focus({ preventScroll: true });
+  };
+  arrange();
+  narrow.addEventListener("change", arrange);
+
   // Parts that change by themselves are taken from the page as the server writes it now.
   const selectorOf = (element) => {
     if (!element || element === document.body) return null;

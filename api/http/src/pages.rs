@@ -50,6 +50,7 @@ mod tabs;
 mod texts;
 mod theme;
 mod timeline;
+mod times;
 mod value_differences;
 mod version_channels;
 mod version_history;

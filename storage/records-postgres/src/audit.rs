@@ -33,6 +33,17 @@ impl From<AuditRow> for AuditEntry {
     }
 }
 
+macro_rules! entries {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            AuditRow,
+            r#"select seq as "seq!", at as "at!", actor as "actor!", action as "action!",
+            subject as "subject!", detail as "detail!: _", digest as "digest!: _" from audit "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
 #[async_trait]
 impl<H: Handle> ReadAudit for Session<H> {
     async fn audit_list(
@@ -41,19 +52,29 @@ impl<H: Handle> ReadAudit for Session<H> {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>> {
-        let found = sqlx::query_as!(
-            AuditRow,
-            r#"select seq as "seq!", at as "at!", actor as "actor!", action as "action!",
-            subject as "subject!", detail as "detail!: _", digest as "digest!: _" from audit
-            where ($1::text is null or subject = $1) and ($2::bigint is null or seq < $2) order by seq desc limit $3"#,
-            subject.map(text),
-            before,
-            rows(limit),
-        )
-        .fetch_all(self.db())
-        .await
-        .map_err(failed)?;
-        Ok(found.into_iter().map(AuditEntry::from).collect())
+        // Two texts, so that each has an index to walk.
+        let found = match subject {
+            Some(subject) => {
+                entries!(
+                    "where subject = $1 and ($2::bigint is null or seq < $2) order by seq desc limit $3",
+                    text(subject),
+                    before,
+                    rows(limit)
+                )
+                .fetch_all(self.db())
+                .await
+            }
+            None => {
+                entries!(
+                    "where $1::bigint is null or seq < $1 order by seq desc limit $2",
+                    before,
+                    rows(limit)
+                )
+                .fetch_all(self.db())
+                .await
+            }
+        };
+        Ok(found.map_err(failed)?.into_iter().map(AuditEntry::from).collect())
     }
 }
 

@@ -141,19 +141,61 @@ impl<H: Handle> ReadDeployments for Session<H> {
     async fn deployment_list(&mut self, filter: &DeploymentFilter, page: Page) -> Result<Vec<Deployment>> {
         let states: Option<Vec<String>> = (!filter.states.is_empty())
             .then(|| filter.states.iter().map(|state| (*state).to_owned()).collect());
-        let found = deployments!(
-            "where id < $1 and ($2::uuid is null or application_id = $2)
-            and ($3::uuid is null or environment_id = $3) and ($4::uuid is null or bundle_id = $4)
-            and ($5::text[] is null or state = any ($5)) order by id desc limit $6",
-            below(page.after),
-            filter.application.map(|id| id.as_uuid()),
-            filter.environment.map(|id| id.as_uuid()),
-            filter.bundle.map(|id| id.as_uuid()),
-            states.as_deref(),
-            rows(page.limit)
-        )
-        .fetch_all(self.db())
-        .await;
+        let (below, limit) = (below(page.after), rows(page.limit));
+        let application = filter.application.map(|id| id.as_uuid());
+        let environment = filter.environment.map(|id| id.as_uuid());
+        // One text for each way in, so that each has an index to walk, newest first.
+        let found = if let Some(bundle) = filter.bundle {
+            deployments!(
+                "where bundle_id = $1 and id < $2 and ($3::uuid is null or application_id = $3)
+                and ($4::uuid is null or environment_id = $4)
+                and ($5::text[] is null or state = any($5)) order by id desc limit $6",
+                bundle.as_uuid(),
+                below,
+                application,
+                environment,
+                states.as_deref(),
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if application.is_some() {
+            deployments!(
+                "where application_id = $1 and id < $2 and ($3::uuid is null or environment_id = $3)
+                and ($4::text[] is null or state = any($4)) order by id desc limit $5",
+                application,
+                below,
+                environment,
+                states.as_deref(),
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if environment.is_some() {
+            deployments!(
+                "where environment_id = $1 and id < $2 and ($3::text[] is null or state = any($3))
+                order by id desc limit $4",
+                environment,
+                below,
+                states.as_deref(),
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if let [state] = filter.states[..] {
+            deployments!("where state = $1 and id < $2 order by id desc limit $3", state, below, limit)
+                .fetch_all(self.db())
+                .await
+        } else {
+            deployments!(
+                "where id < $1 and ($2::text[] is null or state = any($2)) order by id desc limit $3",
+                below,
+                states.as_deref(),
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        };
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
@@ -174,6 +216,14 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_pending(&mut self) -> Result<Vec<Deployment>> {
+        let found =
+            deployments!("where state in ('draft', 'frozen', 'awaiting', 'approved') order by generation")
+                .fetch_all(self.db())
+                .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>> {
         let found = deployments!(
             "where state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
@@ -182,6 +232,22 @@ impl<H: Handle> ReadDeployments for Session<H> {
                 and n.application_id = d.application_id and n.generation > d.generation
                 and n.handed_off_at is not null)
             order by application_id, environment_id"
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn deployments_out_of(&mut self, application: ApplicationId) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where application_id = $1
+            and state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by environment_id",
+            application.as_uuid()
         )
         .fetch_all(self.db())
         .await;

@@ -133,6 +133,10 @@ impl<H: Handle> ReadPackages for Session<H> {
         row.map_err(failed)?.map(PackageVersion::try_from).transpose()
     }
 
+    async fn versions_get(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>> {
+        self.versions_in_order(ids).await
+    }
+
     async fn version_find(
         &mut self,
         application: ApplicationId,
@@ -196,15 +200,38 @@ impl<H: Handle> ReadPackages for Session<H> {
             )
             .fetch_all(self.db())
             .await
-        } else if application.is_some() {
+        } else if application.is_some() && git_ref.is_some() {
             versions!(
-                "version v where v.application_id = ?1 and v.id < ?2 and (?3 is null or v.component = ?3)
-                and (?4 is null or v.git_ref = ?4) and (?5 is null or v.commit_id = ?5)
+                "version v where v.application_id = ?1 and v.git_ref = ?2 and v.id < ?3
+                and (?4 is null or v.component = ?4) and (?5 is null or v.commit_id = ?5)
                 order by v.id desc limit ?6",
                 application,
+                git_ref,
                 below,
                 component,
-                git_ref,
+                commit,
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if application.is_some() && component.is_some() {
+            versions!(
+                "version v where v.application_id = ?1 and v.component = ?2 and v.id < ?3
+                and (?4 is null or v.commit_id = ?4) order by v.id desc limit ?5",
+                application,
+                component,
+                below,
+                commit,
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if application.is_some() {
+            versions!(
+                "version v where v.application_id = ?1 and v.id < ?2
+                and (?3 is null or v.commit_id = ?3) order by v.id desc limit ?4",
+                application,
+                below,
                 commit,
                 limit
             )

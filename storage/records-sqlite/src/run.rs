@@ -90,15 +90,43 @@ impl<H: Handle> ReadRuns for Session<H> {
         let commit = filter.commit.as_ref().map(CommitId::as_str);
         let states = (!filter.states.is_empty()).then(|| json(&filter.states));
         let (below, limit) = (below(page.after), rows(page.limit));
-        // Two texts, so that each has an index to walk.
-        let rows = if let Some(application) = filter.application {
+        // One text for each way in, so that each has an index to walk, newest first.
+        let rows = if let Some(application) = filter.application
+            && git_ref.is_some()
+        {
             runs!(
-                "where application_id = ?1 and id < ?2 and (?3 is null or git_ref = ?3)
+                "where application_id = ?1 and git_ref = ?2 and id < ?3
                 and (?4 is null or commit_id = ?4)
                 and (?5 is null or state in (select value from json_each(?5))) order by id desc limit ?6",
                 application.to_string(),
-                below,
                 git_ref,
+                below,
+                commit,
+                states,
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if let Some(application) = filter.application
+            && let [state] = filter.states[..]
+        {
+            runs!(
+                "where application_id = ?1 and state = ?2 and id < ?3
+                and (?4 is null or commit_id = ?4) order by id desc limit ?5",
+                application.to_string(),
+                state,
+                below,
+                commit,
+                limit
+            )
+            .fetch_all(self.db())
+            .await
+        } else if let Some(application) = filter.application {
+            runs!(
+                "where application_id = ?1 and id < ?2 and (?3 is null or commit_id = ?3)
+                and (?4 is null or state in (select value from json_each(?4))) order by id desc limit ?5",
+                application.to_string(),
+                below,
                 commit,
                 states,
                 limit

@@ -253,9 +253,13 @@ pub trait ReadDeployments {
         environment: EnvironmentId,
         application: ApplicationId,
     ) -> Result<Vec<Deployment>>;
+    /// All deployments that no receiver has yet and that may still go there, by generation.
+    async fn deployments_pending(&mut self) -> Result<Vec<Deployment>>;
     /// What every environment runs or is to run: the newest deployment that a receiver has, for each
     /// application and environment.
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>>;
+    /// The same of one application.
+    async fn deployments_out_of(&mut self, application: ApplicationId) -> Result<Vec<Deployment>>;
     /// The same of one application in one environment.
     async fn deployment_out(
         &mut self,

@@ -126,6 +126,8 @@ pub struct LabelChange {
 pub trait ReadPackages {
     /// One version by identity.
     async fn version_get(&mut self, id: VersionId) -> Result<Option<PackageVersion>>;
+    /// Versions by identity, in that order; those that are not there are left out.
+    async fn versions_get(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>>;
     /// One version by name: of a component or, with `None`, of the bundle.
     async fn version_find(
         &mut self,

@@ -345,7 +345,24 @@ pub async fn deployments_are_filtered_before_the_limit(records: Shared) {
     }
     let mut read = read(&records).await;
     let filter = DeploymentFilter { environment: Some(prod.id), ..Default::default() };
-    assert_eq!(read.deployment_list(&filter, Page::first(1)).await.unwrap(), [first]);
+    assert_eq!(read.deployment_list(&filter, Page::first(1)).await.unwrap(), [first.clone()]);
+    let there = DeploymentFilter { environment: Some(prod.id), ..Default::default() };
+    for filter in [
+        DeploymentFilter { application: Some(shop.id), ..there.clone() },
+        DeploymentFilter { bundle: Some(row.id), ..there.clone() },
+        DeploymentFilter { states: vec!["draft"], ..there.clone() },
+        DeploymentFilter { application: Some(shop.id), states: vec!["live", "draft"], ..there },
+    ] {
+        assert_eq!(
+            read.deployment_list(&filter, Page::first(2)).await.unwrap(),
+            [first.clone()],
+            "{filter:?}"
+        );
+    }
+    for states in [vec!["draft"], vec!["live", "draft"]] {
+        let filter = DeploymentFilter { states, ..Default::default() };
+        assert_eq!(read.deployment_list(&filter, Page::first(10)).await.unwrap().len(), 4);
+    }
     let filter = DeploymentFilter { states: vec!["live"], ..Default::default() };
     assert!(read.deployment_list(&filter, Page::first(1)).await.unwrap().is_empty());
     let all = read.deployment_list(&DeploymentFilter::default(), Page::first(10)).await.unwrap();
@@ -364,15 +381,22 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
         assert!(save(&records, &mut made).await);
         ids.push(made.id);
     }
-    insert(&records, new_deployment(&shop, &prod, &row)).await;
+    let last = insert(&records, new_deployment(&shop, &prod, &row)).await;
     let mut read = read(&records).await;
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
+    for (application, wanted) in [(&shop, vec![ids[1]]), (&cart, vec![])] {
+        let out = read.deployments_out_of(application.id).await.unwrap();
+        assert_eq!(out.iter().map(|row| row.id).collect::<Vec<_>>(), wanted);
+    }
     let here = read.deployment_out(prod.id, shop.id).await.unwrap();
     assert_eq!(here.map(|row| row.id), Some(ids[1]));
     assert_eq!(read.deployment_out(dev.id, shop.id).await.unwrap(), None);
     assert_eq!(read.deployment_out(prod.id, cart.id).await.unwrap(), None);
     assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
+    let pending: Vec<DeploymentId> =
+        read.deployments_pending().await.unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(pending, [last.id]);
     drop(read);
 
     // What was stopped is there until it is taken away.

@@ -7,83 +7,12 @@ use std::time::Duration;
 
 use slipway_tests::browser::{DESKTOP, Motion, PHONE, Scheme};
 use slipway_tests::wait;
+use slipway_tests::whole::{PAGES, Whole};
 
 use crate::visit::Visit;
-use crate::whole::Whole;
 
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Of [`Whole`], which knows what is in braces. A new page is added here.
-pub(crate) const PAGES: &[&str] = &[
-    "/",
-    "/?q=nothing-like-it",
-    "/new-application",
-    "/applications/shop",
-    "/applications/shop?branch=none",
-    "/applications/shop?selector=%3D%3D",
-    "/applications/shop?channel=stable",
-    "/applications/till",
-    "/applications/shop/packages",
-    "/applications/shop/packages/web/0.1.0-main.1",
-    "/applications/till/packages/settings/0.1.0-main.2",
-    "/applications/till/packages/compare",
-    "/applications/till/packages/compare?from=settings%2F0.1.0-main.1&to=settings%2F0.1.0-main.2",
-    "/applications/shop/bundles/0.1.0-main.1",
-    "/applications/till/bundles/0.1.0-main.2",
-    "/applications/till/bundles/compare",
-    "/applications/till/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.2",
-    "/applications/shop/runs",
-    "/applications/shop/runs?state=failed",
-    "/applications/shop/runs/1",
-    "/applications/shop/runs/2",
-    "/applications/shop/runs/1/logs/run",
-    "/applications/shop/runs/1/logs/build.web",
-    "/applications/shop/runs/1/logs/build.web?find=assembling",
-    "/applications/shop/bundles/0.1.0-main.1",
-    "/applications/shop/bundles/compare",
-    "/applications/shop/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.1",
-    "/applications/shop/packages/web/0.1.0-main.1",
-    "/applications/shop/packages/compare?from=web%2F0.1.0-main.1&to=web%2F0.1.0-main.1",
-    "/deployments",
-    "/deployments?application=shop",
-    "/deployments/history",
-    "/deployments/history?state=awaiting",
-    "/deployments/{delivered}",
-    "/deployments/{delivered}/remove",
-    "/deployments/{waiting}",
-    "/deployments/{waiting}/decline",
-    "/where",
-    "/deploy",
-    "/deploy/bundles?application=till&environment=prod",
-    "/deploy/configuration?application=till&environment=prod&bundle=0.1.0-main.2",
-    "/deploy/part?application=till&environment=prod&bundle=0.1.0-main.2&add=step%2Fnew&kind%3Astep%2Fnew=suspend",
-    "/deploy/review?application=till&environment=prod&bundle=0.1.0-main.2",
-    "/infrastructure",
-    "/infrastructure/new-environment",
-    "/infrastructure/environments/prod",
-    "/infrastructure/environments/prod/edit",
-    "/infrastructure/new-cluster",
-    "/infrastructure/clusters/test",
-    "/infrastructure/clusters/test/edit",
-    "/infrastructure/definitions",
-    "/infrastructure/definitions?kind=trait&q=nothing-like-it",
-    "/infrastructure/definitions/component/webservice",
-    "/infrastructure/definitions/addon/redis",
-    "/infrastructure/addons",
-    "/infrastructure/addons/cache",
-    "/infrastructure/addons/cache/edit",
-    "/infrastructure/new-addon",
-    "/infrastructure/sources",
-    "/infrastructure/sources/shop",
-    "/infrastructure/secrets",
-    "/infrastructure/secrets?application=shop",
-    "/infrastructure/secrets/signing?application=shop",
-    "/infrastructure/tokens",
-    "/infrastructure/notices",
-    "/infrastructure/server",
-    "/infrastructure/audit",
-    "/infrastructure/audit?subject=application%2Fnone",
-];
 /// A page that is not there. Chromium writes that to its console.
 const NOWHERE: &str = "/applications/nothing-like-it";
 /// What is looked at before anybody is signed in, and what leads elsewhere.
@@ -208,5 +137,5 @@ fn every_route_is_among_the_pages() {
         let (_, route) = at.max().unwrap_or_else(|| panic!("no route leads to {page}"));
         unseen.remove(route);
     }
-    assert!(unseen.is_empty(), "add to PAGES what is at {unseen:?}");
+    assert!(unseen.is_empty(), "add to `slipway_tests::whole::PAGES` what is at {unseen:?}");
 }

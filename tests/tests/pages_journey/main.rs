@@ -18,5 +18,4 @@ mod steps;
 mod visit;
 mod walk;
 mod webhook;
-mod whole;
 mod words;

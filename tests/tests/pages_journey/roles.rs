@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use slipway_tests::whole::{PAGES, Whole};
 
-use crate::audit::PAGES;
 use crate::shop::published;
 use crate::visit::Visit;
-use crate::whole::Whole;
 
 /// Forms that everybody who is signed in has.
 const OWN: [&str; 2] = ["/preferences", "/sign-out"];

@@ -3,6 +3,7 @@
 use std::thread::{self, JoinHandle};
 
 use slipway_tests::server::{GitRepository, Server, ServerOptions, StubRegistry, shop};
+use slipway_tests::whole::publish_shop;
 
 /// A server, a repository, and the registry of its base images, which can keep runs waiting.
 pub(crate) struct Shop {
@@ -41,16 +42,4 @@ pub(crate) fn published() -> Server {
     let server = Server::fresh();
     publish_shop(&server);
     server
-}
-
-/// Publishes what [`published`] has.
-pub(crate) fn publish_shop(server: &Server) {
-    let app = server.create_app("shop");
-    let repository = shop();
-    server.publish(&app, &repository, "main", "Open the shop");
-    server.cli(&["label", "set", "shop", "0.1.0-main.1", "tier=gold", "--reason", "it shines"]).ok();
-    server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.1", "--reason", "it was looked at"]).ok();
-    repository.write("web/Dockerfile", "FROM scratch\nCOPY nothing.html /srv/\n");
-    let failed = server.deliver(&app, &repository, "main", "Show nothing");
-    assert_eq!(failed["state"], "failed", "{failed:#}");
 }

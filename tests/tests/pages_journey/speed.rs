@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 use slipway_tests::browser::{Browser, Line, PHONE};
+use slipway_tests::whole::{PAGES, Whole};
 
-use crate::audit::PAGES;
 use crate::visit::{Taste, Visit};
-use crate::whole::Whole;
 use crate::words::ENGLISH;
 
 /// What a telephone far from a mast gets: 1.6 Mbit/s, and 150 ms to an answer.

@@ -25,6 +25,8 @@ use crate::state::ServerState;
 
 /// Applications on one page.
 const ROWS_MAX: usize = 20;
+/// Cells on one page, of at most 1 kB each: many environments leave room for fewer applications.
+const CELLS_MAX: usize = 60;
 
 /// Which applications.
 #[derive(Debug, Default, Deserialize)]
@@ -151,9 +153,9 @@ pub(super) async fn page(
     let mut read = state.records.read().await?;
     let mut seen = read.application_list().await?;
     seen.retain(|application| caller.may(Role::Reader, Some(application.id)));
-    let (applications, next) = one_page(seen, &query);
-    let places = places::views(read.as_mut(), &applications, None).await?;
     let environments = in_order(read.environment_list().await?);
+    let (applications, next) = one_page(seen, &query, rows_max(environments.len()));
+    let places = places::views(read.as_mut(), &applications, None).await?;
     drop(read);
     let places =
         places.into_iter().map(|place| ((place.application.clone(), place.environment.clone()), place));
@@ -170,15 +172,24 @@ pub(super) async fn page(
     })
 }
 
-fn one_page(mut all: Vec<Application>, query: &BoardQuery) -> (Vec<Application>, Option<String>) {
+/// How many applications fit on one page beside so many environments.
+fn rows_max(environments: usize) -> usize {
+    (CELLS_MAX / environments.max(1)).clamp(1, ROWS_MAX)
+}
+
+fn one_page(
+    mut all: Vec<Application>,
+    query: &BoardQuery,
+    rows_max: usize,
+) -> (Vec<Application>, Option<String>) {
     let wanted = query.q.trim().to_ascii_lowercase();
     all.retain(|application| {
         let name = application.name.to_string();
         name.contains(&wanted) && (query.after.is_empty() || name > query.after)
     });
     all.sort_by_key(|application| application.name.to_string());
-    let more = all.len() > ROWS_MAX;
-    all.truncate(ROWS_MAX);
+    let more = all.len() > rows_max;
+    all.truncate(rows_max);
     let last = all.last().filter(|_| more).map(|application| application.name.to_string());
     let next =
         last.map(|last| address::with_query("/where", [("q", query.q.as_str()), ("after", last.as_str())]));
@@ -308,6 +319,13 @@ mod tests {
         ] {
             let found: Vec<_> = in_order(all).iter().map(|one| one.name.to_string()).collect();
             assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn many_environments_leave_room_for_fewer_applications() {
+        for (environments, rows) in [(0, 20), (3, 20), (6, 10), (12, 5), (100, 1)] {
+            assert_eq!(rows_max(environments), rows, "{environments}");
         }
     }
 

@@ -9,7 +9,6 @@ use slipway_records::detail::BundleMember;
 use slipway_types::state::BuiltImage;
 use slipway_types::{ApplicationName, Role, Version};
 
-use super::address;
 use super::attestations::{Attestation, SignatureRow, attached};
 use super::bundle_chain;
 use super::bundle_filter::BundleFilter;
@@ -27,6 +26,7 @@ use super::version_channels::{self, AskedChannel, ChannelPart};
 use super::version_history::History;
 use super::version_labels::{self, Asked, LabelsPart, RefusedLabel};
 use super::visitor::Member;
+use super::{address, deploy};
 use crate::extract::Path;
 use crate::problem::ApiError;
 use crate::rest::signatures;
@@ -53,6 +53,8 @@ struct BundlePage {
     signatures: Vec<SignatureRow>,
     attestations: Vec<Attestation>,
     pulls: Vec<PullCommand>,
+    /// Where it is deployed from here.
+    deploy: Option<String>,
     compare: String,
     previous: Option<String>,
     history: History,
@@ -138,6 +140,9 @@ async fn answer(
         signatures: signatures.into_iter().map(SignatureRow::from).collect(),
         attestations,
         pulls,
+        deploy: caller
+            .may(Role::Operator, Some(application.id))
+            .then(|| deploy::address_of_bundle(&application.name, &bundle.version)),
         compare: address::compare_bundles(&application.name),
         previous: known.previous.as_ref().map(ToString::to_string),
         history: known.history,

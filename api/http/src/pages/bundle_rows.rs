@@ -46,7 +46,6 @@ pub(super) struct PackageLine {
     pub(super) version: String,
     pub(super) size: String,
     pub(super) reused: bool,
-    pub(super) digest: ShortDigest,
 }
 
 /// What is known of bundles elsewhere.
@@ -117,9 +116,9 @@ impl Surroundings {
         }
         let mut places: HashMap<_, Vec<_>> = HashMap::new();
         let environments = read.environment_list().await?;
-        for row in read.deployments_out().await? {
+        for row in read.deployments_out_of(application.id).await? {
             let environment = environments.iter().find(|known| known.id == row.environment_id);
-            if let Some(environment) = environment.filter(|_| row.application_id == application.id) {
+            if let Some(environment) = environment {
                 places.entry(row.bundle_id).or_default().push(environment.name.to_string());
             }
         }
@@ -173,7 +172,6 @@ impl Surroundings {
             version: member.version.to_string(),
             size: size(member.size),
             reused: member.reused,
-            digest: ShortDigest::new(t, &member.digest),
         });
         Ok(BundleRow {
             version: version.version.to_string(),

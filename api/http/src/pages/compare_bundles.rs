@@ -314,7 +314,7 @@ fn change(
         (None, _) => (v.component_added, "good"),
         (_, None) => (v.component_removed, "bad"),
         (Some(from), Some(to)) if from.digest == to.digest => (v.component_same, UNCHANGED),
-        (Some(_), Some(_)) => (v.component_changed, "waiting"),
+        (Some(_), Some(_)) => (v.component_changed, "change"),
     };
     let compared = from.zip(to).filter(|(from, to)| from.digest != to.digest);
     ComponentChange {

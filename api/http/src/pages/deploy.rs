@@ -19,7 +19,7 @@ mod wanted;
 
 use axum::Router;
 use axum::routing::get;
-use slipway_types::ApplicationName;
+use slipway_types::{ApplicationName, Version};
 
 use self::wanted::Wanted;
 use crate::state::ServerState;
@@ -43,4 +43,11 @@ pub(super) fn address(application: &ApplicationName, environment: &str, bundle: 
         ..Wanted::default()
     };
     wanted.address(if bundle.is_some() { wanted::CONFIGURATION } else { wanted::BUNDLES })
+}
+
+/// Where a place is chosen for a bundle.
+pub(super) fn address_of_bundle(application: &ApplicationName, bundle: &Version) -> String {
+    let wanted =
+        Wanted { application: application.to_string(), bundle: bundle.to_string(), ..Wanted::default() };
+    wanted.address(wanted::PLACE)
 }

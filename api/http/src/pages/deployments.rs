@@ -16,6 +16,9 @@ use crate::problem::ApiError;
 use crate::rest::places::{self, PlaceView, WhereQuery};
 use crate::state::ServerState;
 
+/// Places on one page.
+const ROWS_MAX: usize = 50;
+
 /// Where to look.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct DeploymentsQuery {
@@ -25,6 +28,9 @@ pub(super) struct DeploymentsQuery {
     /// Only this environment.
     #[serde(default)]
     environment: String,
+    /// The last place of the page before.
+    #[serde(default)]
+    after: String,
 }
 
 /// Applications in environments.
@@ -36,6 +42,7 @@ struct DeploymentsPage {
     application: String,
     environment: String,
     rows: Vec<Row>,
+    next: Option<String>,
 }
 
 /// An application in an environment.
@@ -77,13 +84,23 @@ pub(super) async fn page(
 ) -> Result<Response, ApiError> {
     let t = member.visitor.texts();
     let wanted = WhereQuery::of(&query.application, &query.environment)?;
-    let places = places::list(State(state), member.session.caller.clone(), Query(wanted)).await?.0;
+    let page = (query.after.as_str(), ROWS_MAX);
+    let (places, last) = places::one_page(&state, &member.session.caller, &wanted, page).await?;
+    let next = last.map(|last| {
+        let pairs = [
+            ("application", query.application.as_str()),
+            ("environment", query.environment.as_str()),
+            ("after", last.as_str()),
+        ];
+        address::with_query("/deployments", pairs)
+    });
     show(&DeploymentsPage {
         t,
         frame: Frame::new(&member.visitor, Section::Deployments, t.deployments),
         application: query.application,
         environment: query.environment,
-        rows: places.items.into_iter().map(|place| row(t, place)).collect(),
+        rows: places.into_iter().map(|place| row(t, place)).collect(),
+        next,
     })
 }
 

@@ -52,6 +52,10 @@ pub(super) struct Frame {
     pub(super) title: String,
     pub(super) language: &'static str,
     pub(super) theme: &'static str,
+    /// How times are told.
+    pub(super) times: &'static str,
+    /// The other way to tell them.
+    pub(super) other_times: Choice,
     pub(super) assets: Addresses,
     pub(super) who: Option<Who>,
     /// What forms carry; empty where nobody is signed in.
@@ -87,10 +91,15 @@ impl Frame {
             text: t.theme(theme).to_owned(),
             chosen: theme == visitor.theme,
         });
+        let other = visitor.times.other();
+        let other_times =
+            Choice { value: other.word().to_owned(), text: t.times(other).to_owned(), chosen: false };
         Self {
             title: title.into(),
             language: visitor.language.tag(),
             theme: visitor.theme.word(),
+            times: visitor.times.word(),
+            other_times,
             assets: Addresses::now(),
             form_token: who.as_ref().map(|who| who.form_token.clone()).unwrap_or_default(),
             who,

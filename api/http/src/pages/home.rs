@@ -26,7 +26,7 @@ use crate::problem::ApiError;
 use crate::state::ServerState;
 
 /// Applications on one page.
-const ROWS_MAX: usize = 30;
+const ROWS_MAX: usize = 20;
 /// Most things that are said to need somebody.
 const NEEDS_MAX: usize = 20;
 /// Most deployments that are looked at for waiting at gates.

@@ -22,6 +22,8 @@ pub(super) enum Tone {
     Busy,
     Waiting,
     Bad,
+    /// It becomes another.
+    Changes,
     Off,
 }
 
@@ -80,6 +82,7 @@ impl Tone {
             Self::Busy => "busy",
             Self::Waiting => "waiting",
             Self::Bad => "bad",
+            Self::Changes => "change",
             Self::Off => "off",
         }
     }
@@ -156,7 +159,7 @@ mod tests {
     fn a_time_says_how_long_ago_and_exactly() {
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let moment = Moment::new(&ENGLISH, at, at + TimeDelta::minutes(3)).to_string();
-        let wanted = "<time data-changing datetime=\"2023-11-14T22:13:20Z\" title=\"2023-11-14 22:13:20 UTC\">3 minutes ago</time>";
+        let wanted = "<time data-changing datetime=\"2023-11-14T22:13:20Z\" title=\"2023-11-14 22:13:20 UTC\"><span class=\"ago\">3 minutes ago</span><span class=\"exact\">2023-11-14 22:13:20 UTC</span></time>";
         assert_eq!(moment, wanted);
         assert!(Moment::new(&CHINESE, at, at).to_string().contains("刚刚"));
     }

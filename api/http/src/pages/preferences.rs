@@ -1,4 +1,4 @@
-//! Language and colours that a visitor chooses.
+//! Language, colours and the way of telling times that a visitor chooses.
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::forms::{Fields, Sent};
 use super::language::{self, Language};
 use super::theme::{self, Theme};
+use super::times::{self, Times};
 use super::visitor::is_secure;
 use super::{address, cookie};
 use crate::state::ServerState;
@@ -28,6 +29,7 @@ pub(super) async fn save(State(state): State<ServerState>, Sent { fields, .. }: 
 fn chosen(fields: &Fields, secure: bool) -> Vec<HeaderValue> {
     let language = fields.text("language").and_then(Language::of_tag).map(Language::tag);
     let theme = fields.text("theme").and_then(Theme::of_word).map(Theme::word);
-    let kept = [(language::COOKIE, language), (theme::COOKIE, theme)];
+    let times = fields.text("times").and_then(Times::of_word).map(Times::word);
+    let kept = [(language::COOKIE, language), (theme::COOKIE, theme), (times::COOKIE, times)];
     kept.into_iter().filter_map(|(name, value)| Some(cookie::set(name, value?, KEPT_S, secure))).collect()
 }

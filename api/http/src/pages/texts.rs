@@ -5,6 +5,7 @@
 use chrono::TimeDelta;
 
 use super::theme::Theme;
+use super::times::Times;
 
 mod chinese;
 mod deploying;
@@ -45,6 +46,8 @@ macro_rules! texts {
             pub(super) problem: fn(u16) -> &'static str,
             /// Which colours.
             pub(super) theme: fn(Theme) -> &'static str,
+            /// To have times told so.
+            pub(super) times: fn(Times) -> &'static str,
         }
 
         #[cfg(test)]
@@ -104,6 +107,10 @@ impl Texts {
 
     pub(super) fn theme(&self, theme: Theme) -> &'static str {
         (self.theme)(theme)
+    }
+
+    pub(super) fn times(&self, times: Times) -> &'static str {
+        (self.times)(times)
     }
 }
 
@@ -168,6 +175,9 @@ mod tests {
         }
         for theme in Theme::ALL {
             assert!(ENGLISH.theme(theme).is_ascii() && !CHINESE.theme(theme).is_ascii(), "{theme:?}");
+        }
+        for times in [Times::Ago, Times::Exact] {
+            assert!(ENGLISH.times(times).is_ascii() && !CHINESE.times(times).is_ascii(), "{times:?}");
         }
     }
 

@@ -14,6 +14,7 @@ use super::forms::Posted;
 use super::language::Language;
 use super::texts::Texts;
 use super::theme::Theme;
+use super::times::Times;
 use super::{cookie, origin};
 use crate::auth::Caller;
 use crate::problem::ApiError;
@@ -27,6 +28,7 @@ const IDLE_HOURS_MAX: i64 = 24;
 pub(crate) struct Visitor {
     pub(super) language: Language,
     pub(super) theme: Theme,
+    pub(super) times: Times,
     /// Path and query of the page, to come back to.
     pub(super) address: String,
     /// Who is signed in; an error where that could not be found out.
@@ -66,6 +68,7 @@ impl Visitor {
         Self {
             language: Language::of(headers),
             theme: Theme::of(headers),
+            times: Times::of(headers),
             address,
             session: session_of(state, headers).await,
         }

@@ -129,14 +129,14 @@ pub(super) async fn followed_view(
 /// What is followed along an address and could not be taken over.
 pub(super) async fn broken_at(
     read: &mut dyn Read,
-    application: ApplicationId,
+    followed: &[ConfigurationSource],
     address: &Address,
 ) -> Result<Vec<FollowedView>, ApiError> {
     let levels = address.levels();
     let mut broken = Vec::new();
-    for row in read.configuration_sources(application).await? {
-        if !row.faults.is_empty() && levels.iter().any(|level| covers(&row, level)) {
-            broken.push(view(read, row).await?);
+    for row in followed {
+        if !row.faults.is_empty() && levels.iter().any(|level| covers(row, level)) {
+            broken.push(view(read, row.clone()).await?);
         }
     }
     Ok(broken)

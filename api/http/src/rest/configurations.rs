@@ -254,7 +254,8 @@ pub(crate) async fn explain(
             read.pick(application.id, &any, SelectionOrder::Newest).await?.version
         }
     };
-    let broken = broken_at(read.as_mut(), application.id, &environment.address).await?;
+    let followed = read.configuration_sources(application.id).await?;
+    let broken = broken_at(read.as_mut(), &followed, &environment.address).await?;
     drop(read);
     let bundle = bundle
         .ok_or_else(|| ApiError::not_found("bundle of", &application.name).hint("push something first"))?;

@@ -1,13 +1,16 @@
 //! What runs where.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use slipway_records::{Application, Deployment, Environment, Hold, Read};
-use slipway_types::id::{ApplicationId, EnvironmentId};
+use slipway_records::{
+    Application, ConfigurationSource, Deployment, Environment, Hold, PackageVersion, Read,
+};
+use slipway_types::id::{ApplicationId, EnvironmentId, VersionId};
 use slipway_types::name::EnvironmentName;
 use slipway_types::{ApplicationName, GitRef, Role};
 use utoipa::{IntoParams, ToSchema};
@@ -110,20 +113,53 @@ type Place = (ApplicationId, EnvironmentId);
 /// Everything that answers "where".
 struct Board {
     out: HashMap<Place, Deployment>,
+    pending: HashMap<Place, Deployment>,
     holds: HashMap<Place, Hold>,
     environments: Vec<Environment>,
 }
 
+/// What is looked up for the places that are told of, not for each by itself.
+struct Details {
+    versions: HashMap<VersionId, PackageVersion>,
+    followed: HashMap<ApplicationId, Vec<ConfigurationSource>>,
+}
+
+/// An application in an environment where something runs, is on its way or is held.
+type Told<'a> = (&'a Application, &'a Environment);
+
 impl Board {
     async fn look(read: &mut dyn Read) -> Result<Self, ApiError> {
-        let place = |row: &Deployment| (row.application_id, row.environment_id);
-        let out = read.deployments_out().await?;
+        let by_place = |rows: Vec<Deployment>| {
+            // Of several in one place the last one counts: the newest.
+            rows.into_iter().map(|row| ((row.application_id, row.environment_id), row)).collect()
+        };
         let holds = read.hold_list().await?;
         Ok(Self {
-            out: out.into_iter().map(|row| (place(&row), row)).collect(),
+            out: by_place(read.deployments_out().await?),
+            pending: by_place(read.deployments_pending().await?),
             holds: holds.into_iter().map(|hold| ((hold.application_id, hold.environment_id), hold)).collect(),
             environments: read.environment_list().await?,
         })
+    }
+
+    /// The places of these applications, or those in `only`.
+    fn places<'a>(
+        &'a self,
+        applications: &'a [Application],
+        only: Option<&EnvironmentName>,
+    ) -> Vec<Told<'a>> {
+        let mut places = Vec::new();
+        for application in applications {
+            let wanted = self.environments.iter().filter(|known| only.is_none_or(|name| *name == known.name));
+            places.extend(wanted.filter_map(|environment| {
+                let place = (application.id, environment.id);
+                let is_there = self.out.contains_key(&place)
+                    || self.pending.contains_key(&place)
+                    || self.holds.contains_key(&place);
+                is_there.then_some((application, environment))
+            }));
+        }
+        places
     }
 
     fn upstream(&self, application: ApplicationId, environment: &Environment) -> Option<UpstreamView> {
@@ -137,6 +173,99 @@ impl Board {
             same: running.map(|running| running.lock) == here.map(|here| here.lock),
         })
     }
+
+    async fn details(&self, read: &mut dyn Read, places: &[Told<'_>]) -> Result<Details, ApiError> {
+        let (mut ids, mut followed) = (Vec::new(), HashMap::new());
+        for (application, environment) in places {
+            let place = (application.id, environment.id);
+            ids.extend(self.out.get(&place).map(|running| running.bundle_id));
+            ids.extend(self.holds.get(&place).and_then(|hold| hold.version_id));
+            if let Entry::Vacant(entry) = followed.entry(place.0) {
+                entry.insert(read.configuration_sources(place.0).await?);
+            }
+        }
+        let versions = read.versions_get(&ids).await?;
+        Ok(Details { versions: versions.into_iter().map(|row| (row.id, row)).collect(), followed })
+    }
+
+    async fn views(&self, read: &mut dyn Read, places: &[Told<'_>]) -> Result<Vec<PlaceView>, ApiError> {
+        let details = self.details(read, places).await?;
+        let mut items = Vec::with_capacity(places.len());
+        for place in places {
+            let (application, environment) = *place;
+            let followed = details.followed.get(&application.id).map(Vec::as_slice).unwrap_or_default();
+            let broken = broken_at(read, followed, &environment.address).await?;
+            items.push(self.view(&details, *place, broken));
+        }
+        Ok(items)
+    }
+
+    fn view(
+        &self,
+        details: &Details,
+        (application, environment): Told<'_>,
+        broken_configuration: Vec<FollowedView>,
+    ) -> PlaceView {
+        let place = (application.id, environment.id);
+        let (running, hold) = (self.out.get(&place), self.holds.get(&place));
+        let bundle = running.and_then(|running| details.versions.get(&running.bundle_id));
+        let pinned = hold.and_then(|hold| details.versions.get(&hold.version_id?));
+        let upstream = self.upstream(application.id, environment);
+        PlaceView {
+            application: application.name.to_string(),
+            environment: environment.name.to_string(),
+            address: environment.address.to_string(),
+            version: running.map(|running| running.bundle_version.to_string()),
+            branch: bundle.and_then(|bundle| match &bundle.git_ref {
+                GitRef::Branch(name) => Some(name.clone()),
+                GitRef::Tag(_) => None,
+            }),
+            commit: bundle.and_then(|bundle| bundle.source_commit().map(ToString::to_string)),
+            generation: running.map(|running| running.generation),
+            deployment: running.map(|running| running.id.to_string()),
+            state: running.map(|running| running.state.word()),
+            reason: running.and_then(|running| running.state.reason()),
+            since: running.and_then(|running| running.handed_off_at),
+            created_by: running.map(|running| running.created_by.clone()),
+            pin: hold.map(|hold| PinView {
+                version: pinned.map(|row| row.version.to_string()),
+                reason: hold.reason.clone(),
+                by: hold.by.clone(),
+                at: hold.at,
+                rollback_to: hold.rollback_to,
+            }),
+            behind: upstream.as_ref().is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
+            upstream,
+            broken_configuration,
+            pending: self.pending.get(&place).map(|row| PendingView {
+                id: row.id.to_string(),
+                version: row.bundle_version.to_string(),
+                state: row.state.word(),
+                reason: row.state.reason(),
+            }),
+        }
+    }
+}
+
+/// The applications that a query asks about, as far as the caller may see them.
+async fn asked(
+    read: &mut dyn Read,
+    caller: &Caller,
+    query: &WhereQuery,
+) -> Result<Vec<Application>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    if let Some(name) = &query.application {
+        caller.application(read, name, Role::Reader).await?;
+    }
+    if let Some(name) = &query.environment {
+        environments::found(read, name).await?;
+    }
+    let mut applications = read.application_list().await?;
+    applications.retain(|application| {
+        let wanted = query.application.as_ref().is_none_or(|name| *name == application.name);
+        wanted && caller.may(Role::Reader, Some(application.id))
+    });
+    Ok(applications)
 }
 
 /// What every environment runs of every application.
@@ -147,19 +276,8 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<WhereQuery>,
 ) -> Result<Json<List<PlaceView>>, ApiError> {
-    caller.somewhere(Role::Reader)?;
     let mut read = state.records.read().await?;
-    if let Some(name) = &query.application {
-        caller.application(read.as_mut(), name, Role::Reader).await?;
-    }
-    if let Some(name) = &query.environment {
-        environments::found(read.as_mut(), name).await?;
-    }
-    let mut applications = read.application_list().await?;
-    applications.retain(|application| {
-        let wanted = query.application.as_ref().is_none_or(|name| *name == application.name);
-        wanted && caller.may(Role::Reader, Some(application.id))
-    });
+    let applications = asked(read.as_mut(), &caller, &query).await?;
     let items = views(read.as_mut(), &applications, query.environment.as_ref()).await?;
     Ok(Json(List::whole(items)))
 }
@@ -171,65 +289,38 @@ pub(crate) async fn views(
     only: Option<&EnvironmentName>,
 ) -> Result<Vec<PlaceView>, ApiError> {
     let board = Board::look(read).await?;
-    let mut items = Vec::new();
-    for application in applications {
-        for environment in &board.environments {
-            if only.is_some_and(|name| *name != environment.name) {
-                continue;
-            }
-            let place = (application.id, environment.id);
-            let open = read.deployments_open(environment.id, application.id).await?;
-            let pending = open.into_iter().rev().find(|row| row.state.is_pending());
-            let running = board.out.get(&place);
-            let hold = board.holds.get(&place);
-            if running.is_none() && pending.is_none() && hold.is_none() {
-                continue;
-            }
-            let bundle = match running {
-                Some(running) => read.version_get(running.bundle_id).await?,
-                None => None,
-            };
-            let pinned = match hold.and_then(|hold| hold.version_id) {
-                Some(id) => read.version_get(id).await?.map(|row| row.version.to_string()),
-                None => None,
-            };
-            let upstream = board.upstream(application.id, environment);
-            items.push(PlaceView {
-                application: application.name.to_string(),
-                environment: environment.name.to_string(),
-                address: environment.address.to_string(),
-                version: running.map(|running| running.bundle_version.to_string()),
-                branch: bundle.as_ref().and_then(|bundle| match &bundle.git_ref {
-                    GitRef::Branch(name) => Some(name.clone()),
-                    GitRef::Tag(_) => None,
-                }),
-                commit: bundle.and_then(|bundle| bundle.source_commit().map(ToString::to_string)),
-                generation: running.map(|running| running.generation),
-                deployment: running.map(|running| running.id.to_string()),
-                state: running.map(|running| running.state.word()),
-                reason: running.and_then(|running| running.state.reason()),
-                since: running.and_then(|running| running.handed_off_at),
-                created_by: running.map(|running| running.created_by.clone()),
-                pin: hold.map(|hold| PinView {
-                    version: pinned,
-                    reason: hold.reason.clone(),
-                    by: hold.by.clone(),
-                    at: hold.at,
-                    rollback_to: hold.rollback_to,
-                }),
-                behind: upstream
-                    .as_ref()
-                    .is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
-                upstream,
-                broken_configuration: broken_at(read, application.id, &environment.address).await?,
-                pending: pending.map(|row| PendingView {
-                    id: row.id.to_string(),
-                    version: row.bundle_version.to_string(),
-                    state: row.state.word(),
-                    reason: row.state.reason(),
-                }),
-            });
-        }
+    board.views(read, &board.places(applications, only)).await
+}
+
+/// Where a place stands in a list by pages: `APPLICATION@ENVIRONMENT`.
+fn mark((application, environment): Told<'_>) -> String {
+    format!("{}@{}", application.name, environment.name)
+}
+
+/// By what a list by pages is in order.
+fn names((application, environment): &Told<'_>) -> (String, String) {
+    (application.name.to_string(), environment.name.to_string())
+}
+
+/// `limit` of what [`list`] gives, by name, behind the place that `after` marks; and the mark of the last of them if
+/// more follow.
+pub(crate) async fn one_page(
+    state: &ServerState,
+    caller: &Caller,
+    query: &WhereQuery,
+    (after, limit): (&str, usize),
+) -> Result<(Vec<PlaceView>, Option<String>), ApiError> {
+    let mut read = state.records.read().await?;
+    let applications = asked(read.as_mut(), caller, query).await?;
+    let board = Board::look(read.as_mut()).await?;
+    let mut places = board.places(&applications, query.environment.as_ref());
+    if let Some((application, environment)) = after.rsplit_once('@') {
+        let after = (application.to_owned(), environment.to_owned());
+        places.retain(|place| names(place) > after);
     }
-    Ok(items)
+    places.sort_by_cached_key(names);
+    let more = places.len() > limit;
+    places.truncate(limit);
+    let items = board.views(read.as_mut(), &places).await?;
+    Ok((items, places.last().filter(|_| more).copied().map(mark)))
 }

@@ -57,6 +57,18 @@ async fn a_bundle_is_chosen_configured_looked_at_and_deployed() {
         text(&bundles).contains(&format!("/deploy/configuration?{SHOP_IN_PROD}&bundle=1.1.0")),
         "{bundles}"
     );
+    let bundle = is_page(&browser.get("/applications/shop/bundles/1.1.0").await.is(200));
+    assert!(text(&bundle).contains("href=\"/deploy?application=shop&bundle=1.1.0\""), "{bundle}");
+    let place = is_page(&browser.get("/deploy?application=shop&bundle=1.1.0").await.is(200));
+    assert!(
+        place.contains("name=\"bundle\" value=\"1.1.0\"")
+            && place.contains("action=\"/deploy/configuration\"")
+    );
+    let unknown = is_page(&browser.get("/deploy?application=none&bundle=1.1.0").await.is(200));
+    assert!(
+        !unknown.contains("name=\"bundle\"") && unknown.contains("action=\"/deploy/bundles\""),
+        "{unknown}"
+    );
     let chosen = format!("{SHOP_IN_PROD}&bundle=1.1.0");
     let page = is_page(&browser.get(&format!("/deploy/configuration?{chosen}")).await.is(200));
     assert!(page.contains("value=\"component/api\"") && page.contains("webservice"), "{page}");

@@ -474,6 +474,21 @@ async fn language_and_colours_are_kept_and_nobody_is_led_elsewhere() {
 }
 
 #[tokio::test]
+async fn times_are_told_as_it_was_chosen() {
+    let server = Server::start().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let page = is_page(&browser.get("/").await.is(200));
+    assert!(page.contains("data-times=\"ago\"") && page.contains("name=\"times\" value=\"exact\""), "{page}");
+    let answer = browser.post("/preferences", "times=exact&return_to=%2Fwhere").await.is(303);
+    assert_eq!(answer.header("location"), "/where");
+    assert!(answer.header("set-cookie").starts_with("slipway-times=exact; "));
+    let request =
+        as_browser(Request::get("/")).header("cookie", format!("{}; slipway-times=exact", browser.cookie));
+    let page = is_page(&server.send(request.body(Body::empty()).unwrap()).await.is(200));
+    assert!(page.contains("data-times=\"exact\"") && page.contains("name=\"times\" value=\"ago\""), "{page}");
+}
+
+#[tokio::test]
 async fn what_a_page_loads_is_kept_for_good() {
     let server = Server::start().await;
     let page = server.send(as_browser(Request::get("/sign-in")).body(Body::empty()).unwrap()).await.text();

@@ -141,13 +141,22 @@ fn labels_of(n: u32) -> Result<Labels> {
 }
 
 /// Publishes bundles of the application `shop`, which it makes.
-pub(crate) async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
+async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<Catalogue> {
     let began = Instant::now();
     let mut tx = records.begin().await?;
     let source =
         NewSource { name: "shop".parse()?, kind: SourceKind::Builtin, credential: None, poll_interval_s: 60 };
     let source = tx.source_insert(source).await?;
     let application = tx.application_insert(&"shop".parse()?, source.id, "").await?.id;
+    tx.commit().await?;
+    fill(&*records, application, bundles).await?;
+    line(format!("published to {} in {:.0} s", records.describe(), began.elapsed().as_secs_f64()));
+    Ok(Catalogue { records, application, bundles })
+}
+
+/// Publishes bundles of an application, of runs of several people that stay queued.
+pub(crate) async fn fill(records: &dyn Records, application: ApplicationId, bundles: u32) -> Result<()> {
+    let mut tx = records.begin().await?;
     let mut runs = Vec::new();
     for n in 0..PEOPLE {
         let run = NewRun {
@@ -174,8 +183,7 @@ pub(crate) async fn publish(records: Arc<dyn Records>, bundles: u32) -> Result<C
         }
         tx.commit().await?;
     }
-    line(format!("published to {} in {:.0} s", records.describe(), began.elapsed().as_secs_f64()));
-    Ok(Catalogue { records, application, bundles })
+    Ok(())
 }
 
 /// A bundle, the `n`th.

@@ -6,7 +6,7 @@ use axum::response::Response;
 use slipway_types::Role;
 
 use super::steps::Steps;
-use super::wanted::{PLACE, Wanted};
+use super::wanted::{BUNDLES, CONFIGURATION, PLACE, Wanted};
 use crate::pages::forms::Fields;
 use crate::pages::frame::{Choice, Frame, Section, show};
 use crate::pages::texts::{DeployTexts, Texts};
@@ -24,6 +24,22 @@ struct PlacePage {
     steps: Steps,
     applications: Vec<Choice>,
     environments: Vec<Choice>,
+    /// Chosen before the place.
+    chosen: Option<Bundle>,
+    next: &'static str,
+}
+
+/// A bundle of an application.
+struct Bundle {
+    application: String,
+    version: String,
+}
+
+/// The bundle that was chosen first, if it is of an application that the visitor may deploy.
+fn chosen(wanted: &Wanted, applications: &[Choice]) -> Option<Bundle> {
+    let is_known = applications.iter().any(|application| application.chosen);
+    (is_known && !wanted.bundle.is_empty())
+        .then(|| Bundle { application: wanted.application.clone(), version: wanted.bundle.clone() })
 }
 
 fn choices(names: impl Iterator<Item = String>, chosen: &str) -> Vec<Choice> {
@@ -48,12 +64,16 @@ pub(super) async fn page(
     drop(read);
     let names = applications.iter().map(|application| application.name.to_string());
     let places = environments.iter().map(|environment| environment.name.to_string());
+    let applications = choices(names, &wanted.application);
+    let chosen = chosen(&wanted, &applications);
     show(&PlacePage {
         t,
         d,
         frame: Frame::new(&member.visitor, Section::Places, d.deploy),
         steps: Steps::new(d, &wanted, PLACE),
-        applications: choices(names, &wanted.application),
+        next: if chosen.is_some() { CONFIGURATION } else { BUNDLES },
+        chosen,
+        applications,
         environments: choices(places, &wanted.environment),
     })
 }

@@ -249,7 +249,7 @@ fn planned(d: &'static DeployTexts, wanted: &Wanted, plan: PlanView) -> Result<P
 fn shown(d: &'static DeployTexts, change: &ObjectChange) -> Change {
     let tone = match change.change {
         "create" => Tone::Good,
-        "update" => Tone::Waiting,
+        "update" => Tone::Changes,
         "remove" => Tone::Bad,
         _ => Tone::Off,
     };

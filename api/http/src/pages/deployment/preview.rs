@@ -93,7 +93,7 @@ fn row(t: &'static Texts, change: &ObjectChange) -> ChangeRow {
     let d = t.deployment;
     let (tone, word) = match change.change {
         "create" => (Tone::Good, d.change_create),
-        "update" => (Tone::Busy, d.change_update),
+        "update" => (Tone::Changes, d.change_update),
         "remove" => (Tone::Bad, d.change_remove),
         "keep" => (Tone::Off, d.change_keep),
         _ => (Tone::Waiting, d.change_unknown),

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::{Span, Texts};
 use crate::pages::theme::Theme;
+use crate::pages::times::Times;
 
 /// Chinese, in simplified characters.
 pub(in crate::pages) static CHINESE: Texts = Texts {
@@ -142,6 +143,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     state,
     problem,
     theme,
+    times,
 };
 
 fn ago(since: TimeDelta) -> String {
@@ -218,5 +220,12 @@ fn theme(theme: Theme) -> &'static str {
         Theme::Device => "跟随设备",
         Theme::Light => "浅色",
         Theme::Dark => "深色",
+    }
+}
+
+fn times(times: Times) -> &'static str {
+    match times {
+        Times::Ago => "显示相对时间",
+        Times::Exact => "显示准确时间",
     }
 }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::{Span, Texts};
 use crate::pages::theme::Theme;
+use crate::pages::times::Times;
 
 /// English.
 pub(in crate::pages) static ENGLISH: Texts = Texts {
@@ -144,6 +145,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     state,
     problem,
     theme,
+    times,
 };
 
 fn ago(since: TimeDelta) -> String {
@@ -197,5 +199,12 @@ fn theme(theme: Theme) -> &'static str {
         Theme::Device => "As the device",
         Theme::Light => "Light",
         Theme::Dark => "Dark",
+    }
+}
+
+fn times(times: Times) -> &'static str {
+    match times {
+        Times::Ago => "Say how long ago things were",
+        Times::Exact => "Show exact times",
     }
 }

@@ -108,6 +108,7 @@ version_texts! {
     new_channel: "A new channel", "新通道";
     new_channel_name: "Name of a new channel", "新通道的名称";
     nothing_differs: "They lock the same components.", "两者锁定的组件完全相同。";
+    on_this_page: "On this page", "本页内容";
     package: "Package", "组件包";
     bundle: "Bundle", "应用包";
     path: "Path", "路径";
