@@ -218,6 +218,7 @@ macro_rules! conformance {
                 runs_are_paged_newest_first
                 runs_are_filtered_before_the_limit
                 live_runs_are_listed_oldest_first
+                applications_whose_last_run_failed_are_found
                 the_last_done_run_of_a_ref_is_found
             ]
             secrets [

@@ -42,6 +42,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     directory: "目录（可选）",
     directory_help: "如果不在仓库根目录，请填写此文件所在目录：",
     download: "下载",
+    drifted: "已漂移",
     earlier: "更早",
     end_of_log: "末尾",
     environment: "环境",

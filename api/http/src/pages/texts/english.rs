@@ -42,6 +42,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     directory: "Directory (optional)",
     directory_help: "Where in the repository it lies, if not at its root:",
     download: "Download",
+    drifted: "drifted",
     earlier: "Earlier",
     end_of_log: "End",
     environment: "Environment",
