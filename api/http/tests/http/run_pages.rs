@@ -9,8 +9,8 @@ use slipway_types::id::BuildId;
 use slipway_types::label::Labels;
 use slipway_types::state::{BuildState, RunEvent};
 
-use crate::logs::step;
-use crate::pages::{Browser, hostile, hostile_run, is_page};
+use crate::logs::{append, step};
+use crate::pages::{Browser, between, hostile, hostile_run, is_page};
 use crate::server::Server;
 
 fn build(run: &Run, component: &str, needs: &[&str], state: BuildState) -> Build {
@@ -83,4 +83,30 @@ async fn a_run_shows_what_waits_for_what_and_names_the_slowest() {
     // Planning to base, base to api, planning to web, api and web to packaging; base is passed on by api.
     assert_eq!(page.matches("class=\"line\"").count(), 5, "{page}");
     assert!(!page.contains("<script>alert"), "{page}");
+}
+
+#[tokio::test]
+async fn whoever_goes_back_through_a_long_log_comes_to_its_beginning() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let long = "w".repeat(300_000);
+    append(&server, &run, 0, &format!("first\n{long}\n{}", "line\n".repeat(30_000))).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let mut path = "/applications/shop/runs/1/logs/run".to_owned();
+    let mut pages = 0;
+    loop {
+        let page = is_page(&browser.get(&path).await.is(200));
+        assert!(page.contains("data-window=\"131072\"") && page.contains("<li id=\"b"), "{path} is empty");
+        pages += 1;
+        let before = between(&page, "<p id=\"before\" class=\"pager\"", "</p>");
+        if before.starts_with(" hidden") {
+            assert!(page.contains("<li id=\"b0\">") && page.contains("first"), "{path}");
+            break;
+        }
+        let earlier = between(before, "</a> <a href=\"", "\"").to_owned();
+        assert!(earlier != path && pages < 9, "{path} leads back to itself");
+        path = earlier;
+    }
+    assert!(pages > 3, "450 kB do not fit {pages} pages");
 }
