@@ -198,6 +198,7 @@ macro_rules! conformance {
                 tags_move_by_compare_and_swap
                 deleting_a_manifest_takes_its_tags
                 referrers_are_sorted_by_digest
+                what_of_many_is_tagged_or_referred_to_is_found_at_once
                 repositories_are_listed_in_byte_order
             ]
             resolutions [
