@@ -281,3 +281,32 @@ async fn the_list_leads_to_what_is_offered_as_signatures() {
         assert_eq!(page.contains(&link), is_signed, "{version}: {page}");
     }
 }
+
+#[tokio::test]
+async fn packages_are_found_by_their_labels_and_digests() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let one = package(&server, &run, "1.0.0", json!({})).await;
+    package(&server, &run, "1.1.0", json!({})).await;
+    let label = "/api/v1/packages/shop/api/1.1.0/labels/qa";
+    server.call(&server.admin, Method::PUT, label, Some(json!({"value": "passed"}))).await.is(204);
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let list = "/applications/shop/packages";
+    let all = is_page(&browser.get(list).await.is(200));
+    assert!(all.contains(&format!("href=\"{list}?labels=qa%3Dpassed\"")), "{all}");
+    let (first, second) = (format!("{list}/api/1.0.0\""), format!("{list}/api/1.1.0\""));
+    for (query, wanted) in [
+        ("", [true, true]),
+        ("?labels=qa%3Dpassed", [false, true]),
+        ("?labels=qa%3Dfailed", [false, false]),
+        (format!("?digest={one}").as_str(), [true, false]),
+    ] {
+        let page = is_page(&browser.get(&format!("{list}{query}")).await.is(200));
+        assert_eq!([&first, &second].map(|link| page.contains(link.as_str())), wanted, "{query}: {page}");
+    }
+    for (query, why) in [("labels=%3Cscript%3E", "expected KEY=VALUE"), ("digest=%22%3Cb%3E", "digest: ")] {
+        let page = is_page(&browser.get(&format!("{list}?{query}")).await.is(200));
+        assert!(page.contains(why) && page.contains("role=\"alert\""), "{query}: {page}");
+    }
+}
