@@ -24,14 +24,14 @@ const FILES: [(&str, &str); 2] = [
 
 /// A server with two bundles and the environment `prod`, which asks for an approval and takes artifacts: it
 /// needs a cluster to plan against, and no pod.
-struct Prod {
-    server: Server,
+pub(crate) struct Prod {
+    pub(crate) server: Server,
     // After the server, which deploys to it.
     _namespace: Namespace,
 }
 
 impl Prod {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let namespace = Namespace::create();
         let server = Server::start(ServerOptions { world: Some(World::Embedded), ..namespace.options() });
         let app = server.create_app("shop");
@@ -53,13 +53,13 @@ impl Prod {
     }
 
     /// The page of the newest deployment.
-    fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         let list: Value = self.server.json(&["deploy", "list", "shop", "--env", "prod"]);
         format!("/deployments/{}", list[0]["id"].as_str().expect("an id"))
     }
 
     /// Makes a deployment by the command line; gives its page.
-    fn deploy(&self, version: &str) -> String {
+    pub(crate) fn deploy(&self, version: &str) -> String {
         let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", version, "--no-wait"];
         self.server.cli(&create).ok();
         self.newest()
