@@ -238,14 +238,15 @@ fn need_of_run(t: &'static Texts, application: &Application, run: &Run) -> Need 
     }
 }
 
-/// Whether what is out is not as it was wanted.
-fn is_trouble(state: &DeploymentState) -> bool {
+/// Whether what is out is not as it was wanted, or held until somebody lets it go on.
+fn needs_somebody(state: &DeploymentState) -> bool {
     matches!(
         state,
         DeploymentState::Failed { .. }
             | DeploymentState::TimedOut { .. }
             | DeploymentState::Degraded { .. }
             | DeploymentState::Unreachable { .. }
+            | DeploymentState::Suspended { .. }
     )
 }
 
@@ -283,10 +284,10 @@ impl Board {
         places
     }
 
-    /// What waits at gates, then what is not as it was wanted.
+    /// What waits at gates, then what is not as it was wanted or is held.
     fn needs(&self, t: &'static Texts, seen: &[Application]) -> Vec<Need> {
         let names: HashMap<_, _> = seen.iter().map(|one| (one.id, one.name.to_string())).collect();
-        let trouble = self.out.iter().filter(|row| is_trouble(&row.state));
+        let trouble = self.out.iter().filter(|row| needs_somebody(&row.state));
         let need = |row: &Deployment| {
             let (name, environment) =
                 (names.get(&row.application_id)?, self.environments.get(&row.environment_id)?);

@@ -315,3 +315,14 @@ async fn what_others_changed_is_told_at_home_and_on_the_board() {
     let place = server.get("/api/v1/where?application=shop").await.is(200).json();
     assert_eq!(place["items"][0]["drifted"], true, "{place:#}");
 }
+
+#[tokio::test]
+async fn what_is_held_until_somebody_lets_it_go_on_needs_somebody() {
+    let server = Server::start().await;
+    let (one, _) = bundles(&server).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let need = |held: &Deployment| format!("<a href=\"{}\">shop in prod</a>", page_of(held));
+    let held = deployed(&server, &one, DeploymentState::Suspended { by: "step.look".to_owned() }).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&held)) && home.contains("Needs you"), "{home}");
+}
