@@ -198,6 +198,7 @@ macro_rules! conformance {
                 tags_move_by_compare_and_swap
                 deleting_a_manifest_takes_its_tags
                 referrers_are_sorted_by_digest
+                what_of_many_is_tagged_or_referred_to_is_found_at_once
                 repositories_are_listed_in_byte_order
             ]
             resolutions [
@@ -218,6 +219,7 @@ macro_rules! conformance {
                 runs_are_paged_newest_first
                 runs_are_filtered_before_the_limit
                 live_runs_are_listed_oldest_first
+                applications_whose_last_run_failed_are_found
                 the_last_done_run_of_a_ref_is_found
             ]
             secrets [

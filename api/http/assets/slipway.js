@@ -128,15 +128,40 @@
     });
   }
 
-  // Logs.
-  const LINES_MAX = 5000;
-  const log = document.querySelector("ol.log[data-stream]");
+  // Logs. However long one is, the page holds some thousand lines of it: what follows is fetched as it is scrolled to, what
+  // is far away is let go of, and the links lead there.
+  const FOLLOWED_MAX = 5000;
+  const LINES_MAX = 20000;
+  const log = document.querySelector("ol.log[data-page]");
   if (log) {
     const label = document.querySelector("[data-follow]");
     const box = label?.querySelector("input");
-    if (label) label.hidden = false;
-    let waiting = [];
-    let drawn = false;
+    const placeOf = (item) => Number(item.id.slice(1));
+    const leadTo = (id, from) => {
+      const links = document.getElementById(id);
+      links.hidden = from === null;
+      if (from !== null) links.querySelector("[rel]").href = `${log.dataset.page}?from=${from}`;
+    };
+    // What is seen keeps its place while lines come and go elsewhere.
+    const keeping = (seen, change) => {
+      const before = seen.getBoundingClientRect().top;
+      change();
+      log.scrollTop += seen.getBoundingClientRect().top - before;
+    };
+    const dropFirst = (most) => {
+      if (log.childElementCount <= most) return;
+      while (log.childElementCount > most) log.firstElementChild.remove();
+      leadTo("before", Math.max(0, placeOf(log.firstElementChild) - Number(log.dataset.window)));
+    };
+    const dropLast = (most) => {
+      let from = null;
+      while (log.childElementCount > most) {
+        from = placeOf(log.lastElementChild);
+        log.lastElementChild.remove();
+      }
+      if (from !== null) leadTo("behind", from);
+    };
+
     const element = (line) => {
       const item = document.createElement("li");
       item.id = "b" + line.at;
@@ -155,28 +180,87 @@
       item.append(link, code);
       return item;
     };
+    let waiting = [];
+    let drawn = false;
     const draw = () => {
       drawn = false;
       const lines = waiting.slice(-LINES_MAX);
       waiting = [];
+      if (!lines.length) return;
       log.append(...lines.map(element));
-      while (log.childElementCount > LINES_MAX) log.firstElementChild.remove();
+      keeping(log.lastElementChild, () => dropFirst(box?.checked ? FOLLOWED_MAX : LINES_MAX));
       document.querySelector("[data-empty]")?.remove();
       if (box?.checked) log.scrollTop = log.scrollHeight;
     };
-    const source = new EventSource(log.dataset.stream);
-    source.addEventListener("lines", (event) => {
-      waiting.push(...JSON.parse(event.data).lines);
-      if (!drawn) {
-        drawn = true;
-        requestAnimationFrame(draw);
+    let source = null;
+    const follow = (stream) => {
+      source = new EventSource(stream);
+      source.addEventListener("lines", (event) => {
+        waiting.push(...JSON.parse(event.data).lines);
+        if (!drawn) {
+          drawn = true;
+          requestAnimationFrame(draw);
+        }
+      });
+      source.addEventListener("end", () => {
+        source.close();
+        refresh();
+      });
+    };
+
+    // What lies before or behind the lines that are there.
+    let fetching = false;
+    const take = (fresh, isBefore) => {
+      const edge = isBefore ? log.firstElementChild : log.lastElementChild;
+      const isNew = (item) => isBefore ? placeOf(item) < placeOf(edge) : placeOf(item) > placeOf(edge);
+      const items = [...fresh.querySelectorAll("ol.log > li")].filter(isNew).map((item) => document.adoptNode(item));
+      const next = fresh.querySelector(`#${isBefore ? "before" : "behind"}:not([hidden]) [rel]`)?.getAttribute("href");
+      keeping(edge, () => {
+        if (isBefore) log.prepend(...items);
+        else log.append(...items);
+        leadTo(isBefore ? "before" : "behind", next ? new URL(next, location.href).searchParams.get("from") : null);
+        if (!isBefore) dropFirst(LINES_MAX);
+        else if (!source) dropLast(LINES_MAX);
+      });
+      const stream = fresh.querySelector("ol.log").dataset.stream;
+      if (!isBefore && stream && !source) follow(stream);
+    };
+    const fetchPart = async (isBefore) => {
+      const link = document.querySelector(`#${isBefore ? "before" : "behind"}:not([hidden]) [rel]`);
+      // A log that is followed keeps its end.
+      const isFull = isBefore && source && log.childElementCount >= LINES_MAX;
+      if (!link || !log.childElementCount || isFull || fetching) return;
+      fetching = true;
+      try {
+        const answer = await fetch(link.href, { headers: { accept: "text/html" } });
+        if (!answer.ok || answer.redirected) return;
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (log.childElementCount) take(fresh, isBefore);
+      } catch {
+        // The next turn of the wheel tries again.
+      } finally {
+        fetching = false;
       }
-    });
-    source.addEventListener("end", () => {
-      source.close();
-      refresh();
-    });
-    if (box?.checked) log.scrollTop = log.scrollHeight;
+    };
+    const look = () => {
+      if (log.scrollTop < log.clientHeight) fetchPart(true);
+      if (log.scrollHeight - log.scrollTop < 2 * log.clientHeight) fetchPart(false);
+    };
+    for (const kind of ["scroll", "wheel", "touchmove", "keydown"]) {
+      log.addEventListener(kind, look, { passive: true });
+    }
+    // Who goes back to read is not taken to the end again.
+    const stay = (goesBack) => {
+      if (goesBack && box) box.checked = false;
+    };
+    log.addEventListener("wheel", (event) => stay(event.deltaY < 0), { passive: true });
+    log.addEventListener("keydown", (event) => stay(["ArrowUp", "PageUp", "Home"].includes(event.key)));
+
+    if (log.dataset.stream) {
+      if (label) label.hidden = false;
+      follow(log.dataset.stream);
+      if (box?.checked) log.scrollTop = log.scrollHeight;
+    }
   }
 
   revealCopying(document);

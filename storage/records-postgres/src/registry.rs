@@ -134,6 +134,37 @@ impl<H: Handle> ReadRegistry for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(ManifestRow::from).collect())
     }
 
+    async fn tags_among(&mut self, repository: &str, tags: &[String]) -> Result<Vec<String>> {
+        sqlx::query_scalar!(
+            r#"select name as "name!" from tag where repository = $1 and name = any($2) order by name"#,
+            repository,
+            tags,
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)
+    }
+
+    async fn subjects_among(
+        &mut self,
+        repository: &str,
+        artifact_type: &str,
+        digests: &[Digest],
+    ) -> Result<Vec<Digest>> {
+        let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            r#"select distinct subject as "subject!: Text<Digest>" from manifest
+            where repository = $1 and subject = any($2) and artifact_type = $3 order by 1"#,
+            repository,
+            &digests,
+            artifact_type,
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|subject| subject.0).collect())
+    }
+
     async fn repository_list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
         // Steps from name to name along the indexes instead of reading every row.
         sqlx::query_scalar!(

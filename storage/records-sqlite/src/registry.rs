@@ -6,7 +6,7 @@ use slipway_types::{Digest, ImageReference};
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Json, Millis, Text, int, json, millis};
+use crate::value::{Int, Json, Millis, Text, digests_json, int, json, millis};
 
 struct StoredManifest {
     repository: String,
@@ -126,6 +126,38 @@ impl<H: Handle> ReadRegistry for Session<H> {
         .fetch_all(self.db())
         .await;
         Ok(rows.map_err(failed)?.into_iter().map(ManifestRow::from).collect())
+    }
+
+    async fn tags_among(&mut self, repository: &str, tags: &[String]) -> Result<Vec<String>> {
+        sqlx::query_scalar!(
+            r#"select name as "name!" from tag
+            where repository = ?1 and name in (select value from json_each(?2)) order by name"#,
+            repository,
+            json(tags),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)
+    }
+
+    async fn subjects_among(
+        &mut self,
+        repository: &str,
+        artifact_type: &str,
+        digests: &[Digest],
+    ) -> Result<Vec<Digest>> {
+        let found = sqlx::query_scalar!(
+            r#"select distinct subject as "subject!: Text<Digest>" from manifest
+            where repository = ?1 and subject in (select value from json_each(?2)) and artifact_type = ?3
+            order by subject"#,
+            repository,
+            digests_json(digests),
+            artifact_type,
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|subject| subject.0).collect())
     }
 
     async fn repository_list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {

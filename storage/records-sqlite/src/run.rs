@@ -160,6 +160,20 @@ impl<H: Handle> ReadRuns for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(Run::from).collect())
     }
 
+    async fn runs_failed_last(&mut self, limit: u32) -> Result<Vec<Run>> {
+        // One step along an index for each application, however many runs there are.
+        let rows = runs!(
+            "where state in ('failed', 'timed_out') and id in (
+                select (select r.id from run r where r.application_id = a.id order by r.id desc limit 1)
+                from application a where a.deleted_at is null)
+            order by id desc limit ?1",
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(Run::from).collect())
+    }
+
     async fn run_last_done(&mut self, application: ApplicationId, git_ref: &GitRef) -> Result<Option<Run>> {
         let row = runs!(
             "where application_id = ?1 and git_ref = ?2 and state = 'done' order by number desc limit 1",

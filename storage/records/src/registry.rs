@@ -45,6 +45,15 @@ pub trait ReadRegistry {
     async fn tag_list(&mut self, repository: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
     /// Manifests whose `subject` is `digest`, in order of digest.
     async fn referrers(&mut self, repository: &str, subject: &Digest) -> Result<Vec<ManifestRow>>;
+    /// Those of these tags that there are, in byte order.
+    async fn tags_among(&mut self, repository: &str, tags: &[String]) -> Result<Vec<String>>;
+    /// Those of these digests that a manifest of an artifact type has as its `subject`, in order of digest.
+    async fn subjects_among(
+        &mut self,
+        repository: &str,
+        artifact_type: &str,
+        digests: &[Digest],
+    ) -> Result<Vec<Digest>>;
     /// Repositories in byte order, those after `after`, at most `limit`.
     async fn repository_list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
     /// Whether the repository holds anything.

@@ -98,6 +98,9 @@ pub trait ReadRuns {
     async fn run_list(&mut self, filter: &RunFilter, page: Page) -> Result<Vec<Run>>;
     /// The live runs of an application (not terminal), oldest first.
     async fn runs_live(&mut self, application: ApplicationId) -> Result<Vec<Run>>;
+    /// The newest run of each application that is there, where it is `failed` or `timed_out`; newest first, at most
+    /// `limit`.
+    async fn runs_failed_last(&mut self, limit: u32) -> Result<Vec<Run>>;
     /// The newest run of the ref that is `done`.
     async fn run_last_done(&mut self, application: ApplicationId, git_ref: &GitRef) -> Result<Option<Run>>;
 }

@@ -13,7 +13,7 @@ pub use addon::{AddonEvent, AddonState};
 pub use build::{BuildEvent, BuildState, BuiltImage, PlatformManifest};
 pub use check::{CheckEvent, DeclaredCheckState, EarlierCheck};
 pub use delivery::{DeliveryEvent, DeliveryState};
-pub use deployment::{DeploymentEvent, DeploymentState};
+pub use deployment::{DeploymentEvent, DeploymentState, NOT_AS_APPLIED};
 pub use run::{RunEvent, RunState, Step};
 
 /// An event that does not fit the state it met.

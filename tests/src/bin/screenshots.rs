@@ -21,10 +21,12 @@ const WINDOW: (u32, u32) = (1200, 760);
 const MOVES_WITHIN: Duration = Duration::from_mins(3);
 
 /// Pages by the names of their pictures.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 6] = [
     ("home", "/"),
     ("application", "/applications/shop"),
     ("run", "/applications/shop/runs/1"),
+    ("bundle", "/applications/shop/bundles/0.1.0-main.1"),
+    ("where", "/where"),
     ("deployments", "/deployments"),
 ];
 

@@ -164,6 +164,25 @@ pub async fn referrers_are_sorted_by_digest(records: Shared) {
     assert_eq!(read.referrers("team/a", &Digest::of("nothing")).await.unwrap(), []);
 }
 
+pub async fn what_of_many_is_tagged_or_referred_to_is_found_at_once(records: Shared) {
+    let (one, two, other) = (Digest::of("one"), Digest::of("two"), Digest::of("other"));
+    for text in ["a", "b"] {
+        put(&records, &manifest("team/a", text, Some(one)), &[text, "x"]).await;
+    }
+    put(&records, &manifest("team/b", "c", Some(two)), &["c"]).await;
+    let mut read = read(&records).await;
+    let tags = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let asked = tags(&["b", "a", "c"]);
+    assert_eq!(read.tags_among("team/a", &asked).await.unwrap(), tags(&["a", "b"]));
+    assert_eq!(read.tags_among("team/b", &asked).await.unwrap(), tags(&["c"]));
+    assert_eq!(read.tags_among("team/b", &[]).await.unwrap(), tags(&[]));
+    let kind = "application/vnd.example";
+    assert_eq!(read.subjects_among("team/a", kind, &[two, one, other]).await.unwrap(), [one]);
+    assert_eq!(read.subjects_among("team/b", kind, &[two, one, other]).await.unwrap(), [two]);
+    assert_eq!(read.subjects_among("team/a", "application/vnd.other", &[one]).await.unwrap(), []);
+    assert_eq!(read.subjects_among("team/a", kind, &[]).await.unwrap(), []);
+}
+
 pub async fn repositories_are_listed_in_byte_order(records: Shared) {
     let mut tx = begin(&records).await;
     for repository in ["team/b", "team/a", "a/z"] {

@@ -1,4 +1,5 @@
 use futures::future::join_all;
+use slipway_types::state::Step;
 
 use super::prelude::*;
 
@@ -162,6 +163,30 @@ pub async fn live_runs_are_listed_oldest_first(records: Shared) {
     insert_run(&records, new_run(other, 1)).await;
     assert_eq!(expected.len(), 5);
     assert_eq!(read(&records).await.runs_live(shop).await.unwrap(), expected);
+}
+
+pub async fn applications_whose_last_run_failed_are_found(records: Shared) {
+    let failed = || RunState::TimedOut { step: Step::Plan, which: "a minute".into() };
+    let done = || RunState::Done { bundle: None, version: Version::release(1, 0, 0) };
+    let mut expected = Vec::new();
+    for (name, states) in [
+        ("once", vec![failed()]),
+        ("mended", vec![failed(), done()]),
+        ("again", vec![failed(), done(), failed()]),
+        ("none", vec![]),
+    ] {
+        let application = application(&records, name).await.id;
+        for (n, state) in (1..).zip(states) {
+            let mut run = insert_run(&records, new_run(application, n)).await;
+            save_run(&records, &mut run, state).await;
+            if (name, n) == ("once", 1) || (name, n) == ("again", 3) {
+                expected.insert(0, run);
+            }
+        }
+    }
+    let mut read = read(&records).await;
+    assert_eq!(read.runs_failed_last(9).await.unwrap(), expected);
+    assert_eq!(read.runs_failed_last(1).await.unwrap(), expected[..1]);
 }
 
 pub async fn the_last_done_run_of_a_ref_is_found(records: Shared) {

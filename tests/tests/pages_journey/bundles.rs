@@ -5,7 +5,7 @@ use slipway_tests::browser::{DESKTOP, PHONE};
 use slipway_tests::server::{Server, shop};
 
 use crate::visit::{Taste, Visit};
-use crate::words::ENGLISH;
+use crate::words::{CHINESE, ENGLISH, Words};
 
 /// Key under which WebDriver gives an element.
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -65,9 +65,13 @@ impl Visit<'_> {
     /// Gives a bundle a label, and another value in place; the list then finds it by that.
     fn edit_label(&self, version: &str) {
         self.open_bundle(version);
-        self.send_form("Add a label", &[("Key", "qa"), ("Value", "failed"), ("Why", "suite 811")]);
+        let words = self.words;
+        self.send_form(
+            words.add_label,
+            &[(words.key, "qa"), (words.value, "failed"), (words.why, "suite 811")],
+        );
         self.browser.await_text("suite 811");
-        self.send_form("Set", &[("Value", "passed"), ("Why", "suite 812")]);
+        self.send_form(words.set, &[(words.value, "passed"), (words.why, "suite 812")]);
         self.browser.await_text("suite 812");
         self.browser.open(&format!("/applications/shop/bundles/{version}"));
         self.look("bundle");
@@ -79,26 +83,41 @@ impl Visit<'_> {
     /// Compares the two bundles that the list offers by itself: the last with the one before.
     fn compare_bundles(&self) {
         self.browser.open("/applications/shop");
-        self.browser.press_button("Compare the two chosen");
-        self.browser.find("heading", "Compare: shop");
+        self.browser.press_button(self.words.compare_chosen);
+        self.browser.find("heading", &format!("{}: shop", self.words.compare));
         let at = self.browser.location();
         assert!(at.contains("from=0.1.0-main.1") && at.contains("to=0.1.0-main.2"), "{at}");
-        for text in ["web", "changed", "Welcome whoever comes in"] {
+        for text in ["web", self.words.component_changed, "Welcome whoever comes in"] {
             self.browser.await_text(text);
         }
         self.look("compare");
     }
 }
 
-#[test]
-fn a_label_is_edited_and_two_bundles_are_compared() {
+fn a_label_is_edited_and_two_bundles_are_compared(words: &'static Words, window: (u32, u32)) {
     let server = two_bundles();
-    for window in [DESKTOP, PHONE] {
-        let visit = Visit::begin(&server, Taste { words: &ENGLISH, window });
-        visit.sign_in(server.token());
-        if window == DESKTOP {
-            visit.edit_label("0.1.0-main.2");
-        }
-        visit.compare_bundles();
-    }
+    let visit = Visit::begin(&server, Taste { words, window });
+    visit.sign_in(server.token());
+    visit.edit_label("0.1.0-main.2");
+    visit.compare_bundles();
+}
+
+#[test]
+fn bundles_in_english_on_a_desktop() {
+    a_label_is_edited_and_two_bundles_are_compared(&ENGLISH, DESKTOP);
+}
+
+#[test]
+fn bundles_in_english_on_a_telephone() {
+    a_label_is_edited_and_two_bundles_are_compared(&ENGLISH, PHONE);
+}
+
+#[test]
+fn bundles_in_chinese_on_a_desktop() {
+    a_label_is_edited_and_two_bundles_are_compared(&CHINESE, DESKTOP);
+}
+
+#[test]
+fn bundles_in_chinese_on_a_telephone() {
+    a_label_is_edited_and_two_bundles_are_compared(&CHINESE, PHONE);
 }

@@ -3,11 +3,13 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use slipway_tests::browser::{DESKTOP, PHONE};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{GitRepository, Server, ServerOptions, World};
 
 use crate::bundles::ELEMENT;
-use crate::visit::Visit;
+use crate::visit::{Taste, Visit};
+use crate::words::{CHINESE, ENGLISH, Words};
 
 const FILES: [(&str, &str); 2] = [
     (
@@ -22,14 +24,14 @@ const FILES: [(&str, &str); 2] = [
 
 /// A server with two bundles and the environment `prod`, which asks for an approval and takes artifacts: it
 /// needs a cluster to plan against, and no pod.
-struct Prod {
-    server: Server,
+pub(crate) struct Prod {
+    pub(crate) server: Server,
     // After the server, which deploys to it.
     _namespace: Namespace,
 }
 
 impl Prod {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let namespace = Namespace::create();
         let server = Server::start(ServerOptions { world: Some(World::Embedded), ..namespace.options() });
         let app = server.create_app("shop");
@@ -51,13 +53,13 @@ impl Prod {
     }
 
     /// The page of the newest deployment.
-    fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         let list: Value = self.server.json(&["deploy", "list", "shop", "--env", "prod"]);
         format!("/deployments/{}", list[0]["id"].as_str().expect("an id"))
     }
 
     /// Makes a deployment by the command line; gives its page.
-    fn deploy(&self, version: &str) -> String {
+    pub(crate) fn deploy(&self, version: &str) -> String {
         let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", version, "--no-wait"];
         self.server.cli(&create).ok();
         self.newest()
@@ -68,11 +70,12 @@ impl Visit<'_> {
     /// Approves a deployment that waits, and sees it go out on a page that nobody loads again.
     fn approve(&self, page: &str, step: &str) {
         self.browser.open(page);
-        self.await_status("awaiting");
-        self.send_form("Approve", &[("Reason (optional)", "looked at by hand")]);
-        self.browser.await_gone("button", "Approve");
+        let words = self.words;
+        self.await_status(words.awaiting);
+        self.send_form(words.approve, &[(words.reason_optional, "looked at by hand")]);
+        self.browser.await_gone("button", words.approve);
         self.mark();
-        self.await_status("delivered");
+        self.await_status(words.delivered);
         self.assert_same_page();
         self.browser.await_text("looked at by hand");
         self.browser.open(page);
@@ -82,13 +85,13 @@ impl Visit<'_> {
     /// Rolls back from the deployment on this page, over a page that asks for the reason.
     fn roll_back(&self, page: &str) {
         self.browser.open(page);
-        self.browser.follow("Roll back");
+        self.browser.follow(self.words.roll_back);
         self.browser.await_location(&format!("{page}/roll-back"));
         self.look("roll-back");
         self.browser.open(&format!("{page}/roll-back"));
-        self.send_form("Roll back", &[("Reason", "francs are not taken")]);
+        self.send_form(self.words.roll_back, &[(self.words.reason, "francs are not taken")]);
         self.browser.await_text("francs are not taken");
-        self.await_status("delivered");
+        self.await_status(self.words.delivered);
     }
 
     /// Clicks on the one element that a selector names.
@@ -102,8 +105,8 @@ impl Visit<'_> {
     /// Chooses place, bundle and configuration, each on a page of its own, sees what would change, and deploys.
     fn deploy(&self, version: &str) {
         self.browser.open("/deploy");
-        self.browser.choose("Application", "shop");
-        self.browser.choose("Environment", "prod");
+        self.browser.choose(self.words.application, "shop");
+        self.browser.choose(self.words.environment, "prod");
         self.click_on("main form[action='/deploy/bundles'] button.main");
         self.browser.await_text(version);
         self.look("deploy-bundles");
@@ -119,17 +122,20 @@ impl Visit<'_> {
         self.click_on("main [name=reason]");
         self.browser.write("the fair begins");
         self.click_on("main form button.main");
-        self.await_status("awaiting");
+        self.await_status(self.words.awaiting);
     }
 }
 
-#[test]
-fn a_deployment_is_approved_watched_and_rolled_back() {
+fn from_a_bundle_to_a_rollback(words: &'static Words, window: (u32, u32)) {
     let prod = Prod::open();
-    let visit = Visit::signed_in(&prod.server, prod.server.token());
+    let visit = Visit::begin(&prod.server, Taste { words, window });
+    visit.sign_in(prod.server.token());
     let first = prod.deploy("0.1.0-main.1");
     visit.approve(&first, "deployment-first");
-    let second = prod.deploy("0.1.0-main.2");
+    visit.deploy("0.1.0-main.2");
+    let second = prod.newest();
+    assert_eq!(visit.browser.location(), second);
+    visit.browser.await_text("the fair begins");
     visit.approve(&second, "deployment-second");
     visit.roll_back(&second);
     let running = prod.server.json(&["where", "shop", "--env", "prod"]);
@@ -139,10 +145,21 @@ fn a_deployment_is_approved_watched_and_rolled_back() {
 }
 
 #[test]
-fn a_bundle_is_deployed_by_the_form() {
-    let prod = Prod::open();
-    let visit = Visit::signed_in(&prod.server, prod.server.token());
-    visit.deploy("0.1.0-main.2");
-    assert_eq!(visit.browser.location(), prod.newest());
-    visit.browser.await_text("the fair begins");
+fn deployed_in_english_on_a_desktop() {
+    from_a_bundle_to_a_rollback(&ENGLISH, DESKTOP);
+}
+
+#[test]
+fn deployed_in_english_on_a_telephone() {
+    from_a_bundle_to_a_rollback(&ENGLISH, PHONE);
+}
+
+#[test]
+fn deployed_in_chinese_on_a_desktop() {
+    from_a_bundle_to_a_rollback(&CHINESE, DESKTOP);
+}
+
+#[test]
+fn deployed_in_chinese_on_a_telephone() {
+    from_a_bundle_to_a_rollback(&CHINESE, PHONE);
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::json;
 use slipway_tests::browser::{DESKTOP, Key};
 
+use crate::deploying::Prod;
 use crate::shop::Shop;
 use crate::visit::{Taste, Visit};
 use crate::words::{CHINESE, ENGLISH};
@@ -83,6 +84,48 @@ fn from_the_first_visit_to_a_bundle_by_keys_alone() {
     visit.enter("shop");
     browser.await_location("/applications/shop");
     browser.await_text("0.1.0-main.1");
+    browser.assert_clean();
+}
+
+#[test]
+fn from_a_bundle_to_a_rollback_by_keys_alone() {
+    let prod = Prod::open();
+    let visit = Visit::signed_in(&prod.server, prod.server.token());
+    let (browser, words) = (&visit.browser, visit.words);
+    let approve = || {
+        visit.await_status(words.awaiting);
+        visit.type_into(words.reason_optional, "looked at by hand");
+        browser.press(Key::Enter);
+        visit.await_status(words.delivered);
+    };
+    browser.open(&prod.deploy("0.1.0-main.1"));
+    approve();
+
+    browser.open("/deploy");
+    visit.type_into(words.application, "shop");
+    visit.type_into(words.environment, "prod");
+    visit.enter("Choose a bundle");
+    browser.await_text("0.1.0-main.2");
+    visit.enter("Choose 0.1.0-main.2");
+    browser.find("heading", "Configuration");
+    visit.enter("Check and review");
+    browser.await_text("shop-settings");
+    visit.type_into(words.reason_optional, "the fair begins");
+    browser.press(Key::Enter);
+    browser.await_text("the fair begins");
+    let second = prod.newest();
+    browser.await_location(&second);
+    approve();
+
+    browser.open(&second);
+    visit.enter(words.roll_back);
+    browser.await_location(&format!("{second}/roll-back"));
+    visit.type_into(words.reason, "francs are not taken");
+    browser.press(Key::Enter);
+    browser.await_text("francs are not taken");
+    visit.await_status(words.delivered);
+    let running = prod.server.json(&["where", "shop", "--env", "prod"]);
+    assert_eq!(running[0]["version"], "0.1.0-main.1", "{running:#}");
     browser.assert_clean();
 }
 

@@ -94,6 +94,10 @@ impl Visit<'_> {
         self.assert_same_page();
         self.browser.open(&format!("/applications/shop/runs/{number}"));
         self.browser.find("link", "0.1.0-main.1");
+        // Planning, three components, packaging.
+        let drawn =
+            self.browser.run_script("return document.querySelectorAll('#drawing .node.good').length", &[]);
+        assert_eq!(drawn, json!(5), "{}", self.browser.text());
         self.look("run-done");
     }
 

@@ -92,6 +92,8 @@ struct Running {
     source: Option<String>,
     since: Option<Moment>,
     reason: Option<String>,
+    /// Whether others changed some of it.
+    drifted: bool,
 }
 
 struct Pending {
@@ -275,6 +277,7 @@ impl Board<'_> {
             source,
             since: place.since.map(|since| Moment::new(self.t, since, self.now)),
             reason: place.reason.clone(),
+            drifted: place.drifted,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! Bundles as rows of a page, with what is known of them elsewhere.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag, signed_by_tag};
 use slipway_records::detail::BundleDetail;
 use slipway_records::{Application, PackageVersion, Read, Run, Source, SourceKind};
 use slipway_types::id::{RunId, VersionId};
-use slipway_types::{CommitId, GitRef};
+use slipway_types::{CommitId, Digest, GitRef};
 
 use super::address;
 use super::bundle_filter::BundleFilter;
@@ -31,6 +32,8 @@ pub(super) struct BundleRow {
     pub(super) labels: Vec<Link>,
     pub(super) channels: Vec<Link>,
     pub(super) places: Vec<String>,
+    /// Whether something is offered as a signature of it; its page says whose they are.
+    pub(super) has_signatures: bool,
     pub(super) size: String,
     pub(super) digest: ShortDigest,
     pub(super) composed_by: Option<String>,
@@ -56,6 +59,7 @@ pub(super) struct Surroundings {
     channels: HashMap<VersionId, Vec<String>>,
     places: HashMap<VersionId, Vec<String>>,
     held: HashMap<VersionId, Vec<String>>,
+    signed: HashSet<Digest>,
 }
 
 /// The runs that published those versions.
@@ -72,6 +76,20 @@ pub(super) async fn runs_of(
         }
     }
     Ok(runs)
+}
+
+/// The digests of those versions for which something is offered as a signature. Nothing is read of it, for there may be
+/// much.
+async fn signed_among(
+    read: &mut dyn Read,
+    repository: &str,
+    versions: &[PackageVersion],
+) -> Result<HashSet<Digest>, ApiError> {
+    let digests: Vec<Digest> = versions.iter().map(|version| version.digest).collect();
+    let tags: Vec<String> = digests.iter().map(signature_tag).collect();
+    let tagged = read.tags_among(repository, &tags).await?;
+    let referred = read.subjects_among(repository, SIGNATURE_ARTIFACT, &digests).await?;
+    Ok(tagged.iter().filter_map(|tag| signed_by_tag(tag)).chain(referred).collect())
 }
 
 /// Where a commit is shown: at the forge it comes from, else what was published from it.
@@ -130,6 +148,7 @@ impl Surroundings {
         Ok(Self {
             application: application.clone(),
             source: read.source_get(application.source_id).await?,
+            signed: signed_among(read, &application.name.path(), versions).await?,
             runs: runs_of(read, versions).await?,
             channels,
             places,
@@ -192,6 +211,7 @@ impl Surroundings {
             labels: labels.collect(),
             channels: channels.collect(),
             places: self.places.get(&version.id).cloned().unwrap_or_default(),
+            has_signatures: self.signed.contains(&version.digest),
             size: size(version.size),
             digest: ShortDigest::new(t, &version.digest),
             composed_by: detail.composed.map(|composed| composed.by),

@@ -5,8 +5,6 @@ mod action_page;
 mod actions;
 mod evidence;
 mod facts;
-mod graph;
-mod layers;
 mod list;
 mod nodes;
 mod preview;
@@ -25,6 +23,7 @@ use slipway_types::Role;
 
 use super::address;
 use super::frame::{Frame, Section, show};
+use super::graph::Drawing;
 use super::parts::ShortDigest;
 use super::texts::Texts;
 use super::visitor::Member;
@@ -39,7 +38,6 @@ use action_page::name_of;
 use actions::Standing;
 use evidence::FailureRow;
 use facts::{ApprovalRow, AuditRow, Facts, GateRow, Known, ReceiverRow};
-use graph::Drawing;
 use list::Row;
 use nodes::{NodeRow, Seen};
 
@@ -150,7 +148,7 @@ async fn page(
         revision: deployment.revision.as_ref().map(|revision| ShortDigest::new(t, revision)),
         gates: detail.gates.iter().map(|gate| facts::gate(t, gate)).collect(),
         approvals: detail.approvals.iter().map(|approval| facts::approval(t, approval, now)).collect(),
-        drawing: Drawing::new(t.deployment.graph.to_owned(), &nodes),
+        drawing: Drawing::new(t.deployment.graph.to_owned(), &nodes::drawn(&nodes)),
         nodes,
         no_graph,
         is_untold,

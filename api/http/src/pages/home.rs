@@ -11,12 +11,12 @@ use serde::Deserialize;
 use slipway_records::{Application, Deployment, DeploymentFilter, Page, Read, Run, RunFilter, VersionFilter};
 use slipway_types::Role;
 use slipway_types::id::{ApplicationId, EnvironmentId};
-use slipway_types::state::{DeploymentState, RunState};
+use slipway_types::state::DeploymentState;
 
 use super::address;
 use super::failure::wants_page;
 use super::frame::{Frame, Section, show};
-use super::parts::{Moment, Status};
+use super::parts::{Moment, Status, Tone};
 use super::texts::Texts;
 use super::visitor::{Member, Visitor};
 use crate::auth::Caller;
@@ -29,6 +29,8 @@ use crate::state::ServerState;
 const ROWS_MAX: usize = 20;
 /// Most things that are said to need somebody.
 const NEEDS_MAX: usize = 20;
+/// Most applications that are looked at because their last run failed.
+const FAILED_MAX: u32 = 200;
 /// Most deployments that are looked at for waiting at gates.
 const WAITING_MAX: u32 = 200;
 
@@ -53,6 +55,9 @@ struct HomePage {
     /// Whether there is none at all.
     is_first_visit: bool,
     needs: Vec<Need>,
+    /// How many there are, with those that are not listed.
+    needs_count: usize,
+    more_needs: Option<String>,
     q: String,
     rows: Vec<Row>,
     next: Option<String>,
@@ -91,6 +96,8 @@ struct BundleLine {
 
 struct PlaceLine {
     environment: String,
+    /// The deployment's page.
+    address: String,
     status: Status,
     version: String,
 }
@@ -128,14 +135,19 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
     let mut seen = read.application_list().await?;
     seen.retain(|application| caller.may(Role::Reader, Some(application.id)));
     let is_first_visit = seen.is_empty();
-    let (shown, next) = page(seen, &query);
+    let wanted = query.q.trim().to_ascii_lowercase();
+    seen.retain(|application| application.name.to_string().contains(&wanted));
     let board = Board::look(read.as_mut(), caller).await?;
+    let mut needs = board.needs(t, &seen);
+    needs.extend(failed_runs(read.as_mut(), t, &seen).await?);
+    let needs_count = needs.len();
+    needs.truncate(NEEDS_MAX);
+    let more = needs_count - needs.len();
+    let (shown, next) = page(seen, &query);
     let now = Utc::now();
-    let (mut rows, mut needs) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for application in &shown {
         let run = last_run(read.as_mut(), application.id).await?;
-        needs.extend(run.as_ref().and_then(|run| need_of_run(t, application, run)));
-        needs.extend(board.needs(t, application));
         rows.push(Row {
             name: application.name.to_string(),
             address: address::application(&application.name),
@@ -144,13 +156,14 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
             places: board.places(t, application.id),
         });
     }
-    needs.truncate(NEEDS_MAX);
     show(&HomePage {
         t,
         frame: Frame::new(&member.visitor, Section::Applications, t.applications),
         may_create: caller.may(Role::Admin, None),
         is_first_visit,
         needs,
+        needs_count,
+        more_needs: (more > 0).then(|| (t.deployment.more)(more)),
         q: query.q,
         rows,
         next,
@@ -159,11 +172,7 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
 
 /// The page of applications that was asked for, and the address of the next one.
 fn page(mut all: Vec<Application>, query: &HomeQuery) -> (Vec<Application>, Option<String>) {
-    let wanted = query.q.trim().to_ascii_lowercase();
-    all.retain(|application| {
-        let name = application.name.to_string();
-        name.contains(&wanted) && (query.after.is_empty() || name > query.after)
-    });
+    all.retain(|application| query.after.is_empty() || application.name.to_string() > query.after);
     all.sort_by_key(|application| application.name.to_string());
     let more = all.len() > ROWS_MAX;
     all.truncate(ROWS_MAX);
@@ -206,24 +215,38 @@ fn run_line(t: &'static Texts, application: &Application, run: &Run, now: DateTi
     }
 }
 
-fn need_of_run(t: &'static Texts, application: &Application, run: &Run) -> Option<Need> {
-    let bad = matches!(run.state, RunState::Failed { .. } | RunState::TimedOut { .. });
-    bad.then(|| Need {
+/// The applications among `seen` whose last run failed.
+async fn failed_runs(
+    read: &mut dyn Read,
+    t: &'static Texts,
+    seen: &[Application],
+) -> Result<Vec<Need>, ApiError> {
+    let failed = read.runs_failed_last(FAILED_MAX).await?;
+    let need = |run: &Run| {
+        let application = seen.iter().find(|one| one.id == run.application_id)?;
+        Some(need_of_run(t, application, run))
+    };
+    Ok(failed.iter().filter_map(need).collect())
+}
+
+fn need_of_run(t: &'static Texts, application: &Application, run: &Run) -> Need {
+    Need {
         status: Status::of(t, run.state.word()),
         what: t.run_of(&application.name.to_string(), run.number),
         why: run.state.reason(),
         address: address::run(&application.name, run.number),
-    })
+    }
 }
 
-/// Whether what is out is not as it was wanted.
-fn is_trouble(state: &DeploymentState) -> bool {
+/// Whether what is out is not as it was wanted, or held until somebody lets it go on.
+fn needs_somebody(state: &DeploymentState) -> bool {
     matches!(
         state,
         DeploymentState::Failed { .. }
             | DeploymentState::TimedOut { .. }
             | DeploymentState::Degraded { .. }
             | DeploymentState::Unreachable { .. }
+            | DeploymentState::Suspended { .. }
     )
 }
 
@@ -252,6 +275,7 @@ impl Board {
             .of(application)
             .map(|(environment, row)| PlaceLine {
                 environment: environment.clone(),
+                address: address::deployment(row.id),
                 status: Status::of(t, row.state.word()),
                 version: row.bundle_version.to_string(),
             })
@@ -260,16 +284,24 @@ impl Board {
         places
     }
 
-    fn needs(&self, t: &'static Texts, application: &Application) -> Vec<Need> {
-        let waiting = self.waiting.iter().filter(|row| row.application_id == application.id);
-        let waiting = waiting.filter_map(|row| Some((self.environments.get(&row.environment_id)?, row)));
-        let trouble = self.of(application.id).filter(|(_, row)| is_trouble(&row.state));
-        let need = |(environment, row): (&String, &Deployment)| Need {
-            status: Status::of(t, row.state.word()),
-            what: t.deployed_to(&application.name.to_string(), environment),
-            why: row.state.reason(),
-            address: address::deployment(row.id),
+    /// What waits at gates, then what is not as it was wanted or is held.
+    fn needs(&self, t: &'static Texts, seen: &[Application]) -> Vec<Need> {
+        let names: HashMap<_, _> = seen.iter().map(|one| (one.id, one.name.to_string())).collect();
+        let trouble = self.out.iter().filter(|row| needs_somebody(&row.state));
+        let need = |row: &Deployment| {
+            let (name, environment) =
+                (names.get(&row.application_id)?, self.environments.get(&row.environment_id)?);
+            let status = match row.state.has_drifted() {
+                true => Status::told(Tone::Bad, t.drifted),
+                false => Status::of(t, row.state.word()),
+            };
+            Some(Need {
+                status,
+                what: t.deployed_to(name, environment),
+                why: row.state.reason(),
+                address: address::deployment(row.id),
+            })
         };
-        waiting.chain(trouble).map(need).collect()
+        self.waiting.iter().chain(trouble).filter_map(need).collect()
     }
 }

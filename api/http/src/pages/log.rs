@@ -57,6 +57,8 @@ struct LogPage {
     what: String,
     status: Status,
     size: String,
+    /// Bytes on one page, at most.
+    window: u64,
     lines: Vec<Line>,
     /// What was looked for, and what was found.
     find: String,
@@ -135,6 +137,7 @@ pub(super) async fn page(
         what: what.to_string(),
         status: Status::of(t, word),
         size: size(bytes),
+        window: WINDOW_BYTES,
         earlier: (window.from > 0).then(|| at(window.from.saturating_sub(WINDOW_BYTES))),
         later: (window.to < bytes && matches.is_none()).then(|| at(window.to)),
         download: format!("{here}/download"),
@@ -163,7 +166,9 @@ async fn window(
     let skipped = if from == 0 {
         0
     } else {
-        bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |place| place + 1)
+        let line = bytes.iter().position(|byte| *byte == b'\n').map(|place| place + 1);
+        // Where no line begins, what is there of a long one is shown: whoever goes back gets on.
+        line.filter(|begin| *begin < bytes.len()).unwrap_or(bytes.len().min(1))
     };
     let bytes = &bytes[skipped..];
     let from = probe + skipped as u64;

@@ -63,20 +63,33 @@ pub(super) fn of_package(
             format!("oras pull {reference} -o {to}\n{unpack}\nhelm template {component} {to}/chart"),
         ));
     }
-    let pull = |image: &BuiltImage| format!("docker pull {}", image_reference(state, image));
-    let pulls: Vec<String> = images.iter().take(IMAGES_MAX).map(pull).collect();
-    if !pulls.is_empty() {
-        commands.push(command(t, "docker", pulls.join("\n")));
-    }
+    let references = images.iter().map(|image| image_reference(state, image));
+    commands.extend(of_references(t, references.take(IMAGES_MAX).collect()));
     commands
 }
 
 /// The images of a bundle.
-pub(super) fn of_images(state: &ServerState, t: &Texts, members: &[BundleMember]) -> Option<PullCommand> {
+pub(super) fn of_images(state: &ServerState, t: &Texts, members: &[BundleMember]) -> Vec<PullCommand> {
     let images = members.iter().flat_map(|member| &member.images).take(IMAGES_MAX);
-    let pulls: Vec<String> =
-        images.map(|image| format!("docker pull {}", image_reference(state, image))).collect();
-    (!pulls.is_empty()).then(|| command(t, "docker", pulls.join("\n")))
+    of_references(t, images.map(|image| image_reference(state, image)).collect())
+}
+
+/// How each client gets these images.
+fn of_references(t: &Texts, references: Vec<String>) -> Vec<PullCommand> {
+    if references.is_empty() {
+        return Vec::new();
+    }
+    let pull = |client: &'static str, words: &str| {
+        let lines: Vec<String> = references.iter().map(|image| format!("{words} {image}")).collect();
+        command(t, client, lines.join("\n"))
+    };
+    vec![
+        pull("docker", "docker pull"),
+        pull("podman", "podman pull"),
+        pull("containerd", "nerdctl pull"),
+        // On a node of a cluster, where the kubelet looks for images.
+        pull("Kubernetes", "crictl pull"),
+    ]
 }
 
 /// Full reference of a bundle by digest.
@@ -102,6 +115,16 @@ pub(super) struct Package<'a> {
 mod tests {
     use super::super::texts::ENGLISH;
     use super::*;
+
+    #[test]
+    fn images_are_pulled_by_each_client_and_none_by_none() {
+        assert!(of_references(&ENGLISH, Vec::new()).is_empty());
+        let images = vec!["slipway.example/a@sha256:1".to_owned(), "slipway.example/b@sha256:2".to_owned()];
+        for one in of_references(&ENGLISH, images.clone()) {
+            let text = one.command.to_string();
+            assert!(images.iter().all(|image| text.contains(&format!("pull {image}"))), "{text}");
+        }
+    }
 
     #[test]
     fn a_bundle_is_pulled_by_digest() {

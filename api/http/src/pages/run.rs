@@ -13,9 +13,11 @@ use super::address;
 use super::bundle_rows::author_name;
 use super::forms::Posted;
 use super::frame::{Frame, Section, show};
+use super::graph::Drawing;
 use super::log::log_address;
 use super::log_of::LogOf;
 use super::parts::{Moment, ShortDigest, Status};
+use super::run_graph::{Known, slowest, slowest_stage};
 use super::tabs::{Link, Tab, Tabs};
 use super::texts::Texts;
 use super::timeline::{Period, Timeline};
@@ -38,6 +40,8 @@ struct RunPage {
     reason: Option<String>,
     failure: Option<Failure>,
     facts: Facts,
+    /// What waits for what.
+    drawing: Option<Drawing>,
     timeline: Option<Timeline>,
     slowest: Option<String>,
     builds: Vec<BuildRow>,
@@ -131,8 +135,12 @@ pub(super) async fn page(
         reason: run.state.reason(),
         failure: failure(&run),
         facts: facts(t, &application, &run, now),
+        drawing: Known { run: &run, builds: &builds, checks: &checks }.drawing(t, now),
         timeline: timeline(t, &run, &builds, now),
-        slowest: slowest(t, &builds),
+        slowest: slowest(&builds).map(|(build, took)| {
+            let stage = slowest_stage(build).map(|(name, took)| format!(" · {name} {}", t.took(took)));
+            t.slowest(build.component.as_str(), &t.took(took)) + &stage.unwrap_or_default()
+        }),
         builds: builds.iter().map(|build| build_row(t, &name, number, build, now)).collect(),
         checks: checks.iter().map(|check| check_row(t, &name, number, check)).collect(),
         log: log_address(&name, number, &LogOf::Run),
@@ -198,14 +206,6 @@ fn timeline(t: &'static Texts, run: &Run, builds: &[Build], now: DateTime<Utc>) 
         periods.push(Period::new(t.packaging, "off", began, ended));
     }
     Some(Timeline::new(t, (began, ended), periods))
-}
-
-/// The build that took longest, if there are several.
-fn slowest(t: &'static Texts, builds: &[Build]) -> Option<String> {
-    let timed = builds.iter().filter_map(|build| Some((build, build.finished_at? - build.started_at?)));
-    let timed: Vec<_> = timed.collect();
-    let (build, took) = timed.iter().max_by_key(|(_, took)| *took).filter(|_| timed.len() > 1)?;
-    Some(t.slowest(build.component.as_str(), &t.took(*took)))
 }
 
 fn build_row(

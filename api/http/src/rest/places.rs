@@ -80,6 +80,8 @@ pub(crate) struct PlaceView {
     pub(crate) deployment: Option<String>,
     pub(crate) state: Option<&'static str>,
     pub(crate) reason: Option<String>,
+    /// Whether others changed or deleted some of what runs; the reason says what, and who.
+    pub(crate) drifted: bool,
     /// Since when this version runs.
     pub(crate) since: Option<DateTime<Utc>>,
     pub(crate) created_by: Option<String>,
@@ -225,6 +227,7 @@ impl Board {
             deployment: running.map(|running| running.id.to_string()),
             state: running.map(|running| running.state.word()),
             reason: running.and_then(|running| running.state.reason()),
+            drifted: running.is_some_and(|running| running.state.has_drifted()),
             since: running.and_then(|running| running.handed_off_at),
             created_by: running.map(|running| running.created_by.clone()),
             pin: hold.map(|hold| PinView {

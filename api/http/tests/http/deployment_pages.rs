@@ -8,7 +8,7 @@ use slipway_records::{
     Deployment, DeploymentCause, Failure, NewDeployment, Observation, PackageVersion, Seen,
 };
 use slipway_types::environment::{Approvals, EnvironmentSettings, Gates};
-use slipway_types::state::DeploymentState;
+use slipway_types::state::{DeploymentState, NOT_AS_APPLIED};
 use slipway_types::{Digest, Fault, Role};
 use uuid::Uuid;
 
@@ -333,4 +333,36 @@ async fn news_go_on_where_they_were_cut() {
     let request = Request::get(&events).header("cookie", browser.cookie()).header("last-event-id", id);
     let again = server.send(request.body(Body::empty()).unwrap()).await.is(200).text().replace(": ", ":");
     assert!(!again.contains("event:changed") && again.contains("event:end"), "{again}");
+}
+
+#[tokio::test]
+async fn what_others_changed_is_told_at_home_and_on_the_board() {
+    let server = Server::start().await;
+    let (one, _) = bundles(&server).await;
+    let why = format!("web: Deployment web {NOT_AS_APPLIED}: kubectl-edit changed spec.replicas");
+    let drifted = deployed(&server, &one, DeploymentState::Degraded { why }).await;
+    // So many that the application is not on the first page.
+    for number in 0..40 {
+        server.application(&format!("a{number}")).await;
+    }
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for path in ["/", "/where?q=shop"] {
+        let page = is_page(&browser.get(path).await.is(200));
+        assert!(page.contains("drifted") && page.contains("kubectl-edit changed"), "{path}: {page}");
+        assert!(page.contains(&format!("href=\"{}\"", page_of(&drifted))), "{path}: {page}");
+    }
+    assert!(!is_page(&browser.get("/?q=a1").await.is(200)).contains("drifted"));
+    let place = server.get("/api/v1/where?application=shop").await.is(200).json();
+    assert_eq!(place["items"][0]["drifted"], true, "{place:#}");
+}
+
+#[tokio::test]
+async fn what_is_held_until_somebody_lets_it_go_on_needs_somebody() {
+    let server = Server::start().await;
+    let (one, _) = bundles(&server).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let need = |held: &Deployment| format!("<a href=\"{}\">shop in prod</a>", page_of(held));
+    let held = deployed(&server, &one, DeploymentState::Suspended { by: "step.look".to_owned() }).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&held)) && home.contains("Needs you"), "{home}");
 }

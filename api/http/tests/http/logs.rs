@@ -10,7 +10,7 @@ use slipway_types::state::RunEvent;
 use crate::rest::run;
 use crate::server::{Answer, Server};
 
-async fn append(server: &Server, run: &Run, offset: u64, text: &str) {
+pub(crate) async fn append(server: &Server, run: &Run, offset: u64, text: &str) {
     let blob = server.blobs.put(text.as_bytes().to_vec()).await.unwrap();
     let mut tx = server.records.begin().await.unwrap();
     let chunk = LogChunk { offset, length: blob.size, digest: blob.digest, mark: None };

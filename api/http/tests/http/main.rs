@@ -13,5 +13,6 @@ mod pages;
 mod registry;
 mod rest;
 mod rollbacks;
+mod run_pages;
 mod server;
 mod version_pages;

@@ -302,6 +302,7 @@ async fn nothing_anybody_wrote_is_taken_for_html() {
         "/applications/shop?channel=none",
         "/applications/shop/packages",
         "/applications/shop/packages?component=api&branch=main",
+        "/applications/shop/packages?labels=%3Cscript%3E&digest=%22",
         "/applications/shop/runs",
         "/applications/shop/runs?state=queued&branch=main",
         "/applications/shop/runs/1",

@@ -4,7 +4,8 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use slipway_oci::builtin::{BuiltinRegistry, NewManifest};
 use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
-use slipway_records::{NewVersion, Run};
+use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag};
+use slipway_records::{ManifestRow, NewVersion, Run};
 use slipway_types::label::Labels;
 use slipway_types::media_type::{
     ANNOTATION_TITLE, COMPONENT_ARTIFACT, COMPONENT_CONFIG, IN_TOTO, OCI_LAYER_GZIP,
@@ -247,4 +248,65 @@ async fn each_role_sees_the_forms_that_it_may_send() {
     assert!(seen.contains("name=\"seen\" value=\"gold\"") && !seen.contains("Audit"), "{seen}");
     server.application("commerce/till").await;
     is_page(&developer.get("/applications/commerce%2Ftill/bundles/compare").await.is(404));
+}
+
+#[tokio::test]
+async fn the_list_leads_to_what_is_offered_as_signatures() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        crate::rest::bundle(&server, &run, version).await;
+    }
+    let signature = |version: &str, subject: Option<Digest>| ManifestRow {
+        repository: "default/shop".to_owned(),
+        digest: Digest::of(format!("signature of {version}")),
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        artifact_type: subject.map(|_| SIGNATURE_ARTIFACT.to_owned()),
+        subject,
+        size: 1,
+        annotations: serde_json::Map::new(),
+        created_at: chrono::Utc::now(),
+    };
+    let (tagged, referring) = (signature("1.0.0", None), signature("1.1.0", Some(Digest::of("1.1.0"))));
+    let mut tx = server.records.begin().await.unwrap();
+    tx.manifest_put(&tagged).await.unwrap();
+    tx.manifest_put(&referring).await.unwrap();
+    tx.tag_put("default/shop", &signature_tag(&Digest::of("1.0.0")), &tagged.digest).await.unwrap();
+    tx.commit().await.unwrap();
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let page = is_page(&browser.get("/applications/shop").await.is(200));
+    for (version, is_signed) in [("1.0.0", true), ("1.1.0", true), ("1.2.0", false)] {
+        let link = format!("/applications/shop/bundles/{version}#signatures-title");
+        assert_eq!(page.contains(&link), is_signed, "{version}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn packages_are_found_by_their_labels_and_digests() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let one = package(&server, &run, "1.0.0", json!({})).await;
+    package(&server, &run, "1.1.0", json!({})).await;
+    let label = "/api/v1/packages/shop/api/1.1.0/labels/qa";
+    server.call(&server.admin, Method::PUT, label, Some(json!({"value": "passed"}))).await.is(204);
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let list = "/applications/shop/packages";
+    let all = is_page(&browser.get(list).await.is(200));
+    assert!(all.contains(&format!("href=\"{list}?labels=qa%3Dpassed\"")), "{all}");
+    let (first, second) = (format!("{list}/api/1.0.0\""), format!("{list}/api/1.1.0\""));
+    for (query, wanted) in [
+        ("", [true, true]),
+        ("?labels=qa%3Dpassed", [false, true]),
+        ("?labels=qa%3Dfailed", [false, false]),
+        (format!("?digest={one}").as_str(), [true, false]),
+    ] {
+        let page = is_page(&browser.get(&format!("{list}{query}")).await.is(200));
+        assert_eq!([&first, &second].map(|link| page.contains(link.as_str())), wanted, "{query}: {page}");
+    }
+    for (query, why) in [("labels=%3Cscript%3E", "expected KEY=VALUE"), ("digest=%22%3Cb%3E", "digest: ")] {
+        let page = is_page(&browser.get(&format!("{list}?{query}")).await.is(200));
+        assert!(page.contains(why) && page.contains("role=\"alert\""), "{query}: {page}");
+    }
 }

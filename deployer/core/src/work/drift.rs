@@ -3,6 +3,7 @@
 use serde_json::Value;
 use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::Cluster;
+use slipway_types::state::NOT_AS_APPLIED;
 
 use super::look::{Found, see};
 use super::passing::goes_by_itself;
@@ -64,7 +65,10 @@ impl Work {
     ) -> Result<Option<Told>, Hitch> {
         let reference = &object.object;
         let Some(found) = live else {
-            return Ok(Some((format!("{reference} is not there"), Some(SOMEBODY.to_owned()))));
+            return Ok(Some((
+                format!("{reference} {NOT_AS_APPLIED}: {SOMEBODY} deleted it"),
+                Some(SOMEBODY.to_owned()),
+            )));
         };
         if reference.is_secret() {
             return Ok(None);
@@ -99,7 +103,7 @@ fn told(reference: &ObjectRef, seen: &Live<'_>, field: &str) -> Told {
     // Two steps at most, and a key may have dots.
     let path: Vec<&str> = field.splitn(2, '.').collect();
     let by = writer_of(seen, &path).unwrap_or(SOMEBODY);
-    (format!("{reference} is not as it was applied: {by} changed {field}"), Some(by.to_owned()))
+    (format!("{reference} {NOT_AS_APPLIED}: {by} changed {field}"), Some(by.to_owned()))
 }
 
 /// The first field, two steps deep, in which two states of one object differ.

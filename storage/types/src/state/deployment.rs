@@ -12,6 +12,9 @@ use crate::digest::Digest;
 use crate::fault::Fault;
 use crate::id::DeploymentId;
 
+/// What a reason says of an object that others changed or deleted since it was applied.
+pub const NOT_AS_APPLIED: &str = "is not as it was applied";
+
 /// Where a deployment stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -284,6 +287,11 @@ impl DeploymentState {
             Self::Deleting { .. } => "deleting",
             Self::Deleted => "deleted",
         }
+    }
+
+    /// Whether what was live is not as wanted because others changed or deleted some of it.
+    pub fn has_drifted(&self) -> bool {
+        matches!(self, Self::Degraded { why } if why.contains(NOT_AS_APPLIED))
     }
 
     /// Whether it ended without ever leaving, or left and will not change any more.

@@ -6,7 +6,6 @@ use slipway_records::{Deployment, PackageVersion};
 use slipway_types::ApplicationName;
 
 use crate::pages::address;
-use crate::pages::bundle_filter::BundleFilter;
 use crate::pages::parts::{Moment, ShortDigest, Status, Tone};
 use crate::pages::tabs::Link;
 use crate::pages::texts::Texts;
@@ -97,8 +96,6 @@ impl Known<'_> {
         now: DateTime<Utc>,
     ) -> Facts {
         let Self { deployment, detail, .. } = self;
-        let version = deployment.bundle_version.to_string();
-        let filter = BundleFilter { q: version.clone(), ..BundleFilter::default() };
         Facts {
             status: Status::of(t, deployment.state.word()),
             reason: deployment.state.reason(),
@@ -108,7 +105,10 @@ impl Known<'_> {
                 text: environment.to_owned(),
                 address: address::with_query("/deployments", [("environment", environment)]),
             },
-            bundle: Link { text: version, address: filter.address(&address::application(application)) },
+            bundle: Link {
+                text: deployment.bundle_version.to_string(),
+                address: address::bundle(application, &deployment.bundle_version),
+            },
             digest: ShortDigest::new(t, &deployment.bundle_digest),
             source: self.bundle.and_then(source),
             cause: (t.deployment.cause)(deployment.cause.word()),

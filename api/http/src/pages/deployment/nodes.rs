@@ -1,6 +1,6 @@
 //! How each node of a deployment stands: what was frozen, and what its receiver says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use slipway_records::deploying::GraphNode;
@@ -10,6 +10,7 @@ use slipway_types::state::DeploymentState;
 
 use super::actions::Action;
 use super::evidence::plain;
+use crate::pages::graph::Node;
 use crate::pages::parts::{Moment, Status, Tone};
 use crate::pages::tabs::Link;
 use crate::pages::texts::Texts;
@@ -165,24 +166,21 @@ impl Seen<'_> {
     }
 }
 
-#[cfg(test)]
-pub(super) fn row_of_test(name: &str, needs: &[&str], state: &str) -> NodeRow {
-    use crate::pages::texts::ENGLISH;
-    NodeRow {
-        name: name.to_owned(),
-        is_step: name.starts_with(STEP_PREFIX),
-        status: Some(status(&ENGLISH, state)),
-        reason: None,
-        seen: None,
-        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
-        after: Vec::new(),
-        when: None,
-        message: None,
-        objects: Vec::new(),
-        objects_word: String::new(),
-        more_word: None,
-        actions: Vec::new(),
-    }
+/// The nodes as they are drawn.
+pub(super) fn drawn(rows: &[NodeRow]) -> Vec<Node> {
+    let numbers: HashMap<&str, usize> = rows.iter().map(|row| row.name.as_str()).zip(0..).collect();
+    let known = |names: &[String]| -> Vec<usize> {
+        names.iter().filter_map(|name| numbers.get(name.as_str()).copied()).collect()
+    };
+    let node = |row: &NodeRow| Node {
+        name: row.name.clone(),
+        status: row.status.clone(),
+        needs: known(&row.needs),
+        after: known(&row.after),
+        is_step: row.is_step,
+        ..Node::default()
+    };
+    rows.iter().map(node).collect()
 }
 
 #[cfg(test)]
@@ -274,6 +272,16 @@ mod tests {
         let seen = rows(&going, &held, &[]);
         assert!(seen[0].actions[0].address.ends_with("/resume?node=step.look"));
         assert!(rows(&deployment(DeploymentState::Live), &held, &[])[0].actions.is_empty());
+    }
+
+    #[test]
+    fn nodes_are_drawn_with_those_they_wait_for_that_there_are() {
+        let deployment = deployment(DeploymentState::Live);
+        let mut rows = rows(&deployment, &[], &[]);
+        rows[1].needs = vec!["step.look".to_owned(), "gone".to_owned()];
+        let nodes = drawn(&rows);
+        assert!(nodes[0].is_step && nodes[0].needs.is_empty());
+        assert_eq!(nodes[1].needs, [0]);
     }
 
     #[test]

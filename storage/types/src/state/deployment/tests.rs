@@ -95,3 +95,16 @@ fn that_a_receiver_is_asked_is_known_until_it_answers() {
     assert!(!is_submitted(&away), "it said that it has nothing, or nothing at all");
     assert!(matches!(asked.apply(E::HandOff("run".into())), Ok(DeploymentState::HandedOff { .. })));
 }
+
+#[test]
+fn only_what_others_changed_has_drifted() {
+    let changed = format!("web: Deployment web {NOT_AS_APPLIED}: kubectl-edit changed spec.replicas");
+    for (state, wanted) in [
+        (DeploymentState::Degraded { why: changed.clone() }, true),
+        (DeploymentState::Degraded { why: "web: 0 of 1 pods are ready".to_owned() }, false),
+        (DeploymentState::Progressing { blocker: Some(changed) }, false),
+        (DeploymentState::Live, false),
+    ] {
+        assert_eq!(state.has_drifted(), wanted, "{state:?}");
+    }
+}

@@ -1,21 +1,36 @@
-//! The drawing of a deployment's graph: what waits for what, and how each node stands by colour, shape and word. The
-//! list beside it says the same to who cannot see it.
-
-use std::collections::HashMap;
+//! The drawing of a graph: what waits for what, and how each node stands by colour, shape and word. The list beside
+//! it says the same to who cannot see it.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::layers::{Edge, Layers, NODE_HEIGHT, NODE_WIDTH, Point};
-use super::nodes::NodeRow;
-use crate::pages::parts::Status;
+use super::parts::Status;
 
 /// Graphs with more nodes are listed only: nobody finds anything in such a drawing.
 const NODES_MAX: usize = 120;
 /// What fits into a node of its name, in characters.
 const NAME_CHARS_MAX: usize = 20;
-/// Nodes' corners: those of steps are round.
+/// Nodes' corners, where they are not round.
 const CORNER: i32 = 6;
+
+/// A node to be drawn.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) name: String,
+    /// Absent where nobody says how it stands.
+    pub(super) status: Option<Status>,
+    /// Said after the status.
+    pub(super) note: Option<String>,
+    /// The numbers of nodes that it waits for.
+    pub(super) needs: Vec<usize>,
+    /// Of those that it waits for however they end.
+    pub(super) after: Vec<usize>,
+    /// Steps have round ends.
+    pub(super) is_step: bool,
+    /// Whether an earlier result stands in.
+    pub(super) is_reused: bool,
+}
 
 /// The drawing.
 #[derive(Template)]
@@ -36,8 +51,9 @@ impl HtmlSafe for Drawing {}
 struct NodeBox {
     name: String,
     whole_name: String,
-    word: &'static str,
+    word: String,
     tone: &'static str,
+    is_reused: bool,
     mark: String,
     x: i32,
     y: i32,
@@ -57,50 +73,50 @@ struct Line {
 
 impl Drawing {
     /// The drawing of some nodes; `None` of none, of one alone and of too many.
-    pub(super) fn new(label: String, rows: &[NodeRow]) -> Option<Self> {
-        if !(2..=NODES_MAX).contains(&rows.len()) {
+    pub(super) fn new(label: String, nodes: &[Node]) -> Option<Self> {
+        if !(2..=NODES_MAX).contains(&nodes.len()) {
             return None;
         }
-        let numbers: HashMap<&str, usize> = rows.iter().map(|row| row.name.as_str()).zip(0..).collect();
         let (mut edges, mut loose) = (Vec::new(), Vec::new());
-        for (to, row) in rows.iter().enumerate() {
-            let number = |name: &String| numbers.get(name.as_str()).copied();
-            edges.extend(row.needs.iter().filter_map(number).map(|from| Edge { from, to }));
-            loose.extend(row.after.iter().filter_map(number).map(|from| Edge { from, to }));
+        for (to, node) in nodes.iter().enumerate() {
+            edges.extend(node.needs.iter().map(|from| Edge { from: *from, to }));
+            loose.extend(node.after.iter().map(|from| Edge { from: *from, to }));
         }
         edges.extend(&loose);
-        let layers = Layers::new(rows.len(), &edges);
+        let layers = Layers::new(nodes.len(), &edges);
         Some(Self {
             label,
             width: layers.width,
             height: layers.height,
             node_width: NODE_WIDTH,
             node_height: NODE_HEIGHT,
-            nodes: rows.iter().zip(&layers.nodes).map(|(row, corner)| drawn(row, *corner)).collect(),
+            nodes: nodes.iter().zip(&layers.nodes).map(|(node, corner)| drawn(node, *corner)).collect(),
             lines: layers.edges.iter().map(|(edge, points)| line(points, loose.contains(edge))).collect(),
         })
     }
 }
 
-fn drawn(row: &NodeRow, (x, y): Point) -> NodeBox {
-    let tone = row.status.as_ref().map_or("off", Status::tone);
-    let mut name: String = row.name.chars().take(NAME_CHARS_MAX).collect();
-    if name.len() < row.name.len() {
+fn drawn(node: &Node, (x, y): Point) -> NodeBox {
+    let tone = node.status.as_ref().map_or("off", Status::tone);
+    let mut name: String = node.name.chars().take(NAME_CHARS_MAX).collect();
+    if name.len() < node.name.len() {
         name.pop();
         name.push('…');
     }
+    let words = [node.status.as_ref().map(Status::word), node.note.as_deref()];
     NodeBox {
         name,
-        whole_name: row.name.clone(),
-        word: row.status.as_ref().map_or("", Status::word),
+        whole_name: node.name.clone(),
+        word: words.into_iter().flatten().collect::<Vec<_>>().join(" · "),
         tone,
+        is_reused: node.is_reused,
         mark: mark(tone, (x + 20, y + NODE_HEIGHT / 2)),
         x,
         y,
         text_x: x + 38,
         name_y: y + 20,
         word_y: y + 38,
-        corner: if row.is_step { NODE_HEIGHT / 2 } else { CORNER },
+        corner: if node.is_step { NODE_HEIGHT / 2 } else { CORNER },
     }
 }
 
@@ -137,32 +153,42 @@ fn line(points: &[Point], is_loose: bool) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::nodes::row_of_test;
+    use super::super::parts::Tone;
     use super::*;
+
+    fn node(name: &str, needs: &[usize]) -> Node {
+        Node {
+            name: name.to_owned(),
+            status: Some(Status::told(Tone::Good, "ready")),
+            needs: needs.to_vec(),
+            ..Node::default()
+        }
+    }
 
     #[test]
     fn a_drawing_shows_every_node_and_what_it_waits_for() {
-        let rows =
-            [row_of_test("<web>", &[], "ready"), row_of_test(&"x".repeat(300), &["<web>"], "suspended")];
-        let drawing = Drawing::new("The <graph>".to_owned(), &rows).unwrap();
+        let held = Some(Status::told(Tone::Waiting, "held"));
+        let later = Node { status: held, note: Some("<3 s>".to_owned()), ..node(&"x".repeat(300), &[0]) };
+        let reused = Node { is_reused: true, ..node("<web>", &[]) };
+        let drawing = Drawing::new("The <graph>".to_owned(), &[reused, later]).unwrap();
         assert_eq!((drawing.nodes.len(), drawing.lines.len()), (2, 1));
         let html = drawing.to_string();
-        assert!(html.contains("class=\"node good\"") && html.contains("class=\"node waiting\""), "{html}");
-        assert!(
-            html.contains("&#60;web&#62;") && !html.contains("<web>") && !html.contains(" style="),
-            "{html}"
-        );
+        for text in
+            ["class=\"node good reused\"", "class=\"node waiting\"", "&#60;web&#62;", "held · &#60;3 s&#62;"]
+        {
+            assert!(html.contains(text), "{text}: {html}");
+        }
+        assert!(!html.contains("<web>") && !html.contains(" style="), "{html}");
         assert!(html.contains(&format!("{}…", "x".repeat(NAME_CHARS_MAX - 1))), "{html}");
     }
 
     #[test]
     fn one_node_needs_no_drawing_and_too_many_have_none() {
-        let rows: Vec<NodeRow> =
-            (0..=NODES_MAX).map(|at| row_of_test(&format!("n{at}"), &[], "ready")).collect();
+        let nodes: Vec<Node> = (0..=NODES_MAX).map(|at| node(&format!("n{at}"), &[])).collect();
         for (count, is_drawn) in
             [(0, false), (1, false), (2, true), (NODES_MAX, true), (NODES_MAX + 1, false)]
         {
-            assert_eq!(Drawing::new(String::new(), &rows[..count]).is_some(), is_drawn, "{count}");
+            assert_eq!(Drawing::new(String::new(), &nodes[..count]).is_some(), is_drawn, "{count}");
         }
     }
 
