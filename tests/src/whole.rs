@@ -119,7 +119,7 @@ impl Whole {
     pub fn open_in(options: ServerOptions) -> Self {
         let namespace = Namespace::create();
         let server = Server::start(heard(options));
-        server.set_secret("hook", "told");
+        server.set_secret("hook", &"told".repeat(8));
         publish_shop(&server);
         let key = server.scratch().join("key");
         fs::write(&key, "a key").expect("a file");

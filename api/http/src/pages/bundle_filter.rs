@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_text_is_a_version_a_commit_or_an_author() {
-        assert_eq!(selection("0.1.0-main.3").range.unwrap().to_string(), "=0.1.0-main.3");
+        assert_eq!(selection("0.1.0-main.3").range.unwrap().to_string(), "0.1.0-main.3");
         assert!(selection("^1.4").range.is_some());
         for commit in ["1234567", "abc1", &"0".repeat(40)] {
             assert!(selection(commit).commit.is_some(), "{commit}");

@@ -157,7 +157,7 @@ mod tests {
             let html = facts_of(t, own, "eu/kind/shop/default", &settings, now).to_string();
             for seen in [
                 "eu/kind/shop/default",
-                "2 (ann, &#60;b&#62;)",
+                "2 (&#60;b&#62;, ann)",
                 "tested=yes",
                 "1 h 30 min",
                 own.receiver_core,
