@@ -325,9 +325,10 @@ impl Driver<'_> {
 
     /// Nothing is left to do: says when the next turn is.
     async fn rest(&mut self, wake: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Stretch, JobError> {
-        let again = self.is_removal_out_of_time().then(|| now + REMOVAL_AGAIN);
+        // Whatever the schedule would be asked for: the next turn tries it again.
+        let wake = if self.is_removal_out_of_time() { Some(now + REMOVAL_AGAIN) } else { wake };
         let listed_from = self.loaded.kept.listed_from;
-        let wakes = [wake.or(again), listed_from].into_iter().flatten();
+        let wakes = [wake, listed_from].into_iter().flatten();
         let Some(at) = wakes.min() else { return Ok(Stretch::Done(Next::Ended)) };
         let at = self.loaded.kept.corrections.due_after(now).map_or(at, |due| due.min(at));
         let delay = (at.min(now + PAUSE_MAX) - now).to_std().unwrap_or_default();
