@@ -138,7 +138,7 @@ impl<H: Handle> ReadPackages for Session<H> {
     }
 
     async fn versions_get(&mut self, ids: &[VersionId]) -> Result<Vec<PackageVersion>> {
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+        let ids: Vec<Uuid> = ids.iter().map(VersionId::as_uuid).collect();
         self.versions_in_order(&ids).await
     }
 
