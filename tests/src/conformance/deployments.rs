@@ -345,7 +345,7 @@ pub async fn deployments_are_filtered_before_the_limit(records: Shared) {
     }
     let mut read = read(&records).await;
     let filter = DeploymentFilter { environment: Some(prod.id), ..Default::default() };
-    assert_eq!(read.deployment_list(&filter, Page::first(1)).await.unwrap(), [first.clone()]);
+    assert_eq!(read.deployment_list(&filter, Page::first(1)).await.unwrap(), std::slice::from_ref(&first));
     let there = DeploymentFilter { environment: Some(prod.id), ..Default::default() };
     for filter in [
         DeploymentFilter { application: Some(shop.id), ..there.clone() },
@@ -355,7 +355,7 @@ pub async fn deployments_are_filtered_before_the_limit(records: Shared) {
     ] {
         assert_eq!(
             read.deployment_list(&filter, Page::first(2)).await.unwrap(),
-            [first.clone()],
+            std::slice::from_ref(&first),
             "{filter:?}"
         );
     }

@@ -71,7 +71,11 @@ fn a_watched_log_goes_on_after_the_server_was_killed() {
     wait::until("the build's end", TAKEN_UP_WITHIN, || {
         let status = browser.run_script("return document.querySelector('#standing .status')?.innerText", &[]);
         let is_told = status.as_str().is_some_and(|word| word.trim() == "pushed");
-        if is_told { Ok(()) } else { Err(format!("{status}; {}", server.cli(&["run", "show", "shop#1"]).stdout)) }
+        if is_told {
+            Ok(())
+        } else {
+            Err(format!("{status}; {}", server.cli(&["run", "show", "shop#1"]).stdout))
+        }
     });
     assert_eq!(browser.run_script("return document.body.dataset.marked", &[]), json!("yes"), "loaded again");
     let written = server.cli(&["run", "logs", "shop#1", "web"]).ok().stdout;
