@@ -124,7 +124,7 @@ mod tests {
             fields: vec!["spec.replicas: 1 → 2\u{1b}".to_owned()],
         };
         let row = row(&ENGLISH, &change);
-        assert_eq!((row.status.word(), row.status.tone()), (ENGLISH.deployment.change_update, "busy"));
+        assert_eq!((row.status.word(), row.status.tone()), (ENGLISH.deployment.change_update, "change"));
         assert_eq!(row.fields, ["spec.replicas: 1 → 2"]);
     }
 }
