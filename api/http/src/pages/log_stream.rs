@@ -18,7 +18,7 @@ use super::log_of::LogOf;
 use super::visitor::Member;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
-use crate::rest::logs::{Owner, concerns, read_piece, sse, wait_for};
+use crate::rest::logs::{Owner, concerns, end, read_piece, sse, wait_for};
 use crate::rest::run_views::RunName;
 use crate::state::ServerState;
 
@@ -86,7 +86,7 @@ async fn follow(
             }
         } else if ended {
             // Whoever left early needs no end.
-            drop(events.send(Ok(Event::default().event("end").data(""))).await);
+            drop(events.send(Ok(end())).await);
             return Ok(());
         } else {
             let poll = Duration::from_millis(state.options.stream_poll_ms);

@@ -13,7 +13,7 @@ use slipway_types::id::DeploymentId;
 use tokio::sync::mpsc;
 
 use super::deployment_views::{DeploymentDetail, DeploymentName, detail, find};
-use super::logs::{sse, wait_for};
+use super::logs::{end, sse, wait_for};
 use crate::auth::Caller;
 use crate::extract::Path;
 use crate::problem::ApiError;
@@ -62,7 +62,7 @@ async fn follow(
         }
         if deployment.state.is_terminal() || deployment.state.has_arrived() {
             // Whoever left early needs no end.
-            drop(events.send(Ok(Event::default().event("end").data(""))).await);
+            drop(events.send(Ok(end())).await);
             return Ok(());
         }
         let id: DeploymentId = deployment.id;

@@ -12,7 +12,7 @@ use slipway_types::fault::chain;
 use slipway_types::id::RunId;
 use tokio::sync::mpsc;
 
-use super::logs::{sse, wait_for};
+use super::logs::{end, sse, wait_for};
 use super::run_views::{RunDetail, RunName, find_run, run_detail};
 use crate::auth::Caller;
 use crate::extract::Path;
@@ -58,7 +58,7 @@ async fn follow(
         }
         if ended {
             // Whoever left early needs no end.
-            drop(events.send(Ok(Event::default().event("end").data(""))).await);
+            drop(events.send(Ok(end())).await);
             return Ok(());
         }
         let concerns = |change| matches!(change, Change::Run(run) | Change::Build(run, _) if run == id);

@@ -281,7 +281,7 @@ async fn follow(
                 return Ok(());
             }
         } else if ended {
-            let end = Event::default().event("end").id(offset.to_string()).data("");
+            let end = end().id(offset.to_string());
             // Whoever left early needs no end.
             drop(events.send(Ok(end)).await);
             return Ok(());
@@ -348,6 +348,11 @@ async fn stream(
         }
     });
     Ok(sse(receiver))
+}
+
+/// The event that nothing follows. Browsers pass over events without data.
+pub(crate) fn end() -> Event {
+    Event::default().event("end").data("{}")
 }
 
 /// An event stream that keeps proxies awake.

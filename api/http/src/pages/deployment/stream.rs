@@ -18,7 +18,7 @@ use crate::extract::Path;
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
 use crate::rest::deployment_views::{DeploymentName, find};
-use crate::rest::logs::{sse, wait_for};
+use crate::rest::logs::{end, sse, wait_for};
 use crate::state::ServerState;
 
 /// Which version of a deployment somebody saw: of its row, of what its receiver says, and how many failures are kept.
@@ -77,7 +77,7 @@ async fn follow(
         // What was stopped may be finished by a retry.
         if deployment.is_terminal() && !matches!(deployment, DeploymentState::Terminated { .. }) {
             // Whoever left early needs no end.
-            drop(events.send(Ok(Event::default().event("end").data(""))).await);
+            drop(events.send(Ok(end())).await);
             return Ok(());
         }
         let concerns = |change| matches!(change, Change::Deployment(other) if other == name.0);
