@@ -87,7 +87,9 @@ impl Core {
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), submission, manifests, stays, !loaded.kept.is_unlisted);
+        let is_listed = !loaded.kept.is_unlisted;
+        let is_alone = is_listed && loaded.kept.listed_from.is_none();
+        let work = Work::new(self.clone(), submission, manifests, stays, is_listed, is_alone);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted, gathering };
         let mut effects = FuturesUnordered::new();

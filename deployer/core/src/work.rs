@@ -99,14 +99,18 @@ pub(crate) struct Prepared {
 }
 
 impl Work {
+    /// `is_listed`: it is known what the cluster has of the key. `is_alone`: nothing that was begun before can write
+    /// any more.
     pub(crate) fn new(
         core: Core,
         submission: Submission,
         manifests: Arc<ManifestSet>,
         stays: Inventory,
         is_listed: bool,
+        is_alone: bool,
     ) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
+        let marks = if is_alone { marks } else { marks.as_fence() };
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
         Self {
             core,

@@ -9,7 +9,7 @@ use super::look::{Found, see};
 use super::passing::goes_by_itself;
 use super::{Prepared, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Live, Verdict, Wanted, before_apply, writer_of};
+use crate::inventory::{Live, Verdict, Wanted, before_apply, keep_marks, writer_of};
 
 /// Parts of an object that the API server and controllers write by themselves.
 const OTHERS: [&str; 2] = ["metadata", "status"];
@@ -85,6 +85,7 @@ impl Work {
         };
         // What is only written otherwise, such as a quantity, the API server alone can tell. A status may have
         // changed since, and a webhook may be away: what cannot be tried is not known, and no drift.
+        keep_marks(&mut write.body, &seen);
         if let Some(metadata) = write.body.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("resourceVersion");
         }
