@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use slipway_handoff::{Adoption, Answer, Cause, Key, Known, Mode, Proof, Revision, Submission, Tasks};
 use slipway_types::Digest;
 
+use crate::applied_secrets::AppliedSecrets;
 use crate::correction::Corrections;
 use crate::inventory::Inventory;
 use crate::schedule::Checkpoint;
@@ -95,6 +96,9 @@ pub(crate) struct Kept {
     /// What was written again since others changed it.
     #[serde(default, skip_serializing_if = "Corrections::is_empty")]
     pub(crate) corrections: Corrections,
+    /// What its Secrets held when they were applied, by digests.
+    #[serde(default, skip_serializing_if = "AppliedSecrets::is_empty")]
+    pub(crate) secrets: AppliedSecrets,
     /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_unlisted: bool,

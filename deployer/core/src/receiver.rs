@@ -263,6 +263,7 @@ fn begin(
     };
     let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
     let listed_from = before.as_ref().and_then(|loaded| loaded.kept.listed_from);
+    let secrets = before.as_ref().map(|loaded| loaded.kept.secrets.clone()).unwrap_or_default();
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -277,6 +278,7 @@ fn begin(
         rests_ms: None,
         tasks,
         corrections: Corrections::default(),
+        secrets,
         is_unlisted,
         listed_from,
     };

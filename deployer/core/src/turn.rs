@@ -278,7 +278,11 @@ impl Driver<'_> {
                     tracing::error!(%object, "an object was applied that the inventory does not have");
                 }
             }
-            Note::Dropped(object) => drop(inventory.dropped(&object)),
+            Note::Secret(secret) => self.loaded.kept.secrets.applied(secret),
+            Note::Dropped(object) => {
+                inventory.dropped(&object);
+                self.loaded.kept.secrets.dropped(&object);
+            }
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
             Note::Found(found) => {
                 self.loaded.kept.found(&found);

@@ -29,13 +29,29 @@ impl Work {
             if !prepared.is_rewritten {
                 self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
-            notes.extend(self.apply_object(&cluster, &object, &manifest).await?);
+            self.apply_noted(&cluster, &object, &manifest, notes).await?;
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)
     }
 
-    pub(super) async fn apply_object(
+    /// Writes an object if it is not as wanted, and notes what it is now. `manifest` has the values of secrets.
+    pub(super) async fn apply_noted(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        manifest: &Value,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Hitch> {
+        if let Some(note) = self.apply_object(cluster, object, manifest).await? {
+            notes.push(note);
+            notes.extend(self.applied_secret(object, manifest).map(Note::Secret));
+        }
+        Ok(())
+    }
+
+    /// `None`: it is used as it is.
+    async fn apply_object(
         &self,
         cluster: &Cluster,
         object: &Object,
