@@ -88,8 +88,7 @@ impl Core {
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
         let is_listed = !loaded.kept.is_unlisted;
-        let is_alone = is_listed && loaded.kept.listed_from.is_none();
-        let work = Work::new(self.clone(), submission, manifests, stays, is_listed, is_alone);
+        let work = Work::new(self.clone(), submission, manifests, stays, is_listed, loaded.kept.fence);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted, gathering };
         let mut effects = FuturesUnordered::new();

@@ -49,6 +49,8 @@ pub(crate) struct Work {
     /// What is not removed.
     stays: Arc<Inventory>,
     marks: Arc<Marks>,
+    /// The same to look by: objects whose marks are behind a fence are as wanted nevertheless.
+    seen_by: Arc<Marks>,
     /// Bounds how many nodes are looked at at once.
     looks: Arc<Semaphore>,
     /// Whether it is known what the cluster has of the key.
@@ -104,25 +106,24 @@ pub(crate) struct Prepared {
 }
 
 impl Work {
-    /// `is_listed`: it is known what the cluster has of the key. `is_alone`: nothing that was begun before can write
-    /// any more.
+    /// `is_listed`: it is known what the cluster has of the key. `fence`: see [`Marks::fenced`].
     pub(crate) fn new(
         core: Core,
         submission: Submission,
         manifests: Arc<ManifestSet>,
         stays: Inventory,
         is_listed: bool,
-        is_alone: bool,
+        fence: u64,
     ) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
-        let marks = if is_alone { marks } else { marks.as_fence() };
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
         Self {
             core,
             submission: Arc::new(submission),
             manifests,
             stays: Arc::new(stays),
-            marks: Arc::new(marks),
+            seen_by: Arc::new(marks.clone()),
+            marks: Arc::new(marks.fenced(fence)),
             looks: Arc::new(looks),
             is_listed: Arc::new(Mutex::new(is_listed)),
             stop: CancellationToken::new(),

@@ -3,7 +3,7 @@
 //! Only the inventory is a label: objects are listed by it, and it never changes while they live, for
 //! controllers copy labels (of a Service to its EndpointSlices). Which generation wrote an object last is in
 //! annotations; there a revision's digest, one character too long for a label, is whole. They are written with
-//! what changes and never alone, but for [`Marks::as_fence`]: an object that several generations want alike has
+//! what changes and never alone, but for [`Marks::fenced`]: an object that several generations want alike has
 //! the marks of the first of them. Pod templates are never touched.
 
 use serde_json::{Map, Value};
@@ -39,25 +39,28 @@ pub struct Marks {
     inventory: InventoryId,
     generation: u64,
     revision: Digest,
-    is_fence: bool,
+    /// Objects that this generation or a lower one wrote last get new marks in any case.
+    fence: u64,
 }
 
 impl Marks {
     /// The marks of a submission's key, generation and revision.
     pub fn new(key: Key, generation: u64, revision: Digest) -> Self {
-        Self { inventory: InventoryId::of(&key), key, generation, revision, is_fence: false }
+        Self { inventory: InventoryId::of(&key), key, generation, revision, fence: 0 }
     }
 
-    /// The same while a write of an older generation may still come: each object gets these marks, whether it is as
-    /// wanted or not. So such a write finds it changed since it was read, and does nothing.
+    /// The same where whoever drove generation `fence` was lost, and may write on: each object that this generation or a
+    /// lower one wrote last gets these marks, whether it is as wanted or not. So a late write finds it changed since
+    /// it was read, or written by a newer generation, and does nothing.
     #[must_use]
-    pub fn as_fence(self) -> Self {
-        Self { is_fence: true, ..self }
+    pub fn fenced(self, fence: u64) -> Self {
+        Self { fence, ..self }
     }
 
-    /// Whether each object gets these marks.
-    pub(super) fn is_fence(&self) -> bool {
-        self.is_fence
+    /// Whether the marks that an object has stay if nothing else changes.
+    pub(super) fn leave(&self, live: &Live<'_>) -> bool {
+        let stays = |generation: u64| generation == self.generation || generation > self.fence;
+        live.generation().is_some_and(stays)
     }
 
     /// The inventory.
@@ -84,8 +87,8 @@ impl Marks {
 
     /// Whether a lower generation of this very inventory wrote the object, whose marks stay if nothing else changes.
     pub fn follow(&self, live: &Live<'_>) -> bool {
-        let is_comparable = !self.is_fence && self.is_on(live) && !live.is_shared();
-        is_comparable && live.generation().is_some_and(|generation| generation < self.generation)
+        let is_comparable = self.is_on(live) && !live.is_shared();
+        is_comparable && self.leave(live) && live.generation() != Some(self.generation)
     }
 
     /// Whether the object says, by the labels that every rendered object has, that it is this application's in

@@ -165,7 +165,7 @@ fn update(wanted: &Wanted<'_>, marks: &Marks, live: &Live<'_>) -> Verdict {
     let mut body = wanted.body(marks, Some(live));
     name_service_account(&mut body, live);
     let mut unmarked = body.clone();
-    if !marks.is_fence() {
+    if marks.leave(live) {
         keep_marks(&mut unmarked, live);
     }
     if is_same(live, &unmarked, FIELD_MANAGER) {

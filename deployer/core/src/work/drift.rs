@@ -80,7 +80,7 @@ impl Work {
         };
         let Ok(seen) = Live::of(found) else { return Ok(None) };
         let wanted = Wanted { object, manifest, adopt: self.may_adopt(reference, &seen) };
-        let mut write = match before_apply(&wanted, &self.marks, Some(&seen)) {
+        let mut write = match before_apply(&wanted, &self.seen_by, Some(&seen)) {
             Verdict::Update(write) => write,
             Verdict::Wait(terminating) => return Ok(Some((format!("{reference} {terminating}"), None))),
             Verdict::Refused(refusal) => return Ok(Some((refusal.to_string(), None))),

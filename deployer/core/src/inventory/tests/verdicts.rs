@@ -70,9 +70,14 @@ fn a_late_write_of_an_older_generation_finds_the_object_changed() {
     // The server that is about to send this is lost, and what comes next wants what is there.
     let marks = marks_of("shop", 7);
     assert_eq!(judge(&cluster, &wanted, &manifest, &marks), Verdict::AlreadySame);
-    settle(&mut cluster, &wanted, &manifest, &marks.as_fence());
+    settle(&mut cluster, &wanted, &manifest, &marks.fenced(6));
     assert_eq!(generation_of(&cluster, &wanted), Some(7));
     assert_eq!(cluster.apply(&late), Err(cluster::Conflict));
+    // Nor may it write if it looks again first, however late; and one round of writes is enough.
+    let refused = Refusal::Newer { object: wanted.object.clone(), generation: 7, own: 6 };
+    assert_eq!(judge(&cluster, &wanted, &other, &marks_of("shop", 6)), Verdict::Refused(refused));
+    let next = marks_of("shop", 8).fenced(6);
+    assert_eq!(judge(&cluster, &wanted, &manifest, &next), Verdict::AlreadySame);
 }
 
 #[test]
