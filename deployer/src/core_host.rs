@@ -150,6 +150,10 @@ impl Host for CoreHost {
         Ok(self.stage.secrets.resolve_in(reference, &scope).await?.value)
     }
 
+    fn keyed_digest(&self, place: &[&str], value: &[u8]) -> String {
+        self.stage.secrets.keyed_digest(place, value)
+    }
+
     async fn drift(&self, key: &Key) -> Result<DriftRule, Fault> {
         let environment = self.environment(&key.environment).await?;
         match environment.settings.drift() {

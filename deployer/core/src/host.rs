@@ -53,6 +53,10 @@ pub trait Host: Send + Sync {
     /// The value that a secret has now, in the scope that the revision names.
     async fn secret(&self, key: &Key, used: &SecretUse) -> Result<SecretString, Fault>;
 
+    /// A digest of a value at a place, told part by part: whoever keeps it can tell that the value became another, and
+    /// nobody what it is. Under another master key all are others.
+    fn keyed_digest(&self, place: &[&str], value: &[u8]) -> String;
+
     /// What is done there about what others change.
     async fn drift(&self, key: &Key) -> Result<DriftRule, Fault>;
 

@@ -41,12 +41,12 @@ pub use id::{InvalidInventoryId, InventoryId};
 pub use left::{is_left, takes_along};
 pub use leftover::without_leftovers;
 pub use live::{Incomplete, Live, Manager, Terminating, writer_of};
-pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, mark};
+pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, keep_marks, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;
 pub use prune::{Disowned, EmptyRender, Fate, Kept, Pruning, Sights, Sweep, fate, prune};
-pub use same::changes_no_value;
+pub use same::{changes_no_value, changes_nothing};
 pub use selector::keep_selector;
 pub use verdict::{Refusal, Verdict, Wanted, Write, before_apply};
 

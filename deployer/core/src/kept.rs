@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use slipway_handoff::{Adoption, Answer, Cause, Key, Known, Mode, Proof, Revision, Submission, Tasks};
 use slipway_types::Digest;
 
+use crate::applied_secrets::AppliedSecrets;
 use crate::correction::Corrections;
 use crate::inventory::Inventory;
 use crate::schedule::Checkpoint;
@@ -95,6 +96,9 @@ pub(crate) struct Kept {
     /// What was written again since others changed it.
     #[serde(default, skip_serializing_if = "Corrections::is_empty")]
     pub(crate) corrections: Corrections,
+    /// What its Secrets held when they were applied, by digests.
+    #[serde(default, skip_serializing_if = "AppliedSecrets::is_empty")]
+    pub(crate) secrets: AppliedSecrets,
     /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_unlisted: bool,
@@ -102,13 +106,19 @@ pub(crate) struct Kept {
     /// come any more of what that server wrote last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed_from: Option<DateTime<Utc>>,
+    /// The newest generation whose driver may have been lost while it wrote, or that is not known to have ended: what it
+    /// or a lower one wrote last is marked anew. 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) fence: u64,
 }
 
 impl Kept {
     /// Whoever drove it was lost, and what it wrote last may come until then; `false`: that was known.
     pub(crate) fn lose_driver(&mut self, until: DateTime<Utc>) -> bool {
-        let is_news = self.listed_from < Some(until);
+        let fence = self.fence.max(self.submission.generation);
+        let is_news = self.listed_from < Some(until) || fence > self.fence;
         self.listed_from = self.listed_from.max(Some(until));
+        self.fence = fence;
         is_news
     }
 
@@ -139,6 +149,11 @@ impl Kept {
             self.orders.pop_front();
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(generation: &u64) -> bool {
+    *generation == 0
 }
 
 #[cfg(test)]
@@ -179,7 +194,7 @@ mod tests {
         let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
         assert!(kept.lose_driver(at(20)) && kept.lose_driver(at(40)), "another one was lost later");
         assert!(!kept.lose_driver(at(20)));
-        assert_eq!(kept.listed_from, Some(at(40)));
+        assert_eq!((kept.listed_from, kept.fence), (Some(at(40)), 7));
         let object = ObjectRef {
             api_version: "v1".into(),
             kind: "ConfigMap".into(),

@@ -5,6 +5,7 @@
 //! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
 //! whose objects changed.
 
+mod applied_secrets;
 mod cache;
 mod correction;
 mod evidence;

@@ -263,6 +263,9 @@ fn begin(
     };
     let is_unlisted = before.as_ref().is_none_or(|loaded| loaded.kept.is_unlisted);
     let listed_from = before.as_ref().and_then(|loaded| loaded.kept.listed_from);
+    // Where nothing is kept, nobody knows who wrote what there is.
+    let fence = before.as_ref().map_or(submission.generation.saturating_sub(1), |loaded| loaded.kept.fence);
+    let secrets = before.as_ref().map(|loaded| loaded.kept.secrets.clone()).unwrap_or_default();
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -277,8 +280,10 @@ fn begin(
         rests_ms: None,
         tasks,
         corrections: Corrections::default(),
+        secrets,
         is_unlisted,
         listed_from,
+        fence,
     };
     let key = &submission.key;
     let state = row.unwrap_or_else(|| ReconcileState {

@@ -87,7 +87,8 @@ impl Core {
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let work = Work::new(self.clone(), submission, manifests, stays, !loaded.kept.is_unlisted);
+        let is_listed = !loaded.kept.is_unlisted;
+        let work = Work::new(self.clone(), submission, manifests, stays, is_listed, loaded.kept.fence);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
         let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted, gathering };
         let mut effects = FuturesUnordered::new();
@@ -276,7 +277,11 @@ impl Driver<'_> {
                     tracing::error!(%object, "an object was applied that the inventory does not have");
                 }
             }
-            Note::Dropped(object) => drop(inventory.dropped(&object)),
+            Note::Secret(secret) => self.loaded.kept.secrets.applied(secret),
+            Note::Dropped(object) => {
+                inventory.dropped(&object);
+                self.loaded.kept.secrets.dropped(&object);
+            }
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
             Note::Found(found) => {
                 self.loaded.kept.found(&found);

@@ -10,6 +10,7 @@ use slipway_kubernetes::{Cluster, ObjectKey};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::applied_secrets::{AppliedSecret, AppliedSecrets};
 use crate::correction::Corrections;
 use crate::hitch::Hitch;
 use crate::inventory::{Inventory, Marks, apply_order};
@@ -48,6 +49,8 @@ pub(crate) struct Work {
     /// What is not removed.
     stays: Arc<Inventory>,
     marks: Arc<Marks>,
+    /// The same to look by: objects whose marks are behind a fence are as wanted nevertheless.
+    seen_by: Arc<Marks>,
     /// Bounds how many nodes are looked at at once.
     looks: Arc<Semaphore>,
     /// Whether it is known what the cluster has of the key.
@@ -70,6 +73,8 @@ pub(crate) struct Outcome {
 pub(crate) enum Note {
     /// It is there as this generation wants it.
     Applied { object: ObjectRef, uid: String },
+    /// What a Secret that is as this generation wants it holds.
+    Secret(AppliedSecret),
     /// It is gone, or is not the key's.
     Dropped(ObjectRef),
     /// Others had changed it, and it was written again.
@@ -96,15 +101,19 @@ pub(crate) struct Prepared {
     filled: Vec<Filled>,
     /// Whether that was done before in the same attempt, and something of it is gone.
     is_rewritten: bool,
+    /// What Secrets held when they were applied, if that is to be looked at.
+    secrets: Arc<AppliedSecrets>,
 }
 
 impl Work {
+    /// `is_listed`: it is known what the cluster has of the key. `fence`: see [`Marks::fenced`].
     pub(crate) fn new(
         core: Core,
         submission: Submission,
         manifests: Arc<ManifestSet>,
         stays: Inventory,
         is_listed: bool,
+        fence: u64,
     ) -> Self {
         let marks = Marks::new(submission.key.clone(), submission.generation, submission.revision);
         let looks = Semaphore::new(core.options.requests_at_once.max(1));
@@ -113,7 +122,8 @@ impl Work {
             submission: Arc::new(submission),
             manifests,
             stays: Arc::new(stays),
-            marks: Arc::new(marks),
+            seen_by: Arc::new(marks.clone()),
+            marks: Arc::new(marks.fenced(fence)),
             looks: Arc::new(looks),
             is_listed: Arc::new(Mutex::new(is_listed)),
             stop: CancellationToken::new(),
@@ -165,9 +175,10 @@ impl Work {
             }
             Action::CheckNode(turn) => Some(Task::Look(vec![(turn, None)], None)),
             Action::Look(turns) => {
+                let secrets = Arc::new(kept.secrets.clone());
                 let turns = turns.into_iter().map(|turn| {
                     let applied = self.prepare(&turn, schedule).unwrap_or_default();
-                    (turn, Some(applied))
+                    (turn, Some(Prepared { secrets: Arc::clone(&secrets), ..applied }))
                 });
                 let is_held = schedule.whole().state == WholeState::Suspended;
                 Some(Task::Look(turns.collect(), (!is_held).then(|| kept.corrections.clone())))
@@ -194,7 +205,7 @@ impl Work {
         let mut objects: Vec<_> = objects.collect();
         apply_order(&mut objects, |(object, _)| &object.object);
         let is_rewritten = schedule.node(&turn.node).is_some_and(Progress::is_rewritten);
-        Ok(Prepared { objects, filled, is_rewritten })
+        Ok(Prepared { objects, filled, is_rewritten, secrets: Arc::default() })
     }
 
     /// Carries it out.

@@ -22,6 +22,9 @@ pub(super) const TRACK: &str = "slipway.dev/track";
 /// The most pods of a canary.
 const REPLICAS_MAX: u64 = 1_000;
 const UNSUPPORTED: &str = "stand_beside_unsupported";
+/// What scales by what pods use, by group and kind. It finds pods by the selector of what it scales
+/// (<https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#how-does-a-horizontalpodautoscaler-work>).
+const COUNTING: [(&str, &str); 2] = [("autoscaling", "HorizontalPodAutoscaler"), ("keda.sh", "ScaledObject")];
 
 impl Walk<'_> {
     /// The node of a canary, which comes before the component itself.
@@ -91,11 +94,49 @@ impl Drawing {
         }
         renames.follow(&mut copy, namespace);
         let whole = copy["spec"]["replicas"].as_u64().unwrap_or(1);
-        shrink(&mut copy, replicas(&canary.replicas, whole));
+        let count = replicas(&canary.replicas, whole);
+        shrink(&mut copy, count);
+        let notes = self.counted_too(canary, &workload.object, count);
+        self.notes.extend(notes);
         let kept = self.keep(component, &copy)?;
         node.objects.push(Object { ready: workload.ready, ..kept });
         Some(node)
     }
+
+    /// What people should know of a canary of a Deployment that is scaled by what its pods use: the selector of the
+    /// one that runs never changes, and Services need its labels on the canary's pods.
+    fn counted_too(&self, canary: &Canary, workload: &ObjectRef, count: u64) -> Vec<String> {
+        let objects = self.nodes.values().flat_map(|node| &node.objects);
+        let scalers = objects.filter(|object| {
+            COUNTING.contains(&(object.object.group(), object.object.kind.as_str()))
+                && self.manifest(&object.manifest).is_some_and(|manifest| scales(&manifest, workload))
+        });
+        let Canary { component, replicas } = canary;
+        let mut notes: Vec<String> = scalers
+            .map(|scaler| {
+                let name = &scaler.object.name;
+                format!(
+                    "the autoscaler `{name}` counts the {count} pods of the canary of `{component}` with those that \
+                     run: there may be up to {count} more of these than their own load needs, and no more while the \
+                     canary's pods do not start"
+                )
+            })
+            .collect();
+        if !notes.is_empty() && replicas.ends_with('%') {
+            notes.push(format!(
+                "{replicas} of `{component}` is a share of the replicas in its manifest, not of those that its \
+                 autoscaler made: {count} pods; give a number"
+            ));
+        }
+        notes
+    }
+}
+
+/// Whether an object scales a workload.
+fn scales(scaler: &Value, workload: &ObjectRef) -> bool {
+    let target = &scaler["spec"]["scaleTargetRef"];
+    let kind = target["kind"].as_str().unwrap_or("Deployment");
+    kind == workload.kind && target["name"] == workload.name.as_str()
 }
 
 /// ConfigMaps and Secrets.
@@ -182,6 +223,27 @@ mod tests {
         assert_eq!(from[0]["configMapRef"]["name"], "settings--canary");
         assert_eq!(from[1]["secretRef"]["name"], "foreign", "it is not the component's");
         assert_eq!(node.objects[1].ready, Ready::Kstatus);
+    }
+
+    #[test]
+    fn an_autoscaler_that_counts_the_canary_is_told() {
+        let scaler = |version: &str, kind: &str, target: &str| {
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": "scaler", "namespace": "shop"},
+                "spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}}})
+        };
+        let hpa = |target: &str| scaler("autoscaling/v2", "HorizontalPodAutoscaler", target);
+        for (scaler, replicas, notes) in [
+            (hpa("web"), "2", 1),
+            (hpa("web"), "20%", 2),
+            (hpa("other"), "20%", 0),
+            (scaler("keda.sh/v1alpha1", "ScaledObject", "web"), "2", 1),
+            (scaler("autoscaling.alibabacloud.com/v1beta1", "CronHorizontalPodAutoscaler", "web"), "2", 0),
+        ] {
+            let mut drawing = drawn(&[deployment(), scaler]);
+            canary(&mut drawing, replicas).unwrap();
+            assert_eq!(drawing.notes.len(), notes, "{:?}", drawing.notes);
+            assert!(drawing.notes.iter().all(|note| note.contains("2 pods")), "{:?}", drawing.notes);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A value leaves this crate only as [`secrecy::SecretString`]. Errors name references, never values.
 
 pub mod generated;
+mod keyed;
 pub mod mask;
 pub mod master_key;
 pub mod provider;

@@ -11,6 +11,7 @@ use slipway_records::{Records, RecordsError, SealedSecret, SecretRow, Write};
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Class, Digest, Fault, SecretReference, SecretScope};
 
+use crate::keyed::keyed_digest;
 use crate::master_key::{KeyError, MasterKey};
 use crate::sealing;
 
@@ -359,6 +360,12 @@ impl Secrets {
         })?;
         let measured = self.measured(reference, text)?;
         Ok(Resolved { version: format!("{place_version}-{}", measured.version), ..measured })
+    }
+
+    /// The HMAC-SHA256 of a value under a key made of the master key, 64 hex digits: whoever keeps it can tell that the
+    /// value became another, and nobody what it is. `place` says, part by part, where the value stands.
+    pub fn keyed_digest(&self, place: &[&str], value: &[u8]) -> String {
+        keyed_digest(&self.0.key, place, value)
     }
 
     /// 12 hex digits that stand for a value: keyed, so that a version in a fingerprint is no oracle for

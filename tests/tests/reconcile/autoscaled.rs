@@ -1,4 +1,4 @@
-//! Fields that a controller of the cluster writes.
+//! Fields that a controller of the cluster writes, and objects that no generation changes.
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
@@ -27,6 +27,20 @@ fn is_claimed(space: &Namespace) -> bool {
     ours.iter().any(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
 }
 
+/// What tells that objects were written: versions of those that nobody else writes, and which generation wrote the
+/// others.
+fn written(space: &Namespace) -> [Value; 4] {
+    let version = |kind: &str, name: &str| cluster::field(space, kind, name, "/metadata/resourceVersion");
+    let mark =
+        |kind: &str| cluster::field(space, kind, "web", "/metadata/annotations/slipway.dev~1generation");
+    [
+        version("configmap", "shop-settings"),
+        version("service", "web"),
+        mark("deployment"),
+        mark("horizontalpodautoscaler"),
+    ]
+}
+
 #[test]
 fn an_autoscalers_replicas_are_left_alone() {
     let mut ground = Ground::prepare();
@@ -40,6 +54,8 @@ fn an_autoscalers_replicas_are_left_alone() {
     ground.namespace.kubectl(&["scale", "deployment/web", "--replicas=3"]);
     let before = wanted(&ground.namespace);
     assert_eq!(before.0, 3);
+    let untouched = written(&ground.namespace);
+    assert_eq!(untouched[2], "1");
     for round in 0..ROUNDS {
         if round == ROUNDS / 2 {
             ground.server.stop();
@@ -47,6 +63,9 @@ fn an_autoscalers_replicas_are_left_alone() {
         }
         ground.deployed("prod", &version, Some(&document));
         assert_eq!(wanted(&ground.namespace), before, "after {} rounds", round + 1);
+        if round < ROUNDS / 2 {
+            assert_eq!(written(&ground.namespace), untouched, "after {} rounds", round + 1);
+        }
     }
     assert!(!is_claimed(&ground.namespace));
     let restart = ["deploy", "restart", "shop", "--env", "prod", "--reason", "to see", "--no-wait"];

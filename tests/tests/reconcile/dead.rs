@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use slipway_tests::namespace::Namespace;
-use slipway_tests::plain_api::PlainApi;
-use slipway_tests::server::{FickleProxy, Mood};
+use serde_json::Value;
+use slipway_tests::server::Mood;
 use slipway_tests::wait;
-use uuid::Uuid;
 
 use crate::cluster;
 use crate::ground::{Ground, LIVE_WITHIN, core, settings};
+use crate::hole::Hole;
 use crate::inventory::INVENTORY;
 
 /// What is deployed to the cluster that falls silent: more than one server drives at once.
@@ -24,35 +22,6 @@ const LATE_WITHIN: Duration = Duration::from_secs(120);
 /// How long all may take once the cluster answers: it is asked once a minute. What ran out of time is tried again after
 /// ten minutes by itself.
 const BACK_WITHIN: Duration = Duration::from_secs(150);
-
-/// A second way to the cluster, under a UID of its own, which can fall silent.
-struct Hole {
-    proxy: FickleProxy,
-    _plain: PlainApi,
-    space: Namespace,
-}
-
-impl Hole {
-    /// Registers it as `hole`.
-    fn dig(ground: &Ground) -> Self {
-        let plain = PlainApi::start(&ground.namespace);
-        let proxy = FickleProxy::start(plain.address());
-        let own = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": "kube-system", "uid": Uuid::now_v7().to_string()},
-        });
-        proxy.answer("GET /api/v1/namespaces/kube-system", own.to_string());
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "hole",
-            "contexts": [{"name": "hole", "context": {"cluster": "hole", "user": "hole"}}],
-            "clusters": [{"name": "hole", "cluster": {"server": format!("http://{}", proxy.address())}}],
-            "users": [{"name": "hole", "user": {}}],
-        });
-        let file = ground.file("hole.json", &config);
-        ground.server.cli(&["cluster", "add", "hole", "--kubeconfig-file", &file]).ok();
-        Self { proxy, _plain: plain, space: Namespace::create() }
-    }
-}
 
 /// The environments in the hole, each a stage of one namespace.
 fn stages() -> impl Iterator<Item = String> {

@@ -11,6 +11,7 @@ use crate::inventory::assert_whole;
 
 /// How soon a change is to be told, or undone.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
+const PASSWORD: &str = "not-to-be-seen-anywhere";
 
 /// What the page says of the deployment, its nodes included.
 fn told(shown: &Value) -> String {
@@ -66,7 +67,11 @@ fn drift_is_corrected_where_the_environment_says_so() {
     let ground = Ground::prepare();
     let space = &ground.namespace;
     ground.server.cli(&["env", "set", "prod", "--drift", "correct"]).ok();
-    let document = of_web(&json!({"traits": [{"type": "scaler", "properties": {"replicas": 2}}]}));
+    ground.set_secret("db", PASSWORD);
+    let document = of_web(&json!({
+        "properties": {"env": {"DB_PASSWORD": "secret://builtin/db"}},
+        "traits": [{"type": "scaler", "properties": {"replicas": 2}}],
+    }));
     let live = ground.deployed("prod", &ground.publish("one\n"), Some(&document));
 
     let replicas = || cluster::field(space, "deployment", "web", "/spec/replicas");
@@ -76,7 +81,16 @@ fn drift_is_corrected_where_the_environment_says_so() {
     wait::holds("the ConfigMap is there again", SEEN_WITHIN, || {
         cluster::object(space, "configmap", "shop-settings").is_some()
     });
+    let password = || cluster::field(space, "secret", "web-env", "/data/DB_PASSWORD");
+    let applied = password();
+    space.kubectl(&["patch", "secret", "web-env", "--patch", r#"{"data": {"DB_PASSWORD": "bm8="}}"#]);
+    assert_told(&ground, &live, "changed data.db_password");
+    wait::holds("the password is the applied one", SEEN_WITHIN, || password() == applied);
     ground.live(&live);
+    let kept = ground.server.value("select document from reconcile_state");
+    for text in [kept, ground.server.log(), ground.show(&live).to_string()] {
+        assert!(!text.contains(PASSWORD) && !applied.as_str().is_some_and(|data| text.contains(data)));
+    }
 
     // Whoever does it again is not written against at once.
     space.kubectl(&["scale", "deployment/web", "--replicas=1"]);

@@ -104,6 +104,9 @@ struct Hunt {
     rounds: usize,
     /// How many of them ended live.
     lived: usize,
+    /// Which version of `web` is in staging, and how often it became another.
+    staged: usize,
+    stagings: usize,
     way: Option<Way>,
     /// What a person said last; its answer may never come.
     said: Option<Child>,
@@ -144,6 +147,8 @@ impl Hunt {
             aimed: [None; 2],
             rounds: 0,
             lived: 0,
+            staged: 0,
+            stagings: 0,
             way: None,
             said: None,
             kills: [0; 2],
@@ -375,6 +380,10 @@ impl Hunt {
         if course.is_let_on() {
             self.settings = new;
         }
+        if self.staged != new {
+            self.staged = new;
+            self.stagings += 1;
+        }
         if course == Course::Resumed {
             self.web = new;
             self.lived += 1;
@@ -413,9 +422,9 @@ impl Hunt {
         }
         let dead = self.ground.server.value("select count(*) from job where state = 'dead'");
         assert_eq!(dead, "0");
-        // Each generation that came to its place wrote its own ConfigMap there.
+        // Each generation that brought another version to its place wrote its own ConfigMap there.
         assert_in_order(self.space(), self.lived);
-        assert_in_order(&self.staging, self.rounds);
+        assert_in_order(&self.staging, self.stagings);
     }
 }
 

@@ -1,10 +1,10 @@
 //! What objects carry so that it can be told whose they are.
 //!
 //! Only the inventory is a label: objects are listed by it, and it never changes while they live, for
-//! controllers copy labels (of a Service to its EndpointSlices). What changes with every generation is in
-//! annotations; there a revision's digest, one character too long for a label, is whole. So every generation
-//! writes each of its objects once, without restarting a pod, and an older one can be told at any of them.
-//! Pod templates are never touched.
+//! controllers copy labels (of a Service to its EndpointSlices). Which generation wrote an object last is in
+//! annotations; there a revision's digest, one character too long for a label, is whole. They are written with
+//! what changes and never alone, but for [`Marks::fenced`]: an object that several generations want alike has
+//! the marks of the first of them. Pod templates are never touched.
 
 use serde_json::{Map, Value};
 use slipway_handoff::{Collect, Key, Object};
@@ -16,9 +16,9 @@ use super::owners::Owners;
 
 /// Label: the [`InventoryId`] of who applies the object.
 pub const INVENTORY: &str = "slipway.dev/inventory";
-/// Annotation: the generation that applied it last.
+/// Annotation: the generation that wrote it last.
 pub const GENERATION: &str = "slipway.dev/generation";
-/// Annotation: the digest of the revision that applied it last.
+/// Annotation: the digest of the revision of the generation that wrote it last.
 pub const REVISION: &str = "slipway.dev/revision";
 /// Annotation: all owners of a shared object, sorted, with commas. Who is named here that is no inventory
 /// counts too: so people hold an object.
@@ -39,12 +39,28 @@ pub struct Marks {
     inventory: InventoryId,
     generation: u64,
     revision: Digest,
+    /// Objects that this generation or a lower one wrote last get new marks in any case.
+    fence: u64,
 }
 
 impl Marks {
     /// The marks of a submission's key, generation and revision.
     pub fn new(key: Key, generation: u64, revision: Digest) -> Self {
-        Self { inventory: InventoryId::of(&key), key, generation, revision }
+        Self { inventory: InventoryId::of(&key), key, generation, revision, fence: 0 }
+    }
+
+    /// The same where whoever drove generation `fence` was lost, and may write on: each object that this generation or a
+    /// lower one wrote last gets these marks, whether it is as wanted or not. So a late write finds it changed since
+    /// it was read, or written by a newer generation, and does nothing.
+    #[must_use]
+    pub fn fenced(self, fence: u64) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// Whether the marks that an object has stay if nothing else changes.
+    pub(super) fn leave(&self, live: &Live<'_>) -> bool {
+        let stays = |generation: u64| generation == self.generation || generation > self.fence;
+        live.generation().is_some_and(stays)
     }
 
     /// The inventory.
@@ -67,6 +83,12 @@ impl Marks {
         // The generations of several owners cannot be compared.
         let comparable = self.is_on(live) && !live.is_shared();
         live.generation().filter(|generation| comparable && *generation > self.generation)
+    }
+
+    /// Whether a lower generation of this very inventory wrote the object, whose marks stay if nothing else changes.
+    pub fn follow(&self, live: &Live<'_>) -> bool {
+        let is_comparable = self.is_on(live) && !live.is_shared();
+        is_comparable && self.leave(live) && live.generation() != Some(self.generation)
     }
 
     /// Whether the object says, by the labels that every rendered object has, that it is this application's in
@@ -101,6 +123,18 @@ pub fn mark(manifest: &mut Value, marks: &Marks, object: &Object, owners: Option
     }
     if annotations.is_empty() {
         metadata.remove("annotations");
+    }
+}
+
+/// Puts the generation and revision that `live` has in place of those on `body`: what differs then would be
+/// different whoever asked.
+pub fn keep_marks(body: &mut Value, live: &Live<'_>) {
+    let annotations = body.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    let Some(annotations) = annotations else { return };
+    for key in [GENERATION, REVISION] {
+        if let (Some(own), Some(there)) = (annotations.get_mut(key), live.annotation(key)) {
+            *own = there.into();
+        }
     }
 }
 

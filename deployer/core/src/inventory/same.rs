@@ -9,6 +9,7 @@
 use serde_json::{Map, Value};
 use slipway_handoff::ObjectRef;
 
+use super::FIELD_MANAGER;
 use super::fields::{Fields, Step};
 use super::live::Live;
 
@@ -17,6 +18,9 @@ const TOP: &[&str] = &["apiVersion", "kind", "metadata"];
 /// Likewise, and what the API server writes.
 const IN_METADATA: &[&str] =
     &["name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"];
+
+/// Likewise, as far as they may differ between two readings of an object that nobody wrote to.
+const COUNTED: &[&str] = &["resourceVersion", "generation", "managedFields"];
 
 /// Whose the fields must be that a writer sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,30 @@ pub fn changes_no_value(live: &Value, sent: &Value, writer: &str) -> bool {
         let applied = live.managers().find(|manager| manager.applies && manager.name == writer);
         agrees(&live, sent, applied.and_then(|manager| manager.fields), Whose::Anybodys)
     })
+}
+
+/// Whether `applied`, which an API server would make of `live` by a write of [`FIELD_MANAGER`], is `live` still: every
+/// value but its status, and what the writer owns. What no cluster gave differs.
+pub fn changes_nothing(live: &Value, applied: &Value) -> bool {
+    let owned = |object: &Value| {
+        let mut managers = Live::of(object).ok()?.managers();
+        let own = managers.find(|manager| manager.applies && manager.name == FIELD_MANAGER)?;
+        Some((own.api_version.to_owned(), own.fields?.to_value()))
+    };
+    let before = owned(live);
+    before.is_some() && before == owned(applied) && written(live) == written(applied)
+}
+
+/// An object without what the API server and controllers write by themselves.
+fn written(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|name, _| !COUNTED.contains(&name.as_str()));
+    }
+    object
 }
 
 /// Whether both are the same object and agree in all that is sent, or owned by the writer, whose `fields` these are.

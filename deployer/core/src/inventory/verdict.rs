@@ -9,7 +9,7 @@ use super::FIELD_MANAGER;
 use super::left::is_left;
 use super::leftover::name_service_account;
 use super::live::{Live, Terminating};
-use super::marks::{Marks, mark};
+use super::marks::{Marks, keep_marks, mark};
 use super::once::without_once;
 use super::owners::Owners;
 use super::same::is_same;
@@ -46,7 +46,7 @@ pub enum Verdict {
     Update(Write),
     /// It is shared and another owner leads: this inventory joins the owners.
     Join(Write),
-    /// It is as wanted, or led by another owner beside this inventory.
+    /// It is as wanted, whichever generation wrote it, or led by another owner beside this inventory.
     AlreadySame,
     /// It is shared and somebody made it whom Slipway does not know: it is used as it is, never written and
     /// never removed.
@@ -164,7 +164,11 @@ pub fn before_apply(wanted: &Wanted<'_>, marks: &Marks, live: Option<&Live<'_>>)
 fn update(wanted: &Wanted<'_>, marks: &Marks, live: &Live<'_>) -> Verdict {
     let mut body = wanted.body(marks, Some(live));
     name_service_account(&mut body, live);
-    if is_same(live, &body, FIELD_MANAGER) {
+    let mut unmarked = body.clone();
+    if marks.leave(live) {
+        keep_marks(&mut unmarked, live);
+    }
+    if is_same(live, &unmarked, FIELD_MANAGER) {
         return Verdict::AlreadySame;
     }
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -7,7 +7,10 @@ use slipway_records::fault_point;
 
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{ADOPTER, Live, Verdict, Wanted, Write, before_apply, handed_over, without_leftovers};
+use crate::inventory::{
+    ADOPTER, Live, Verdict, Wanted, Write, before_apply, changes_nothing, handed_over, keep_marks,
+    without_leftovers,
+};
 
 /// So often an object that others change at the same time is read again.
 const TRIES_MAX: usize = 5;
@@ -26,13 +29,29 @@ impl Work {
             if !prepared.is_rewritten {
                 self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
-            notes.extend(self.apply_object(&cluster, &object, &manifest).await?);
+            self.apply_noted(&cluster, &object, &manifest, notes).await?;
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)
     }
 
-    pub(super) async fn apply_object(
+    /// Writes an object if it is not as wanted, and notes what it is now. `manifest` has the values of secrets.
+    pub(super) async fn apply_noted(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        manifest: &Value,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Hitch> {
+        if let Some(note) = self.apply_object(cluster, object, manifest).await? {
+            notes.push(note);
+            notes.extend(self.applied_secret(object, manifest).map(Note::Secret));
+        }
+        Ok(())
+    }
+
+    /// `None`: it is used as it is.
+    async fn apply_object(
         &self,
         cluster: &Cluster,
         object: &Object,
@@ -65,11 +84,35 @@ impl Work {
                 }
                 Verdict::Refused(refusal) => return Err(Hitch::Lasting(refusal.to_string())),
             };
+            if let Some(live) = &live
+                && self.changes_marks_alone(cluster, &object.object, &write, live).await
+            {
+                return Ok(Some(Note::Applied { object: object.object.clone(), uid: live.uid().to_owned() }));
+            }
             if let Some(note) = self.write(cluster, object, &write, live.as_ref()).await? {
                 return Ok(Some(note));
             }
         }
         Err(Hitch::Passing(format!("{} is changed by others faster than it can be written", object.object)))
+    }
+
+    /// Whether a write would change nothing but which generation wrote the object last. What is only written otherwise,
+    /// such as a quantity, the API server alone can tell; what cannot be tried is written.
+    async fn changes_marks_alone(
+        &self,
+        cluster: &Cluster,
+        object: &ObjectRef,
+        write: &Write,
+        live: &Live<'_>,
+    ) -> bool {
+        if !self.marks.follow(live) {
+            return false;
+        }
+        let mut body = write.body.clone();
+        keep_marks(&mut body, live);
+        // Why it failed is told by the write itself, which knows what may be said of a Secret.
+        let tried = cluster.try_apply(&key_of(object), &body, write.manager).await.ok().flatten();
+        tried.is_some_and(|tried| changes_nothing(live.object(), &tried))
     }
 
     /// Whether this generation has leave to take over this very object.
@@ -80,6 +123,7 @@ impl Work {
 
     /// Makes what another tool owns of an object Slipway's; whether somebody was faster is seen by who looks again.
     async fn hand_over(&self, cluster: &Cluster, object: &ObjectRef, patch: &Value) -> Result<(), Hitch> {
+        self.goes_on()?;
         let merged = cluster.merge_at(&key_of(object), patch, ADOPTER).await;
         match merged.map_err(|error| told(object, Hitch::from(error)))? {
             Applied::Done(_) => tracing::info!(%object, "is taken over"),
@@ -96,6 +140,8 @@ impl Work {
         write: &Write,
         live: Option<&Live<'_>>,
     ) -> Result<Option<Note>, Hitch> {
+        // After a stop it is waited for one request, not for several.
+        self.goes_on()?;
         let reference = &object.object;
         let applied = cluster.apply_at(&key_of(reference), &write.body, write.manager, write.force).await;
         let applied = match applied {

@@ -96,9 +96,17 @@ impl Work {
         let cluster = self.cluster().await?;
         let mut manifest = drift.manifest.clone();
         self.put_secrets(&drift.object.object, &mut manifest).await?;
+        // A value that was rotated since comes with a deployment, which restarts what uses it, and not by the way.
+        let newer = drift.secret.as_ref().map(|applied| self.changed_keys(applied, &manifest));
+        if let Some(newer) = newer.filter(|keys| !keys.is_empty()) {
+            return Err(Hitch::Lasting(format!(
+                "{} was rotated since it was applied, so its former value is not to be had: `slipway deploy restart \
+                 --secrets-only` brings the new one",
+                newer.iter().map(|key| format!("data.{key}")).collect::<Vec<_>>().join(", ")
+            )));
+        }
         let cluster: &Cluster = &cluster;
-        notes.extend(self.apply_object(cluster, &drift.object, &manifest).await?);
-        Ok(())
+        self.apply_noted(cluster, &drift.object, &manifest, notes).await
     }
 }
 

@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use slipway_handoff::{ObjectRef, SecretUse, secret};
+use slipway_handoff::{Object, ObjectRef, SecretUse, secret};
 use slipway_types::SecretReference;
 
 use super::Work;
+use crate::applied_secrets::AppliedSecret;
 use crate::hitch::Hitch;
 
 impl Work {
@@ -33,6 +34,21 @@ impl Work {
         }
         fold(manifest);
         Ok(())
+    }
+
+    /// What a manifest that has the values makes of a Secret; `None`: it is none, or others may write it.
+    pub(super) fn applied_secret(&self, object: &Object, manifest: &Value) -> Option<AppliedSecret> {
+        let is_own = object.object.is_secret() && !object.shared;
+        is_own.then(|| AppliedSecret::of(object, manifest, &self.digests()))
+    }
+
+    /// The keys of which a Secret holds other values than those that were applied.
+    pub(super) fn changed_keys(&self, applied: &AppliedSecret, secret: &Value) -> Vec<String> {
+        applied.changed_in(secret, &self.digests())
+    }
+
+    fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
+        |place, value| self.core.host.keyed_digest(place, value)
     }
 
     fn used(&self, reference: &SecretReference) -> Option<&SecretUse> {

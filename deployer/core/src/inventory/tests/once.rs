@@ -127,7 +127,9 @@ fn of_a_mapping_only_what_nobody_took_is_sent() {
     cluster.update("kubectl", &wanted.object, &["f:data", "f:a"], json!("2"));
     cluster.update("kubectl", &wanted.object, &["f:data", "f:b"], Value::Null);
     manifest["data"] = json!({"a": "3", "b": "3", "c": "3", "d": "3"});
-    let Verdict::Update(write) = judge(&cluster, &wanted, &manifest, &marks_of("shop", 2)) else { panic!() };
+    let marks = marks_of("shop", 2);
+    assert_eq!(judge(&cluster, &wanted, &manifest, &marks), Verdict::AlreadySame);
+    let Verdict::Update(write) = judge(&cluster, &wanted, &manifest, &marks.fenced(1)) else { panic!() };
     assert_eq!(write.body["data"], json!({"c": "1"}));
     cluster.apply(&write).unwrap();
     assert_eq!(cluster.get(&wanted.object).unwrap()["data"], json!({"a": "2", "c": "1"}));

@@ -133,3 +133,21 @@ fn what_the_cluster_lost_or_changed_is_a_difference() {
         assert!(!same(&live, &sent()), "{pointer}");
     }
 }
+
+#[test]
+fn what_a_server_would_leave_as_it_is_shows_in_values_and_in_owners() {
+    for (pointer, value, is_same) in [
+        ("/metadata/resourceVersion", json!("6"), true),
+        ("/status/replicas", json!(3), true),
+        ("/metadata/managedFields/0/manager", json!("third"), true),
+        ("/metadata/managedFields/3/fieldsV1/f:metadata", json!({}), false),
+        ("/metadata/managedFields/3/apiVersion", json!("apps/v2"), false),
+        ("/metadata/labels/app", json!("other"), false),
+        ("/spec/replicas", json!(3), false),
+    ] {
+        let mut applied = live();
+        *applied.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(changes_nothing(&live(), &applied), is_same, "{pointer}");
+    }
+    assert!(!changes_nothing(&sent(), &sent()), "no cluster gave it");
+}

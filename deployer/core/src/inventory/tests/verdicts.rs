@@ -33,16 +33,51 @@ fn marks_that_a_manifest_brings_do_not_count() {
     assert_eq!(annotations, &json!({SHARED_BY: marks.inventory(), COLLECT: "on_delete", "b": "c"}));
 }
 
+/// The generation that an object says.
+fn generation_of(cluster: &Cluster, object: &Object) -> Option<u64> {
+    let found = cluster.get(&object.object).unwrap();
+    Live::of(&found).unwrap().generation()
+}
+
 #[test]
-fn what_is_as_wanted_is_left_alone_until_a_new_generation_marks_it() {
-    let (mut cluster, manifest) = (Cluster::default(), deployment("web"));
+fn what_is_as_wanted_is_left_alone_by_every_generation() {
+    let (mut cluster, mut manifest) = (Cluster::default(), deployment("web"));
     let wanted = object(&manifest);
     settle(&mut cluster, &wanted, &manifest, &marks_of("shop", 1));
-    assert_eq!(judge(&cluster, &wanted, &manifest, &marks_of("shop", 1)), Verdict::AlreadySame);
-    let Verdict::Update(write) = judge(&cluster, &wanted, &manifest, &marks_of("shop", 2)) else { panic!() };
+    for generation in [1, 2, 3] {
+        let marks = marks_of("shop", generation);
+        assert_eq!(judge(&cluster, &wanted, &manifest, &marks), Verdict::AlreadySame);
+        let found = cluster.get(&wanted.object).unwrap();
+        assert_eq!(marks.follow(&Live::of(&found).unwrap()), generation > 1);
+    }
+    manifest["spec"]["replicas"] = 3.into();
+    let Verdict::Update(write) = judge(&cluster, &wanted, &manifest, &marks_of("shop", 4)) else { panic!() };
     let version = cluster.get(&wanted.object).unwrap()["metadata"]["resourceVersion"].clone();
     assert!(write.force);
     assert_eq!(write.body["metadata"]["resourceVersion"], version);
+    cluster.apply(&write).unwrap();
+    assert_eq!(generation_of(&cluster, &wanted), Some(4), "what changes has the marks of who changed it");
+}
+
+#[test]
+fn a_late_write_of_an_older_generation_finds_the_object_changed() {
+    let (mut cluster, manifest) = (Cluster::default(), config_map("a"));
+    let wanted = object(&manifest);
+    settle(&mut cluster, &wanted, &manifest, &marks_of("shop", 5));
+    let mut other = manifest.clone();
+    other["data"]["greeting"] = "no".into();
+    let Verdict::Update(late) = judge(&cluster, &wanted, &other, &marks_of("shop", 6)) else { panic!() };
+    // The server that is about to send this is lost, and what comes next wants what is there.
+    let marks = marks_of("shop", 7);
+    assert_eq!(judge(&cluster, &wanted, &manifest, &marks), Verdict::AlreadySame);
+    settle(&mut cluster, &wanted, &manifest, &marks.fenced(6));
+    assert_eq!(generation_of(&cluster, &wanted), Some(7));
+    assert_eq!(cluster.apply(&late), Err(cluster::Conflict));
+    // Nor may it write if it looks again first, however late; and one round of writes is enough.
+    let refused = Refusal::Newer { object: wanted.object.clone(), generation: 7, own: 6 };
+    assert_eq!(judge(&cluster, &wanted, &other, &marks_of("shop", 6)), Verdict::Refused(refused));
+    let next = marks_of("shop", 8).fenced(6);
+    assert_eq!(judge(&cluster, &wanted, &manifest, &next), Verdict::AlreadySame);
 }
 
 #[test]
