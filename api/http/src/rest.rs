@@ -23,6 +23,7 @@ pub(crate) mod deployment_failures;
 pub(crate) mod deployment_gates;
 mod deployment_graph;
 mod deployment_holds;
+pub(crate) mod deployment_objects;
 pub(crate) mod deployment_orders;
 pub(crate) mod deployment_plans;
 pub(crate) mod deployment_views;
@@ -140,6 +141,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_plans::plan))
         .routes(routes!(deployments::show))
         .routes(routes!(deployment_graph::show))
+        .routes(routes!(deployment_objects::show))
         .routes(routes!(deployment_failures::list))
         .routes(routes!(deployment_failures::log))
         .routes(routes!(adoptions::plan))

@@ -24,6 +24,7 @@ mod evidence;
 mod found;
 mod given;
 mod growing;
+mod inspect;
 mod look;
 mod message;
 mod passing;
@@ -33,6 +34,7 @@ mod rerun;
 mod secrets;
 
 pub(crate) use evidence::Failed;
+pub use inspect::Inspection;
 
 use look::Seen;
 

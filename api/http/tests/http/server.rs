@@ -23,13 +23,14 @@ use slipway_records::deploying::{
     GateView, GraphNode, HeardKind, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName,
     SecretUser,
 };
+use slipway_records::failure::FoundEvent;
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
     BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, NewToken,
-    PackageVersion, Records, Source,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObject,
+    LiveObjects, LiveState, LiveWanted, NewToken, PackageVersion, Records, Source,
 };
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -201,6 +202,43 @@ impl Deploying for NoPlanning {
             ..GraphNode::default()
         };
         Ok(deployment.revision.map(|_| vec![web, look]))
+    }
+
+    /// An object of `web` that is not ready, whatever was asked for.
+    async fn live_objects(
+        &self,
+        deployment: &Deployment,
+        _: &Application,
+        _: &Environment,
+        wanted: &LiveWanted,
+    ) -> Result<Option<LiveObjects>, Fault> {
+        if wanted.node.as_deref() == Some("away") {
+            return Err(Fault::transient("cluster_unavailable", "there is no <b>cluster</b>"));
+        }
+        let event = FoundEvent {
+            kind: "Warning".to_owned(),
+            reason: "BackOff".to_owned(),
+            message: "<b>again</b>".to_owned(),
+            object: "Pod web-1".to_owned(),
+            count: 3,
+            ..FoundEvent::default()
+        };
+        let object = LiveObject {
+            node: "web".to_owned(),
+            object: "apps/v1/Deployment shop/web".to_owned(),
+            state: LiveState::Progressing,
+            why: "0 of <b>1</b> are available".to_owned(),
+            created_at: Some(deployment.created_at),
+            generation: Some(deployment.generation),
+            events: vec![event],
+        };
+        let found = LiveObjects {
+            asked_at: deployment.created_at,
+            objects: vec![object],
+            next: (wanted.from == 0).then_some(1),
+            notes: vec!["a <b>note</b>".to_owned()],
+        };
+        Ok(deployment.revision.map(|_| found))
     }
 
     async fn explain(
