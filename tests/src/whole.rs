@@ -60,6 +60,7 @@ pub const PAGES: &[&str] = &[
     "/deployments/history",
     "/deployments/history?state=awaiting",
     "/deployments/{delivered}",
+    "/deployments/{delivered}?objects=settings",
     "/deployments/{delivered}/remove",
     "/deployments/{waiting}",
     "/deployments/{waiting}/decline",

@@ -24,8 +24,7 @@ pub enum LiveState {
 
 impl LiveState {
     /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Ready, Self::Progressing, Self::Failed, Self::Missing, Self::Unknown];
+    pub const ALL: [Self; 5] = [Self::Ready, Self::Progressing, Self::Failed, Self::Missing, Self::Unknown];
 }
 
 /// An object of a frozen graph as its cluster has it. Of a Secret, as of any other, nothing that it holds.
