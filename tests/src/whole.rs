@@ -77,6 +77,8 @@ pub const PAGES: &[&str] = &[
     "/infrastructure/new-cluster",
     "/infrastructure/clusters/test",
     "/infrastructure/clusters/test/edit",
+    "/infrastructure/kits",
+    "/infrastructure/kits/dockerfile",
     "/infrastructure/definitions",
     "/infrastructure/definitions?kind=trait&q=nothing-like-it",
     "/infrastructure/definitions/component/webservice",

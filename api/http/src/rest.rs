@@ -33,6 +33,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod following;
 pub(crate) mod incidents;
+pub(crate) mod kits;
 pub(crate) mod labels;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -173,6 +174,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(checks::cancel))
         .routes(routes!(checks::waive))
         .routes(routes!(logs::of_bundle_check))
+        .routes(routes!(kits::list))
+        .routes(routes!(kits::show))
         .routes(routes!(definitions::list, definitions::install))
         .routes(routes!(definitions::faults))
         .routes(routes!(definitions::show))

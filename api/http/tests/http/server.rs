@@ -26,7 +26,8 @@ use slipway_records::deploying::{
 use slipway_records::failure::FoundEvent;
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
-    BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
+    BuildPlace, BuildPlaces, KnownKit, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck,
+    SourceFinding,
 };
 use slipway_records::{
     AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObject,
@@ -102,6 +103,20 @@ struct NoPlanning;
 impl Planning for NoPlanning {
     async fn plan(&self, _: &Application, _: &CommitId) -> Result<PlanView, Fault> {
         Err(Fault::permanent("no_slipway_yaml", "there is no slipway.yaml").hint("write one"))
+    }
+
+    fn kits(&self) -> Vec<KnownKit> {
+        let target = json!({"type": "string", "description": "Where to <b>stop</b>."});
+        vec![KnownKit {
+            name: "dockerfile".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: "Builds an <b>image</b>.".to_owned(),
+            origin: "builtin",
+            verbs: vec!["image.build".to_owned()],
+            recipe: 1,
+            digest: Digest::of("dockerfile"),
+            schema: json!({"type": "object", "properties": {"target": target}}),
+        }]
     }
 }
 

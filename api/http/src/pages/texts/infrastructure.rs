@@ -191,6 +191,11 @@ texts! {
     kind_step: "workflow step", "工作流步骤";
     kind_trait: "trait", "特性";
     kinds_served: "Kinds of objects", "资源种类数";
+    kit_recipe: "Recipe", "配方号";
+    kit_verbs: "May do", "可执行的操作";
+    kits: "Build kits", "构建套件";
+    kits_intro: "A component names its kit in slipway.yaml; each kit says what the component may tell it.",
+        "组件在 slipway.yaml 中指定构建套件；每个套件说明组件可以填写的选项。";
     kubeconfig_help:
         "secret://builtin/NAME or secret://file/PATH of a kubeconfig. Empty: the cluster that this \
          server runs in.",
