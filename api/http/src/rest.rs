@@ -190,6 +190,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(server::image_target))
         .routes(routes!(server::backends))
         .routes(routes!(server::machine))
+        .routes(routes!(server::storage))
 }
 
 fn endless() -> OpenApiRouter<ServerState> {

@@ -107,7 +107,7 @@ pub use selection::{
 pub use sign_in::{ReadSignIns, SignIn, WriteSignIns};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
 pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
-pub use upkeep::{ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use upkeep::{ReadUpkeep, RepositoryContent, Stored, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 
