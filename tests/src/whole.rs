@@ -35,6 +35,7 @@ pub const PAGES: &[&str] = &[
     "/applications/shop?channel=stable",
     "/applications/till",
     "/applications/shop/packages",
+    "/applications/shop/packages?channel=stable",
     "/applications/shop/packages/web/0.1.0-main.1",
     "/applications/till/packages/settings/0.1.0-main.2",
     "/applications/till/packages/compare",
