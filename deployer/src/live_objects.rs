@@ -138,7 +138,7 @@ mod tests {
         let look = async || {
             asked.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
-            Err(Fault::transient("cluster_unavailable", "it does not answer"))
+            Found::Err(Fault::transient("cluster_unavailable", "it does not answer"))
         };
         let id = DeploymentId::new();
         let wanted = |node: &str| (id, LiveWanted { node: Some(node.to_owned()), from: 0 });

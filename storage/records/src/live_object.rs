@@ -36,7 +36,7 @@ pub struct LiveObject {
     pub object: String,
     /// Where it stands.
     pub state: LiveState,
-    /// Why it is not ready; else empty.
+    /// Why it is not ready, or that it has gone by itself; else empty.
     pub why: String,
     /// When it was made.
     pub created_at: Option<DateTime<Utc>>,
