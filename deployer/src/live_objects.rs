@@ -96,8 +96,9 @@ impl Stage {
             return Err(Fault::permanent("unknown_node", message)
                 .hint("`slipway deploy show` and the deployment's graph name its nodes"));
         }
+        let key = key(&application.name, environment);
         let frozen = match Inspection::needs_manifests(&document) {
-            true => self.kept_revision(&key(&application.name, environment), revision).await.ok(),
+            true => self.kept_revision(&key, revision).await.ok(),
             false => None,
         };
         let fault = |error| records_fault(&error);
@@ -107,6 +108,7 @@ impl Stage {
         let cluster = self.cluster_of(environment).await?;
         let inspection = Inspection {
             cluster: &cluster,
+            key: &key,
             document: &document,
             manifests: frozen.as_ref().map(|frozen| &frozen.manifests),
             was_live: &were_live(&observation.unwrap_or_default()),

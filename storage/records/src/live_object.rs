@@ -18,7 +18,7 @@ pub enum LiveState {
     Failed,
     /// The cluster said that it is not there.
     Missing,
-    /// It could not be read.
+    /// It could not be read, or is there and does not say that it is the application's.
     Unknown,
 }
 

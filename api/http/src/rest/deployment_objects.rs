@@ -47,7 +47,8 @@ pub(crate) struct ObjectView {
     node: String,
     /// `apps/v1/Deployment shop/web`.
     object: String,
-    /// `ready`, `progressing`, `failed`, `missing`, or `unknown` if the cluster could not be asked.
+    /// `ready`, `progressing`, `failed`, `missing`, or `unknown` if it could not be read or does not say that it is the
+    /// application's.
     #[schema(value_type = String)]
     state: LiveState,
     /// Why it is not ready; else empty.

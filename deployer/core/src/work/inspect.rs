@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::{BoxFuture, join_all};
 use serde_json::Value;
-use slipway_handoff::{ManifestSet, NodeName, Object, Revision};
+use slipway_handoff::{Key, ManifestSet, NodeName, Object, Revision};
 use slipway_kubernetes::{Cluster, ObjectKey};
 use slipway_records::failure::FoundEvent;
 use slipway_records::{LiveObject, LiveObjects, LiveState, LiveWanted};
@@ -21,7 +21,7 @@ use super::key_of;
 use super::look::stands_against;
 use super::passing::{goes_by_itself, may_go_by_itself};
 use super::pods::pods_of_workload;
-use crate::inventory::GENERATION;
+use crate::inventory::{GENERATION, Live, belongs_to};
 use crate::schedule::Verdict;
 
 /// How long one look may take in all.
@@ -40,10 +40,15 @@ const EVENTS_READ_MAX: u32 = 500;
 /// So many Secrets of a graph are read to know what to hide.
 const SECRETS_MAX: usize = 50;
 
+/// What is said of an object that is not the key's.
+const OTHERS: &str = "it is there, and does not say that it is this application's here";
+
 /// A look at a graph's objects.
 pub struct Inspection<'a> {
     /// Where they are.
     pub cluster: &'a Cluster,
+    /// Whose they are.
+    pub key: &'a Key,
     /// What was frozen.
     pub document: &'a Revision,
     /// Its objects, where [`Inspection::needs_manifests`]; without them what went by itself is missing.
@@ -59,6 +64,9 @@ struct Sight<'a> {
     node: &'a str,
     object: &'a Object,
     live: Result<Option<Value>, String>,
+    /// Whether it is there and says that it is the key's. Of others nothing is told but that they are there: what
+    /// was frozen may name any object.
+    is_own: bool,
 }
 
 /// The events of one of the objects, by its place, and what could not be read.
@@ -101,13 +109,26 @@ impl Inspection<'_> {
             reads.push(Box::pin(async move { asking.ask(self.cluster.get(&key)).await }));
         }
         let read = join_all(reads).await;
-        chosen.iter().zip(read).map(|(&(node, object), live)| Sight { node, object, live }).collect()
+        let sight = |(&(node, object), live): (&(&'s str, &'s Object), Result<Option<Value>, String>)| {
+            let found = live.as_ref().ok().and_then(Option::as_ref);
+            let is_own = found.is_some_and(|found| self.is_own(found));
+            Sight { node, object, live, is_own }
+        };
+        chosen.iter().zip(read).map(sight).collect()
+    }
+
+    fn is_own(&self, found: &Value) -> bool {
+        Live::of(found).is_ok_and(|live| belongs_to(&live, self.key))
     }
 
     fn judged(&self, sight: &Sight<'_>) -> LiveObject {
         let was_live = self.was_live.contains(sight.node);
-        let (state, why) = standing(sight.object, &sight.live, was_live, self.manifests);
         let live = sight.live.as_ref().ok().and_then(Option::as_ref);
+        let (state, why) = match live {
+            Some(_) if !sight.is_own => (LiveState::Unknown, OTHERS.to_owned()),
+            _ => standing(sight.object, &sight.live, was_live, self.manifests),
+        };
+        let live = live.filter(|_| sight.is_own);
         LiveObject {
             node: sight.node.to_owned(),
             object: sight.object.object.to_string(),
@@ -130,6 +151,9 @@ impl Inspection<'_> {
         let mut asked: Vec<EventsOf<'_>> = Vec::new();
         for (place, (sight, object)) in sights.iter().zip(objects.iter_mut()).enumerate() {
             let Ok(Some(live)) = &sight.live else { continue };
+            if !sight.is_own {
+                continue;
+            }
             let is_troubled = matches!(object.state, LiveState::Progressing | LiveState::Failed);
             if is_troubled && asked.len() < TROUBLED_MAX {
                 asked.push(Box::pin(self.events_of(place, live, asking)));
@@ -150,7 +174,7 @@ impl Inspection<'_> {
         asking: &Asking<'_>,
         notes: &mut Vec<String>,
     ) -> BTreeMap<String, Vec<FoundEvent>> {
-        let there = sights.iter().filter(|sight| matches!(sight.live, Ok(Some(_))));
+        let there = sights.iter().filter(|sight| sight.is_own);
         let namespaces: BTreeSet<&String> =
             there.filter_map(|sight| sight.object.object.namespace.as_ref()).collect();
         let mut told: BTreeMap<String, Vec<FoundEvent>> = BTreeMap::new();
@@ -239,7 +263,8 @@ impl Inspection<'_> {
         let mut values = Vec::new();
         for sight in sights.iter().chain(&others).filter(|sight| sight.object.object.is_secret()) {
             match &sight.live {
-                Ok(live) => values.extend(live.iter().flat_map(values_of)),
+                // Whoever may name another's Secret must not learn what stands in it by what is hidden.
+                Ok(live) => values.extend(live.iter().filter(|_| sight.is_own).flat_map(values_of)),
                 Err(why) => return Err(format!("{} could not be read: {why}", sight.object.object)),
             }
         }
@@ -298,6 +323,7 @@ mod tests {
     use slipway_handoff::{ObjectRef, Ready};
 
     use super::*;
+    use crate::inventory::{INVENTORY, InventoryId, SHARED_BY};
 
     fn object(manifest: &Value, manifests: &mut ManifestSet) -> Object {
         let digest = manifests.insert(manifest);
@@ -330,6 +356,29 @@ mod tests {
         assert_eq!(stands(&applied, Ok(Some(claim("Pending"))), false).0, LiveState::Ready);
         let wrong = Object { ready: Ready::Cel("self.(".to_owned()), ..claimed };
         assert_eq!(stands(&wrong, Ok(Some(claim("Bound"))), false).0, LiveState::Failed);
+    }
+
+    #[test]
+    fn an_object_is_a_keys_by_labels_by_inventory_or_among_its_owners() {
+        let key = |environment: &str| Key {
+            environment: environment.parse().expect("an address"),
+            application: "shop".parse().expect("a name"),
+        };
+        let ours = key("eu/kind/shop/prod");
+        let is_ours = |metadata: Value| {
+            let mut object = json!({"metadata": metadata});
+            object["metadata"]["uid"] = "u".into();
+            object["metadata"]["resourceVersion"] = "1".into();
+            Live::of(&object).is_ok_and(|live| belongs_to(&live, &ours))
+        };
+        let inventory = |key: &Key| InventoryId::of(key).as_str().to_owned();
+        let other = inventory(&key("eu/kind/shop/test"));
+        assert!(is_ours(json!({"labels": {INVENTORY: inventory(&ours)}})));
+        assert!(!is_ours(json!({"labels": {INVENTORY: other}})) && !is_ours(json!({})));
+        let owners = format!("{other},{}", inventory(&ours));
+        assert!(is_ours(json!({"labels": {INVENTORY: other}, "annotations": {SHARED_BY: owners}})));
+        let labels = |stage: &str| json!({"slipway.dev/application": "shop", "slipway.dev/team": "default", "slipway.dev/stage": stage});
+        assert!(is_ours(json!({"labels": labels("prod")})) && !is_ours(json!({"labels": labels("test")})));
     }
 
     #[test]
