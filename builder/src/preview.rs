@@ -1,9 +1,10 @@
 //! What a run of a commit would do, without doing it.
 
 use async_trait::async_trait;
+use slipway_buildkits::{Kit, Kits};
 use slipway_records::Application;
 use slipway_records::plan::{ComponentPlan, ImagePlan};
-use slipway_records::port::{PlanView, PlannedComponent, Planning};
+use slipway_records::port::{KnownKit, PlanView, PlannedComponent, Planning};
 use slipway_types::{CommitId, Digest, Fault};
 
 use crate::fingerprint;
@@ -47,6 +48,24 @@ impl Planning for Preview {
             });
         }
         Ok(PlanView { application: application.name.to_string(), commit: commit.to_string(), components })
+    }
+
+    fn kits(&self) -> Vec<KnownKit> {
+        Kits::builtin().all().map(known).collect()
+    }
+}
+
+fn known(kit: &dyn Kit) -> KnownKit {
+    let description = kit.description();
+    KnownKit {
+        name: description.name.clone(),
+        version: description.version.to_string(),
+        description: description.description.clone(),
+        origin: "builtin",
+        verbs: description.verbs.iter().map(ToString::to_string).collect(),
+        recipe: description.recipe,
+        digest: kit.digest(),
+        schema: kit.schema().clone(),
     }
 }
 

@@ -36,6 +36,11 @@ impl Kits {
         self.0.iter().find(|kit| kit.name() == name).map(AsRef::as_ref)
     }
 
+    /// Every kit, by name.
+    pub fn all(&self) -> impl Iterator<Item = &(dyn Kit + 'static)> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
     /// Every kit's name, sorted.
     pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(|kit| kit.name()).collect()

@@ -20,6 +20,7 @@ pub mod freeze;
 pub mod gates;
 mod generations;
 pub mod handler;
+pub mod live_objects;
 pub mod observe;
 pub mod order;
 pub mod packages;

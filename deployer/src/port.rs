@@ -11,7 +11,8 @@ use slipway_records::deploying::{
     SecretName, SecretUser,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObjects,
+    LiveWanted, PackageVersion,
 };
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::{Address, Fault, RegistryPrefix, Version, Violation};
@@ -170,6 +171,16 @@ impl Deploying for Stage {
         let nodes = document.graph.nodes();
         let order = document.graph.order().into_iter();
         Ok(Some(order.map(|name| graph_node(name, &nodes[name])).collect()))
+    }
+
+    async fn live_objects(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        environment: &Environment,
+        wanted: &LiveWanted,
+    ) -> Result<Option<LiveObjects>, Fault> {
+        self.live_objects_of(deployment, application, environment, wanted).await
     }
 
     async fn in_force(&self, wanted: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault> {

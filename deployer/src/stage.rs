@@ -17,6 +17,7 @@ use slipway_types::RegistryPrefix;
 
 use crate::clusters::Clusters;
 use crate::definitions::Definitions;
+use crate::live_objects::Looks;
 use crate::packages::PackageLimits;
 
 /// Limits and addresses of the deploy stage.
@@ -63,6 +64,8 @@ pub struct Stage {
     pub charts: Renderer,
     /// The built-in reconcile core, where there is one.
     pub core: Option<Arc<dyn CorePort>>,
+    /// How objects stood when people asked last.
+    pub looks: Looks,
     /// Limits and addresses.
     pub options: StageOptions,
 }

@@ -275,6 +275,7 @@ macro_rules! conformance {
                 a_condemned_blob_cannot_be_referred_to_until_released
                 a_blob_referred_to_again_waits_anew
                 a_blob_that_lies_elsewhere_needs_no_bytes
+                what_is_stored_is_as_it_was_measured_last
             ]
         }
     };

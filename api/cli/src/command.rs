@@ -25,6 +25,7 @@ mod doctor;
 mod document;
 mod environment;
 mod fetch_context;
+mod kit;
 mod label;
 mod log;
 mod login;
@@ -178,6 +179,9 @@ enum Command {
     /// Add-ons: databases, queues and the like, which applications are bound to
     #[command(subcommand)]
     Addon(addon::AddonCommand),
+    /// Build kits: what components are built and packed with
+    #[command(subcommand)]
+    Kit(kit::KitCommand),
     /// Definitions: component types, traits, policies, workflow steps and add-ons
     #[command(subcommand)]
     Definition(definition::DefinitionCommand),
@@ -247,6 +251,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Hold(args) => place::hold(args, &global).await,
         Command::Release(args) => place::release(args, &global).await,
         Command::Addon(command) => addon::run(command, &global).await,
+        Command::Kit(command) => kit::run(command, &global).await,
         Command::Definition(command) => definition::run(command, &global).await,
         Command::Receiver(command) => receiver::run(command, &global).await,
         Command::Audit(command) => audit::run(command, &global).await,

@@ -69,6 +69,11 @@
       const fresh = same(field);
       if (fresh && field.value !== field.defaultValue) fresh.value = field.value;
     }
+    // What was fetched where it was opened is newer than what the page says there.
+    for (const now of old.querySelectorAll("[data-asked]")) {
+      const plain = same(now);
+      if (plain && !("asked" in plain.dataset)) plain.replaceWith(now.cloneNode(true));
+    }
     const scrolled = [...old.querySelectorAll(".scroll[id]")].map((element) => [element.id, element.scrollLeft]);
     return () => {
       for (const [id, left] of scrolled) {
@@ -79,6 +84,22 @@
   };
   // How the whole stands is said when it changes.
   const standing = (part) => part.querySelector(".big .status, .facts-line > .status")?.textContent;
+  const swap = (old, part) => {
+    const scroll = keep(old, part);
+    revealCopying(part);
+    if (part.isEqualNode(old)) return;
+    const state = standing(part);
+    if (state && state !== standing(old)) announce(state);
+    const focused = old.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
+    old.replaceWith(document.adoptNode(part));
+    scroll();
+    if (focused) part.querySelector(focused)?.focus();
+  };
+  const pageAt = async (address) => {
+    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  };
   let refreshing = null;
   let again = false;
   const refresh = () => {
@@ -86,21 +107,11 @@
     again = refreshing !== null;
     refreshing ??= (async () => {
       try {
-        const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-        if (!answer.ok || answer.redirected) return;
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = await pageAt(location.href);
+        if (!fresh) return;
         for (const old of document.querySelectorAll("[data-live]")) {
           const part = fresh.getElementById(old.id);
-          if (!part) continue;
-          const scroll = keep(old, part);
-          revealCopying(part);
-          if (part.isEqualNode(old)) continue;
-          const state = standing(part);
-          if (state && state !== standing(old)) announce(state);
-          const focused = old.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
-          old.replaceWith(document.adoptNode(part));
-          scroll();
-          if (focused) part.querySelector(focused)?.focus();
+          if (part) swap(old, part);
         }
       } catch {
         // The next news tries again.
@@ -111,6 +122,36 @@
     })();
     return refreshing;
   };
+
+  // What a cluster says is fetched where it is opened, and again while that is open and looked at.
+  const ASKED_EVERY_MS = 10000;
+  const asking = new Set();
+  const ask = async (details) => {
+    const id = details.id + "-now";
+    if (asking.has(id)) return;
+    asking.add(id);
+    try {
+      const part = (await pageAt(details.dataset.part))?.getElementById(id);
+      const old = document.getElementById(id);
+      if (part && old) swap(old, part);
+    } catch {
+      // It is asked again.
+    } finally {
+      asking.delete(id);
+    }
+  };
+  document.addEventListener("toggle", (event) => {
+    const details = event.target;
+    if (!details.open || !details.dataset?.part) return;
+    if (!details.querySelector("[data-asked]")) ask(details);
+  }, true);
+  if (document.querySelector("details[data-part]")) {
+    setInterval(() => {
+      if (document.hidden) return;
+      for (const details of document.querySelectorAll("details[data-part][open]")) ask(details);
+    }, ASKED_EVERY_MS);
+  }
+
   const events = document.body.dataset.events;
   if (events) {
     const source = new EventSource(events);

@@ -41,6 +41,7 @@ mod open_streams;
 mod origin;
 mod package;
 mod package_contents;
+mod package_filter;
 mod packages;
 mod parts;
 mod preferences;

@@ -23,6 +23,7 @@ pub(crate) mod deployment_failures;
 pub(crate) mod deployment_gates;
 mod deployment_graph;
 mod deployment_holds;
+pub(crate) mod deployment_objects;
 pub(crate) mod deployment_orders;
 pub(crate) mod deployment_plans;
 pub(crate) mod deployment_views;
@@ -32,6 +33,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod following;
 pub(crate) mod incidents;
+pub(crate) mod kits;
 pub(crate) mod labels;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -140,6 +142,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(deployment_plans::plan))
         .routes(routes!(deployments::show))
         .routes(routes!(deployment_graph::show))
+        .routes(routes!(deployment_objects::show))
         .routes(routes!(deployment_failures::list))
         .routes(routes!(deployment_failures::log))
         .routes(routes!(adoptions::plan))
@@ -171,6 +174,8 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(checks::cancel))
         .routes(routes!(checks::waive))
         .routes(routes!(logs::of_bundle_check))
+        .routes(routes!(kits::list))
+        .routes(routes!(kits::show))
         .routes(routes!(definitions::list, definitions::install))
         .routes(routes!(definitions::faults))
         .routes(routes!(definitions::show))
@@ -185,6 +190,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(server::image_target))
         .routes(routes!(server::backends))
         .routes(routes!(server::machine))
+        .routes(routes!(server::storage))
 }
 
 fn endless() -> OpenApiRouter<ServerState> {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt, stream};
-use slipway_records::{CondemnedBlob, JobError};
+use slipway_records::{CondemnedBlob, JobError, Stored};
 use slipway_types::Digest;
 
 use super::{CollectOptions, Pass, blobs_fault};
@@ -13,13 +13,16 @@ const SCAN_CHUNK: usize = 500;
 const REQUESTS: usize = 8;
 
 impl Pass<'_> {
-    /// Looks at all stored blobs and notes those that nothing refers to.
+    /// Looks at all stored blobs, notes those that nothing refers to, and keeps how much is stored.
     pub(super) async fn note_unreferenced(&mut self) -> Result<(), JobError> {
         let old = self.now - CollectOptions::hours(self.options.gc_grace_hours);
+        let mut stored = Stored { blobs: 0, bytes: 0, measured_at: self.now };
         let mut chunks = self.blobs.list().try_chunks(SCAN_CHUNK);
         while let Some(chunk) = chunks.next().await {
             self.go_on()?;
             let chunk = chunk.map_err(|error| blobs_fault(&error.1))?;
+            stored.blobs += chunk.len() as u64;
+            stored.bytes += chunk.iter().map(|listed| listed.blob.size).sum::<u64>();
             let digests: Vec<Digest> = chunk.iter().map(|listed| listed.blob.digest).collect();
             let referenced = self.records.read().await?.blobs_referenced(&digests).await?;
             let unreferenced = chunk.iter().filter(|listed| !referenced.contains(&listed.blob.digest));
@@ -35,7 +38,9 @@ impl Pass<'_> {
                 tx.commit().await?;
             }
         }
-        Ok(())
+        let mut tx = self.records.begin().await?;
+        tx.stored_put(&stored).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Removes the bytes of blobs that nothing has referred to for the time of grace.

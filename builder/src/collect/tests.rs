@@ -257,6 +257,26 @@ async fn a_blob_that_lies_elsewhere_loses_its_copy_here_and_stays_linked() {
 }
 
 #[tokio::test]
+async fn each_look_at_all_blobs_tells_how_much_is_stored() {
+    let world = World::new().await;
+    for content in ["four", "sixsix"] {
+        world.blobs.put(content).await.unwrap();
+    }
+    let handler = world.handler(CollectOptions::default());
+    let stored = async || world.records.read().await.unwrap().stored_get().await.unwrap();
+    assert_eq!(stored().await, None);
+    pass(&handler, after_days(0)).await;
+    let first = stored().await.unwrap();
+    assert_eq!((first.blobs, first.bytes), (2, 10));
+    pass(&handler, after_days(2)).await;
+    let removed = pass(&handler, after_days(4)).await;
+    assert_eq!(removed.blobs, 0, "they went before");
+    let last = stored().await.unwrap();
+    assert_eq!((last.blobs, last.bytes), (0, 0));
+    assert!(last.measured_at > first.measured_at);
+}
+
+#[tokio::test]
 async fn a_removal_that_was_broken_off_is_finished() {
     let world = World::new().await;
     let blob = world.blobs.put("x").await.unwrap();

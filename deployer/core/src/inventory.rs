@@ -41,7 +41,7 @@ pub use id::{InvalidInventoryId, InventoryId};
 pub use left::{is_left, takes_along};
 pub use leftover::without_leftovers;
 pub use live::{Incomplete, Live, Manager, Terminating, writer_of};
-pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, keep_marks, mark};
+pub use marks::{COLLECT, GENERATION, INVENTORY, Marks, REVISION, SHARED_BY, belongs_to, keep_marks, mark};
 pub use once::without_once;
 pub use order::{apply_order, rank};
 pub use owners::Owners;

@@ -3,7 +3,7 @@
 //! [`Core`] is the receiver: it takes a submission, keeps it, and wakes the job that drives its key
 //! ([`ReconcileHandler`]). [`schedule`] decides what is done next and [`inventory`] what may be done to each
 //! object; both are pure. A turn carries that out and stores what came of it. A [`Sensor`] has keys looked at
-//! whose objects changed.
+//! whose objects changed. An [`Inspection`] tells people how objects stand.
 
 mod applied_secrets;
 mod cache;
@@ -28,3 +28,4 @@ pub use handler::ReconcileHandler;
 pub use host::{DriftRule, Driven, Host};
 pub use receiver::{Core, CoreOptions};
 pub use sense::{Sensor, ladder};
+pub use work::Inspection;

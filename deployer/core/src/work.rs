@@ -25,6 +25,7 @@ mod evidence;
 mod found;
 mod given;
 mod growing;
+mod inspect;
 mod look;
 mod message;
 mod passing;
@@ -34,6 +35,7 @@ mod rerun;
 mod secrets;
 
 pub(crate) use evidence::Failed;
+pub use inspect::Inspection;
 
 use look::Seen;
 

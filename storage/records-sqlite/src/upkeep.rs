@@ -3,18 +3,32 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::detail::PackageDetail;
-use slipway_records::{PackageVersion, ReadPackages, ReadUpkeep, RepositoryContent, Result, WriteUpkeep};
+use slipway_records::{
+    PackageVersion, ReadPackages, ReadUpkeep, RepositoryContent, Result, Stored, WriteUpkeep,
+};
 use slipway_types::id::{ApplicationId, VersionId};
 use slipway_types::{ComponentName, Digest};
 use uuid::Uuid;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Text, digests_json, millis, now, rows};
+use crate::value::{Int, Millis, Text, digests_json, int, millis, now, rows};
 
 struct ContentRow {
     repository: String,
     digest: Text<Digest>,
+}
+
+struct StoredRow {
+    blobs: Int<u64>,
+    bytes: Int<u64>,
+    measured_at: Millis,
+}
+
+impl From<StoredRow> for Stored {
+    fn from(row: StoredRow) -> Self {
+        Self { blobs: row.blobs.0, bytes: row.bytes.0, measured_at: row.measured_at.0 }
+    }
 }
 
 impl From<ContentRow> for RepositoryContent {
@@ -184,6 +198,18 @@ impl<H: Handle> ReadUpkeep for Session<H> {
         .await
         .map_err(failed)?;
         Ok(found.into_iter().map(RepositoryContent::from).collect())
+    }
+
+    async fn stored_get(&mut self) -> Result<Option<Stored>> {
+        let found = sqlx::query_as!(
+            StoredRow,
+            r#"select blobs as "blobs!: _", bytes as "bytes!: _", measured_at as "measured_at!: _"
+            from blob_total where id = 1"#,
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.map(Stored::from))
     }
 }
 
@@ -399,5 +425,21 @@ impl WriteUpkeep for Writer {
         .await
         .map_err(failed)?;
         Ok(removed.rows_affected())
+    }
+
+    async fn stored_put(&mut self, stored: &Stored) -> Result<()> {
+        sqlx::query!(
+            "insert into blob_total (id, blobs, bytes, measured_at) values (1, ?1, ?2, ?3)
+            on conflict (id) do update
+            set blobs = excluded.blobs, bytes = excluded.bytes, measured_at = excluded.measured_at
+            where blob_total.measured_at <= excluded.measured_at",
+            int(stored.blobs),
+            int(stored.bytes),
+            millis(stored.measured_at),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(())
     }
 }

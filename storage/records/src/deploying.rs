@@ -15,7 +15,8 @@ use slipway_types::{
 };
 
 use crate::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, PackageVersion,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObjects,
+    LiveWanted, PackageVersion,
 };
 
 /// What is to be planned.
@@ -380,6 +381,16 @@ pub trait Deploying: Send + Sync {
     /// The nodes of a deployment's frozen revision, each after all that it waits for; `None`: nothing is frozen yet,
     /// or it is not kept any more.
     async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault>;
+    /// How the objects of a deployment's frozen revision stand in its cluster now; `None`: nothing is frozen yet, or it
+    /// is not kept any more. The cluster is asked within seconds and for so many objects, and who asks again at once
+    /// is told the same. A cluster that does not answer is no fault: its objects are unknown.
+    async fn live_objects(
+        &self,
+        deployment: &Deployment,
+        application: &Application,
+        environment: &Environment,
+        wanted: &LiveWanted,
+    ) -> Result<Option<LiveObjects>, Fault>;
     /// What holds for a bundle in an environment, `wanted.document` included; or what is wrong with it.
     async fn in_force(&self, wanted: &DeployRequest) -> Result<Result<InForce, Vec<Violation>>, Fault>;
     /// Where a value of the configuration comes from.

@@ -34,6 +34,7 @@ pub mod hold;
 pub mod incident;
 pub mod job;
 pub mod lineage;
+pub mod live_object;
 pub mod log;
 pub mod notice;
 pub mod noticing;
@@ -86,6 +87,7 @@ pub use hold::{Hold, ReadHolds, WriteHolds};
 pub use incident::{Incident, IncidentFilter, ReadIncidents, Topic, WriteIncidents};
 pub use job::{JobPayload, NewJob};
 pub use lineage::{LabelChanged, ReadLineage};
+pub use live_object::{LiveObject, LiveObjects, LiveState, LiveWanted};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
@@ -105,7 +107,7 @@ pub use selection::{
 pub use sign_in::{ReadSignIns, SignIn, WriteSignIns};
 pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
 pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
-pub use upkeep::{ReadUpkeep, RepositoryContent, WriteUpkeep};
+pub use upkeep::{ReadUpkeep, RepositoryContent, Stored, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};
 pub use worker::{Handler, JobContext, JobError, Lane, Worker};
 

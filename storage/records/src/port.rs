@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
-use slipway_types::{CommitId, Fault};
+use serde_json::Value;
+use slipway_types::{CommitId, Digest, Fault};
 
 use crate::application::{Application, Source};
 
@@ -37,11 +38,34 @@ pub struct PlanView {
     pub components: Vec<PlannedComponent>,
 }
 
+/// A build kit that components may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKit {
+    /// What `kit:` says.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// One sentence for people.
+    pub description: String,
+    /// Where it comes from: `builtin`.
+    pub origin: &'static str,
+    /// What it may do, e.g. `image.build`.
+    pub verbs: Vec<String>,
+    /// Raised when the same input gives other verbs.
+    pub recipe: u32,
+    /// Of everything that can change what it plans.
+    pub digest: Digest,
+    /// The JSON Schema of a component's `with`.
+    pub schema: Value,
+}
+
 /// Planning without running.
 #[async_trait]
 pub trait Planning: Send + Sync {
     /// The plan of a commit of an application's source.
     async fn plan(&self, application: &Application, commit: &CommitId) -> Result<PlanView, Fault>;
+    /// The kits that components may name, by name.
+    fn kits(&self) -> Vec<KnownKit>;
 }
 
 /// One finding of a source check.

@@ -21,6 +21,17 @@ pub struct RepositoryContent {
     pub digest: Digest,
 }
 
+/// What is stored as blobs, by one look at all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// How many blobs.
+    pub blobs: u64,
+    /// How many bytes in all: those too that nothing refers to, until upkeep removes them.
+    pub bytes: u64,
+    /// When the look was over.
+    pub measured_at: DateTime<Utc>,
+}
+
 /// Looking for what nothing needs.
 #[async_trait]
 pub trait ReadUpkeep {
@@ -57,6 +68,8 @@ pub trait ReadUpkeep {
         linked_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<RepositoryContent>>;
+    /// What was stored when that was last measured; `None`: it never was.
+    async fn stored_get(&mut self) -> Result<Option<Stored>>;
 }
 
 /// Removing what nothing needs.
@@ -89,4 +102,6 @@ pub trait WriteUpkeep {
     async fn cache_tags_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
     /// Removes tokens of builds that expired before `before`, at most `limit`; returns how many.
     async fn build_tokens_remove(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64>;
+    /// Keeps what was measured, unless something later is kept.
+    async fn stored_put(&mut self, stored: &Stored) -> Result<()>;
 }

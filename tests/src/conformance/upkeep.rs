@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use slipway_records::RepositoryContent;
+use slipway_records::{RepositoryContent, Stored};
 
 use super::deployments::{environment, insert, new_deployment};
 use super::prelude::*;
@@ -421,5 +421,18 @@ pub async fn a_blob_that_lies_elsewhere_needs_no_bytes(records: Shared) {
     let mut reader = read(&records).await;
     for repository in ["team/a", "team/b"] {
         assert_eq!(reader.blob_linked(repository, &digest).await.unwrap(), Some(1));
+    }
+}
+
+pub async fn what_is_stored_is_as_it_was_measured_last(records: Shared) {
+    assert_eq!(read(&records).await.stored_get().await.unwrap(), None);
+    let at = Utc::now().trunc_subsecs(3);
+    let first = Stored { blobs: 3, bytes: 1 << 40, measured_at: at };
+    let second = Stored { blobs: 2, bytes: 7, measured_at: at + TimeDelta::hours(1) };
+    for (measured, kept) in [(first, first), (second, second), (first, second)] {
+        let mut tx = begin(&records).await;
+        tx.stored_put(&measured).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(read(&records).await.stored_get().await.unwrap(), Some(kept));
     }
 }

@@ -79,6 +79,15 @@ fn a_crash_leaves_its_last_lines_without_secrets() {
     for expected in ["exit code 3", "    | password=***\n", "slipway deploy logs shop@prod#1 --node web"] {
         assert!(page.contains(expected), "no `{expected}` in:\n{page}");
     }
+    let now = ground.server.json(&["deploy", "objects", "shop@prod", "--node", "web"]);
+    let workload = now["objects"].as_array().into_iter().flatten();
+    let workload =
+        workload.filter(|object| object["object"].as_str().is_some_and(|it| it.contains("/Deployment ")));
+    let workload = workload.cloned().next().unwrap_or_default();
+    assert!(["progressing", "failed"].contains(&workload["state"].as_str().unwrap_or_default()), "{now:#}");
+    assert!(workload["created_at"].is_string() && workload["generation"] == 1, "{now:#}");
+    assert!(workload["events"].as_array().is_some_and(|events| events.iter().any(crashed)), "{now:#}");
+    assert!(!now.to_string().contains(PASSWORD), "{now:#}");
     assert!(!failure.to_string().contains(PASSWORD) && !ground.server.log().contains(PASSWORD));
     assert_eq!(holding(&ground.server.data()), Vec::<String>::new());
 }

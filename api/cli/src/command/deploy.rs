@@ -15,6 +15,7 @@ use crate::output::{ago, data, json as print_json, say, table, text};
 mod adopt;
 mod decide;
 mod logs;
+mod objects;
 mod plan;
 mod show;
 mod target;
@@ -24,6 +25,7 @@ mod watch;
 
 pub(crate) use adopt::{AdoptArgs, run as adopt};
 use logs::LogArgs;
+use objects::ObjectsArgs;
 use target::Target;
 use view::name_of;
 use wanted::Wanted;
@@ -124,6 +126,12 @@ pub(crate) enum DeployCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Show how the objects of a deployment stand in its cluster now: health, age and newest events
+    #[command(
+        after_help = "The cluster is asked for it, by the rules by which the core waits for objects; nothing is stored.\nExample: slipway deploy objects shop@prod --node web
+         slipway deploy objects shop@prod -o json | jq '.objects[] | select(.state != \"ready\")'"
+    )]
+    Objects(ObjectsArgs),
     /// Print what a container wrote before its node failed or timed out
     #[command(
         after_help = "Kept by receivers of type core: the last 500 lines, without values of secrets.\nExample: slipway deploy logs shop@prod --node web --container web --previous"
@@ -330,6 +338,7 @@ pub(crate) async fn run(command: DeployCommand, global: &Global) -> Result<Exit>
         }
         DeployCommand::Show { target } => show::run(&client, &target, global).await?,
         DeployCommand::Logs(args) => logs::run(&client, &args, global).await?,
+        DeployCommand::Objects(args) => objects::run(&client, &args, global).await?,
         DeployCommand::Watch { target, timeout } => {
             let id = target.id(&client).await?;
             return Watch { timeout, through_gates: true }.run(&client, &id, global).await;

@@ -11,7 +11,7 @@ use slipway_records::port::MachineFinding;
 
 use super::{Exit, Global};
 use crate::client::login_file;
-use crate::output::{data, json as print_json, text};
+use crate::output::{ago, data, json as print_json, size, text};
 use crate::serve::machine::{is_older, programs};
 
 #[derive(Debug, Args)]
@@ -57,6 +57,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     findings.push(server);
     if answers {
         findings.extend(machine(global).await);
+        findings.extend(storage(global).await);
         findings.extend(image_target(global).await);
         findings.extend(backends(global).await);
         findings.extend(definitions(global).await);
@@ -131,6 +132,15 @@ async fn machine(global: &Global) -> Vec<Finding> {
         detail: text(&one["detail"]),
     };
     found["items"].as_array().into_iter().flatten().map(finding).collect()
+}
+
+/// How much the server stores.
+async fn storage(global: &Global) -> Option<Finding> {
+    let found = global.client().ok()?.get("/api/v1/server/storage", &[]).await.ok()?;
+    let (blobs, bytes) = (found["blobs"].as_u64()?, found["bytes"].as_u64()?);
+    let measured = ago(&found["measured_at"]);
+    let detail = format!("{} in {blobs} blobs, measured {measured}", size(bytes));
+    Some(Finding { what: "storage".to_owned(), ok: true, needed: false, detail })
 }
 
 /// What would render charts if a server ran here.

@@ -16,6 +16,7 @@ use slipway_deployer::core_host::CoreHost;
 use slipway_deployer::definitions::Definitions;
 use slipway_deployer::follow::FollowHandler;
 use slipway_deployer::handler::DeployHandler;
+use slipway_deployer::live_objects::Looks;
 use slipway_deployer::observe::ObserveHandler;
 use slipway_deployer::packages::PackageLimits;
 use slipway_deployer::{Stage, StageOptions};
@@ -73,6 +74,7 @@ pub(super) fn stage(ground: Ground<'_>) -> Result<(Stage, Core)> {
         plugins: Host::new(host, PluginOptions::default()),
         charts: Renderer::new(charts),
         core: None,
+        looks: Looks::default(),
         options: StageOptions {
             pull_registry: pull_registry(ground.config)?,
             packages: PackageLimits::default(),

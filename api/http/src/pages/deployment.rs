@@ -7,6 +7,7 @@ mod evidence;
 mod facts;
 mod list;
 mod nodes;
+mod objects;
 mod preview;
 mod stream;
 
@@ -40,6 +41,7 @@ use evidence::FailureRow;
 use facts::{ApprovalRow, AuditRow, Facts, GateRow, Known, ReceiverRow};
 use list::Row;
 use nodes::{NodeRow, Seen};
+use objects::Asked;
 
 /// So many deployments of the same application in the same environment are shown.
 const HISTORY_MAX: u32 = 10;
@@ -104,6 +106,7 @@ async fn page(
     State(state): State<ServerState>,
     member: Member,
     Path(name): Path<DeploymentName>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, ApiError> {
     let (t, caller) = (member.visitor.texts(), &member.session.caller);
     let mut read = state.records.read().await?;
@@ -130,7 +133,11 @@ async fn page(
         failures: &failures,
         may_order: caller.may(Role::Operator, Some(application.id)),
     };
-    let nodes = seen.rows(t, now);
+    let mut nodes = seen.rows(t, now);
+    if let Some(node) = nodes.iter_mut().find(|node| node.name == asked.objects) {
+        node.look = asked.address(deployment.id);
+        node.live = asked.part(&state, (&deployment, &application, &environment), t, now).await;
+    }
     let is_untold = nodes.iter().any(|node| node.status.is_none());
     let called = name_of(&application, &environment, deployment.generation);
     let frame = Frame::new(&member.visitor, Section::Deployments, called.clone());

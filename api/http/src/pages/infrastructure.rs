@@ -16,6 +16,7 @@ mod environment_settings;
 mod facts;
 mod field;
 mod form;
+mod kits;
 mod notices;
 mod places;
 mod reading;
@@ -46,6 +47,7 @@ use crate::state::ServerState;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Places,
+    Kits,
     Definitions,
     Addons,
     Sources,
@@ -82,8 +84,9 @@ struct Around {
 impl HtmlSafe for Parts {}
 
 impl Part {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Places,
+        Self::Kits,
         Self::Definitions,
         Self::Addons,
         Self::Sources,
@@ -97,7 +100,7 @@ impl Part {
     /// Whether the API would answer this caller at all.
     fn is_for(self, caller: &Caller) -> bool {
         match self {
-            Self::Places | Self::Definitions | Self::Addons | Self::Sources => true,
+            Self::Places | Self::Kits | Self::Definitions | Self::Addons | Self::Sources => true,
             Self::Secrets => caller.somewhere(Role::Operator).is_ok(),
             Self::Tokens => caller.may(Role::Admin, None),
             Self::Notices | Self::Audit => caller.may(Role::Operator, None),
@@ -108,6 +111,7 @@ impl Part {
     fn address(self) -> &'static str {
         match self {
             Self::Places => "/infrastructure",
+            Self::Kits => "/infrastructure/kits",
             Self::Definitions => "/infrastructure/definitions",
             Self::Addons => "/infrastructure/addons",
             Self::Sources => "/infrastructure/sources",
@@ -122,6 +126,7 @@ impl Part {
     fn text(self, own: &InfrastructureTexts) -> &'static str {
         match self {
             Self::Places => own.environments_and_clusters,
+            Self::Kits => own.kits,
             Self::Definitions => own.definitions,
             Self::Addons => own.addons,
             Self::Sources => own.sources,
@@ -198,9 +203,11 @@ fn place_pages() -> Router<ServerState> {
         .route("/infrastructure/clusters/{cluster}/remove", post(cluster::remove))
 }
 
-/// The pages of what applications are made with: definitions and add-ons.
+/// The pages of what applications are made with: kits, definitions and add-ons.
 fn offer_pages() -> Router<ServerState> {
     Router::new()
+        .route("/infrastructure/kits", get(kits::page))
+        .route("/infrastructure/kits/{kit}", get(kits::one))
         .route("/infrastructure/definitions", get(definitions::page).post(definitions::install))
         .route("/infrastructure/definitions/{kind}/{name}", get(definition::page))
         .route("/infrastructure/definitions/{kind}/{name}/hold", post(definition::hold))
@@ -257,11 +264,11 @@ mod tests {
     #[test]
     fn each_role_sees_the_parts_that_would_answer_it() {
         let seen = |caller: Caller| Part::ALL.into_iter().filter(|part| part.is_for(&caller)).count();
-        assert_eq!(seen(caller(Role::Admin, None)), 9);
-        assert_eq!(seen(caller(Role::Operator, None)), 8);
-        assert_eq!(seen(caller(Role::Reader, None)), 5);
-        assert_eq!(seen(caller(Role::Operator, Some(ApplicationId::new()))), 5);
-        assert_eq!(seen(caller(Role::Reader, Some(ApplicationId::new()))), 4);
+        assert_eq!(seen(caller(Role::Admin, None)), 10);
+        assert_eq!(seen(caller(Role::Operator, None)), 9);
+        assert_eq!(seen(caller(Role::Reader, None)), 6);
+        assert_eq!(seen(caller(Role::Operator, Some(ApplicationId::new()))), 6);
+        assert_eq!(seen(caller(Role::Reader, Some(ApplicationId::new()))), 5);
     }
 
     #[test]

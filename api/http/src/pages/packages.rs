@@ -1,44 +1,23 @@
 //! An application's component packages.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::Utc;
-use serde::Deserialize;
-use slipway_records::{PackageVersion, Page, VersionFilter};
-use slipway_types::label::{LabelKey, LabelValue};
+use slipway_records::{Application, PackageVersion, Read};
 use slipway_types::{ApplicationName, GitRef, Role};
-use uuid::Uuid;
 
 use super::address;
 use super::bundle_rows::{author_name, commit_link, runs_of};
-use super::frame::{Frame, Section, show};
+use super::frame::{Choice, Frame, Section, show};
+use super::package_filter::{PackagesQuery, ROWS_MAX};
 use super::parts::{Moment, ShortDigest, size};
 use super::tabs::{Link, Tab, Tabs};
 use super::texts::Texts;
 use super::visitor::Member;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
-use crate::rest::runs::branch_ref;
 use crate::state::ServerState;
-
-/// Versions on one page.
-const ROWS_MAX: u32 = 50;
-
-/// Which packages; empty fields ask for nothing.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
-pub(super) struct PackagesQuery {
-    component: String,
-    branch: String,
-    /// `KEY=VALUE`, several with commas between.
-    labels: String,
-    digest: String,
-    after: Option<Uuid>,
-}
 
 /// An application's component packages.
 #[derive(Template)]
@@ -48,6 +27,9 @@ struct PackagesPage {
     frame: Frame,
     tabs: Tabs,
     wanted: PackagesQuery,
+    channels: Vec<Choice>,
+    /// Environments that run the application.
+    places: Vec<Choice>,
     /// Without any filter.
     all: String,
     /// What is wrong with the filters.
@@ -83,15 +65,15 @@ pub(super) async fn page(
     let (t, caller) = (member.visitor.texts(), &member.session.caller);
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &name, Role::Reader).await?;
-    let page = Page { limit: ROWS_MAX, after: query.after };
-    // What is wrong is said beside the form.
-    let (versions, refusal) = match query.filter() {
-        Ok(filter) => {
-            let filter = VersionFilter { application: Some(application.id), ..filter };
-            (read.version_list(&filter, page).await?, None)
-        }
-        Err(error) => (Vec::new(), Some(error.detail().to_owned())),
+    let (versions, refusal) = match query.find(read.as_mut(), &application).await {
+        Ok(versions) => (versions, None),
+        // What is wrong is said beside the form.
+        Err(error) if error.status().is_client_error() => (Vec::new(), Some(error.detail().to_owned())),
+        Err(error) => return Err(error),
     };
+    let channels = read.channel_list(application.id).await?;
+    let channels = channels.into_iter().map(|channel| channel.name.to_string());
+    let places = places(read.as_mut(), &application).await?;
     let source = read.source_get(application.source_id).await?;
     let runs = runs_of(read.as_mut(), &versions).await?;
     drop(read);
@@ -140,97 +122,23 @@ pub(super) async fn page(
         next,
         all: address::packages(&name),
         refusal,
+        channels: channels.map(|name| choice(name, &query.channel)).collect(),
+        places: places.into_iter().map(|name| choice(name, &query.place)).collect(),
         wanted: query,
     })
 }
 
-/// A value of the form, or the problem that names the field.
-fn field<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<Option<T>, ApiError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let bad = |error: T::Err| ApiError::bad_request("bad_query", format!("{name}: {error}"));
-    text.parse().map(Some).map_err(bad)
+fn choice(name: String, chosen: &str) -> Choice {
+    Choice { chosen: name == chosen.trim(), text: name.clone(), value: name }
 }
 
-impl PackagesQuery {
-    /// Whether it asks for all.
-    fn is_empty(&self) -> bool {
-        [&self.component, &self.branch, &self.labels, &self.digest].iter().all(|text| text.trim().is_empty())
+/// The environments that run an application, by name.
+async fn places(read: &mut dyn Read, application: &Application) -> Result<Vec<String>, ApiError> {
+    let mut names = Vec::new();
+    for deployment in read.deployments_out_of(application.id).await? {
+        let environment = read.environment_get(deployment.environment_id).await?;
+        names.extend(environment.map(|environment| environment.name.to_string()));
     }
-
-    fn filter(&self) -> Result<VersionFilter, ApiError> {
-        let git_ref = match self.branch.trim() {
-            "" => None,
-            branch => Some(branch_ref(branch)?),
-        };
-        let mut labels = Vec::new();
-        for label in self.labels.split(',').map(str::trim).filter(|label| !label.is_empty()) {
-            let Some((key, value)) = label.split_once('=') else {
-                let detail = format!("labels: `{label}`: expected KEY=VALUE");
-                return Err(ApiError::bad_request("bad_query", detail));
-            };
-            let bad = |error: &dyn Display| ApiError::bad_request("bad_query", format!("labels: {error}"));
-            let key: LabelKey = key.trim().parse().map_err(|error| bad(&error))?;
-            let value: LabelValue = value.trim().parse().map_err(|error| bad(&error))?;
-            labels.push((key, value));
-        }
-        Ok(VersionFilter {
-            component: field("component", &self.component)?.map(Some),
-            git_ref,
-            labels,
-            digest: field("digest", &self.digest)?,
-            ..VersionFilter::default()
-        })
-    }
-
-    /// Its address below the page of packages.
-    fn address(&self, page: &str) -> String {
-        let after = self.after.map(|after| after.to_string()).unwrap_or_default();
-        let pairs = [
-            ("component", self.component.as_str()),
-            ("branch", self.branch.as_str()),
-            ("labels", self.labels.as_str()),
-            ("digest", self.digest.as_str()),
-            ("after", after.as_str()),
-        ];
-        address::with_query(page, pairs)
-    }
-
-    /// The same with one label more.
-    fn with_label(&self, label: &str) -> Self {
-        let mut labels: Vec<&str> = self.labels.split(',').map(str::trim).collect();
-        labels.retain(|known| !known.is_empty() && *known != label);
-        labels.push(label);
-        Self { labels: labels.join(","), ..self.clone() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_more_is_a_link_and_one_twice_is_one() {
-        let query = PackagesQuery { branch: "main".to_owned(), ..PackagesQuery::default() };
-        let more = query.with_label("tier=gold").with_label("qa=passed").with_label("tier=gold");
-        assert_eq!(more.address("/p"), "/p?branch=main&labels=qa%3Dpassed%2Ctier%3Dgold");
-        assert_eq!(more.filter().unwrap().labels.len(), 2);
-    }
-
-    #[test]
-    fn a_wrong_field_is_named() {
-        let empty = PackagesQuery::default;
-        for (query, wanted) in [
-            (PackagesQuery { labels: "gold".to_owned(), ..empty() }, "labels: "),
-            (PackagesQuery { labels: "=gold".to_owned(), ..empty() }, "labels: "),
-            (PackagesQuery { digest: "sha256:12".to_owned(), ..empty() }, "digest: "),
-            (PackagesQuery { component: "No!".to_owned(), ..empty() }, "component: "),
-        ] {
-            let refused = query.filter().unwrap_err();
-            assert!(refused.detail().starts_with(wanted), "{}", refused.detail());
-        }
-        assert!(empty().is_empty() && empty().filter().is_ok());
-    }
+    names.sort();
+    Ok(names)
 }

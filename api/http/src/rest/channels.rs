@@ -101,7 +101,7 @@ fn move_view(moved: ChannelMoved) -> ChannelMoveView {
 }
 
 /// The channel of that name.
-pub(super) async fn found(
+pub(crate) async fn found(
     read: &mut dyn Read,
     application: ApplicationId,
     name: &ChannelName,

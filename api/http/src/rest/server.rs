@@ -35,6 +35,17 @@ pub(crate) struct ServerView {
     pub(crate) retention: Option<Retention>,
 }
 
+/// What is stored as blobs: images, packages, git packs and logs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StorageView {
+    /// How many blobs; absent until upkeep has looked at all of them for the first time.
+    pub(crate) blobs: Option<u64>,
+    /// How many bytes in all, those too that wait to be removed.
+    pub(crate) bytes: Option<u64>,
+    /// When upkeep looked.
+    pub(crate) measured_at: Option<DateTime<Utc>>,
+}
+
 /// Limits of the HTTP side, each with its unit in its name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitsView {
@@ -188,6 +199,21 @@ pub(crate) async fn machine(
         detail: found.detail,
     };
     Ok(Json(List::whole(state.machine.look().await.into_iter().map(view).collect())))
+}
+
+/// How much is stored, as upkeep measured it last.
+#[utoipa::path(get, path = "/api/v1/server/storage", tag = "server", responses((status = 200, body = StorageView)))]
+pub(crate) async fn storage(
+    State(state): State<ServerState>,
+    caller: Caller,
+) -> Result<Json<StorageView>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let stored = state.records.read().await?.stored_get().await?;
+    Ok(Json(StorageView {
+        blobs: stored.map(|stored| stored.blobs),
+        bytes: stored.map(|stored| stored.bytes),
+        measured_at: stored.map(|stored| stored.measured_at),
+    }))
 }
 
 /// How many jobs wait, run or were given up, by kind.

@@ -56,8 +56,14 @@ async fn a_limited_token_sees_its_application_and_no_other() {
     get("/api/v1/applications/nothing").await.problem(404, "not_found");
     get("/api/v1/runs?application=commerce/till").await.problem(404, "not_found");
     get("/api/v1/bundles").await.is(200);
-    let closed =
-        ["/api/v1/sources", "/api/v1/secrets", "/api/v1/tokens", "/api/v1/queue", "/api/v1/server/machine"];
+    let closed = [
+        "/api/v1/sources",
+        "/api/v1/secrets",
+        "/api/v1/tokens",
+        "/api/v1/queue",
+        "/api/v1/server/machine",
+        "/api/v1/server/storage",
+    ];
     for closed in closed {
         get(closed).await.problem(403, "forbidden");
     }

@@ -1,7 +1,7 @@
 //! The pages of deployments: what they show, to whom they offer what, and what comes of it.
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use slipway_records::failure::{Found, FoundContainer, FoundLog, FoundObject};
 use slipway_records::{
@@ -140,6 +140,45 @@ async fn a_deployment_is_shown_with_its_graph_and_what_was_found() {
     }
     let graph = server.get(&format!("/api/v1/deployments/{}/graph", live.id)).await.is(200).json();
     assert_eq!(graph["nodes"][1]["needs"], json!(["web"]), "{graph:#}");
+}
+
+#[tokio::test]
+async fn objects_are_shown_as_they_are_now_to_those_who_ask() {
+    let server = Server::start().await;
+    let (one, two) = bundles(&server).await;
+    let live = deployed(&server, &one, DeploymentState::Live).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let page = page_of(&live);
+    let plain = is_page(&browser.get(&page).await.is(200));
+    let asked = format!("{page}?objects=web");
+    assert!(plain.contains(&format!("href=\"{asked}#objects-1\"")), "{plain}");
+    assert!(!plain.contains("data-asked") && !plain.contains("BackOff"), "{plain}");
+    for language in ["en", "zh"] {
+        let text = is_page(&browser.get_in(&asked, language).await.is(200));
+        assert!(text.contains("data-asked") && text.contains("BackOff"), "{text}");
+        assert!(text.contains("&#60;b&#62;1") && !text.contains("<b>"), "{text}");
+        assert!(text.contains("?objects=web&#38;from=1"), "{text}");
+    }
+    is_page(&browser.get(&format!("{page}?objects=unheard-of")).await.is(200));
+    let path = format!("/api/v1/deployments/{}/objects", live.id);
+    let found = server.get(&format!("{path}?node=web")).await.is(200).json();
+    let object = &found["objects"][0];
+    assert_eq!((&object["state"], &found["next"]), (&json!("progressing"), &json!(1)), "{found:#}");
+    assert_eq!((&object["generation"], &object["events"][0]["count"]), (&json!(1), &json!(3)), "{found:#}");
+    assert!(server.get(&format!("{path}?from=1")).await.is(200).json().get("next").is_none());
+    server.get(&format!("{path}?node=away")).await.problem(503, "fault");
+    server.get(&format!("{path}?name=web")).await.is(400);
+    server.application("other").await;
+    let stranger = server.token_for("other", Role::Operator).await;
+    server.call(&stranger, Method::GET, &path, None).await.problem(404, "not_found");
+    // What is not frozen has no objects.
+    let draft = deployed(&server, &two, awaiting(&two)).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let mut draft = tx.deployment_get(draft.id).await.unwrap().unwrap();
+    draft.revision = None;
+    assert!(tx.deployment_save(&mut draft).await.unwrap());
+    tx.commit().await.unwrap();
+    server.get(&format!("/api/v1/deployments/{}/objects", draft.id)).await.problem(404, "no_graph");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use slipway_records::{NewDelivery, Origin};
+use slipway_records::{NewDelivery, Origin, Stored};
 use slipway_types::environment::ClusterSettings;
 use slipway_types::state::DeliveryState;
 use slipway_types::{Fault, Role};
@@ -74,7 +74,7 @@ async fn put(server: &Server, path: &str, body: Value) {
 }
 
 /// Every page that a form or a list leads to.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 21] = [
     "",
     "/environments/prod",
     "/environments/prod/edit",
@@ -82,6 +82,8 @@ const PAGES: [&str; 19] = [
     "/clusters/kind",
     "/clusters/kind/edit",
     "/new-cluster",
+    "/kits",
+    "/kits/dockerfile",
     "/definitions",
     "/addons",
     "/addons/orders",
@@ -115,6 +117,44 @@ async fn nothing_anybody_wrote_is_taken_for_html() {
             assert!(!text.contains("hunter2"), "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_build_kits_are_told_with_their_options() {
+    let server = prepared().await;
+    let kits = server.get("/api/v1/kits").await.is(200).json();
+    let kit = &kits["items"][0];
+    assert_eq!((&kit["name"], &kit["origin"]), (&json!("dockerfile"), &json!("builtin")), "{kits:#}");
+    assert_eq!(server.get("/api/v1/kits/dockerfile").await.is(200).json(), *kit);
+    server.get("/api/v1/kits/none").await.problem(404, "not_found");
+    let limited = server.token_for("shop", Role::Reader).await;
+    let browser = Browser::of(&server, &limited).await;
+    let list = is_page(&browser.get("/infrastructure/kits").await.is(200));
+    assert!(
+        list.contains("href=\"/infrastructure/kits/dockerfile\"") && list.contains("image.build"),
+        "{list}"
+    );
+    let page = is_page(&browser.get("/infrastructure/kits/dockerfile").await.is(200));
+    assert!(page.contains("<code>target</code>") && page.contains("&#60;b&#62;stop"), "{page}");
+    is_page(&browser.get("/infrastructure/kits/none").await.is(404));
+}
+
+#[tokio::test]
+async fn what_is_stored_is_told_once_it_was_measured() {
+    let server = prepared().await;
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    let browser = Browser::of(&server, &reader).await;
+    let before = is_page(&browser.get("/infrastructure/server").await.is(200));
+    assert!(before.contains("is not known yet"), "{before}");
+    assert!(server.get("/api/v1/server/storage").await.is(200).json()["bytes"].is_null());
+    let mut tx = server.records.begin().await.unwrap();
+    let stored = Stored { blobs: 321, bytes: 45_600_000, measured_at: chrono::Utc::now() };
+    tx.stored_put(&stored).await.unwrap();
+    tx.commit().await.unwrap();
+    let after = is_page(&browser.get("/infrastructure/server").await.is(200));
+    assert!(after.contains("45 MB") && after.contains("321"), "{after}");
+    let told = server.get("/api/v1/server/storage").await.is(200).json();
+    assert_eq!((&told["bytes"], &told["blobs"]), (&json!(45_600_000), &json!(321)), "{told:#}");
 }
 
 #[tokio::test]

@@ -23,13 +23,15 @@ use slipway_records::deploying::{
     GateView, GraphNode, HeardKind, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName,
     SecretUser,
 };
+use slipway_records::failure::FoundEvent;
 use slipway_records::noticing::{NoticeChannel, Noticing};
 use slipway_records::port::{
-    BuildPlace, BuildPlaces, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck, SourceFinding,
+    BuildPlace, BuildPlaces, KnownKit, MachineCheck, MachineFinding, PlanView, Planning, SourceCheck,
+    SourceFinding,
 };
 use slipway_records::{
-    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, NewToken,
-    PackageVersion, Records, Source,
+    AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObject,
+    LiveObjects, LiveState, LiveWanted, NewToken, PackageVersion, Records, Source,
 };
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_secrets::{SecretOptions, Secrets};
@@ -101,6 +103,20 @@ struct NoPlanning;
 impl Planning for NoPlanning {
     async fn plan(&self, _: &Application, _: &CommitId) -> Result<PlanView, Fault> {
         Err(Fault::permanent("no_slipway_yaml", "there is no slipway.yaml").hint("write one"))
+    }
+
+    fn kits(&self) -> Vec<KnownKit> {
+        let target = json!({"type": "string", "description": "Where to <b>stop</b>."});
+        vec![KnownKit {
+            name: "dockerfile".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: "Builds an <b>image</b>.".to_owned(),
+            origin: "builtin",
+            verbs: vec!["image.build".to_owned()],
+            recipe: 1,
+            digest: Digest::of("dockerfile"),
+            schema: json!({"type": "object", "properties": {"target": target}}),
+        }]
     }
 }
 
@@ -201,6 +217,43 @@ impl Deploying for NoPlanning {
             ..GraphNode::default()
         };
         Ok(deployment.revision.map(|_| vec![web, look]))
+    }
+
+    /// An object of `web` that is not ready, whatever was asked for.
+    async fn live_objects(
+        &self,
+        deployment: &Deployment,
+        _: &Application,
+        _: &Environment,
+        wanted: &LiveWanted,
+    ) -> Result<Option<LiveObjects>, Fault> {
+        if wanted.node.as_deref() == Some("away") {
+            return Err(Fault::transient("cluster_unavailable", "there is no <b>cluster</b>"));
+        }
+        let event = FoundEvent {
+            kind: "Warning".to_owned(),
+            reason: "BackOff".to_owned(),
+            message: "<b>again</b>".to_owned(),
+            object: "Pod web-1".to_owned(),
+            count: 3,
+            ..FoundEvent::default()
+        };
+        let object = LiveObject {
+            node: "web".to_owned(),
+            object: "apps/v1/Deployment shop/web".to_owned(),
+            state: LiveState::Progressing,
+            why: "0 of <b>1</b> are available".to_owned(),
+            created_at: Some(deployment.created_at),
+            generation: Some(deployment.generation),
+            events: vec![event],
+        };
+        let found = LiveObjects {
+            asked_at: deployment.created_at,
+            objects: vec![object],
+            next: (wanted.from == 0).then_some(1),
+            notes: vec!["a <b>note</b>".to_owned()],
+        };
+        Ok(deployment.revision.map(|_| found))
     }
 
     async fn explain(

@@ -6,6 +6,7 @@ use slipway_oci::builtin::{BuiltinRegistry, NewManifest};
 use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
 use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag};
 use slipway_records::{ManifestRow, NewVersion, Run};
+use slipway_types::environment::EnvironmentSettings;
 use slipway_types::label::Labels;
 use slipway_types::media_type::{
     ANNOTATION_TITLE, COMPONENT_ARTIFACT, COMPONENT_CONFIG, IN_TOTO, OCI_LAYER_GZIP,
@@ -149,6 +150,43 @@ async fn a_bundle_and_a_package_say_where_they_come_from_and_how_to_get_them() {
     }
     for gone in ["/applications/shop/bundles/9.9.9", "/applications/shop/packages/api/9.9.9"] {
         is_page(&browser.get(gone).await.is(404));
+    }
+}
+
+#[tokio::test]
+async fn packages_are_found_by_channel_place_version_and_commit() {
+    let server = shop().await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let stable = Some(json!({"version": "1.0.0", "reason": "it was looked at"}));
+    server.call(&server.admin, Method::PUT, "/api/v1/channels/shop/stable", stable).await.is(200);
+    let mut tx = server.records.begin().await.unwrap();
+    let (name, address) = ("prod".parse().unwrap(), "eu/kind/shop".parse().unwrap());
+    tx.environment_insert(&name, &address, &EnvironmentSettings::default(), "root").await.unwrap();
+    tx.commit().await.unwrap();
+    let digest = Digest::of("of no package");
+    // What is asked for, and whether 1.0.0 and 1.1.0 are found.
+    for (query, found) in [
+        ("channel=stable".to_owned(), [true, false]),
+        ("channel=stable&q=1.1.0".to_owned(), [false, false]),
+        ("q=1.1.0".to_owned(), [false, true]),
+        ("q=1.1.0&component=web".to_owned(), [false, false]),
+        ("q=1111".to_owned(), [true, true]),
+        (format!("q={}", "1".repeat(40)), [true, true]),
+        ("q=2222".to_owned(), [false, false]),
+        (format!("q={digest}"), [false, false]),
+        ("place=prod".to_owned(), [false, false]),
+    ] {
+        let text = is_page(&browser.get(&format!("/applications/shop/packages?{query}")).await.is(200));
+        let seen = ["1.0.0", "1.1.0"].map(|version| text.contains(&format!("/packages/api/{version}\"")));
+        assert_eq!(seen, found, "{query}: {text}");
+    }
+    for (query, said) in [
+        ("channel=none", "there is no channel"),
+        ("place=none", "there is no environment"),
+        ("q=Ann+Lee", "q: expected a version"),
+    ] {
+        let text = is_page(&browser.get(&format!("/applications/shop/packages?{query}")).await.is(200));
+        assert!(text.contains(said) && text.contains("role=\"alert\""), "{query}: {text}");
     }
 }
 

@@ -94,11 +94,21 @@ impl Marks {
     /// Whether the object says, by the labels that every rendered object has, that it is this application's in
     /// this stage: what other receivers applied does, and people say so to have an object taken over.
     pub(super) fn is_named_by(&self, live: &Live<'_>) -> bool {
-        let Key { environment, application } = &self.key;
-        live.label(APPLICATION) == Some(application.bare().as_str())
-            && live.label(TEAM) == Some(application.team().as_str())
-            && live.label(STAGE) == Some(environment.stage())
+        names(&self.key, live)
     }
+}
+
+/// Whether an object says that it is a key's: by the labels that every rendered object has, or by naming the key's
+/// inventory among its owners.
+pub fn belongs_to(live: &Live<'_>, key: &Key) -> bool {
+    names(key, live) || Owners::of(live).has(&InventoryId::of(key))
+}
+
+fn names(key: &Key, live: &Live<'_>) -> bool {
+    let Key { environment, application } = key;
+    live.label(APPLICATION) == Some(application.bare().as_str())
+        && live.label(TEAM) == Some(application.team().as_str())
+        && live.label(STAGE) == Some(environment.stage())
 }
 
 /// Puts the marks on an object, in place of any that it brings. `owners` of a shared object, these marks' own

@@ -20,9 +20,9 @@ use crate::schedule::{Turn, Verdict};
 
 mod conditions;
 mod containers;
-mod events;
+pub(super) mod events;
 mod logs;
-mod masking;
+pub(super) mod masking;
 
 /// How long gathering may take in all, and one request of it.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -51,12 +51,17 @@ pub(crate) struct Failed {
 }
 
 /// The requests of one gathering: bounded in time, and in how many are under way.
-struct Asking<'a> {
+pub(super) struct Asking<'a> {
     permits: &'a Semaphore,
     until: Instant,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    /// From now on, for so long.
+    pub(super) fn new(permits: &'a Semaphore, within: Duration) -> Self {
+        Self { permits, until: Instant::now() + within }
+    }
+
     /// What came of it, or why nothing did.
     async fn within<T>(&self, call: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         let permitted = async {
@@ -69,7 +74,7 @@ impl Asking<'_> {
     }
 
     /// The same of a request to a cluster.
-    async fn ask<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, String> {
+    pub(super) async fn ask<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, String> {
         self.within(async { call.await.map_err(|error| error.says()) }).await
     }
 
@@ -105,7 +110,7 @@ impl Work {
     }
 
     async fn evidence(&self, failed: &Failed) -> Evidence {
-        let asking = Asking { permits: &self.looks, until: Instant::now() + WITHIN };
+        let asking = Asking::new(&self.looks, WITHIN);
         let mut found =
             Found { state: failed.state.to_owned(), blocker: failed.blocker.clone(), ..Found::default() };
         let mut log = String::new();
@@ -187,7 +192,7 @@ enum Wanted<'a> {
     Awaited(&'a Wait),
 }
 
-fn reason(verdict: &Verdict) -> &str {
+pub(super) fn reason(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Ready { .. } => "",
         Verdict::NotYet { blocker } | Verdict::Growing { blocker } => blocker,
@@ -220,14 +225,14 @@ fn note(found: &mut Found, said: String) {
     push_note(&mut found.notes, said);
 }
 
-fn push_note(notes: &mut Vec<String>, said: String) {
+pub(super) fn push_note(notes: &mut Vec<String>, said: String) {
     if notes.len() < NOTES_MAX {
         notes.push(bounded(&said));
     }
 }
 
 /// A text that others wrote, cut to what is kept.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -235,12 +240,12 @@ fn bounded(text: &str) -> String {
 }
 
 /// A text in an object; empty if it is not there.
-fn text_at<'a>(object: &'a Value, pointer: &str) -> &'a str {
+pub(super) fn text_at<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A time as API servers write it.
-fn time_at(object: &Value, pointer: &str) -> Option<DateTime<Utc>> {
+pub(super) fn time_at(object: &Value, pointer: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text_at(object, pointer)).ok().map(|at| at.to_utc())
 }
 

@@ -10,6 +10,11 @@ const TIMES: [(&str, &str, &str); 3] = [
     ("apps.kruise.io", "ImagePullJob", "/spec/completionPolicy/ttlSecondsAfterFinished"),
 ];
 
+/// Whether the cluster may remove such an object by itself: its manifest says whether it does.
+pub(super) fn may_go_by_itself(object: &ObjectRef) -> bool {
+    TIMES.into_iter().any(|(group, kind, _)| (group, kind) == (object.group(), object.kind.as_str()))
+}
+
 /// Whether the cluster removes an object of this manifest by itself, whether it succeeded or failed
 /// (<https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/>).
 pub(super) fn goes_by_itself(manifest: &Value) -> bool {

@@ -51,13 +51,13 @@ struct ObjectRow {
 }
 
 /// Something that the cluster told.
-struct EventRow {
-    status: Status,
-    at: Option<Moment>,
-    object: String,
-    reason: String,
-    message: String,
-    count: u64,
+pub(super) struct EventRow {
+    pub(super) status: Status,
+    pub(super) at: Option<Moment>,
+    pub(super) object: String,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) count: u64,
 }
 
 /// A container, and what it wrote.
@@ -148,7 +148,7 @@ fn condition(condition: &FoundCondition) -> String {
     }
 }
 
-fn event_row(t: &'static Texts, event: FoundEvent, now: DateTime<Utc>) -> EventRow {
+pub(super) fn event_row(t: &'static Texts, event: FoundEvent, now: DateTime<Utc>) -> EventRow {
     let is_warning = event.kind == "Warning";
     let status = match is_warning {
         true => Status::told(Tone::Bad, "Warning"),

@@ -10,6 +10,7 @@ use slipway_types::state::DeploymentState;
 
 use super::actions::Action;
 use super::evidence::plain;
+use super::objects::{self, ObjectsPart};
 use crate::pages::graph::Node;
 use crate::pages::parts::{Moment, Status, Tone};
 use crate::pages::tabs::Link;
@@ -40,6 +41,10 @@ pub(super) struct NodeRow {
     pub(super) objects_word: String,
     /// How many are not listed, if some are not.
     pub(super) more_word: Option<String>,
+    /// Where they are shown as they are now.
+    pub(super) look: String,
+    /// The same, if that was asked for.
+    pub(super) live: Option<ObjectsPart>,
     pub(super) actions: Vec<Link>,
 }
 
@@ -129,6 +134,8 @@ impl Seen<'_> {
                 .len()
                 .checked_sub(OBJECTS_MAX + 1)
                 .map(|more| (t.deployment.more)(more + 1)),
+            look: objects::address_of(self.deployment.id, &node.name),
+            live: None,
             actions: self.actions(t, &node.name, state),
             name: node.name.clone(),
         }

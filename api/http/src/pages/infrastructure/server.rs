@@ -21,7 +21,9 @@ use crate::pages::texts::infrastructure::InfrastructureTexts;
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
 use crate::rest::list::PageQuery;
-use crate::rest::server::{self, BuildPlaceView, DeadJobView, DepthView, MachineFindingView, ServerView};
+use crate::rest::server::{
+    self, BuildPlaceView, DeadJobView, DepthView, MachineFindingView, ServerView, StorageView,
+};
 use crate::state::{Retention, ServerState};
 
 /// Jobs that were given up on one page.
@@ -42,6 +44,8 @@ struct ServerPage {
     frame: Frame,
     parts: Parts,
     about: Facts,
+    used: Facts,
+    measured: Option<Moment>,
     kept: Option<Facts>,
     limits: Facts,
     machine: Vec<Finding>,
@@ -92,6 +96,7 @@ pub(super) async fn page(
     };
     let machine = server::machine(shared(), caller()).await?.0.items;
     let places = server::backends(shared(), caller()).await?.0.items;
+    let storage = server::storage(shared(), caller()).await?.0;
     let queue = server::queue(shared(), caller()).await?.0.items;
     let wanted = PageQuery::new(Some(ROWS_MAX), after.after);
     let dead = server::dead_jobs(shared(), caller(), Query(wanted)).await?.0;
@@ -108,6 +113,8 @@ pub(super) async fn page(
         own,
         frame,
         parts,
+        used: used_facts(own, &storage),
+        measured: storage.measured_at.map(|at| Moment::new(t, at, now)),
         kept: about.retention.map(|kept| kept_facts(own, kept)),
         limits: limit_facts(own, &about),
         about: about_facts(t, own, about),
@@ -129,6 +136,11 @@ fn about_facts(t: &Texts, own: &InfrastructureTexts, about: ServerView) -> Facts
         .code(own.registry, about.registry)
         .code(own.images_in, about.image_target)
         .text(own.database, about.database)
+}
+
+fn used_facts(own: &InfrastructureTexts, storage: &StorageView) -> Facts {
+    let blobs = storage.blobs.map(|count| count.to_string());
+    Facts::default().text(own.used_bytes, storage.bytes.map(size)).text(own.used_blobs, blobs)
 }
 
 fn kept_facts(own: &InfrastructureTexts, kept: Retention) -> Facts {

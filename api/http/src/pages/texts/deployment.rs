@@ -19,6 +19,10 @@ macro_rules! deployment_texts {
             pub(in crate::pages) more: fn(usize) -> String,
             /// How often a container was started again.
             pub(in crate::pages) restarts: fn(u64) -> String,
+            /// How many events there are.
+            pub(in crate::pages) events_of: fn(usize) -> String,
+            /// Which generation wrote an object.
+            pub(in crate::pages) written_by: fn(u64) -> String,
             /// When a gate opens by itself.
             pub(in crate::pages) opens_in: fn(&str) -> String,
         }
@@ -34,10 +38,10 @@ macro_rules! deployment_texts {
 }
 
 deployment_texts! {
-    after_the_end_of all_deployments approvals audit before_restart caused_by change_create change_keep change_remove change_unknown change_update changes conditions containers
+    after_the_end_of all_deployments approvals asked_cluster audit before_restart caused_by change_create change_keep change_remove change_unknown change_update changes conditions containers
     counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open
-    gates graph handed_off history last_heard leave_it live no_answer_since node node_applying node_blocked
-    node_pending node_ready node_unknown node_waiting not_kept not_ready notes nobody_tells nothing_changes only_when
+    gates graph handed_off history how_they_stand last_heard leave_it live no_answer_since node node_applying node_blocked
+    node_pending node_ready node_unknown node_waiting not_asked not_kept not_ready not_there notes nobody_tells nothing_changes only_when
     reason_needed reason_optional receiver replaces returns_to revision show_changes step this_one violations waits_for
     whole_history would_change why_this_bundle wrote_last
 }
@@ -47,6 +51,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     after_the_end_of: "after the end of",
     all_deployments: "All deployments, newest first",
     approvals: "Approvals",
+    asked_cluster: "The cluster was asked",
     audit: "Audit",
     before_restart: "wrote before its restart",
     caused_by: "Cause",
@@ -73,6 +78,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     graph: "What waits for what",
     handed_off: "handed off",
     history: "This application in this environment",
+    how_they_stand: "How they stand now",
     last_heard: "Last heard",
     leave_it: "Leave it as it is",
     live: "live",
@@ -84,8 +90,10 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     node_ready: "ready",
     node_unknown: "unknown",
     node_waiting: "not ready yet",
+    not_asked: "The cluster could not be asked",
     not_kept: "What was frozen cannot be shown",
     not_ready: "not ready",
+    not_there: "not there",
     notes: "Notes",
     nobody_tells: "Its receiver never reports: how its nodes stand, only the place itself tells.",
     nothing_changes: "Nothing would change in the cluster.",
@@ -171,6 +179,8 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     restarts: |count| {
         if count == 1 { "restarted once".to_owned() } else { format!("restarted {count} times") }
     },
+    events_of: |count| if count == 1 { "1 event".to_owned() } else { format!("{count} events") },
+    written_by: |generation| format!("written by generation {generation}"),
     opens_in: |time| format!("opens by itself in {time}"),
 };
 
@@ -179,6 +189,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     after_the_end_of: "在以下节点结束之后",
     all_deployments: "全部部署（最新在前）",
     approvals: "审批",
+    asked_cluster: "查询集群的时间：",
     audit: "审计",
     before_restart: "重启前的输出",
     caused_by: "起因",
@@ -205,6 +216,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     graph: "节点依赖图",
     handed_off: "移交",
     history: "此应用在此环境中的历史",
+    how_they_stand: "查看当前状态",
     last_heard: "最近收到消息",
     leave_it: "保持原样",
     live: "运行正常",
@@ -216,8 +228,10 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     node_ready: "就绪",
     node_unknown: "未知",
     node_waiting: "尚未就绪",
+    not_asked: "无法查询集群",
     not_kept: "无法显示冻结的内容",
     not_ready: "未就绪",
+    not_there: "不存在",
     notes: "备注",
     nobody_tells: "此接收方从不回报：各节点的状态只能在目标环境中查看。",
     nothing_changes: "集群中没有任何变化。",
@@ -287,6 +301,8 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     objects: |count| format!("{count} 个对象"),
     more: |count| format!("另有 {count} 个"),
     restarts: |count| format!("已重启 {count} 次"),
+    events_of: |count| format!("{count} 个事件"),
+    written_by: |generation| format!("由代次 {generation} 写入"),
     opens_in: |time| format!("{time}后自动放行"),
 };
 

@@ -191,6 +191,11 @@ texts! {
     kind_step: "workflow step", "工作流步骤";
     kind_trait: "trait", "特性";
     kinds_served: "Kinds of objects", "资源种类数";
+    kit_recipe: "Recipe", "配方号";
+    kit_verbs: "May do", "可执行的操作";
+    kits: "Build kits", "构建套件";
+    kits_intro: "A component names its kit in slipway.yaml; each kit says what the component may tell it.",
+        "组件在 slipway.yaml 中指定构建套件；每个套件说明组件可以填写的选项。";
     kubeconfig_help:
         "secret://builtin/NAME or secret://file/PATH of a kubeconfig. Empty: the cluster that this \
          server runs in.",
@@ -209,6 +214,7 @@ texts! {
     made: "Made", "创建";
     major_version: "Major version", "主版本";
     manifest: "Manifest", "清单";
+    measured: "Measured by upkeep", "由清理任务统计于";
     name_help: "Lower-case letters, digits and hyphens; it never changes.", "小写字母、数字和连字符，创建后不能修改。";
     namespace: "Namespace", "命名空间";
     namespace_made: "made if it is not there", "自动创建";
@@ -250,6 +256,8 @@ texts! {
     no_sources: "No sources yet: each application brings its own.", "暂无来源：创建应用时会一并创建。";
     nobody: "nobody", "无人";
     nobody_uses_it: "Nobody uses it, as far as that can be seen.", "目前没有发现使用者。";
+    not_measured: "How much is used is not known yet: upkeep measures it when it looks at all blobs.",
+        "尚不清楚已使用的空间：清理任务查看全部数据块时会统计。";
     nothing_to_do: "Nothing waits to be done.", "没有等待处理的任务。";
     notice_failed: "failed", "失败";
     notice_pending: "waiting", "等待发送";
@@ -406,7 +414,9 @@ texts! {
     unusable: "cannot be used", "无法使用";
     upkeep: "Upkeep", "清理";
     upstream_help: "Where a bundle runs before it comes here.", "应用包在部署到这里之前运行的环境。";
+    used_blobs: "Blobs", "数据块";
     used_by: "Used by", "使用者";
+    used_bytes: "Used", "已使用";
     user: "User", "使用者";
     user_build: "build", "构建";
     user_configuration: "configuration", "配置";

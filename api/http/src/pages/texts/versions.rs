@@ -131,6 +131,7 @@ version_texts! {
     used_by: "Used by", "被使用于";
     used_by_none: "No bundle holds it.", "没有应用包包含它。";
     value: "Value", "值";
+    version_commit_digest: "Version, commit or digest", "版本、提交或摘要";
     waived: "waived by", "豁免人";
     who: "Who", "操作人";
 }

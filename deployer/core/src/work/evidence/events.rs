@@ -37,7 +37,7 @@ impl Subject {
 }
 
 /// The newest events about these objects and pods, the newest last.
-pub(super) async fn about(
+pub(in crate::work) async fn about(
     objects: &[Value],
     pods: &[Value],
     cluster: &Cluster,
@@ -104,7 +104,8 @@ fn owners(pod: &Value) -> Vec<Subject> {
     sets.map(subject).collect()
 }
 
-fn event(event: &Value) -> FoundEvent {
+/// An event as it is told.
+pub(in crate::work) fn event(event: &Value) -> FoundEvent {
     let times = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
     let counts =
         ["/series/count", "/count"].into_iter().filter_map(|pointer| event.pointer(pointer)?.as_u64());

@@ -91,7 +91,7 @@ fn given(pod: &Value) -> Vec<ObjectKey> {
 }
 
 /// The values of a Secret that are text.
-fn values_of(secret: &Value) -> Vec<SecretString> {
+pub(in crate::work) fn values_of(secret: &Value) -> Vec<SecretString> {
     if text_at(secret, "/type") == TOKEN {
         return text_of(&secret["data"]["token"]).into_iter().collect();
     }
