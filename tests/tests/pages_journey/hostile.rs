@@ -134,7 +134,6 @@ fn hostile_names_labels_and_commits_are_text_and_break_no_page() {
             ("/", FILE),
             ("/applications/shop", SCRIPT),
             ("/applications/shop", LABEL),
-            ("/applications/shop/packages", SCRIPT),
             ("/applications/shop/packages", LABEL),
             ("/applications/shop/runs", SCRIPT),
             ("/applications/shop/runs", BRANCH),

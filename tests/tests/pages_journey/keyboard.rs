@@ -157,6 +157,7 @@ fn a_webhook_is_set_up_by_keys_alone() {
         if pasted.is_empty() { Err("nothing") } else { Ok(pasted) }
     });
     mirrored.push(&secret);
+    browser.open("/");
     visit.enter(words.infrastructure);
     browser.await_location("/infrastructure");
     visit.enter("Sources");
