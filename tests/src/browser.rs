@@ -18,6 +18,7 @@ mod driver;
 mod emulation;
 pub mod html;
 mod keyboard;
+mod mouse;
 pub mod picture;
 mod traffic;
 

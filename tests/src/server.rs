@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 mod app;
 mod balancer;
+mod beside;
 mod cli;
 pub mod definition;
 mod fickle_proxy;

@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     fs::create_dir_all(&directory)?;
     let namespace = Namespace::create();
     let server = Server::start(namespace.options());
-    open_shop(&server, &namespace);
+    let deployment = open_shop(&server, &namespace);
     fail_billing(&server);
     let browser = Browser::start(
         server.url(),
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     browser.fill("Access token", server.token());
     browser.press_button("Sign in");
     browser.await_location("/");
-    for (name, path) in PAGES {
+    for (name, path) in PAGES.into_iter().chain([("deployment", deployment.as_str())]) {
         for (scheme, suffix) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
             browser.prefers(scheme, Motion::Reduced);
             browser.open(path);
@@ -101,8 +101,8 @@ fn publish(server: &Server, app: &App, repository: &GitRepository, branch: &str,
     bundle["version"].as_str().expect("a version").to_owned()
 }
 
-/// Three versions; one is live in `staging`, and waits for an approval in `prod`.
-fn open_shop(server: &Server, namespace: &Namespace) {
+/// Three versions; one is live in `staging`, and waits for an approval in `prod`. Gives the page of what is live.
+fn open_shop(server: &Server, namespace: &Namespace) -> String {
     let app = server.create_app("shop");
     let repository = GitRepository::with(&[
         ("slipway.yaml", SHOP),
@@ -148,6 +148,8 @@ fn open_shop(server: &Server, namespace: &Namespace) {
         let newest: Value = list[0].clone();
         if newest["state"] == "awaiting" { Ok(()) } else { Err(newest) }
     });
+    let live = server.json(&["deploy", "list", "shop", "--env", "staging"]);
+    format!("/deployments/{}", live[0]["id"].as_str().expect("a deployment has an id"))
 }
 
 /// An application whose last run failed.

@@ -7,8 +7,12 @@ use serde_json::Value;
 use super::Browser;
 
 /// Style sheets are not loaded again: that would count as requests of the page.
-const RUN: &str = "
-    axe.run(document, { resultTypes: ['violations'], preload: false }).then(found =>
+const ALL: &str = "{ resultTypes: ['violations'], preload: false }";
+/// The rules that look at colours.
+const COLOURS: &str =
+    "{ resultTypes: ['violations'], preload: false, runOnly: ['color-contrast', 'link-in-text-block'] }";
+const TOLD: &str = "
+    .then(found =>
         found.violations.flatMap(rule => rule.nodes.map(node => [
             `${rule.id} (${rule.impact}): ${rule.help}`,
             node.target.flat().join(' '),
@@ -20,17 +24,30 @@ impl Browser {
     /// Violations of the rules of WCAG and of good practice that can be seen by a program, a line for each
     /// element: `image-alt (critical): Images must have alternative text: img.logo: Fix any of the following: …`
     pub fn violations(&self) -> Vec<String> {
-        if self.evaluate("typeof axe === 'undefined'") == Value::Bool(true) {
-            self.evaluate(&format!("{}\n;null", source()));
-        }
-        let found = self.evaluate(RUN);
-        let found = found.as_array().expect("axe gives a list");
-        found.iter().map(line).collect()
+        self.violations_of(ALL)
     }
 
     /// Asserts that axe finds nothing on the page.
     pub fn assert_accessible(&self) {
-        let violations = self.violations();
+        self.assert_none(&self.violations());
+    }
+
+    /// Asserts that axe finds nothing wrong with the colours of the page: enough where nothing else has changed since
+    /// [`Browser::assert_accessible`].
+    pub fn assert_legible(&self) {
+        self.assert_none(&self.violations_of(COLOURS));
+    }
+
+    fn violations_of(&self, options: &str) -> Vec<String> {
+        if self.evaluate("typeof axe === 'undefined'") == Value::Bool(true) {
+            self.evaluate(&format!("{}\n;null", source()));
+        }
+        let found = self.evaluate(&format!("axe.run(document, {options}){TOLD}"));
+        let found = found.as_array().expect("axe gives a list");
+        found.iter().map(line).collect()
+    }
+
+    fn assert_none(&self, violations: &[String]) {
         assert!(violations.is_empty(), "axe on {}:\n{}", self.location(), violations.join("\n"));
     }
 }

@@ -62,6 +62,11 @@ impl Browser {
         self.cdp("Emulation.setEmulatedMedia", features);
     }
 
+    /// Waits until the page is painted as it is wanted now.
+    pub fn await_painted(&self) {
+        self.evaluate("new Promise(painted => requestAnimationFrame(() => requestAnimationFrame(painted)))");
+    }
+
     /// What lies between the browser and the server from now on.
     pub fn line(&self, line: Line) {
         let (offline, latency, throughput) = match line {

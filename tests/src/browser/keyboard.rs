@@ -11,8 +11,9 @@ use crate::wait;
 /// A page with more stops than these is no page for a keyboard.
 const MAX_STOPS: usize = 100;
 const SETTLES_WITHIN: Duration = Duration::from_secs(15);
-/// Left Shift, as WebDriver writes keys that are no characters.
+/// Left Shift and left Control, as WebDriver writes keys that are no characters.
 const SHIFT: char = '\u{e008}';
+const CONTROL: char = '\u{e009}';
 
 /// A key that is no character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,12 @@ impl Browser {
     /// Types a text, wherever keys go.
     pub fn write(&self, text: &str) {
         self.strokes(text.chars().flat_map(stroke).collect());
+    }
+
+    /// Presses Control and V: what was copied comes to where keys go.
+    pub fn paste(&self) {
+        let ([held, released], [down, up]) = (stroke(CONTROL), stroke('v'));
+        self.strokes(vec![held, down, up, released]);
     }
 
     /// Where keys go now.

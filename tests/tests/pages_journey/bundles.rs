@@ -25,7 +25,7 @@ const PART_OF_FORM: &str = "
     return null;
 ";
 
-fn two_bundles() -> Server {
+pub(crate) fn two_bundles() -> Server {
     let server = Server::fresh();
     let app = server.create_app("shop");
     let repository = shop();

@@ -95,7 +95,7 @@ impl Visit<'_> {
     }
 
     /// Clicks on the one element that a selector names.
-    fn click_on(&self, selector: &str) {
+    pub(crate) fn click_on(&self, selector: &str) {
         let found = json!({ "using": "css selector", "value": selector });
         let found = self.browser.command("POST", "/element", &found);
         let id = found[ELEMENT].as_str().expect("an element");

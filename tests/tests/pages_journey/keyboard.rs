@@ -1,17 +1,22 @@
 //! The same way by keys alone.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::json;
 use slipway_tests::browser::{DESKTOP, Key};
+use slipway_tests::wait;
 
+use crate::bundles::two_bundles;
 use crate::deploying::Prod;
 use crate::shop::Shop;
 use crate::visit::{Taste, Visit};
+use crate::webhook::Mirrored;
 use crate::words::{CHINESE, ENGLISH};
 
 /// A page with more stops before what is looked for is no page for a keyboard.
 const MAX_STOPS: usize = 60;
+const PASTED_WITHIN: Duration = Duration::from_secs(15);
 
 impl Visit<'_> {
     /// Presses Tab until keys go to what has this name, and sees that it shows.
@@ -126,6 +131,85 @@ fn from_a_bundle_to_a_rollback_by_keys_alone() {
     visit.await_status(words.delivered);
     let running = prod.server.json(&["where", "shop", "--env", "prod"]);
     assert_eq!(running[0]["version"], "0.1.0-main.1", "{running:#}");
+    browser.assert_clean();
+}
+
+#[test]
+fn a_webhook_is_set_up_by_keys_alone() {
+    let mirrored = Mirrored::open();
+    let visit = Visit::signed_in(&mirrored.server, mirrored.server.token());
+    let (browser, words) = (&visit.browser, visit.words);
+    visit.enter(words.create_first);
+    browser.await_location("/new-application");
+    visit.type_into(words.name, "shop");
+    visit.type_into(words.repository, &mirrored.url);
+    browser.press(Key::Enter);
+    browser.find("heading", words.webhook);
+    browser.await_text(&mirrored.hook());
+    // The forge's form would be next: any field takes what was copied.
+    visit.enter("Copy");
+    browser.await_text("Copy ✓");
+    browser.open("/new-application");
+    visit.reach(words.name);
+    browser.paste();
+    let secret = wait::until("what was copied", PASTED_WITHIN, || {
+        let pasted = browser.field(words.name).value();
+        if pasted.is_empty() { Err("nothing") } else { Ok(pasted) }
+    });
+    mirrored.push(&secret);
+    browser.open("/");
+    visit.enter(words.infrastructure);
+    browser.await_location("/infrastructure");
+    visit.enter("Sources");
+    browser.await_location("/infrastructure/sources");
+    visit.enter("shop");
+    browser.await_location("/infrastructure/sources/shop");
+    browser.await_text(words.taken);
+    visit.enter("HMAC-SHA256");
+    browser.await_text(&mirrored.hook());
+    visit.enter("shop #1");
+    browser.await_location("/applications/shop/runs/1");
+    visit.await_status(words.done);
+    browser.assert_clean();
+}
+
+#[test]
+fn a_label_is_edited_and_two_bundles_are_compared_by_keys_alone() {
+    let server = two_bundles();
+    let visit = Visit::signed_in(&server, server.token());
+    let (browser, words) = (&visit.browser, visit.words);
+    visit.enter("shop");
+    browser.await_location("/applications/shop");
+    visit.enter("0.1.0-main.2");
+    browser.await_location("/applications/shop/bundles/0.1.0-main.2");
+    visit.enter(words.add_label);
+    for (label, text) in [(words.key, "qa"), (words.value, "failed"), (words.why, "suite 811")] {
+        visit.type_into(label, text);
+    }
+    browser.press(Key::Enter);
+    browser.await_text("suite 811");
+    visit.enter("Change qa");
+    // Tab has chosen what stands there.
+    for (label, text) in [(words.value, "passed"), (words.why, "suite 812")] {
+        visit.type_into(label, text);
+    }
+    browser.press(Key::Enter);
+    browser.await_text("suite 812");
+    browser.await_text("qa=passed");
+
+    visit.enter("shop");
+    browser.await_location("/applications/shop");
+    // The page offers the last with the one before; this asks for the other way round.
+    visit.reach("From");
+    browser.press(Key::ArrowUp);
+    visit.reach("To");
+    browser.press(Key::ArrowDown);
+    visit.enter(words.compare_chosen);
+    browser.await_location("/applications/shop/bundles/compare?from=0.1.0-main.2&to=0.1.0-main.1");
+    browser.await_text("Welcome whoever comes in");
+    visit.enter("The other way round");
+    browser.await_location("/applications/shop/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.2");
+    browser.find("heading", &format!("{}: shop", words.compare));
     browser.assert_clean();
 }
 

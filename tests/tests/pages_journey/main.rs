@@ -11,6 +11,7 @@ mod forged;
 mod hostile;
 mod keyboard;
 mod live;
+mod long_log;
 mod roles;
 mod shop;
 mod speed;

@@ -68,14 +68,19 @@ impl<'s> Visit<'s> {
         self.browser.await_location("/");
     }
 
-    /// Holds what holds for every page, and that this one looks as it did when it was approved. What is on the page is
-    /// changed for that: a step begins with going elsewhere.
-    pub(crate) fn look(&self, step: &str) {
+    /// Holds what holds for every page.
+    pub(crate) fn assert_sound(&self) {
         let lang = self.browser.run_script("return document.documentElement.lang", &[]);
         assert_eq!(lang, self.words.tag, "the language of {}", self.browser.location());
         self.browser.assert_fits_the_window();
         self.browser.assert_accessible();
         self.browser.assert_clean();
+    }
+
+    /// [`Visit::assert_sound`], and that the page looks as it did when it was approved. What is on the page is changed for
+    /// that: a step begins with going elsewhere.
+    pub(crate) fn look(&self, step: &str) {
+        self.assert_sound();
         self.browser.run_script(SAME, &[]);
         self.browser.assert_looks_as(&format!("{step}-{}-{}", self.words.tag, self.window.0));
     }
