@@ -80,10 +80,10 @@ fn a_crash_leaves_its_last_lines_without_secrets() {
         assert!(page.contains(expected), "no `{expected}` in:\n{page}");
     }
     let now = ground.server.json(&["deploy", "objects", "shop@prod", "--node", "web"]);
-    let workload = now["objects"].as_array().into_iter().flatten();
-    let workload =
-        workload.filter(|object| object["object"].as_str().is_some_and(|it| it.contains("/Deployment ")));
-    let workload = workload.cloned().next().unwrap_or_default();
+    let is_deployment =
+        |object: &&Value| object["object"].as_str().is_some_and(|it| it.contains("/Deployment "));
+    let mut objects = now["objects"].as_array().into_iter().flatten();
+    let workload = objects.find(is_deployment).cloned().unwrap_or_default();
     assert!(["progressing", "failed"].contains(&workload["state"].as_str().unwrap_or_default()), "{now:#}");
     assert!(workload["created_at"].is_string() && workload["generation"] == 1, "{now:#}");
     assert!(workload["events"].as_array().is_some_and(|events| events.iter().any(crashed)), "{now:#}");

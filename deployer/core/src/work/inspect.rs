@@ -163,7 +163,9 @@ impl Inspection<'_> {
         }
         for (place, events, problems) in join_all(asked).await {
             objects[place].events = events;
-            problems.into_iter().for_each(|problem| push_note(notes, problem));
+            for problem in problems {
+                push_note(notes, problem);
+            }
         }
     }
 
