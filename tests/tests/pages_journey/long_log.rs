@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use slipway_tests::browser::Key;
+use slipway_tests::browser::{FIRST_LOAD_BYTES_MAX, Key};
 use slipway_tests::wait;
 use uuid::Uuid;
 
@@ -113,7 +113,8 @@ impl Reader<'_> {
     /// At the end, with what is written.
     fn follows(&self) {
         let browser = &self.visit.browser;
-        browser.open(PAGE);
+        let loaded = browser.first_load(PAGE);
+        assert!(loaded.bytes < u64::from(FIRST_LOAD_BYTES_MAX), "{loaded:?}");
         let before = self.stands();
         assert!(before.follows && before.below <= 1 && before.first > 100_000_000, "{before:?}");
         self.visit.mark();
