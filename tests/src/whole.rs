@@ -10,7 +10,7 @@ use crate::namespace::Namespace;
 use crate::server::{GitRepository, Server, ServerOptions, shop};
 use crate::wait;
 
-/// Lines of the longest log, at least.
+/// Lines that are added to the longest log.
 const LONG_LOG_LINES: u32 = 5_000;
 const MOVES_WITHIN: Duration = Duration::from_secs(90);
 
@@ -102,7 +102,8 @@ pub const PAGES: &[&str] = &[
 ];
 
 /// The application `shop` of [`publish_shop`] with a secret; `till` with two bundles, one delivered to `prod`, one that
-/// waits for approval, and a long log of its second run; an add-on in `stage` that waits, for the cluster of both is cordoned; and a channel of notices.
+/// waits for approval, and a long log of its second run; an add-on in `stage` that waits, for the cluster of both is
+/// cordoned; and a channel of notices.
 #[derive(Debug)]
 pub struct Whole {
     /// The server.

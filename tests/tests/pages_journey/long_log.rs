@@ -29,7 +29,8 @@ const FAR: i32 = 1_000_000;
 const MAX_STOPS: usize = 40;
 /// So many looks one after the other see nothing move.
 const STILL_LOOKS: u32 = 5;
-const SEEN_WITHIN: Duration = Duration::from_secs(30);
+/// A full page comes in some twenty parts.
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the page shows of the log. Names of elements are not asked for here: each time Chromium would name all lines.
 const STANDS: &str = "
