@@ -16,6 +16,7 @@ mod accessible;
 mod axe;
 mod driver;
 mod emulation;
+mod first_load;
 pub mod html;
 mod keyboard;
 mod mouse;
@@ -24,6 +25,7 @@ mod traffic;
 
 pub use accessible::Element;
 pub use emulation::{Line, Motion, Scheme};
+pub use first_load::{FIRST_LOAD_BYTES_MAX, FirstLoad};
 pub use keyboard::{Focus, Key};
 
 use driver::Driver;

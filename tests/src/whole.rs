@@ -10,6 +10,8 @@ use crate::namespace::Namespace;
 use crate::server::{GitRepository, Server, ServerOptions, shop};
 use crate::wait;
 
+/// Lines that are added to the longest log.
+const LONG_LOG_LINES: u32 = 5_000;
 const MOVES_WITHIN: Duration = Duration::from_secs(90);
 
 /// What is deployed: it runs no pod.
@@ -51,6 +53,7 @@ pub const PAGES: &[&str] = &[
     "/applications/shop/runs/1/logs/run",
     "/applications/shop/runs/1/logs/build.web",
     "/applications/shop/runs/1/logs/build.web?find=assembling",
+    "/applications/till/runs/2/logs/run",
     "/applications/shop/bundles/compare",
     "/applications/shop/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.1",
     "/applications/shop/packages/compare?from=web%2F0.1.0-main.1&to=web%2F0.1.0-main.1",
@@ -99,7 +102,8 @@ pub const PAGES: &[&str] = &[
 ];
 
 /// The application `shop` of [`publish_shop`] with a secret; `till` with two bundles, one delivered to `prod`, one that
-/// waits for approval; an add-on in `stage` that waits, for the cluster of both is cordoned; and a channel of notices.
+/// waits for approval, and a long log of its second run; an add-on in `stage` that waits, for the cluster of both is
+/// cordoned; and a channel of notices.
 #[derive(Debug)]
 pub struct Whole {
     /// The server.
@@ -186,6 +190,20 @@ fn publish_till(server: &Server) {
     server.publish(&app, &repository, "main", "Open the till");
     repository.write("settings/settings.yaml", TILL[1].1.replace("EUR", "CHF"));
     server.publish(&app, &repository, "main", "Take francs");
+    let run = server.json(&["run", "show", "till#2"]);
+    let log = run["id"].as_str().and_then(|id| id.parse().ok()).expect("a run has an id");
+    server.append_log(log, &[(long_log().as_str(), 1)]);
+}
+
+/// What a build of many parts writes, in colours.
+fn long_log() -> String {
+    let line = |n: u32| {
+        let (step, seconds, minor) = (4 + n / 500, f64::from(n) * 0.037, n % 17);
+        format!(
+            "#{step} {seconds:.3} \u{1b}[1;32mCompiling\u{1b}[0m part-{n} v0.{minor}.3 (/src/parts/part-{n})\n"
+        )
+    };
+    (1..=LONG_LOG_LINES).map(line).collect()
 }
 
 /// Deploys a bundle of `till` to `prod`, as far as to the gate; gives the deployment's id.

@@ -178,10 +178,11 @@
     const label = document.querySelector("[data-follow]");
     const box = label?.querySelector("input");
     const placeOf = (item) => Number(item.id.slice(1));
-    const leadTo = (id, from) => {
+    const wayOf = { before: "before", behind: "from" };
+    const leadTo = (id, place) => {
       const links = document.getElementById(id);
-      links.hidden = from === null;
-      if (from !== null) links.querySelector("[rel]").href = `${log.dataset.page}?from=${from}`;
+      links.hidden = place === null;
+      if (place !== null) links.querySelector("[rel]").href = `${log.dataset.page}?${wayOf[id]}=${place}`;
     };
     // What is seen keeps its place while lines come and go elsewhere.
     const keeping = (seen, change) => {
@@ -192,7 +193,7 @@
     const dropFirst = (most) => {
       if (log.childElementCount <= most) return;
       while (log.childElementCount > most) log.firstElementChild.remove();
-      leadTo("before", Math.max(0, placeOf(log.firstElementChild) - Number(log.dataset.window)));
+      leadTo("before", placeOf(log.firstElementChild));
     };
     const dropLast = (most) => {
       let from = null;
@@ -208,13 +209,13 @@
       item.id = "b" + line.at;
       const link = document.createElement("a");
       link.className = "at";
-      link.href = `${log.dataset.page}?from=${line.at}#b${line.at}`;
+      link.href = `?from=${line.at}#b${line.at}`;
       link.textContent = "#";
       link.setAttribute("aria-label", log.dataset.link);
       const code = document.createElement("code");
       for (const span of line.spans) {
         const part = document.createElement("span");
-        part.className = span.class;
+        if (span.class) part.className = span.class;
         part.textContent = span.text;
         code.append(part);
       }
@@ -255,11 +256,12 @@
       const edge = isBefore ? log.firstElementChild : log.lastElementChild;
       const isNew = (item) => isBefore ? placeOf(item) < placeOf(edge) : placeOf(item) > placeOf(edge);
       const items = [...fresh.querySelectorAll("ol.log > li")].filter(isNew).map((item) => document.adoptNode(item));
-      const next = fresh.querySelector(`#${isBefore ? "before" : "behind"}:not([hidden]) [rel]`)?.getAttribute("href");
+      const id = isBefore ? "before" : "behind";
+      const next = fresh.querySelector(`#${id}:not([hidden]) [rel]`)?.getAttribute("href");
       keeping(edge, () => {
         if (isBefore) log.prepend(...items);
         else log.append(...items);
-        leadTo(isBefore ? "before" : "behind", next ? new URL(next, location.href).searchParams.get("from") : null);
+        leadTo(id, next ? new URL(next, location.href).searchParams.get(wayOf[id]) : null);
         if (!isBefore) dropFirst(LINES_MAX);
         else if (!source) dropLast(LINES_MAX);
       });
@@ -273,10 +275,11 @@
       if (!link || !log.childElementCount || isFull || fetching) return;
       fetching = true;
       try {
-        const answer = await fetch(link.href, { headers: { accept: "text/html" } });
-        if (!answer.ok || answer.redirected) return;
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (log.childElementCount) take(fresh, isBefore);
+        // Who scrolls gets more at once than a first visit loads.
+        const address = new URL(link.href);
+        address.searchParams.set("weight", log.dataset.further);
+        const fresh = await pageAt(address);
+        if (fresh && log.childElementCount) take(fresh, isBefore);
       } catch {
         // The next turn of the wheel tries again.
       } finally {

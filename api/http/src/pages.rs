@@ -36,6 +36,7 @@ mod log;
 mod log_of;
 mod log_search;
 mod log_stream;
+mod log_window;
 mod new_application;
 mod open_streams;
 mod origin;

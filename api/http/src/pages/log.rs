@@ -10,35 +10,35 @@ use futures::stream;
 use serde::Deserialize;
 use slipway_records::Read;
 use slipway_types::{ApplicationName, Role};
-use uuid::Uuid;
 
 use super::address;
-use super::ansi::{Line, Terminal};
+use super::ansi::Line;
 use super::frame::{Frame, Section, show};
 use super::log_of::LogOf;
 use super::log_search::{Matches, search};
+use super::log_window::{FURTHER_WEIGHT, PAGE_WEIGHT, Part, Window, window};
 use super::parts::{Status, size};
 use super::texts::Texts;
 use super::visitor::Member;
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
-use crate::rest::logs::{Owner, Part, Place, owner_of, read_piece};
+use crate::rest::logs::{self, Owner, Place, owner_of, read_piece};
 use crate::rest::run_views::RunName;
 use crate::state::ServerState;
 
-/// Bytes on one page.
-const WINDOW_BYTES: u64 = 128 << 10;
-/// Lines on one page: as HTML an empty one is two hundred times its own size.
-const LINES_MAX: usize = 5000;
 /// Bytes read at once for a download.
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// Which part of the log.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct LogQuery {
-    /// First byte; absent: the whole log if it is short, else its end.
+    /// First byte; goes before `before`.
     from: Option<u64>,
+    /// The byte after the last; without both, the whole log if it is short, else its end.
+    before: Option<u64>,
+    /// Bytes of HTML for its lines, within what is sent at all; [`PAGE_WEIGHT`] if absent.
+    weight: Option<usize>,
     /// Only lines that hold this text.
     #[serde(default)]
     find: String,
@@ -57,8 +57,8 @@ struct LogPage {
     what: String,
     status: Status,
     size: String,
-    /// Bytes on one page, at most.
-    window: u64,
+    /// The weight of what is fetched while somebody scrolls.
+    further: usize,
     lines: Vec<Line>,
     /// What was looked for, and what was found.
     find: String,
@@ -71,11 +71,18 @@ struct LogPage {
     follow: Option<String>,
 }
 
-/// A window into a log.
-struct Window {
-    from: u64,
-    to: u64,
-    lines: Vec<Line>,
+impl LogQuery {
+    /// What of a log of so many bytes is asked for.
+    fn part(&self, size: u64) -> Part {
+        match (self.from, self.before) {
+            (Some(from), _) => Part::From(from.min(size)),
+            (None, before) => Part::Before(before.unwrap_or(size).min(size)),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.weight.unwrap_or(PAGE_WEIGHT).clamp(PAGE_WEIGHT, FURTHER_WEIGHT)
+    }
 }
 
 /// The log that an address names, if the caller may read it.
@@ -86,9 +93,9 @@ pub(super) async fn owner(
     what: &LogOf,
 ) -> Result<Owner, ApiError> {
     let part = match what {
-        LogOf::Run => Part::Whole,
-        LogOf::Build(component) => Part::Build(component),
-        LogOf::Check(check) => Part::Check(check),
+        LogOf::Run => logs::Part::Whole,
+        LogOf::Build(component) => logs::Part::Build(component),
+        LogOf::Check(check) => logs::Part::Check(check),
     };
     owner_of(caller, read, Place::Run(run, part)).await
 }
@@ -117,7 +124,8 @@ pub(super) async fn page(
     let here = log_address(&application, number, &what);
     let find = query.find.trim().to_owned();
     let (window, matches) = if find.is_empty() {
-        let window = window(&state, read.as_mut(), owner.log(), query.from, bytes).await?;
+        let part = query.part(bytes);
+        let window = window(&state, read.as_mut(), owner.log(), bytes, part, query.weight()).await?;
         drop(read);
         (window, None)
     } else {
@@ -126,7 +134,6 @@ pub(super) async fn page(
         let found = search(&state, owner.log(), (from, bytes), &find, &here).await?;
         (Window { from: 0, to: bytes, lines: Vec::new() }, Some(found))
     };
-    let at = |from: u64| format!("{here}?from={from}");
     show(&LogPage {
         t,
         frame: Frame::new(&member.visitor, Section::Applications, format!("{application} #{number} {what}")),
@@ -137,9 +144,9 @@ pub(super) async fn page(
         what: what.to_string(),
         status: Status::of(t, word),
         size: size(bytes),
-        window: WINDOW_BYTES,
-        earlier: (window.from > 0).then(|| at(window.from.saturating_sub(WINDOW_BYTES))),
-        later: (window.to < bytes && matches.is_none()).then(|| at(window.to)),
+        further: FURTHER_WEIGHT,
+        earlier: (window.from > 0).then(|| format!("{here}?before={}", window.from)),
+        later: (window.to < bytes && matches.is_none()).then(|| format!("{here}?from={}", window.to)),
         download: format!("{here}/download"),
         follow: (!ended && window.to >= bytes && matches.is_none())
             .then(|| format!("{here}/stream?from={}", window.to)),
@@ -148,58 +155,6 @@ pub(super) async fn page(
         matches,
         here,
     })
-}
-
-/// Whole lines from about `from` on; without it the log itself, or its end if it is longer than a window.
-async fn window(
-    state: &ServerState,
-    read: &mut dyn Read,
-    log: Uuid,
-    from: Option<u64>,
-    size: u64,
-) -> Result<Window, ApiError> {
-    let is_end = from.is_none();
-    let from = from.unwrap_or_else(|| size.saturating_sub(WINDOW_BYTES)).min(size);
-    // One byte more tells whether a line begins there.
-    let probe = from.saturating_sub(1);
-    let bytes = read_piece(state, read, log, probe, WINDOW_BYTES + from - probe).await?;
-    let skipped = if from == 0 {
-        0
-    } else {
-        let line = bytes.iter().position(|byte| *byte == b'\n').map(|place| place + 1);
-        // Where no line begins, what is there of a long one is shown: whoever goes back gets on.
-        line.filter(|begin| *begin < bytes.len()).unwrap_or(bytes.len().min(1))
-    };
-    let bytes = &bytes[skipped..];
-    let from = probe + skipped as u64;
-    let at_end = from + bytes.len() as u64 >= size;
-    let last_break = bytes.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
-    // A line longer than the window is cut.
-    let length = if at_end { bytes.len() } else { last_break.unwrap_or(bytes.len()) };
-    let lines = Terminal::default().lines(&bytes[..length], from);
-    let whole = Window { from, to: from + length as u64, lines };
-    Ok(if is_end { whole.last_lines() } else { whole.first_lines() })
-}
-
-impl Window {
-    /// Its first lines, as many as a page shows.
-    fn first_lines(mut self) -> Self {
-        if let Some(next) = self.lines.get(LINES_MAX) {
-            self.to = next.at;
-            self.lines.truncate(LINES_MAX);
-        }
-        self
-    }
-
-    /// Its last ones.
-    fn last_lines(mut self) -> Self {
-        let more = self.lines.len().saturating_sub(LINES_MAX);
-        self.lines.drain(..more);
-        if let Some(first) = self.lines.first().filter(|_| more > 0) {
-            self.from = first.at;
-        }
-        self
-    }
 }
 
 /// The whole log as it was written.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::address;
 use super::ansi::{Line, Span, Terminal};
+use super::log_window::{PAGE_WEIGHT, line_weight};
 use crate::problem::ApiError;
 use crate::rest::logs::read_piece;
 use crate::state::ServerState;
@@ -20,7 +21,7 @@ const LINE_CHARS_MAX: usize = 500;
 /// A line that holds the text.
 pub(super) struct Match {
     pub(super) line: Line,
-    /// The window that begins with it.
+    /// The window that begins with it, from the page of the log.
     pub(super) address: String,
 }
 
@@ -41,7 +42,8 @@ pub(super) async fn search(
 ) -> Result<Matches, ApiError> {
     let needle = wanted.to_ascii_lowercase();
     let (mut offset, mut found) = (from, Vec::new());
-    while offset < size && offset - from < SCAN_BYTES_MAX && found.len() < LINES_MAX {
+    let (mut weight, mut is_full) = (0, false);
+    while offset < size && offset - from < SCAN_BYTES_MAX && !is_full {
         // For one piece alone: others need the connection while this one is looked through.
         let mut read = state.records.read().await?;
         let piece = read_piece(state, read.as_mut(), log, offset, PIECE_BYTES.min(size - offset)).await?;
@@ -54,14 +56,17 @@ pub(super) async fn search(
         }
         let mut next = offset + length as u64;
         for line in Terminal::default().lines(&piece[..length], offset) {
-            if found.len() >= LINES_MAX {
+            if !holds(&line, &needle) {
+                continue;
+            }
+            let line = cut(line);
+            weight += line_weight(&line);
+            is_full = found.len() >= LINES_MAX || weight > PAGE_WEIGHT;
+            if is_full {
                 next = line.at;
                 break;
             }
-            if holds(&line, &needle) {
-                let address = format!("{page}?from={at}#b{at}", at = line.at);
-                found.push(Match { line: cut(line), address });
-            }
+            found.push(Match { address: format!("?from={at}#b{at}", at = line.at), line });
         }
         offset = next;
     }
@@ -104,6 +109,7 @@ mod tests {
             (format!("{whole}x"), "…"),
             (format!("{whole}\u{1b}[31mred"), "…"),
             (format!("\u{1b}[31m{}", "ab\u{1b}[1m".repeat(LINE_CHARS_MAX)), "…"),
+            ("\u{1b}[1;2;3;4;41;95m\"\u{1b}[96m<".repeat(LINE_CHARS_MAX), "…"),
             ("short".to_owned(), "t"),
         ] {
             let line = Terminal::default().lines(text.as_bytes(), 7).remove(0);
@@ -111,6 +117,7 @@ mod tests {
             let text: String = shown.spans.iter().map(|span| span.text.as_str()).collect();
             assert!(text.ends_with(ends) && text.chars().count() <= LINE_CHARS_MAX + 1, "{text}");
             assert_eq!(shown.at, 7);
+            assert!(line_weight(&shown) < PAGE_WEIGHT, "one is shown at least");
         }
     }
 }

@@ -239,7 +239,7 @@ async fn piece(
 }
 
 /// How many leading bytes end at a character's end, so that no character is cut between events.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub(crate) fn whole_characters(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(3);
     for (place, byte) in bytes.iter().enumerate().skip(tail).rev() {
         let length = match byte {

@@ -438,8 +438,9 @@ async fn no_log_makes_a_page_without_bounds() {
     let browser = Browser::of(&server, &server.admin.clone()).await;
     let log = "/applications/shop/runs/1/logs/run";
     let first = is_page(&browser.get(&format!("{log}?from=0")).await.is(200));
-    assert_eq!(first.matches("<li id=\"b").count(), 5000);
-    assert!(first.contains(&format!("href=\"{log}?from=5000\" rel=\"next\"")), "the rest is reached");
+    let shown = first.matches("<li id=\"b").count();
+    assert!((100..12_000).contains(&shown), "{shown} lines");
+    assert!(first.contains(&format!("href=\"{log}?from={shown}\" rel=\"next\"")), "the rest is reached");
     let found = is_page(&browser.get(&format!("{log}?find=xx")).await.is(200));
     assert!(found.contains("?from=12000#b12000") && found.contains('…') && found.len() < 20_000, "{found}");
 }
@@ -452,9 +453,13 @@ async fn the_end_of_a_log_of_many_lines_is_shown_first() {
     append(&server, &run, &[b'\n'; 12_000]).await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
     let last = is_page(&browser.get("/applications/shop/runs/1/logs/run").await.is(200));
-    assert_eq!(last.matches("<li id=\"b").count(), 5000);
-    assert!(last.contains("id=\"b11999\"") && !last.contains("id=\"b6999\""), "the last lines are shown");
-    assert!(last.contains("rel=\"prev\""), "those before are reached");
+    let first = 12_000 - last.matches("<li id=\"b").count();
+    assert!((1..11_900).contains(&first), "from {first} on");
+    assert!(
+        last.contains("id=\"b11999\"") && last.contains(&format!("id=\"b{first}\"")),
+        "the last lines are shown"
+    );
+    assert!(last.contains(&format!("?before={first}\" rel=\"prev\"")), "those before are reached");
 }
 
 #[tokio::test]

@@ -85,28 +85,86 @@ async fn a_run_shows_what_waits_for_what_and_names_the_slowest() {
     assert!(!page.contains("<script>alert"), "{page}");
 }
 
+/// Places of the lines on a log's page.
+fn places(page: &str) -> Vec<u64> {
+    let items = page.split("<li id=\"b").skip(1);
+    items.map(|item| item.split_once('"').unwrap().0.parse().unwrap()).collect()
+}
+
+/// Where the way `id` on a log's page leads, if it leads anywhere.
+fn way<'p>(page: &'p str, id: &str) -> Option<&'p str> {
+    let way = between(page, &format!("<p id=\"{id}\" class=\"pager\""), "</p>");
+    if way.starts_with(" hidden") {
+        return None;
+    }
+    let link = way.split("<a ").find(|link| link.contains(" rel=\""));
+    Some(between(link.unwrap(), "href=\"", "\""))
+}
+
+/// What a log's page has beside what its lines may weigh.
+const FRAME_BYTES_MAX: usize = 10_000;
+
 #[tokio::test]
-async fn whoever_goes_back_through_a_long_log_comes_to_its_beginning() {
+async fn whoever_goes_through_a_long_log_comes_to_its_other_end_by_small_pages() {
     let server = Server::start().await;
     server.application("shop").await;
     let run = hostile_run(&server).await;
     let long = "w".repeat(300_000);
-    append(&server, &run, 0, &format!("first\n{long}\n{}", "line\n".repeat(30_000))).await;
+    let text =
+        format!("first\n{long}\n{}{}last\n", "line\n".repeat(3_000), "\u{1b}[31m<\u{1b}[92m>\n".repeat(500));
+    append(&server, &run, 0, &text).await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
-    let mut path = "/applications/shop/runs/1/logs/run".to_owned();
-    let mut pages = 0;
-    loop {
-        let page = is_page(&browser.get(&path).await.is(200));
-        assert!(page.contains("data-window=\"131072\"") && page.contains("<li id=\"b"), "{path} is empty");
-        pages += 1;
-        let before = between(&page, "<p id=\"before\" class=\"pager\"", "</p>");
-        if before.starts_with(" hidden") {
-            assert!(page.contains("<li id=\"b0\">") && page.contains("first"), "{path}");
-            break;
+    let log = "/applications/shop/runs/1/logs/run";
+    let mut ways = Vec::new();
+    for (begin, id) in [(log.to_owned(), "before"), (format!("{log}?from=0"), "behind")] {
+        let (mut path, mut pages, mut seen) = (begin, 0, Vec::new());
+        loop {
+            let page = is_page(&browser.get(&path).await.is(200));
+            assert!(page.len() < 60_000 + FRAME_BYTES_MAX, "{path} has {} bytes", page.len());
+            let lines = places(&page);
+            assert!(!lines.is_empty(), "{path} is empty");
+            seen.extend(lines);
+            pages += 1;
+            let Some(next) = way(&page, id) else { break };
+            assert!(next != path && pages < 40, "{path} leads back to itself");
+            path = next.to_owned();
         }
-        let earlier = between(before, "</a> <a href=\"", "\"").to_owned();
-        assert!(earlier != path && pages < 9, "{path} leads back to itself");
-        path = earlier;
+        assert!(pages > 10, "{} bytes do not fit {pages} pages", text.len());
+        seen.sort_unstable();
+        // How the long line is cut depends on where one comes from.
+        seen.retain(|place| *place < 7 || *place > 300_006);
+        ways.push(seen);
     }
-    assert!(pages > 3, "450 kB do not fit {pages} pages");
+    let lines = text.split_inclusive('\n').scan(0, |next, line| {
+        let place = *next;
+        *next += line.len() as u64;
+        Some(place)
+    });
+    let mut lines: Vec<u64> = lines.collect();
+    assert_eq!(lines.len(), 3_503);
+    lines.retain(|place| *place < 7 || *place > 300_006);
+    assert_eq!(ways, [lines.clone(), lines], "each line, once");
+}
+
+#[tokio::test]
+async fn whoever_scrolls_gets_more_at_once_but_not_all() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    append(&server, &run, 0, &"compiling a part of the whole\n".repeat(30_000)).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let log = "/applications/shop/runs/1/logs/run";
+    let mut sizes = Vec::new();
+    for weight in ["", "&weight=1", "&weight=256000", "&weight=999999999"] {
+        let page = is_page(&browser.get(&format!("{log}?from=0{weight}")).await.is(200));
+        assert!(page.contains("data-further=\"256000\""), "{page}");
+        sizes.push(page.len());
+    }
+    let [first, light, further, heavy] = sizes[..] else { panic!("{sizes:?}") };
+    assert!(light.abs_diff(first) < 1_000 && heavy.abs_diff(further) < 1_000, "{sizes:?}");
+    assert!(first < 60_000 + FRAME_BYTES_MAX && further < 256_000 + FRAME_BYTES_MAX, "{sizes:?}");
+    assert!(further > 3 * first, "{sizes:?}");
+    let found = is_page(&browser.get(&format!("{log}?find=part")).await.is(200));
+    assert!(found.len() < 60_000 + FRAME_BYTES_MAX, "{} bytes", found.len());
+    assert!(found.contains(" rel=\"next\""), "the rest is looked through");
 }

@@ -1,0 +1,77 @@
+//! What a first visit to a page loads, how soon the page can be used, and by how much it moves meanwhile.
+
+use serde_json::{Value, json};
+
+use super::{Browser, Line};
+
+/// What the first load of any page stays below.
+pub const FIRST_LOAD_BYTES_MAX: u32 = 100_000;
+/// What a telephone far from a mast gets: 1.6 Mbit/s, and 150 ms to an answer.
+const SLOW: Line = Line::Slow { latency_ms: 150, bytes_per_second: 200_000 };
+/// How much slower a telephone computes than this machine.
+const SLOWER: u32 = 4;
+
+/// Bytes over the network of the page and all it loads, but for what goes on for ever; milliseconds until it can be
+/// used: it is painted, and its script has run.
+const LOADED: &str = "
+    const done = arguments[arguments.length - 1];
+    const isStream = part => /\\/(events|stream)$/.test(new URL(part.name).pathname);
+    const tell = () => {
+        const [page] = performance.getEntriesByType('navigation');
+        const parts = performance.getEntriesByType('resource').filter(part => !isStream(part));
+        const [painted] = performance.getEntriesByName('first-contentful-paint');
+        done([
+            [page, ...parts].reduce((sum, part) => sum + part.transferSize, 0),
+            Math.max(painted?.startTime ?? Infinity, page.domContentLoadedEventEnd),
+        ]);
+    };
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(tell)));
+";
+/// By how much what was seen has moved (<https://web.dev/articles/cls>).
+const SHIFTED: &str = "
+    const done = arguments[arguments.length - 1];
+    let sum = 0;
+    new PerformanceObserver(list => {
+        for (const shift of list.getEntries()) sum += shift.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(sum))));
+";
+
+/// How a page came to a browser that had nothing of it.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstLoad {
+    /// Over the network, headers included, of the page and all it loads.
+    pub bytes: u64,
+    /// Milliseconds from the request until the page was painted and its script had run; endless if it never was
+    /// painted.
+    pub usable_ms: f64,
+}
+
+impl Browser {
+    /// From now on as slow as on a telephone far from a mast: 1.6 Mbit/s, 150 ms to an answer, and a processor that takes
+    /// four times as long as this machine's.
+    pub fn as_slow_phone(&self) {
+        self.cdp("Emulation.setCPUThrottlingRate", json!({ "rate": SLOWER }));
+        self.line(SLOW);
+    }
+
+    /// Loads a page of the server with nothing kept from earlier ones but who is signed in.
+    pub fn first_load(&self, path: &str) -> FirstLoad {
+        self.cdp("Network.clearBrowserCache", json!({}));
+        self.open(path);
+        let loaded = self.asked(LOADED);
+        let bytes = loaded[0].as_u64().expect("a number of bytes");
+        FirstLoad { bytes, usable_ms: loaded[1].as_f64().unwrap_or(f64::INFINITY) }
+    }
+
+    /// By how much what could be seen of the page has moved since it was opened; 0 if nothing has
+    /// (<https://web.dev/articles/cls>).
+    pub fn layout_shift(&self) -> f64 {
+        self.asked(SHIFTED).as_f64().expect("a number")
+    }
+
+    /// What a script on the page gives to the function that it is called with last.
+    fn asked(&self, script: &str) -> Value {
+        self.command("POST", "/execute/async", &json!({ "script": script, "args": [] }))
+    }
+}
