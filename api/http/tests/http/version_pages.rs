@@ -318,6 +318,8 @@ async fn the_list_leads_to_what_is_offered_as_signatures() {
         let link = format!("/applications/shop/bundles/{version}#signatures-title");
         assert_eq!(page.contains(&link), is_signed, "{version}: {page}");
     }
+    // Nobody looked at what is offered.
+    assert!(page.contains(">signed<") && !page.contains("verified"), "{page}");
 }
 
 #[tokio::test]
