@@ -58,6 +58,7 @@ version_texts! {
         "通道是一个可移动的名称：按通道获取时，得到它当前指向的应用包。";
     commits_added: "Commits that come with it", "新增的提交";
     commits_dropped: "Commits that it does not have", "不再包含的提交";
+    commits_more: "There are more than are shown.", "还有更多提交未列出。";
     commits_none: "Both are of the same commit.", "两者来自同一个提交。";
     commits_unknown: "Which commits lie between cannot be told.", "无法得知两者之间有哪些提交。";
     commits_at_forge: "All of them at the forge", "在代码平台查看全部";
@@ -109,6 +110,7 @@ version_texts! {
     media_type: "Kind", "类型";
     new_channel: "A new channel", "新通道";
     new_channel_name: "Name of a new channel", "新通道的名称";
+    no_runs: "Nothing ran yet: the first push starts a run.", "还没有运行：首次推送会启动一次运行。";
     not_verified: "not verified", "未验证";
     nothing_differs: "They lock the same components.", "两者锁定的组件完全相同。";
     on_this_page: "On this page", "本页内容";
