@@ -90,9 +90,10 @@ impl<H: Handle> ReadTokens for Session<H> {
                 .fetch_all(self.db())
                 .await
             }
+            // `+`: the index of names that are taken would be walked through the tokens of builds.
             Some(at) => {
                 tokens!(
-                    "where role is not null and (name, id) > (?1, ?2) and revoked_at is null
+                    "where role is not null and (name, id) > (?1, ?2) and +revoked_at is null
                     and (expires_at is null or expires_at > ?3) order by name, id limit ?4",
                     name,
                     id,
