@@ -1,7 +1,7 @@
 //! The gate `pin`: what people keep in an environment, against what is on its way there already. What is
 //! asked for later is refused at once.
 
-use slipway_records::{Deployment, Environment, Read, RecordsError};
+use slipway_records::{Deployment, Environment, Hold, Read, RecordsError};
 
 use crate::gates::Gate;
 
@@ -12,9 +12,12 @@ pub(crate) async fn gate(
     environment: &Environment,
 ) -> Result<Option<Gate>, RecordsError> {
     let hold = read.hold_get(environment.id, deployment.application_id).await?;
-    let Some(hold) = hold.filter(|hold| hold.stands_against(deployment.bundle_id, &deployment.cause)) else {
-        return Ok(None);
-    };
+    Ok(of(hold.as_ref(), deployment, environment))
+}
+
+/// The same of what is kept there, if anything is.
+pub(crate) fn of(hold: Option<&Hold>, deployment: &Deployment, environment: &Environment) -> Option<Gate> {
+    let hold = hold.filter(|hold| hold.stands_against(deployment.bundle_id, &deployment.cause))?;
     let what = match (hold.version_id, hold.rollback_to) {
         (Some(_), _) => "pinned to another version",
         (None, Some(_)) => "rolled back and kept so",
@@ -23,5 +26,5 @@ pub(crate) async fn gate(
     let (name, by, reason) = (&environment.name, &hold.by, &hold.reason);
     let detail =
         format!("`{name}` is {what} by {by}: {reason}; it waits for `slipway release APP --env {name}`");
-    Ok(Some(Gate { gate: "pin", open: false, detail, opens_in_s: None }))
+    Some(Gate { gate: "pin", open: false, detail, opens_in_s: None })
 }

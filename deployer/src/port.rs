@@ -165,6 +165,16 @@ impl Deploying for Stage {
         Ok(gates.into_iter().map(view).collect())
     }
 
+    async fn gates_of_drafts(
+        &self,
+        drafts: &[(Deployment, &PackageVersion)],
+        environment: &Environment,
+    ) -> Result<Vec<Result<Vec<GateView>, Fault>>, Fault> {
+        let found = standing::gates_of_drafts(self, drafts, environment).await?;
+        let views = |gates: Vec<Gate>| gates.into_iter().map(view).collect();
+        Ok(found.into_iter().map(|gates| gates.map(views)).collect())
+    }
+
     async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault> {
         let Some(revision) = &deployment.revision else { return Ok(None) };
         let Some(document) = self.revision_document(revision).await? else { return Ok(None) };

@@ -61,6 +61,11 @@ impl Signatures {
     }
 }
 
+/// The command that signs a bundle.
+pub(crate) fn command(application: &ApplicationName, bundle: &PackageVersion) -> String {
+    format!("slipway bundle sign {application} {} --key-file KEY", bundle.version)
+}
+
 impl Stage {
     /// Whose signatures over a bundle hold, of those that are `wanted`.
     pub async fn signatures(
@@ -74,7 +79,6 @@ impl Stage {
         }
         let keys: Vec<PublicKey> = wanted.iter().flat_map(|signer| signer.key.keys()).copied().collect();
         let offered = self.registry.signatures(&application.path(), &bundle.digest, &keys).await?;
-        let command = format!("slipway bundle sign {application} {} --key-file KEY", bundle.version);
-        Ok(Signatures::judge(&offered, wanted, command))
+        Ok(Signatures::judge(&offered, wanted, command(application, bundle)))
     }
 }

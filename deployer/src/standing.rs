@@ -1,17 +1,18 @@
 //! What gates are asked about, gathered from the records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use slipway_oci::builtin::signed_among;
 use slipway_records::{
-    Deployment, DeploymentCause, DeploymentFilter, Environment, Observation, PackageVersion, Page, Read,
-    RecordsError,
+    Approval, BundleCheck, Channel, Deployment, DeploymentCause, DeploymentFilter, Environment, Hold,
+    Observation, PackageVersion, Page, Read, RecordsError,
 };
 use slipway_types::environment::EnvironmentSettings;
-use slipway_types::id::{ApplicationId, EnvironmentId};
+use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
 use slipway_types::label::LabelKey;
 use slipway_types::state::DeploymentState;
-use slipway_types::{Digest, Fault};
+use slipway_types::{ApplicationName, Digest, Fault};
 
 use crate::gates::{Facts, Gate, ask};
 use crate::handler::is_removal;
@@ -38,41 +39,142 @@ pub async fn gates(
     }
     let fault = |error: RecordsError| crate::records_fault(&error);
     let mut read = stage.records.read().await.map_err(fault)?;
-    let revision = deployment.revision.unwrap_or_else(|| Digest::of(""));
-    let settings = &environment.settings;
+    let place = Surroundings::look(read.as_mut(), deployment.application_id, environment).await;
+    let place = place.map_err(fault)?;
     let approvals = read.approvals_of(deployment.id).await.map_err(fault)?;
-    let channels = read.channel_list(deployment.application_id).await.map_err(fault)?;
     let checks = read.checks_of(bundle.id).await.map_err(fault)?;
-    let now = Utc::now();
-    let mut soaked_minutes = None;
-    if settings.gates.soak.is_some()
-        && let Some(upstream) = &settings.upstream
-        && let Some(upstream) = read.environment_by_name(upstream).await.map_err(fault)?
-    {
-        let soaked =
-            soaked(read.as_mut(), upstream.id, deployment.application_id, &deployment.lock, now).await;
-        soaked_minutes = soaked.map_err(fault)?;
-    }
-    let pin = crate::pins::gate(read.as_mut(), deployment, environment).await.map_err(fault)?;
     let order = crate::waves::gates(read.as_mut(), deployment, environment).await.map_err(fault)?;
     drop(read);
-    let facts = Facts {
-        now,
-        revision,
-        authors: authors(deployment, bundle),
-        approvals,
-        labels: bundle.labels.clone(),
-        channels: channels
-            .into_iter()
-            .filter(|channel| channel.version_id == bundle.id)
-            .map(|channel| channel.name)
-            .collect(),
-        checks,
-        signatures: signed(stage, deployment, settings, bundle).await?,
-        soaked_minutes,
-        upstream: settings.upstream.as_ref().map(ToString::to_string),
+    let signatures = signed(stage, deployment, &environment.settings, bundle).await?;
+    Ok(place.gates((deployment, bundle), order, Told { approvals, checks, signatures }))
+}
+
+/// The same for deployments that are not stored, of one application, each with its bundle; in their order. Nobody said
+/// anything of them, and none has its turn behind another. What all of them need is looked up once. A bundle whose
+/// signatures cannot be read fails for itself.
+pub async fn gates_of_drafts(
+    stage: &Stage,
+    drafts: &[(Deployment, &PackageVersion)],
+    environment: &Environment,
+) -> Result<Vec<Result<Vec<Gate>, Fault>>, Fault> {
+    let Some((first, _)) = drafts.first() else { return Ok(Vec::new()) };
+    let fault = |error: RecordsError| crate::records_fault(&error);
+    let wanted = &environment.settings.gates.signatures;
+    let mut read = stage.records.read().await.map_err(fault)?;
+    let place = Surroundings::look(read.as_mut(), first.application_id, environment).await.map_err(fault)?;
+    let versions: Vec<VersionId> = drafts.iter().map(|(_, bundle)| bundle.id).collect();
+    let mut checks: HashMap<VersionId, Vec<BundleCheck>> = HashMap::new();
+    for check in read.checks_among(&versions).await.map_err(fault)? {
+        checks.entry(check.version_id).or_default().push(check);
+    }
+    let offered = match wanted.is_empty() {
+        true => None,
+        false => Some(offered(read.as_mut(), first.application_id, drafts).await?),
     };
-    Ok(pin.into_iter().chain(order).chain(ask(settings, &facts)).collect())
+    drop(read);
+    let mut found = Vec::new();
+    for (draft, bundle) in drafts {
+        let bundle: &PackageVersion = bundle;
+        let signatures = match &offered {
+            None => Ok(Signatures::default()),
+            Some((application, signed)) if signed.contains(&bundle.digest) => {
+                stage.signatures(application, bundle, wanted).await
+            }
+            Some((application, _)) => {
+                Ok(Signatures::judge(&[], wanted, crate::signatures::command(application, bundle)))
+            }
+        };
+        let checks = checks.get(&bundle.id).cloned().unwrap_or_default();
+        let told = |signatures| Told { approvals: Vec::new(), checks, signatures };
+        found.push(signatures.map(|signatures| place.gates((draft, bundle), Vec::new(), told(signatures))));
+    }
+    Ok(found)
+}
+
+/// The application, and the digests of those bundles for which something is offered as a signature.
+async fn offered(
+    read: &mut dyn Read,
+    application: ApplicationId,
+    drafts: &[(Deployment, &PackageVersion)],
+) -> Result<(ApplicationName, BTreeSet<Digest>), Fault> {
+    let fault = |error: RecordsError| crate::records_fault(&error);
+    let application = read.application_get(application).await.map_err(fault)?.ok_or_else(gone)?.name;
+    let digests: Vec<Digest> = drafts.iter().map(|(_, bundle)| bundle.digest).collect();
+    let signed = signed_among(read, &application.path(), &digests).await.map_err(fault)?;
+    Ok((application, signed))
+}
+
+fn gone() -> Fault {
+    Fault::bug("deployment_unreadable", "what a deployment is about is gone")
+}
+
+/// What gates of an environment are asked about, whichever bundle of an application it is.
+struct Surroundings<'a> {
+    now: DateTime<Utc>,
+    environment: &'a Environment,
+    hold: Option<Hold>,
+    channels: Vec<Channel>,
+    /// What ran upstream, if a soak there is asked for.
+    upstream: Option<Vec<(Deployment, Option<Observation>)>>,
+}
+
+/// What is known of one deployment and its bundle.
+struct Told {
+    approvals: Vec<Approval>,
+    checks: Vec<BundleCheck>,
+    signatures: Signatures,
+}
+
+impl<'a> Surroundings<'a> {
+    async fn look(
+        read: &mut dyn Read,
+        application: ApplicationId,
+        environment: &'a Environment,
+    ) -> Result<Self, RecordsError> {
+        let settings = &environment.settings;
+        let mut upstream = None;
+        if settings.gates.soak.is_some()
+            && let Some(name) = &settings.upstream
+            && let Some(found) = read.environment_by_name(name).await?
+        {
+            upstream = Some(heard(read, found.id, application).await?);
+        }
+        Ok(Self {
+            hold: read.hold_get(environment.id, application).await?,
+            channels: read.channel_list(application).await?,
+            upstream,
+            environment,
+            now: Utc::now(),
+        })
+    }
+
+    /// How the gates stand for a deployment, those of its `order` among others of its wave included.
+    fn gates(
+        &self,
+        (deployment, bundle): (&Deployment, &PackageVersion),
+        order: Vec<Gate>,
+        told: Told,
+    ) -> Vec<Gate> {
+        let settings = &self.environment.settings;
+        let channels = self.channels.iter().filter(|channel| channel.version_id == bundle.id);
+        let facts = Facts {
+            now: self.now,
+            revision: deployment.revision.unwrap_or_else(|| Digest::of("")),
+            authors: authors(deployment, bundle),
+            approvals: told.approvals,
+            labels: bundle.labels.clone(),
+            channels: channels.map(|channel| channel.name.clone()).collect(),
+            checks: told.checks,
+            signatures: told.signatures,
+            soaked_minutes: self
+                .upstream
+                .as_ref()
+                .and_then(|heard| longest(heard, &deployment.lock, self.now)),
+            upstream: settings.upstream.as_ref().map(ToString::to_string),
+        };
+        let pin = crate::pins::of(self.hold.as_ref(), deployment, self.environment);
+        pin.into_iter().chain(order).chain(ask(settings, &facts)).collect()
+    }
 }
 
 /// Whose signatures hold. Where none is asked for, none is looked for.
@@ -88,9 +190,7 @@ async fn signed(
     let mut read = stage.records.read().await.map_err(|error| crate::records_fault(&error))?;
     let application = read.application_get(deployment.application_id).await;
     drop(read);
-    let application = application
-        .map_err(|error| crate::records_fault(&error))?
-        .ok_or_else(|| Fault::bug("deployment_unreadable", "what a deployment is about is gone"))?;
+    let application = application.map_err(|error| crate::records_fault(&error))?.ok_or_else(gone)?;
     stage.signatures(&application.name, bundle, &settings.gates.signatures).await
 }
 
@@ -109,18 +209,29 @@ pub async fn soaked(
     lock: &Digest,
     now: DateTime<Utc>,
 ) -> Result<Option<u64>, RecordsError> {
+    Ok(longest(&heard(read, environment, application).await?, lock, now))
+}
+
+/// What of an application was handed off to an environment, newest first, with what was heard of each.
+async fn heard(
+    read: &mut dyn Read,
+    environment: EnvironmentId,
+    application: ApplicationId,
+) -> Result<Vec<(Deployment, Option<Observation>)>, RecordsError> {
     let filter = DeploymentFilter {
         application: Some(application),
         environment: Some(environment),
         ..DeploymentFilter::default()
     };
-    let rows = read.deployment_list(&filter, Page::first(UPSTREAM_MAX)).await?;
-    let mut heard = Vec::new();
-    for row in rows.into_iter().filter(|row| row.handed_off_at.is_some()) {
-        let observation = read.observation_get(row.id).await?;
-        heard.push((row, observation));
-    }
-    Ok(longest(&heard, lock, now))
+    let mut rows = read.deployment_list(&filter, Page::first(UPSTREAM_MAX)).await?;
+    rows.retain(|row| row.handed_off_at.is_some());
+    let ids: Vec<DeploymentId> = rows.iter().map(|row| row.id).collect();
+    let mut told: HashMap<_, _> = read.observations_of(&ids).await?.into_iter().collect();
+    let with_told = |row: Deployment| {
+        let observation = told.remove(&row.id);
+        (row, observation)
+    };
+    Ok(rows.into_iter().map(with_told).collect())
 }
 
 /// The longest stretch of these components, in minutes; deployments newest first, with what was heard of
@@ -170,7 +281,6 @@ pub(crate) mod tests {
     use chrono::TimeDelta;
     use slipway_records::NewDeployment;
     use slipway_types::Version;
-    use slipway_types::id::{DeploymentId, VersionId};
 
     use super::*;
 

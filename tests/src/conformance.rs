@@ -47,6 +47,7 @@ macro_rules! conformance {
             applications [
                 a_source_is_found_by_id_and_name
                 sources_are_listed_by_name
+                sources_are_paged_by_name
                 a_source_name_is_taken_once
                 a_failed_sweep_keeps_the_time_of_the_last_good_one
                 an_application_is_found_by_id_and_name
@@ -244,6 +245,8 @@ macro_rules! conformance {
                 a_token_is_found_by_hash
                 a_token_name_is_taken_by_a_live_token_only
                 tokens_of_people_are_listed_by_name
+                tokens_of_people_are_paged_with_or_without_those_that_ended
+                only_an_end_of_a_token_of_people_counts_as_one
                 use_is_noted_to_the_minute
                 a_token_is_revoked_once
             ]

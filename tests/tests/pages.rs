@@ -1,6 +1,10 @@
 //! The pages of the real binary: from the first visit to a bundle, over HTTP alone.
 
-use slipway_tests::server::{Answer, Server, shop};
+use chrono::Utc;
+use serde_json::json;
+use slipway_records::{BundleCheck, CheckState, Write};
+use slipway_tests::server::{Answer, Server, shop, tool_output};
+use slipway_types::environment::ClusterSettings;
 
 /// A browser that keeps what it is told to.
 struct Browser<'s> {
@@ -176,6 +180,96 @@ fn a_bundle_is_traced_labelled_put_on_a_channel_and_compared() {
     let path = "/applications/shop/packages/compare?from=config%2F0.1.0-main.1&to=config%2F0.1.0-main.2";
     let packages = browser.page(path);
     assert!(packages.contains("<code>settings.yaml</code>") && packages.contains(">changed<"), "{packages}");
+}
+
+/// Two places without a cluster that answers: `prod` comes after `stage`, and asks for all that a gate can look up.
+fn guard(server: &Server, key: &str) {
+    let prod = json!({
+        "receiver": {"type": "oci"},
+        "upstream": "stage",
+        "checks": {"e2e": {"by": "ci"}},
+        "gates": {
+            "labels": "tier=gold", "channels": ["stable"], "checks": ["e2e"], "soak": {"minutes": 5},
+            "signatures": [{"name": "release", "key": key}],
+        },
+    });
+    server.write(async |tx: &mut dyn Write| {
+        let kind = "kind".parse().expect("a name");
+        tx.cluster_insert(&kind, "a uid", &ClusterSettings::default(), None, "root")
+            .await
+            .expect("a cluster");
+        for (name, settings) in [("stage", json!({"receiver": {"type": "oci"}})), ("prod", prod)] {
+            let settings = serde_json::from_value(settings).expect("settings");
+            let address = format!("local/kind/shop/{name}").parse().expect("an address");
+            let name = name.parse().expect("a name");
+            tx.environment_insert(&name, &address, &settings, "root").await.expect("an environment");
+        }
+        let shop = tx.application_by_name(&"shop".parse().expect("a name")).await.expect("records");
+        let version = "0.1.0-main.2".parse().expect("a version");
+        let bundle = tx.version_find(shop.expect("shop").id, None, &version).await.expect("records");
+        let check = BundleCheck {
+            version_id: bundle.expect("the second bundle").id,
+            name: "e2e".parse().expect("a name"),
+            state: CheckState::Passed,
+            detail: None,
+            url: None,
+            reported_by: "ci".to_owned(),
+            reported_at: Utc::now(),
+        };
+        tx.check_put(&check).await.expect("a check");
+    });
+}
+
+#[test]
+fn each_bundle_is_offered_with_how_the_gates_stand_for_it() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    let repository = shop();
+    server.publish(&app, &repository, "main", "Open the shop");
+    let settings = "# More\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    repository.write("config/settings.yaml", settings);
+    server.publish(&app, &repository, "main", "Show more");
+    let path = |name: &str| server.scratch().join(name).display().to_string();
+    let (private, public) = (path("release.key"), path("release.pub"));
+    tool_output(
+        "openssl",
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &private],
+    );
+    tool_output("openssl", &["pkey", "-in", &private, "-pubout", "-out", &public]);
+    guard(&server, &std::fs::read_to_string(&public).expect("a public key"));
+    server.cli(&["label", "set", "shop", "0.1.0-main.1", "tier=gold", "--reason", "it shines"]).ok();
+    server.cli(&["channel", "set", "shop", "stable", "0.1.0-main.1", "--reason", "it was looked at"]).ok();
+    server.cli(&["bundle", "sign", "shop", "0.1.0-main.1", "--key-file", &private]).ok();
+    let browser = Browser::of(&server, server.token());
+    let page = browser.page("/deploy/bundles?application=shop&environment=prod").replace("&#39;", "'");
+    let first = [
+        "`tier=gold` holds",
+        "channel `stable` names it",
+        "check `e2e` was not reported yet",
+        "signed by `release`",
+        "the same components do not run in stage",
+    ];
+    let second = [
+        "the bundle's labels do not match `tier=gold`",
+        "none of the channels `stable` names this bundle",
+        "check `e2e` is green",
+        "no signature by `release` over this bundle",
+        "the same components do not run in stage",
+    ];
+    for (version, gates) in [("0.1.0-main.1", first), ("0.1.0-main.2", second)] {
+        let named = format!(">{version}</bdi>");
+        let card = page.split("<li class=\"card offer\">").find(|card| card.contains(&named));
+        let card = card.unwrap_or_else(|| panic!("no {version} in {page}"));
+        assert_eq!(card.matches("class=\"why\"").count(), gates.len(), "{card}");
+        for gate in gates {
+            assert!(card.contains(gate), "{version}: {gate}: {card}");
+        }
+    }
+    let list = browser.page("/applications/shop");
+    assert!(list.contains(">signed<") && !list.contains("verified"), "{list}");
+    let signed = browser.page("/applications/shop/bundles/0.1.0-main.1");
+    assert!(signed.contains("verified by") && signed.contains("<bdi>release</bdi>"), "{signed}");
+    assert!(browser.page("/applications/shop/bundles/0.1.0-main.2").contains("Nobody has signed it."));
 }
 
 #[test]

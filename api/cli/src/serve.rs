@@ -10,7 +10,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::command::{ConfigFile, Exit};
-use crate::config::{self, Config, LogFormat, Mistakes};
+use crate::config::{self, Config, LogFormat, Mistakes, Role};
 use crate::output::say;
 
 pub(crate) mod admin_token;
@@ -96,6 +96,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
         // The file was taken away: only hashes of tokens are kept.
         (true, false) => say(format!("{login}  (asks for a token; if none is left, set server.admin_token)")),
         (false, _) => say(format!("{login}  (asks for a token, such as server.admin_token names)")),
+    }
+    if running.config.has(Role::Api) {
+        say(format!("pages   {public_url}  (in a browser; sign in with the same token)"));
     }
     running.until_stopped().await?;
     Ok(Exit::OK)

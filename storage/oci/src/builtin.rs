@@ -24,7 +24,7 @@ pub(crate) mod tests;
 pub use elsewhere::BlobBody;
 pub use error::RegistryError;
 pub use kept::{ROLLBACK_DEPTH_DEFAULT, generation_tag, revision_tag};
-pub use signatures::{Offered, PreparedSignature, SIGNATURES_MAX};
+pub use signatures::{Offered, PreparedSignature, SIGNATURES_MAX, signed_among};
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 

@@ -49,6 +49,21 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
         .map_err(failed)?;
         Ok(found.into_iter().map(BundleCheck::from).collect())
     }
+
+    async fn checks_among(&mut self, versions: &[VersionId]) -> Result<Vec<BundleCheck>> {
+        let versions: Vec<uuid::Uuid> = versions.iter().map(VersionId::as_uuid).collect();
+        let found = sqlx::query_as!(
+            CheckRow,
+            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
+            reported_by as "reported_by!", reported_at as "reported_at!" from bundle_check
+            where version_id = any($1) order by version_id, name"#,
+            &versions,
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(BundleCheck::from).collect())
+    }
 }
 
 #[async_trait]

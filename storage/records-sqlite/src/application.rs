@@ -11,7 +11,7 @@ use slipway_types::{ApplicationName, SecretReference};
 
 use crate::error::{failed, failed_insert};
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Millis, Text, millis, now};
+use crate::value::{Int, Millis, Text, millis, now, rows};
 
 struct SourceRow {
     id: Text<SourceId>,
@@ -98,6 +98,13 @@ impl<H: Handle> ReadApplications for Session<H> {
     async fn source_list(&mut self) -> Result<Vec<Source>> {
         let rows = sources!("order by name").fetch_all(self.db()).await.map_err(failed)?;
         Ok(rows.into_iter().map(Source::from).collect())
+    }
+
+    async fn source_page(&mut self, after: Option<&SourceName>, limit: u32) -> Result<Vec<Source>> {
+        let after = after.map_or("", SourceName::as_str);
+        let found = sources!("where name > ?1 order by name limit ?2", after, rows(limit));
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Source::from).collect())
     }
 
     async fn application_get(&mut self, id: ApplicationId) -> Result<Option<Application>> {

@@ -7,7 +7,7 @@ use slipway_types::name::CheckName;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Millis, Text, millis};
+use crate::value::{Millis, Text, json, millis};
 
 struct CheckRow {
     version_id: Text<VersionId>,
@@ -42,6 +42,21 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
             reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
             where version_id = ?1 order by name"#,
             version.to_string(),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(BundleCheck::from).collect())
+    }
+
+    async fn checks_among(&mut self, versions: &[VersionId]) -> Result<Vec<BundleCheck>> {
+        let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_as!(
+            CheckRow,
+            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
+            reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
+            where version_id in (select value from json_each(?1)) order by version_id, name"#,
+            json(&versions),
         )
         .fetch_all(self.db())
         .await

@@ -13,6 +13,12 @@ struct ObservationRow {
     row_version: i64,
 }
 
+struct HeardRow {
+    id: Text<DeploymentId>,
+    detail: Json<Observation>,
+    row_version: i64,
+}
+
 struct BehindRow {
     id: Text<DeploymentId>,
     application_id: Text<ApplicationId>,
@@ -30,6 +36,24 @@ impl<H: Handle> ReadObservations for Session<H> {
         .await
         .map_err(failed)?;
         Ok(row.map(|row| Observation { row_version: row.row_version, ..row.detail.0 }))
+    }
+
+    async fn observations_of(
+        &mut self,
+        deployments: &[DeploymentId],
+    ) -> Result<Vec<(DeploymentId, Observation)>> {
+        let deployments: Vec<String> = deployments.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_as!(
+            HeardRow,
+            r#"select deployment_id as "id!: _", detail as "detail!: _", row_version as "row_version!" from observation
+            where deployment_id in (select value from json_each(?1))"#,
+            json(&deployments),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        let heard = |row: HeardRow| (row.id.0, Observation { row_version: row.row_version, ..row.detail.0 });
+        Ok(found.into_iter().map(heard).collect())
     }
 
     async fn observations_behind(&mut self, limit: u32) -> Result<Vec<(DeploymentId, ApplicationId)>> {

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use slipway_records::{NewToken, ReadTokens, Result, TokenRow, WriteTokens};
+use slipway_records::{NewToken, ReadTokens, Result, TokenPage, TokenRow, WriteTokens};
 use slipway_types::access::RepositoryGrant;
 use slipway_types::id::{ApplicationId, TokenId};
 use slipway_types::{Digest, Role};
 
 use crate::error::{failed, failed_insert};
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Json, Millis, Text, json, millis, now};
+use crate::value::{Json, Millis, Text, json, millis, now, rows};
 
 struct StoredToken {
     id: Text<TokenId>,
@@ -72,6 +72,51 @@ impl<H: Handle> ReadTokens for Session<H> {
     async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
         let rows = tokens!("where role is not null order by name, id").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+
+    async fn token_page(&mut self, page: &TokenPage) -> Result<Vec<TokenRow>> {
+        let (name, id) = match &page.after {
+            Some((name, id)) => (name.as_str(), id.to_string()),
+            None => ("", String::new()),
+        };
+        let found = match page.holding_at {
+            None => {
+                tokens!(
+                    "where role is not null and (name, id) > (?1, ?2) order by name, id limit ?3",
+                    name,
+                    id,
+                    rows(page.limit)
+                )
+                .fetch_all(self.db())
+                .await
+            }
+            // `+`: the index of names that are taken would be walked through the tokens of builds.
+            Some(at) => {
+                tokens!(
+                    "where role is not null and (name, id) > (?1, ?2) and +revoked_at is null
+                    and (expires_at is null or expires_at > ?3) order by name, id limit ?4",
+                    name,
+                    id,
+                    millis(at),
+                    rows(page.limit)
+                )
+                .fetch_all(self.db())
+                .await
+            }
+        };
+        Ok(found.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+
+    async fn token_any_ended(&mut self, at: DateTime<Utc>) -> Result<bool> {
+        let ended = sqlx::query_scalar!(
+            r#"select id as "id!: Text<TokenId>" from token
+            where role is not null and (revoked_at is not null or expires_at <= ?1) limit 1"#,
+            millis(at),
+        )
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(ended.is_some())
     }
 }
 

@@ -80,6 +80,9 @@ pub trait ReadApplications {
     async fn source_by_name(&mut self, name: &SourceName) -> Result<Option<Source>>;
     /// All sources by name.
     async fn source_list(&mut self) -> Result<Vec<Source>>;
+    /// The sources by name that come after that name, at most `limit`, which is capped at [`crate::PAGE_ROWS_MAX`];
+    /// `None`: from the first.
+    async fn source_page(&mut self, after: Option<&SourceName>, limit: u32) -> Result<Vec<Source>>;
     /// One application.
     async fn application_get(&mut self, id: ApplicationId) -> Result<Option<Application>>;
     /// One application by full name. Deleted ones are not found.

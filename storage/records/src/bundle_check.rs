@@ -73,6 +73,8 @@ pub struct BundleCheck {
 pub trait ReadBundleChecks {
     /// The checks of a bundle version, by name.
     async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>>;
+    /// The checks of these bundle versions, by version and name.
+    async fn checks_among(&mut self, versions: &[VersionId]) -> Result<Vec<BundleCheck>>;
 }
 
 /// Keeping reported checks.

@@ -378,6 +378,13 @@ pub trait Deploying: Send + Sync {
         environment: &Environment,
         bundle: &PackageVersion,
     ) -> Result<Vec<GateView>, Fault>;
+    /// The same for deployments that are not stored, all of one application, each with its bundle; in their order. What
+    /// they share is looked up once, and one that cannot be judged fails for itself.
+    async fn gates_of_drafts(
+        &self,
+        drafts: &[(Deployment, &PackageVersion)],
+        environment: &Environment,
+    ) -> Result<Vec<Result<Vec<GateView>, Fault>>, Fault>;
     /// The nodes of a deployment's frozen revision, each after all that it waits for; `None`: nothing is frozen yet,
     /// or it is not kept any more.
     async fn graph(&self, deployment: &Deployment) -> Result<Option<Vec<GraphNode>>, Fault>;

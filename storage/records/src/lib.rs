@@ -105,7 +105,7 @@ pub use selection::{
     Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
 };
 pub use sign_in::{ReadSignIns, SignIn, WriteSignIns};
-pub use token::{NewToken, ReadTokens, TokenRow, WriteTokens};
+pub use token::{NewToken, ReadTokens, TokenPage, TokenRow, WriteTokens};
 pub use unreferenced::{CondemnedBlob, ReadUnreferenced, WriteUnreferenced};
 pub use upkeep::{ReadUpkeep, RepositoryContent, Stored, WriteUpkeep};
 pub use upload::{ReadUploads, Upload, UploadPart, WriteUploads};

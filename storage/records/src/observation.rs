@@ -77,6 +77,11 @@ pub struct Observation {
 pub trait ReadObservations {
     /// What is known of a deployment; nothing of one that no receiver has.
     async fn observation_get(&mut self, deployment: DeploymentId) -> Result<Option<Observation>>;
+    /// The same of these deployments, in any order; those that no receiver has are left out.
+    async fn observations_of(
+        &mut self,
+        deployments: &[DeploymentId],
+    ) -> Result<Vec<(DeploymentId, Observation)>>;
     /// Deployments that a receiver has and of which the built-in core told more than was heard, with their
     /// applications: by the numbers of its last event and of the last that was taken. At most `limit`, which is
     /// capped at [`crate::PAGE_ROWS_MAX`].

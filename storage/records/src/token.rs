@@ -65,6 +65,21 @@ pub trait ReadTokens {
     async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>>;
     /// All tokens that people made, by name.
     async fn token_list(&mut self) -> Result<Vec<TokenRow>>;
+    /// A page of the tokens that people made, by name and id.
+    async fn token_page(&mut self, page: &TokenPage) -> Result<Vec<TokenRow>>;
+    /// Whether some of the tokens that people made let nobody in at that time: revoked ones, and those that ended.
+    async fn token_any_ended(&mut self, at: DateTime<Utc>) -> Result<bool>;
+}
+
+/// Which page of the tokens that people made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenPage {
+    /// Those alone that let somebody in at that time; `None`: all.
+    pub holding_at: Option<DateTime<Utc>>,
+    /// Those that come after this name and id; `None`: from the first.
+    pub after: Option<(String, TokenId)>,
+    /// At most so many rows; adapters cap it at [`crate::PAGE_ROWS_MAX`].
+    pub limit: u32,
 }
 
 /// Changing tokens.

@@ -1,3 +1,5 @@
+use slipway_types::name::SourceName;
+
 use super::prelude::*;
 
 pub async fn a_source_is_found_by_id_and_name(records: Shared) {
@@ -24,6 +26,26 @@ pub async fn sources_are_listed_by_name(records: Shared) {
     let listed = read(&records).await.source_list().await.unwrap();
     let names: Vec<_> = listed.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names, ["a", "a-2", "b", "c"]);
+}
+
+pub async fn sources_are_paged_by_name(records: Shared) {
+    for name in ["b", "a-2", "a", "c"] {
+        source(&records, name).await;
+    }
+    let mut read = read(&records).await;
+    let after: SourceName = word("a-2");
+    let (gone, last): (SourceName, SourceName) = (word("a-9"), word("c"));
+    for (after, limit, wanted) in [
+        (None, 10, vec!["a", "a-2", "b", "c"]),
+        (None, 2, vec!["a", "a-2"]),
+        (Some(&after), 1, vec!["b"]),
+        (Some(&gone), 10, vec!["b", "c"]),
+        (Some(&last), 10, vec![]),
+    ] {
+        let page = read.source_page(after, limit).await.unwrap();
+        let names: Vec<_> = page.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(names, wanted, "{after:?}");
+    }
 }
 
 pub async fn a_source_name_is_taken_once(records: Shared) {

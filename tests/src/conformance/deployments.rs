@@ -440,6 +440,8 @@ pub async fn what_a_receiver_says_is_saved_only_on_the_version_read(records: Sha
     assert_eq!((kept.sequence, kept.deadline, kept.nodes.len()), (1 << 62, Some(at), 1));
     assert!(kept.nodes["web"].reason.starts_with("1 of 3"));
     assert_eq!((kept.row_version, first.row_version, second.row_version), (1, 1, 0));
+    let heard = read(&records).await.observations_of(&[DeploymentId::new(), made.id]).await.unwrap();
+    assert_eq!(heard, [(made.id, kept.clone())]);
     let mut stale = kept.clone();
     first.trouble = None;
     let mut tx = begin(&records).await;
@@ -534,7 +536,10 @@ pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
     tx.check_put(&check).await.unwrap();
     let green = BundleCheck { state: CheckState::Passed, detail: Some("12 tests".into()), ..check };
     tx.check_put(&green).await.unwrap();
-    assert_eq!(tx.checks_of(row.id).await.unwrap(), [green]);
+    assert_eq!(tx.checks_of(row.id).await.unwrap(), [green.clone()]);
+    let other = VersionId::new();
+    assert_eq!(tx.checks_among(&[other, row.id]).await.unwrap(), [green]);
+    assert!(tx.checks_among(&[other]).await.unwrap().is_empty());
     tx.commit().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-use slipway_records::TokenRow;
+use slipway_records::{TokenPage, TokenRow};
 use slipway_types::access::RepositoryGrant;
 use slipway_types::id::TokenId;
 
@@ -62,6 +62,48 @@ pub async fn tokens_of_people_are_listed_by_name(records: Shared) {
     }
     let listed = read(&records).await.token_list().await.unwrap();
     assert_eq!(listed.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+pub async fn tokens_of_people_are_paged_with_or_without_those_that_ended(records: Shared) {
+    let reader = |name: &str| new_token(name, Some(Role::Reader));
+    let revoked = insert(&records, reader("b")).await;
+    let mut tx = begin(&records).await;
+    assert!(tx.token_revoke(revoked.id, at(5)).await.unwrap());
+    tx.commit().await.unwrap();
+    let ended = NewToken { expires_at: Some(at(100)), ..reader("c") };
+    for token in [reader("a"), reader("b"), ended, reader("d"), new_token("build 1", None)] {
+        insert(&records, token).await;
+    }
+    let mut reader = read(&records).await;
+    for (holding_at, wanted) in [
+        (None, vec!["a", "b", "b", "c", "d"]),
+        (Some(at(99)), vec!["a", "b", "c", "d"]),
+        (Some(at(100)), vec!["a", "b", "d"]),
+    ] {
+        let (mut seen, mut after): (Vec<TokenRow>, _) = (Vec::new(), None);
+        loop {
+            let page = TokenPage { holding_at, after: after.take(), limit: 2 };
+            let rows = reader.token_page(&page).await.unwrap();
+            after = rows.last().map(|last| (last.name.clone(), last.id));
+            let ends = rows.len() < 2;
+            seen.extend(rows);
+            if ends {
+                break;
+            }
+        }
+        assert_eq!(seen.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), wanted);
+    }
+    assert!(reader.token_any_ended(at(0)).await.unwrap());
+}
+
+pub async fn only_an_end_of_a_token_of_people_counts_as_one(records: Shared) {
+    let ended = NewToken { expires_at: Some(at(100)), ..new_token("a", Some(Role::Reader)) };
+    insert(&records, ended).await;
+    insert(&records, NewToken { expires_at: Some(at(1)), ..new_token("build 1", None) }).await;
+    let mut reader = read(&records).await;
+    for (time, wanted) in [(99, false), (100, true)] {
+        assert_eq!(reader.token_any_ended(at(time)).await.unwrap(), wanted, "{time}");
+    }
 }
 
 pub async fn use_is_noted_to_the_minute(records: Shared) {

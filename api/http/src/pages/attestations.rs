@@ -7,8 +7,8 @@ use slipway_types::Digest;
 use slipway_types::media_type::IN_TOTO;
 
 use super::package_contents::{held, json_blob, manifest};
-use super::parts::{ShortDigest, size};
-use super::texts::Texts;
+use super::parts::{ShortDigest, Status, Tone, size};
+use super::texts::{Texts, VersionTexts};
 use crate::problem::ApiError;
 use crate::rest::signatures::SignatureView;
 use crate::state::ServerState;
@@ -45,21 +45,32 @@ pub(super) struct Source {
     pub(super) digest: String,
 }
 
-/// Somebody's signature of a bundle.
+/// What is offered as a signature of a bundle.
+#[derive(Debug)]
 pub(super) struct SignatureRow {
-    /// What environments call the key.
+    /// Whether a key that an environment names made it.
+    pub(super) status: Status,
+    /// What environments call that key.
     pub(super) names: Vec<String>,
-    /// SHA-256 of the key, where it is known.
+    /// Why it is not verified, where it may be a signature.
+    pub(super) why: Option<&'static str>,
+    /// Why it cannot be one of this bundle, in the server's words.
+    pub(super) unfit: Option<String>,
+    /// SHA-256 of the key that made it, where that is known.
     pub(super) key: Option<String>,
     pub(super) digest: Option<String>,
-    /// Why it cannot be one.
-    pub(super) unfit: Option<String>,
 }
 
-impl From<SignatureView> for SignatureRow {
-    fn from(view: SignatureView) -> Self {
+impl SignatureRow {
+    pub(super) fn new(v: &VersionTexts, view: SignatureView) -> Self {
         let SignatureView { digest, key, names, unfit, .. } = view;
-        Self { names: names.into_iter().collect(), key, digest, unfit }
+        let (status, why) = match (&unfit, &key, names.is_empty()) {
+            (Some(_), _, _) => (Status::told(Tone::Bad, v.not_verified), None),
+            (None, Some(_), false) => (Status::told(Tone::Good, v.verified_by), None),
+            (None, Some(_), true) => (Status::told(Tone::Off, v.not_verified), Some(v.key_unnamed)),
+            (None, None, _) => (Status::told(Tone::Off, v.not_verified), Some(v.key_unknown)),
+        };
+        Self { status, names: names.into_iter().collect(), why, unfit, key, digest }
     }
 }
 
@@ -126,6 +137,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::pages::texts::ENGLISH;
+
+    #[test]
+    fn a_signature_is_verified_by_keys_that_environments_name_alone() {
+        let view = |value: Value| {
+            let text = |name: &str| value[name].as_str().map(str::to_owned);
+            let names = value["names"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let names = names.map(str::to_owned).collect();
+            SignatureView::bare(text("digest"), text("key"), names, text("unfit"))
+        };
+        for (value, is_verified, why) in [
+            (json!({"digest": "d", "key": "k", "names": ["release"]}), true, None),
+            (json!({"digest": "d", "key": "k"}), false, Some(ENGLISH.versions.key_unnamed)),
+            (json!({"digest": "d"}), false, Some(ENGLISH.versions.key_unknown)),
+            (json!({"unfit": "it is not base64", "names": ["release"]}), false, None),
+        ] {
+            let row = SignatureRow::new(ENGLISH.versions, view(value.clone()));
+            let verified = Status::told(Tone::Good, ENGLISH.versions.verified_by);
+            assert_eq!((row.status == verified, row.why), (is_verified, why), "{value}");
+        }
+    }
 
     #[test]
     fn a_statement_says_from_what_and_by_whom() {

@@ -137,7 +137,7 @@ async fn answer(
         deployments: known.deployment_lines(t, now),
         labels: labels.with(refused.label),
         channel,
-        signatures: signatures.into_iter().map(SignatureRow::from).collect(),
+        signatures: signatures.into_iter().map(|view| SignatureRow::new(t.versions, view)).collect(),
         attestations,
         pulls,
         deploy: caller

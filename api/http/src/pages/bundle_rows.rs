@@ -1,10 +1,10 @@
 //! Bundles as rows of a page, with what is known of them elsewhere.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag, signed_by_tag};
+use slipway_oci::builtin::signed_among;
 use slipway_records::detail::BundleDetail;
 use slipway_records::{Application, PackageVersion, Read, Run, Source, SourceKind};
 use slipway_types::id::{RunId, VersionId};
@@ -59,7 +59,7 @@ pub(super) struct Surroundings {
     channels: HashMap<VersionId, Vec<String>>,
     places: HashMap<VersionId, Vec<String>>,
     held: HashMap<VersionId, Vec<String>>,
-    signed: HashSet<Digest>,
+    signed: BTreeSet<Digest>,
 }
 
 /// The runs that published those versions.
@@ -76,20 +76,6 @@ pub(super) async fn runs_of(
         }
     }
     Ok(runs)
-}
-
-/// The digests of those versions for which something is offered as a signature. Nothing is read of it, for there may be
-/// much.
-async fn signed_among(
-    read: &mut dyn Read,
-    repository: &str,
-    versions: &[PackageVersion],
-) -> Result<HashSet<Digest>, ApiError> {
-    let digests: Vec<Digest> = versions.iter().map(|version| version.digest).collect();
-    let tags: Vec<String> = digests.iter().map(signature_tag).collect();
-    let tagged = read.tags_among(repository, &tags).await?;
-    let referred = read.subjects_among(repository, SIGNATURE_ARTIFACT, &digests).await?;
-    Ok(tagged.iter().filter_map(|tag| signed_by_tag(tag)).chain(referred).collect())
 }
 
 /// Where a commit is shown: at the forge it comes from, else what was published from it.
@@ -145,10 +131,11 @@ impl Surroundings {
         for check in read.declared_checks_holding(&ids).await? {
             held.entry(check.version_id).or_default().push(check.standing());
         }
+        let digests: Vec<Digest> = versions.iter().map(|version| version.digest).collect();
         Ok(Self {
             application: application.clone(),
             source: read.source_get(application.source_id).await?,
-            signed: signed_among(read, &application.name.path(), versions).await?,
+            signed: signed_among(read, &application.name.path(), &digests).await?,
             runs: runs_of(read, versions).await?,
             channels,
             places,

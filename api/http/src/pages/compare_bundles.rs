@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::Utc;
 use futures::future::try_join_all;
@@ -17,7 +16,7 @@ use slipway_types::{ApplicationName, ComponentName, Digest, Role, Version};
 use super::address;
 use super::bundle_rows::commit_link;
 use super::commits_between::{CommitsBetween, between};
-use super::failure::told;
+use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
 use super::package_contents as contents;
 use super::parts::{Moment, ShortDigest, size};
@@ -135,12 +134,7 @@ pub(super) async fn page(
         true => Ok(None),
         false => compare(&state, t, caller, &name, &asked).await.map(Some),
     };
-    let (status, compared, refusal) = match found {
-        Ok(compared) => (StatusCode::OK, compared, None),
-        // What is wrong is said beside the form.
-        Err(error) if error.status().is_client_error() => (error.status(), None, Some(told(&error))),
-        Err(error) => return Err(error),
-    };
+    let (status, compared, refusal) = beside_form(found)?;
     let title = format!("{}: {name}", t.versions.compare);
     show_as(
         status,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use slipway_records::detail::PackageDetail;
@@ -15,7 +14,7 @@ use slipway_types::{ApplicationName, ComponentName, Role, Version};
 use super::address;
 use super::commits_between::{CommitsBetween, between};
 use super::compare_bundles::{CompareQuery, Side, label_table, side};
-use super::failure::told;
+use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
 use super::package_contents as contents;
 use super::parts::size;
@@ -97,12 +96,7 @@ pub(super) async fn page(
         true => Ok(None),
         false => compare(&state, t, caller, (&application, source.as_ref()), &asked).await.map(Some),
     };
-    let (status, compared, refusal) = match found {
-        Ok(compared) => (StatusCode::OK, compared, None),
-        // What is wrong is said beside the form.
-        Err(error) if error.status().is_client_error() => (error.status(), None, Some(told(&error))),
-        Err(error) => return Err(error),
-    };
+    let (status, compared, refusal) = beside_form(found)?;
     let title = format!("{}: {name}", t.versions.compare);
     show_as(
         status,

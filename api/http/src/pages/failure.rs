@@ -52,6 +52,17 @@ pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) 
     response
 }
 
+/// What a form of filters asked for, or what is wrong with them, to be told beside it; with the status of the page.
+pub(super) fn beside_form<T>(
+    found: Result<Option<T>, ApiError>,
+) -> Result<(StatusCode, Option<T>, Option<String>), ApiError> {
+    match found {
+        Ok(found) => Ok((StatusCode::OK, found, None)),
+        Err(error) if error.status().is_client_error() => Ok((error.status(), None, Some(told(&error)))),
+        Err(error) => Err(error),
+    }
+}
+
 /// What is wrong and what to do, to be told beside a form.
 pub(super) fn told(error: &ApiError) -> String {
     let way_out = error.way_out().map(|way_out| format!(". {way_out}")).unwrap_or_default();

@@ -45,6 +45,8 @@ struct RunsPage {
     states: Vec<Choice>,
     rows: Vec<Row>,
     next: Option<String>,
+    /// Whether nothing ran yet.
+    is_new: bool,
 }
 
 /// A run.
@@ -103,6 +105,10 @@ pub(super) async fn page(
         frame: Frame::new(&member.visitor, Section::Applications, name.to_string()),
         tabs: Tabs::new(&name, Tab::Runs),
         states: RunState::WORDS.map(state_choice).into(),
+        is_new: runs.is_empty()
+            && filter.git_ref.is_none()
+            && filter.states.is_empty()
+            && query.after.is_none(),
         rows: runs.iter().map(|run| row(t, &name, run)).collect(),
         next,
         branch: query.branch,

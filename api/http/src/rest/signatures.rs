@@ -66,6 +66,19 @@ pub(crate) struct NewSignature {
     public_key: TrustedKeys,
 }
 
+#[cfg(test)]
+impl SignatureView {
+    /// One whose payload and bytes nobody looks at.
+    pub(crate) fn bare(
+        digest: Option<String>,
+        key: Option<String>,
+        names: BTreeSet<String>,
+        unfit: Option<String>,
+    ) -> Self {
+        Self { digest, key, names, payload: None, signature: None, unfit }
+    }
+}
+
 fn refused(error: RegistryError) -> ApiError {
     ApiError::of_fault(error.into())
 }

@@ -195,6 +195,22 @@ pub(crate) async fn list(
     Ok(Json(List::whole(items)))
 }
 
+/// The sources by name that come after that one, at most `limit`.
+pub(crate) async fn page(
+    state: &ServerState,
+    caller: &Caller,
+    after: Option<&SourceName>,
+    limit: u32,
+) -> Result<Vec<SourceView>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let mut read = state.records.read().await?;
+    let mut items = Vec::new();
+    for source in read.source_page(after, limit).await? {
+        items.push(view(state, read.as_mut(), &source).await?);
+    }
+    Ok(items)
+}
+
 /// One source.
 #[utoipa::path(get, path = "/api/v1/sources/{source}", tag = "sources",
     params(("source" = String, Path)), responses((status = 200, body = SourceView)))]

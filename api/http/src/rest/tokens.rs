@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use slipway_records::{NewAuditEntry, NewToken, TokenRow};
+use slipway_records::{NewAuditEntry, NewToken, Read, TokenPage, TokenRow};
 use slipway_types::{ApplicationName, Role};
 use utoipa::ToSchema;
 
@@ -115,13 +115,31 @@ pub(crate) async fn list(
     caller.on_server(Role::Admin)?;
     let mut read = state.records.read().await?;
     let rows = read.token_list().await?;
-    let names = names_of(read.as_mut(), rows.iter().filter_map(|row| row.application_id)).await?;
-    let name = |row: &TokenRow| row.application_id.and_then(|id| names.get(&id).cloned());
-    let items = rows.into_iter().map(|row| {
-        let application = name(&row);
+    Ok(Json(List::whole(views(read.as_mut(), rows).await?)))
+}
+
+/// Tokens without their texts, with the names of the applications they are limited to.
+async fn views(read: &mut dyn Read, rows: Vec<TokenRow>) -> Result<Vec<TokenView>, ApiError> {
+    let names = names_of(read, rows.iter().filter_map(|row| row.application_id)).await?;
+    let named = |row: TokenRow| {
+        let application = row.application_id.and_then(|id| names.get(&id).cloned());
         view(row, application)
-    });
-    Ok(Json(List::whole(items.collect())))
+    };
+    Ok(rows.into_iter().map(named).collect())
+}
+
+/// A page of the tokens that people made, by name and id, and whether some of all of them let nobody in any more.
+pub(crate) async fn page(
+    state: &ServerState,
+    caller: &Caller,
+    page: &TokenPage,
+    now: DateTime<Utc>,
+) -> Result<(Vec<TokenView>, bool), ApiError> {
+    caller.on_server(Role::Admin)?;
+    let mut read = state.records.read().await?;
+    let rows = read.token_page(page).await?;
+    let any_ended = read.token_any_ended(now).await?;
+    Ok((views(read.as_mut(), rows).await?, any_ended))
 }
 
 /// Makes a token.

@@ -250,6 +250,10 @@ async fn a_word_is_said_on_the_page_and_told_by_the_records() {
     assert_eq!(said.header("location"), page_of(&yes));
     assert_eq!(state_of(&server, &yes).await["approvals"][0]["reason"], "fine");
     assert!(is_page(&browser.get(&page_of(&yes)).await.is(200)).contains("fine"));
+    let silent = deployed(&server, &one, awaiting(&one)).await;
+    let revision = format!("revision={}&reason=+", silent.revision.unwrap());
+    browser.post(&format!("{}/approve", page_of(&silent)), &revision).await.is(303);
+    assert_eq!(state_of(&server, &silent).await["approvals"][0]["reason"], json!(null));
     is_page(&browser.get(&format!("{}/decline", page_of(&no))).await.is(200));
     browser.post(&format!("{}/decline", page_of(&no)), "reason=not+on+Friday").await.is(303);
     let ended = state_of(&server, &no).await;

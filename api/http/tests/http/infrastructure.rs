@@ -3,10 +3,10 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use slipway_records::{NewDelivery, Origin, Stored};
+use slipway_records::{NewDelivery, NewSource, NewToken, Origin, SourceKind, Stored};
 use slipway_types::environment::ClusterSettings;
 use slipway_types::state::DeliveryState;
-use slipway_types::{Fault, Role};
+use slipway_types::{Digest, Fault, Role};
 
 use crate::pages::{Browser, between, is_page};
 use crate::rest::run;
@@ -425,6 +425,49 @@ async fn the_audit_record_is_paged_filtered_and_looked_through() {
     assert!(is_page(&browser.get(&next).await.is(200)).contains("environment.put"));
     let verdict = is_page(&browser.post("/infrastructure/audit/verify", "").await.is(200));
     assert!(verdict.contains("status good") && verdict.contains("sha256:"), "{verdict}");
+}
+
+#[tokio::test]
+async fn sources_and_tokens_come_in_pages() {
+    let server = Server::start().await;
+    let mut tx = server.records.begin().await.unwrap();
+    for number in 0..120 {
+        let name = format!("source-{number:03}").parse().unwrap();
+        let kind = SourceKind::Builtin;
+        tx.source_insert(NewSource { name, kind, credential: None, poll_interval_s: 60 }).await.unwrap();
+        let name = format!("token-{number:03} / & +");
+        let token = NewToken {
+            hash: Digest::of(&name),
+            name,
+            person: None,
+            role: Some(Role::Reader),
+            break_glass: false,
+            application_id: None,
+            grants: Vec::new(),
+            expires_at: None,
+        };
+        tx.token_insert(token).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let wanted: Vec<String> = (0..120).map(|number| format!("{number:03}")).collect();
+    for (part, marker) in [("sources", "\">source-"), ("tokens", "<bdi>token-")] {
+        let mut next = Some(format!("/infrastructure/{part}"));
+        let mut seen = Vec::new();
+        while let Some(address) = next.take() {
+            let page = is_page(&browser.get(&address).await.is(200));
+            let rows = page.split(marker).skip(1).map(|rest| rest[..3].to_owned());
+            let before = seen.len();
+            seen.extend(rows);
+            assert!((1..=50).contains(&(seen.len() - before)), "{address}: {page}");
+            let link = page.split_once("\" rel=\"next\"").and_then(|(head, _)| head.rsplit_once("href=\""));
+            next = link.map(|(_, address)| address.to_owned());
+        }
+        assert_eq!(seen, wanted, "{part}");
+    }
+    for wrong in ["sources?after=%2F", "tokens?after=x"] {
+        is_page(&browser.get(&format!("/infrastructure/{wrong}")).await.is(400));
+    }
 }
 
 #[tokio::test]

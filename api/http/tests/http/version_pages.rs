@@ -318,6 +318,22 @@ async fn the_list_leads_to_what_is_offered_as_signatures() {
         let link = format!("/applications/shop/bundles/{version}#signatures-title");
         assert_eq!(page.contains(&link), is_signed, "{version}: {page}");
     }
+    // Nobody looked at what is offered.
+    assert!(page.contains(">signed<") && !page.contains("verified"), "{page}");
+}
+
+#[tokio::test]
+async fn lists_of_a_new_application_lead_to_its_first_push() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (list, text) in [("packages", "Nothing is published yet."), ("runs", "Nothing ran yet: ")] {
+        let path = format!("/applications/shop/{list}");
+        let page = is_page(&browser.get(&path).await.is(200));
+        assert!(page.contains(text) && page.contains("To the application"), "{page}");
+        let narrowed = is_page(&browser.get(&format!("{path}?branch=other")).await.is(200));
+        assert!(narrowed.contains("Nothing was found.") && !narrowed.contains(text), "{narrowed}");
+    }
 }
 
 #[tokio::test]

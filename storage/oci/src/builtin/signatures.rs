@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 use slipway_objects::{Blob, BlobError};
-use slipway_records::Write;
 use slipway_records::registry::ManifestRow;
+use slipway_records::{Read, RecordsError, Write};
 use slipway_types::signing::PublicKey;
 use slipway_types::{Digest, media_type};
 
@@ -19,7 +19,7 @@ use super::{BuiltinRegistry, NewManifest, PreparedManifest, Result, put_rows};
 use crate::manifest::{Descriptor, ImageManifest, InvalidManifest, Manifest, canonical_json};
 use crate::signature::{
     KEY_ANNOTATION, PAYLOAD_BYTES_MAX, SIGNATURE_ANNOTATION, SIGNATURE_ARTIFACT, SIMPLE_SIGNING, Signature,
-    Unfit, signature_tag,
+    Unfit, signature_tag, signed_by_tag,
 };
 
 /// The most signatures that one manifest may have here by keys that environments ask for, and the most that
@@ -298,6 +298,18 @@ impl BuiltinRegistry {
         let had = self.signature_layers(&before).await?;
         Ok(had.iter().map(identity).all(|layer| has.contains(&layer)).then_some(before))
     }
+}
+
+/// Those of `subjects` for which something is offered as a signature. Nothing is read of it, for there may be much.
+pub async fn signed_among(
+    read: &mut dyn Read,
+    repository: &str,
+    subjects: &[Digest],
+) -> std::result::Result<BTreeSet<Digest>, RecordsError> {
+    let tags: Vec<String> = subjects.iter().map(signature_tag).collect();
+    let tagged = read.tags_among(repository, &tags).await?;
+    let referred = read.subjects_among(repository, SIGNATURE_ARTIFACT, subjects).await?;
+    Ok(tagged.iter().filter_map(|tag| signed_by_tag(tag)).chain(referred).collect())
 }
 
 /// Whether one manifest of signatures is about what the other is about.

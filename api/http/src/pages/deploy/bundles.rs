@@ -4,13 +4,12 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
-use slipway_records::{Application, Deployment, Environment, PackageVersion, Page, Read, VersionFilter};
+use slipway_records::{Application, PackageVersion, Page, Read, VersionFilter};
 use slipway_types::GitRef;
 
 use super::steps::Steps;
 use super::verdict::Verdict;
 use super::wanted::{BUNDLES, CONFIGURATION, Wanted};
-use crate::auth::Caller;
 use crate::pages::address;
 use crate::pages::bundle_filter::BundleFilter;
 use crate::pages::bundle_rows::{BundleRow, Surroundings};
@@ -19,9 +18,10 @@ use crate::pages::frame::{Frame, Section, show};
 use crate::pages::texts::{DeployTexts, Texts};
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
+use crate::rest::deployment_gates::of_bundles;
 use crate::state::ServerState;
 
-/// Bundles on one page: the gates are asked for each.
+/// Bundles on one page: signatures are read of each that has any, where a gate asks for them.
 const ROWS_MAX: u32 = 10;
 /// Of so many of the newest bundles the branches are offered.
 const NEWEST_MAX: u32 = 100;
@@ -106,11 +106,13 @@ pub(super) async fn page(
     let running = read.deployment_out(environment.id, application.id).await?;
     drop(read);
     let now = Utc::now();
+    let gates = of_bundles(&state, caller, (&application, &environment), &found.versions).await;
     let mut rows = Vec::new();
-    for version in &found.versions {
+    for (version, gates) in found.versions.iter().zip(gates) {
         let bundle = around.row(t, version, &BundleFilter::default(), now)?;
-        let place = (&application, &environment);
-        let verdict = verdict(&state, caller, d, place, running.as_ref(), version, &bundle.held).await;
+        let is_running = running.as_ref().is_some_and(|running| running.bundle_id == version.id);
+        let gates = gates.map_err(|error| error.detail().to_owned());
+        let verdict = Verdict::new(d, is_running, &bundle.held, gates);
         let choose = verdict
             .may_go()
             .then(|| Wanted { bundle: version.version.to_string(), ..wanted.clone() }.address(CONFIGURATION));
@@ -130,20 +132,6 @@ pub(super) async fn page(
         application: address::application(&application.name),
         wanted,
     })
-}
-
-async fn verdict(
-    state: &ServerState,
-    caller: &Caller,
-    d: &'static DeployTexts,
-    place: (&Application, &Environment),
-    running: Option<&Deployment>,
-    version: &PackageVersion,
-    held: &[String],
-) -> Verdict {
-    let gates = crate::rest::deployment_gates::of_bundle(state, caller, place, version).await;
-    let is_running = running.is_some_and(|running| running.bundle_id == version.id);
-    Verdict::new(d, is_running, held, gates.map_err(|error| error.detail().to_owned()))
 }
 
 /// The branches of the newest bundles, and all of them.

@@ -4,10 +4,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use slipway_types::Role;
+use slipway_types::name::SourceName;
 
 use super::{Around, Part, Parts};
-use crate::extract::Path;
+use crate::extract::{Path, Query};
+use crate::pages::address;
 use crate::pages::frame::{Frame, show};
 use crate::pages::parts::{Moment, Status, Tone};
 use crate::pages::texts::Texts;
@@ -16,6 +19,16 @@ use crate::pages::visitor::Member;
 use crate::problem::ApiError;
 use crate::rest::sources::{self, SourceView};
 use crate::state::ServerState;
+
+/// Sources on one page.
+const ROWS_MAX: u32 = 25;
+
+/// Where the page before ended.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct SourcesQuery {
+    /// Name of its last source.
+    after: Option<SourceName>,
+}
 
 /// The sources.
 #[derive(Template)]
@@ -26,6 +39,7 @@ struct SourcesPage {
     frame: Frame,
     parts: Parts,
     rows: Vec<Row>,
+    next: Option<String>,
 }
 
 /// A source.
@@ -53,11 +67,15 @@ pub(super) fn standing(own: &InfrastructureTexts, view: &SourceView) -> Status {
     }
 }
 
-/// All sources; for a token of one application that one's.
-async fn seen(state: &ServerState, member: &Member) -> Result<Vec<SourceView>, ApiError> {
+/// A page of all sources; for a token of one application that one's.
+async fn seen(
+    state: &ServerState,
+    member: &Member,
+    query: &SourcesQuery,
+) -> Result<Vec<SourceView>, ApiError> {
     let caller = &member.session.caller;
     let Some(limited) = caller.limited_to() else {
-        return Ok(sources::list(State(state.clone()), caller.clone()).await?.0.items);
+        return sources::page(state, caller, query.after.as_ref(), ROWS_MAX).await;
     };
     caller.somewhere(Role::Reader)?;
     let mut read = state.records.read().await?;
@@ -73,13 +91,19 @@ async fn seen(state: &ServerState, member: &Member) -> Result<Vec<SourceView>, A
 }
 
 /// The sources that the visitor may see.
-pub(super) async fn page(State(state): State<ServerState>, member: Member) -> Result<Response, ApiError> {
-    let items = seen(&state, &member).await?;
+pub(super) async fn page(
+    State(state): State<ServerState>,
+    member: Member,
+    Query(query): Query<SourcesQuery>,
+) -> Result<Response, ApiError> {
+    let items = seen(&state, &member, &query).await?;
     let title = InfrastructureTexts::of(member.visitor.language).sources;
     let Around { t, own, frame, parts } = Around::new(&member, Part::Sources, title);
     let now = Utc::now();
+    let last = items.last().filter(|_| items.len() >= ROWS_MAX as usize);
+    let next = last.map(|last| address::with_query(Part::Sources.address(), [("after", last.name.as_str())]));
     let rows = items.into_iter().map(|view| row(t, own, view, now)).collect();
-    show(&SourcesPage { t, own, frame, parts, rows })
+    show(&SourcesPage { t, own, frame, parts, rows, next })
 }
 
 fn row(t: &Texts, own: &InfrastructureTexts, view: SourceView, now: DateTime<Utc>) -> Row {

@@ -5,6 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use slipway_records::TokenPage;
+use slipway_types::id::TokenId;
 use slipway_types::{ApplicationName, Role};
 
 use super::field::Field;
@@ -12,6 +14,7 @@ use super::form::{Form, Refused, confirmed};
 use super::reading::Reading;
 use super::{Around, Part, Parts, led, segment, sent};
 use crate::extract::{Body, Path, Query};
+use crate::pages::address;
 use crate::pages::forms::{Fields, Posted};
 use crate::pages::frame::{Frame, show_as};
 use crate::pages::parts::{Command, Moment, Status, Tone};
@@ -26,6 +29,8 @@ use crate::state::ServerState;
 const CREATE: &str = "create";
 /// Name of the forms that revoke one.
 const REVOKE: &str = "revoke";
+/// Tokens on one page.
+const ROWS_MAX: u32 = 50;
 /// Seconds in a day.
 const DAY_S: u32 = 86_400;
 /// The roles, the one that may least first.
@@ -37,6 +42,8 @@ pub(super) struct TokensQuery {
     /// Whether those that hold no more are shown.
     #[serde(default)]
     all: bool,
+    /// Name of the last one of the page before, a `/`, and its id.
+    after: Option<String>,
 }
 
 /// The tokens.
@@ -56,6 +63,7 @@ struct TokensPage {
     rows: Vec<Row>,
     /// Whether there are some that hold no more and are not shown.
     hides_some: bool,
+    next: Option<String>,
 }
 
 /// A token just made.
@@ -115,6 +123,30 @@ fn holds(view: &TokenView, now: DateTime<Utc>) -> bool {
     view.revoked_at.is_none() && view.expires_at.is_none_or(|at| now < at)
 }
 
+impl TokensQuery {
+    /// The tokens that are asked for.
+    fn page(&self, now: DateTime<Utc>) -> Result<TokenPage, ApiError> {
+        let parsed = |after: &String| {
+            let (name, id) = after.rsplit_once('/').filter(|(name, _)| !name.contains('\0'))?;
+            Some((name.to_owned(), id.parse::<TokenId>().ok()?))
+        };
+        let after = match &self.after {
+            Some(after) => Some(parsed(after).ok_or_else(|| {
+                ApiError::bad_request("bad_query", "after: take the link to the next page")
+            })?),
+            None => None,
+        };
+        Ok(TokenPage { holding_at: (!self.all).then_some(now), after, limit: ROWS_MAX })
+    }
+
+    /// The page that goes on behind a token.
+    fn behind(&self, last: &TokenView) -> String {
+        let all = if self.all { "true" } else { "" };
+        let after = format!("{}/{}", last.name, last.id);
+        address::with_query(Part::Tokens.address(), [("all", all), ("after", after.as_str())])
+    }
+}
+
 /// The tokens that still let somebody in, or all.
 pub(super) async fn page(
     State(state): State<ServerState>,
@@ -130,14 +162,13 @@ async fn shown(
     query: &TokensQuery,
     came: Outcome,
 ) -> Result<Response, ApiError> {
-    let items = tokens::list(State(state.clone()), member.session.caller.clone()).await?.0.items;
+    let now = Utc::now();
+    let (items, any_ended) = tokens::page(state, &member.session.caller, &query.page(now)?, now).await?;
     let title = InfrastructureTexts::of(member.visitor.language).tokens;
     let Around { t, own, frame, parts } = Around::new(member, Part::Tokens, title).at(Part::Tokens.address());
-    let now = Utc::now();
     let refused = came.refused.as_ref();
-    let hides_some = !query.all && items.iter().any(|view| !holds(view, now));
-    let mut seen: Vec<_> = items.into_iter().filter(|view| query.all || holds(view, now)).collect();
-    seen.sort_by_key(|view| (!holds(view, now), view.name.clone()));
+    let last = items.last().filter(|_| items.len() >= ROWS_MAX as usize);
+    let next = last.map(|last| query.behind(last));
     let page = TokensPage {
         t,
         own,
@@ -146,8 +177,9 @@ async fn shown(
         create: create_form(member, (t, own), refused),
         roles: ROLES.map(|role| RoleLine { role: role_name(own, role), may: role_may(own, role) }).into(),
         refusal: Refused::error(refused, REVOKE).map(|error| error.detail().to_owned()),
-        rows: seen.into_iter().map(|view| row(member, (t, own), view, now)).collect(),
-        hides_some,
+        rows: items.into_iter().map(|view| row(member, (t, own), view, now)).collect(),
+        hides_some: !query.all && any_ended,
+        next,
         made: came.made.map(|made| Made { name: made.row.name, token: Command::new(t, made.token) }),
     };
     show_as(Refused::status(refused), &page)
@@ -262,6 +294,19 @@ pub(super) async fn revoke(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_tokens_starts_behind_the_last_one_of_the_page_before() {
+        let (now, id) = (Utc::now(), TokenId::new());
+        let query = |all, after: Option<String>| TokensQuery { all, after }.page(now).ok();
+        let page = |holding_at, after| TokenPage { holding_at, after, limit: ROWS_MAX };
+        assert_eq!(query(false, None), Some(page(Some(now), None)));
+        let after = Some((String::from("a/b"), id));
+        assert_eq!(query(true, Some(format!("a/b/{id}"))), Some(page(None, after)));
+        for wrong in ["", "a", "a/b", "/", &format!("\0/{id}")] {
+            assert_eq!(query(true, Some(wrong.to_owned())), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_form_makes_a_token_that_ends_after_days() {

@@ -263,6 +263,7 @@ texts! {
     notice_pending: "waiting", "等待发送";
     notice_sent: "sent", "已发送";
     notices: "Notices", "通知";
+    number: "Number", "编号";
     one_a_line: "One in a line.", "每行一个。";
     only_says: "only says what it would remove", "仅报告，不删除";
     open_now: "open now", "现在开放";

@@ -58,6 +58,7 @@ version_texts! {
         "通道是一个可移动的名称：按通道获取时，得到它当前指向的应用包。";
     commits_added: "Commits that come with it", "新增的提交";
     commits_dropped: "Commits that it does not have", "不再包含的提交";
+    commits_more: "There are more than are shown.", "还有更多提交未列出。";
     commits_none: "Both are of the same commit.", "两者来自同一个提交。";
     commits_unknown: "Which commits lie between cannot be told.", "无法得知两者之间有哪些提交。";
     commits_at_forge: "All of them at the forge", "在代码平台查看全部";
@@ -95,6 +96,8 @@ version_texts! {
     images_none: "It has no images.", "没有镜像。";
     key: "Key", "键";
     key_help: "Letters, digits, -, _ and .", "字母、数字、-、_ 和 .";
+    key_unknown: "no key that an environment names made it", "不是由环境登记的密钥签署的";
+    key_unnamed: "no environment names the key that made it", "没有环境登记签署它的密钥";
     kit: "Kit", "构建套件";
     label_removed: "removed", "已移除";
     labels_by_people: "Labels", "标签";
@@ -107,6 +110,8 @@ version_texts! {
     media_type: "Kind", "类型";
     new_channel: "A new channel", "新通道";
     new_channel_name: "Name of a new channel", "新通道的名称";
+    no_runs: "Nothing ran yet: the first push starts a run.", "还没有运行：首次推送会启动一次运行。";
+    not_verified: "not verified", "未验证";
     nothing_differs: "They lock the same components.", "两者锁定的组件完全相同。";
     on_this_page: "On this page", "本页内容";
     package: "Package", "组件包";
@@ -125,12 +130,13 @@ version_texts! {
     signatures: "Signatures", "签名";
     signing_key: "Key", "密钥";
     signatures_none: "Nobody has signed it.", "尚无签名。";
-    signed_by_unknown: "a key that no environment names", "没有环境登记过的密钥";
-    signature_unfit: "no signature of this bundle", "不是此应用包的签名";
+    signatures_help: "They are verified by the keys that gates of environments ask for.", "使用各环境的签名关卡所要求的密钥进行验证。";
+    signed: "signed", "已签名";
     unchanged: "Unchanged", "未变化";
     used_by: "Used by", "被使用于";
     used_by_none: "No bundle holds it.", "没有应用包包含它。";
     value: "Value", "值";
+    verified_by: "verified by", "已验证，签署密钥：";
     version_commit_digest: "Version, commit or digest", "版本、提交或摘要";
     waived: "waived by", "豁免人";
     who: "Who", "操作人";
