@@ -54,8 +54,12 @@ impl Handler for ReconcileHandler {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         tracing::warn!(%environment, %application, fault = fault.message, "cannot be driven; trying again");
         let key = Key { environment: environment.clone(), application: application.clone() };
-        if job.losses > 0 {
-            self.core.lose_driver(&key).await?;
+        // Where that fails for good, so does all else.
+        if job.losses > 0
+            && let Err(unkept) = self.core.lose_driver(&key).await
+            && unkept.class == Class::Transient
+        {
+            return Err(unkept.into());
         }
         if let Err(untold) = self.core.tell_undriven(&key, &fault.message).await {
             tracing::warn!(%key, fault = untold.message, "nor can that be told");
