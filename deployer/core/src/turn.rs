@@ -285,6 +285,7 @@ impl Driver<'_> {
                 inventory.dropped(&object);
                 self.loaded.kept.secrets.dropped(&object);
             }
+            Note::AtPeace(object) => self.loaded.kept.corrections.forget(&object),
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
             Note::Found(found) => {
                 self.loaded.kept.found(&found);
