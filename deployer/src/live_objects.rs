@@ -17,7 +17,7 @@ use crate::stage::Stage;
 
 /// How long an answer is given again.
 const KEPT_FOR: Duration = Duration::from_secs(3);
-/// So many requests to clusters are under way at once, whoever looks.
+/// So many requests to one cluster are under way at once, whoever looks.
 const REQUESTS_AT_ONCE: usize = 8;
 /// States of nodes that were ready in their generation.
 const WERE_LIVE: [&str; 3] = ["ready", "degraded", "unreachable"];
@@ -28,19 +28,22 @@ type Found = Result<Option<LiveObjects>, Fault>;
 type Slot = Arc<Mutex<Option<(Instant, Found)>>>;
 
 /// The looks of the last seconds. Clones share them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Looks {
-    permits: Arc<Semaphore>,
+    /// By cluster, so that who looks at one does not wait for another that is slow.
+    permits: Arc<std::sync::Mutex<HashMap<String, Arc<Semaphore>>>>,
     slots: Arc<std::sync::Mutex<HashMap<Wanted, Slot>>>,
 }
 
-impl Default for Looks {
-    fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)), slots: Arc::default() }
-    }
-}
-
 impl Looks {
+    /// What bounds the requests to a cluster; those of clusters that nobody looks at are dropped.
+    fn permits(&self, cluster: &str) -> Arc<Semaphore> {
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        permits.retain(|_, kept| Arc::strong_count(kept) > 1);
+        let kept = permits.entry(cluster.to_owned());
+        Arc::clone(kept.or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_AT_ONCE))))
+    }
+
     /// The place of one question; those that nobody needs any more are dropped.
     fn slot(&self, wanted: Wanted) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,13 +109,14 @@ impl Stage {
         let observation = read.observation_get(deployment.id).await.map_err(fault)?;
         drop(read);
         let cluster = self.cluster_of(environment).await?;
+        let permits = self.looks.permits(key.environment.cluster());
         let inspection = Inspection {
             cluster: &cluster,
             key: &key,
             document: &document,
             manifests: frozen.as_ref().map(|frozen| &frozen.manifests),
             was_live: &were_live(&observation.unwrap_or_default()),
-            permits: &self.looks.permits,
+            permits: &permits,
         };
         Ok(Some(inspection.look(wanted).await))
     }
@@ -148,6 +152,16 @@ mod tests {
         assert_eq!((both.0.is_err(), both.0 == both.1, asked.load(Ordering::Relaxed)), (true, true, 1));
         assert!(looks.once(wanted("api"), look()).await.is_err());
         assert_eq!(asked.load(Ordering::Relaxed), 2, "another question is asked");
+    }
+
+    #[test]
+    fn requests_are_bounded_by_cluster_for_as_long_as_somebody_looks() {
+        let looks = Looks::default();
+        let (one, other) = (looks.permits("one"), looks.permits("other"));
+        assert!(Arc::ptr_eq(&one, &looks.permits("one")) && !Arc::ptr_eq(&one, &other));
+        drop((one, other));
+        drop(looks.permits("third"));
+        assert_eq!(looks.permits.lock().unwrap().len(), 1);
     }
 
     #[test]

@@ -79,7 +79,10 @@ fn docker_buildkit_and_assemble_agree_on_random_dockerfiles() {
 fn docker_loads_and_exports_what_was_assembled() {
     let bases = bases::all();
     let engine = Engine::classic();
-    for case in cases().iter().filter(|case| case.name.starts_with("engine-reads")) {
+    let cases = cases();
+    let mut exported = cases.iter().filter(|case| case.name.starts_with("engine-reads")).peekable();
+    assert!(exported.peek().is_some(), "there is no such case");
+    for case in exported {
         let directory = case.write();
         let image = assembled::assemble(case, directory.path(), &bases).unwrap();
         let read = engine.exported(&image);

@@ -189,7 +189,9 @@ fn a_fresh_run_reuses_nothing_and_gives_the_same_images() {
     server.cli(&["run", "start", "--app", "shop", "--ref", "main", "--fresh"]).ok();
     let run = await_state(&server, "shop#2", &["done", "failed"]);
     let second = server.bundle_of(&run);
-    for build in run["builds"].as_array().unwrap() {
+    let builds = run["builds"].as_array().unwrap();
+    assert!(!builds.is_empty(), "{run:#}");
+    for build in builds {
         assert_ne!(build["state"], "reused", "{build:#}");
     }
     let images =

@@ -145,7 +145,8 @@
     if (!details.open || !details.dataset?.part) return;
     if (!details.querySelector("[data-asked]")) ask(details);
   }, true);
-  if (document.querySelector("details[data-part]")) {
+  // A page that changes may come to have some.
+  if (document.body.dataset.events || document.querySelector("details[data-part]")) {
     setInterval(() => {
       if (document.hidden) return;
       for (const details of document.querySelectorAll("details[data-part][open]")) ask(details);

@@ -91,6 +91,18 @@ impl Corrections {
         }
     }
 
+    /// Whether an object that is as wanted now was written again, and nobody has changed it since for so long that this
+    /// does not count any more.
+    pub(crate) fn is_over(&self, object: &ObjectRef, now: DateTime<Utc>) -> bool {
+        let is_old = |known: &Correction| now.signed_duration_since(known.at) >= PEACE;
+        self.0.iter().any(|known| known.object == *object && is_old(known))
+    }
+
+    /// What was written again of an object does not count any more.
+    pub(crate) fn forget(&mut self, object: &ObjectRef) {
+        self.0.retain(|known| known.object != *object);
+    }
+
     /// The first time after `since` to look again: soon after a correction, and when something may be written
     /// again.
     pub(crate) fn due_after(&self, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -147,6 +159,20 @@ mod tests {
             corrections.corrected(object("web"), "cron".into(), at(times * day));
             assert_eq!(corrections.leave(&object("web"), at(times * day + 5)), Leave::Now, "after {times}");
         }
+    }
+
+    #[test]
+    fn what_is_as_wanted_a_day_later_is_no_fight_any_more() {
+        let (mut corrections, web, day) = (Corrections::default(), object("web"), 24 * 60);
+        for _ in 0..TIMES_MAX {
+            corrections.corrected(web.clone(), "kubectl-edit".into(), at(0));
+        }
+        assert!(!corrections.is_over(&web, at(day - 1)) && corrections.is_over(&web, at(day)));
+        assert!(!corrections.is_over(&object("other"), at(day)), "it never was one");
+        corrections.forget(&object("other"));
+        assert_eq!(corrections.leave(&web, at(day)), Leave::Never { times: TIMES_MAX });
+        corrections.forget(&web);
+        assert_eq!(corrections.leave(&web, at(day)), Leave::Now);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use slipway_handoff::Key;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Handler, Job, JobContext, JobError};
-use slipway_types::Fault;
+use slipway_types::{Class, Fault};
+use tokio_util::sync::CancellationToken;
 
 use crate::receiver::{Core, fault, wake_up};
 use crate::turn::Next;
@@ -20,6 +21,8 @@ const PAUSE_BURIED: Duration = Duration::from_secs(60);
 const PAUSE_CROWDED: Duration = Duration::from_secs(10);
 /// When a key tries again of whose cluster it is not known yet whether it answers.
 const PAUSE_UNKNOWN: Duration = Duration::from_secs(1);
+/// When it is tried again to keep that a driver was lost.
+const PAUSE_UNKEPT: Duration = Duration::from_secs(1);
 
 /// Does `reconcile` jobs.
 pub struct ReconcileHandler {
@@ -32,6 +35,9 @@ impl Handler for ReconcileHandler {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         let key = Key { environment: environment.clone(), application: application.clone() };
+        if job.losses > 0 {
+            self.keep_loss(&key, &context.cancelled).await?;
+        }
         let Some(place) = self.core.turns.take(&key) else {
             let why = "its cluster has as many turns as it may have at once".to_owned();
             return Err(JobError::Wait { why, delay: PAUSE_CROWDED });
@@ -48,6 +54,13 @@ impl Handler for ReconcileHandler {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         tracing::warn!(%environment, %application, fault = fault.message, "cannot be driven; trying again");
         let key = Key { environment: environment.clone(), application: application.clone() };
+        // Where that fails for good, so does all else.
+        if job.losses > 0
+            && let Err(unkept) = self.core.lose_driver(&key).await
+            && unkept.class == Class::Transient
+        {
+            return Err(unkept.into());
+        }
         if let Err(untold) = self.core.tell_undriven(&key, &fault.message).await {
             tracing::warn!(%key, fault = untold.message, "nor can that be told");
         }
@@ -65,13 +78,28 @@ impl ReconcileHandler {
             let why = "it is not known yet whether its cluster answers".to_owned();
             return Err(JobError::Wait { why, delay: PAUSE_UNKNOWN });
         }
-        // Whoever had this job before lost its lease, or died.
-        let is_after_loss = job.losses > 0;
-        match self.core.turn(key, job.run_at, is_after_loss, &context.cancelled).await? {
+        match self.core.turn(key, job.run_at, &context.cancelled).await? {
             Next::Ended => Ok(()),
             // It goes on, so that what failed before does not count any more: a new job has all attempts.
             Next::Wait { delay, .. } if job.attempt > 1 => self.go_on(job, delay).await,
             Next::Wait { why, delay } => Err(JobError::Wait { why, delay }),
+        }
+    }
+
+    /// Keeps that whoever had this job before lost its lease, or died. That is not left to the turn: the queue forgets it
+    /// as soon as the job is given back, be it for want of a place.
+    async fn keep_loss(&self, key: &Key, cancelled: &CancellationToken) -> Result<(), JobError> {
+        loop {
+            match self.core.lose_driver(key).await {
+                Err(fault) if fault.class == Class::Transient => {
+                    tracing::warn!(%key, fault = fault.message, "it is not kept yet that its driver was lost");
+                }
+                kept => return Ok(kept?),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE_UNKEPT) => {}
+                () = cancelled.cancelled() => return Err(JobError::Stopped),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use slipway_handoff::receiver::EVENTS_MAX;
 use slipway_handoff::{
     Answer, Capability, CorePort, Event, Key, Limits, ManifestSet, Manifests, Mode, Order, ReceiverError,
@@ -31,6 +31,8 @@ use crate::turns::Turns;
 const CORE: &str = "the built-in core";
 /// So often a row is written again, if others change it at the same time.
 const TRIES_MAX: usize = 8;
+/// How long after a server was lost the last that it wrote may come: a request takes 15 s at most.
+const LATE_WRITES: TimeDelta = TimeDelta::seconds(20);
 /// Which events of a generation are kept: how it began, and what it came to.
 const EVENTS_KEPT: EventsKept = EventsKept { first: 100, newest: 1_000 };
 /// After so many events of a key those that are too many are removed.
@@ -335,6 +337,19 @@ impl Loaded {
 }
 
 impl Core {
+    /// Keeps that whoever drove a key was lost, and may just have written to its cluster.
+    pub(crate) async fn lose_driver(&self, key: &Key) -> Result<(), Fault> {
+        for _ in 0..TRIES_MAX {
+            let Some(mut loaded) = self.load(key).await? else { return Ok(()) };
+            let now = Utc::now();
+            let is_news = loaded.kept.lose_driver(now + LATE_WRITES);
+            if !is_news || self.save(&mut loaded, Vec::new(), false, now).await? {
+                return Ok(());
+            }
+        }
+        Err(Fault::transient("busy", format!("others change what is kept of {key} at the same time")))
+    }
+
     /// Tells that a key cannot be driven just now. What the next turn finds is told anew.
     pub(crate) async fn tell_undriven(&self, key: &Key, why: &str) -> Result<(), Fault> {
         for _ in 0..TRIES_MAX {

@@ -32,8 +32,6 @@ const WRITES_WITHIN: Duration = Duration::from_secs(20);
 const REMOVAL_AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// Who tries a removal again.
 const SLIPWAY: &str = "slipway";
-/// How long after a server was lost the last that it wrote may come: a request takes 15 s at most.
-const LATE_WRITES: TimeDelta = TimeDelta::seconds(20);
 /// When it is tried again to list what such a server wrote.
 const LIST_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// How much earlier than it was to be a turn comes if somebody woke it.
@@ -55,20 +53,16 @@ enum Stretch {
 }
 
 impl Core {
-    /// One turn of a key, which was due at `due` by the clock of the queue. `is_after_loss`: whoever had the turn
-    /// before was lost in it.
+    /// One turn of a key, which was due at `due` by the clock of the queue.
     pub(crate) async fn turn(
         &self,
         key: &Key,
         due: DateTime<Utc>,
-        is_after_loss: bool,
         cancelled: &CancellationToken,
     ) -> Result<Next, JobError> {
-        let late = is_after_loss.then(|| Utc::now() + LATE_WRITES);
         loop {
-            let Some(mut loaded) = self.load(key).await? else { return Ok(Next::Ended) };
-            let is_noted = late.is_some_and(|until| loaded.kept.lose_driver(until));
-            match self.stretch(loaded, is_noted, due, cancelled).await? {
+            let Some(loaded) = self.load(key).await? else { return Ok(Next::Ended) };
+            match self.stretch(loaded, due, cancelled).await? {
                 Stretch::Done(next) => return Ok(next),
                 Stretch::Changed => {}
             }
@@ -78,7 +72,6 @@ impl Core {
     async fn stretch(
         &self,
         loaded: Loaded,
-        is_noted: bool,
         due: DateTime<Utc>,
         cancelled: &CancellationToken,
     ) -> Result<Stretch, JobError> {
@@ -90,7 +83,7 @@ impl Core {
         let is_listed = !loaded.kept.is_unlisted;
         let work = Work::new(self.clone(), submission, manifests, stays, is_listed, loaded.kept.fence);
         let (under_way, gathering) = (BTreeSet::new(), Gathering::default());
-        let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted, gathering };
+        let mut driver = Driver { core: self, loaded, schedule, work, under_way, is_noted: false, gathering };
         let mut effects = FuturesUnordered::new();
         let ended = driver.drive(&mut effects, due, cancelled).await;
         // A write that an API server already has cannot be called back: whatever is asked for next waits for it.
@@ -112,7 +105,7 @@ struct Driver<'a> {
     schedule: Schedule,
     work: Work,
     under_way: BTreeSet<Action>,
-    /// Whether something was learnt that is not stored: of the inventory, or that a server was lost.
+    /// Whether something was learnt of what the key has that is not stored.
     is_noted: bool,
     /// What is found of nodes that fail.
     gathering: Gathering,
@@ -139,8 +132,7 @@ impl Driver<'_> {
         // Nothing but a wake brings a turn of what has ended and is looked at no more.
         let is_at_rest = self.schedule.is_ended() && self.loaded.kept.rests_ms.is_none();
         if is_at_rest || self.was_woken(due) || self.is_to_be_corrected(now) {
-            let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
-            changes.extend(self.schedule.happened(Happened::Changed { nodes }, now));
+            changes.extend(self.look_at_all(now));
         }
         if !self.store(changes, now).await? {
             return Ok(Stretch::Changed);
@@ -174,8 +166,14 @@ impl Driver<'_> {
         }
     }
 
+    /// Has every node looked at.
+    fn look_at_all(&mut self, now: DateTime<Utc>) -> Vec<Change> {
+        let nodes = self.schedule.nodes().map(|(name, _)| name.clone()).collect();
+        self.schedule.happened(Happened::Changed { nodes }, now)
+    }
+
     /// Lists what the cluster has once nothing can come any more of what a server wrote that was lost: it may have made
-    /// what no inventory names any more.
+    /// what no inventory names any more, and changed what was looked at before.
     async fn find_late_writes(&mut self, now: DateTime<Utc>) -> Vec<Change> {
         let kept = &mut self.loaded.kept;
         if kept.listed_from.is_none_or(|from| from > now) {
@@ -185,7 +183,12 @@ impl Driver<'_> {
         match self.work.listed().await {
             Ok(found) => {
                 kept.listed_from = None;
-                if kept.found(&found) { self.schedule.happened(Happened::Found, now) } else { Vec::new() }
+                let is_any_new = kept.found(&found);
+                let mut changes = self.look_at_all(now);
+                if is_any_new {
+                    changes.extend(self.schedule.happened(Happened::Found, now));
+                }
+                changes
             }
             Err(hitch) => {
                 tracing::warn!(key = %kept.submission.key, ?hitch, "it is listed later what a lost server wrote");
@@ -282,6 +285,7 @@ impl Driver<'_> {
                 inventory.dropped(&object);
                 self.loaded.kept.secrets.dropped(&object);
             }
+            Note::AtPeace(object) => self.loaded.kept.corrections.forget(&object),
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),
             Note::Found(found) => {
                 self.loaded.kept.found(&found);

@@ -79,6 +79,8 @@ pub(crate) enum Note {
     Secret(AppliedSecret),
     /// It is gone, or is not the key's.
     Dropped(ObjectRef),
+    /// It was written again once, and is as wanted since.
+    AtPeace(ObjectRef),
     /// Others had changed it, and it was written again.
     Corrected { object: ObjectRef, by: String },
     /// What the cluster has of the key, whose inventory was lost.

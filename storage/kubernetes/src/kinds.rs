@@ -26,7 +26,7 @@ const DEFINING: [(&str, &str); 2] =
 
 /// Where objects of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scoped {
+pub(crate) enum Scoped {
     /// Each in a namespace.
     Namespaced,
     /// In the cluster itself.
@@ -177,11 +177,6 @@ fn versions(group: APIGroup) -> Vec<String> {
 }
 
 impl Cluster {
-    /// Where objects of a kind live; `None` if the cluster does not serve it.
-    pub async fn scope_of(&self, api_version: &str, kind: &str) -> Result<Option<Scoped>, CallError> {
-        Ok(self.served(api_version, kind).await?.map(|served| served.scoped))
-    }
-
     /// `None` if the cluster does not serve the kind.
     pub(crate) async fn served(&self, api_version: &str, kind: &str) -> Result<Option<Served>, CallError> {
         let kinds = self.kinds().await?;

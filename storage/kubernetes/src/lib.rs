@@ -19,7 +19,6 @@ pub use call::CallError;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
 pub use glimpse::Glimpse;
-pub use kinds::Scoped;
 pub use listing::{Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
 pub use rights::Followed;

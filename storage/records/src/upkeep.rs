@@ -28,7 +28,7 @@ pub struct Stored {
     pub blobs: u64,
     /// How many bytes in all: those too that nothing refers to, until upkeep removes them.
     pub bytes: u64,
-    /// When the look was over.
+    /// When the look began.
     pub measured_at: DateTime<Utc>,
 }
 

@@ -96,7 +96,9 @@ impl Server {
     }
 }
 
-/// The packages of a bundle.
+/// The packages of a bundle, which has one at least.
 pub fn packages(bundle: &Value) -> &[Value] {
-    bundle["packages"].as_array().map_or(&[], Vec::as_slice)
+    let packages = bundle["packages"].as_array().expect("a bundle lists its packages");
+    assert!(!packages.is_empty(), "a bundle without packages: {bundle:#}");
+    packages
 }

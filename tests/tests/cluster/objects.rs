@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use slipway_kubernetes::{Applied, CallError, Deleted, Scoped};
+use slipway_kubernetes::{Applied, CallError, Deleted};
 use slipway_tests::wait::wait_until;
 
 use crate::{Field, WRITER, text};
@@ -150,18 +150,4 @@ async fn what_apply_leaves_behind_is_taken_out() {
     let Applied::Done(done) = done else { panic!("{done:?}") };
     assert_eq!(done.pointer("/spec/template/spec/containers/0/readinessProbe"), None);
     assert_eq!(text(&done, "/metadata/annotations/by"), "hand", "what others wrote stays");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kind_has_its_scope() {
-    let field = Field::prepare().await;
-    for (api_version, kind, scope) in [
-        ("apps/v1", "Deployment", Some(Scoped::Namespaced)),
-        ("v1", "Namespace", Some(Scoped::Cluster)),
-        ("apps/v1", "Namespace", None),
-        ("nowhere.test/v1", "Thing", None),
-    ] {
-        let found = field.cluster.scope_of(api_version, kind).await.expect("an answer");
-        assert_eq!(found, scope, "{api_version} {kind}");
-    }
 }

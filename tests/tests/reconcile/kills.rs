@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use slipway_tests::database_file::DatabaseFile;
 use slipway_tests::wait;
 
@@ -13,6 +14,8 @@ use crate::inventory::{assert_risen, assert_whole, marks};
 
 /// Where the core can be held.
 const POINTS: [&str; 5] = ["core.accepted", "core.applied", "core.checked", "core.pruned", "core.saved"];
+/// Those where a turn of the newest generation is under way: that it was lost is kept.
+const IN_TURNS: [&str; 2] = ["core.applied", "core.pruned"];
 /// How long the server may take until it comes to a point.
 const POINT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -62,6 +65,11 @@ fn the_server_is_killed_and_goes_on() {
         ground.server.restart();
         let live = ground.live(&made);
         assert_eq!(live["generation"], index + 2, "killed at {point}: {live:#}");
+        if IN_TURNS.contains(&point) {
+            let kept = ground.server.value("select document from reconcile_state");
+            let kept: Value = serde_json::from_str(&kept).expect("a document");
+            assert_eq!(kept["fence"], index + 2, "killed at {point}: {kept:#}");
+        }
         assert_risen(&found, &marks(&ground.namespace));
         assert_serves(&ground.namespace, "web", &page);
         assert_whole(&ground, &ground.namespace, &live, None);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_mins(1);
-/// Most keys remembered; beyond that the oldest windows go first.
+/// Most keys counted at once; beyond that any other is over its limit until some window is over.
 const KEYS_MAX: usize = 10_000;
 
 /// So many events a minute for each key.

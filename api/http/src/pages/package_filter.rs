@@ -10,7 +10,7 @@ use slipway_records::{Application, PackageVersion, Page, Read, SelectionPage, Ve
 use slipway_types::label::{LabelKey, LabelValue};
 use slipway_types::name::{ChannelName, EnvironmentName};
 use slipway_types::selection::{CommitPrefix, Prereleases, Selection, SelectionOrder};
-use slipway_types::{CommitId, Digest, Version};
+use slipway_types::{CommitId, ComponentName, Digest, Version};
 use uuid::Uuid;
 
 use super::address;
@@ -120,7 +120,7 @@ impl PackagesQuery {
         application: &Application,
     ) -> Result<Vec<PackageVersion>, ApiError> {
         let mut filter = VersionFilter { application: Some(application.id), ..self.filter()? };
-        let mut bundles = self.named_bundles(read, application).await?;
+        let bundles = self.named_bundles(read, application).await?;
         let mut only = None;
         match Text::of(&self.q)? {
             Text::Nothing => {}
@@ -132,17 +132,16 @@ impl PackagesQuery {
                 Some(commit) => filter.commit = Some(commit),
                 None => return Ok(Vec::new()),
             },
-            Text::Version(version) => {
-                // What a run publishes has one version.
-                bundles.push(read.version_find(application.id, None, &version).await?);
-                only = Some(version);
+            Text::Version(version) => only = Some(version),
+        }
+        let mut held = match &only {
+            _ if !bundles.is_empty() => in_each(read, application, &bundles).await?,
+            Some(version) => of_version(read, application, &filter, version).await?,
+            None => {
+                let page = Page { limit: ROWS_MAX, after: self.after };
+                return Ok(read.version_list(&filter, page).await?);
             }
-        }
-        if bundles.is_empty() {
-            let page = Page { limit: ROWS_MAX, after: self.after };
-            return Ok(read.version_list(&filter, page).await?);
-        }
-        let mut held = in_each(read, application, &bundles).await?;
+        };
         held.retain(|found| fits(&filter, found) && only.as_ref().is_none_or(|only| *only == found.version));
         held.retain(|version| self.after.is_none_or(|after| version.id.as_uuid() < after));
         held.sort_by_key(|version| std::cmp::Reverse(version.id.as_uuid()));
@@ -218,6 +217,46 @@ async fn commit_of(
     Ok(Some(first.commit.clone()))
 }
 
+/// The packages of one version: what a run publishes has one. A tag may release a component without a bundle, so where
+/// there is none of this version, those of the newest bundle are looked for.
+async fn of_version(
+    read: &mut dyn Read,
+    application: &Application,
+    filter: &VersionFilter,
+    version: &Version,
+) -> Result<Vec<PackageVersion>, ApiError> {
+    let components: Vec<ComponentName> = match &filter.component {
+        Some(component) => component.clone().into_iter().collect(),
+        None => {
+            let mut bundle = read.version_find(application.id, None, version).await?;
+            if bundle.is_none() {
+                bundle = newest(read, application).await?;
+            }
+            let members = bundle.as_ref().map(members_of).transpose()?.unwrap_or_default();
+            members.into_iter().map(|member| member.component).collect()
+        }
+    };
+    let mut found = Vec::new();
+    for component in &components {
+        found.extend(read.version_find(application.id, Some(component), version).await?);
+    }
+    Ok(found)
+}
+
+/// The newest bundle.
+async fn newest(read: &mut dyn Read, application: &Application) -> Result<Option<PackageVersion>, ApiError> {
+    let any = Selection { prerelease: Prereleases::Yes, held: true, ..Selection::default() };
+    let page = SelectionPage { order: SelectionOrder::Newest, limit: 1, after: None };
+    Ok(read.select(application.id, &any, &page, false).await?.versions.pop())
+}
+
+/// What a bundle holds.
+fn members_of(bundle: &PackageVersion) -> Result<Vec<BundleMember>, ApiError> {
+    let detail: BundleDetail =
+        serde_json::from_value(bundle.detail.clone()).map_err(|error| ApiError::internal(&error))?;
+    Ok(detail.members)
+}
+
 /// The packages that every one of these bundles holds; none if one of them is not there.
 async fn in_each(
     read: &mut dyn Read,
@@ -227,9 +266,7 @@ async fn in_each(
     let mut each = Vec::with_capacity(bundles.len());
     for bundle in bundles {
         let Some(bundle) = bundle else { return Ok(Vec::new()) };
-        let detail: BundleDetail =
-            serde_json::from_value(bundle.detail.clone()).map_err(|error| ApiError::internal(&error))?;
-        each.push(detail.members);
+        each.push(members_of(bundle)?);
     }
     let Some((first, others)) = each.split_first() else { return Ok(Vec::new()) };
     let mut held = Vec::new();

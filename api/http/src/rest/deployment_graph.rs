@@ -37,6 +37,7 @@ pub(crate) async fn show(
     let nodes = state.deploying.graph(&deployment).await.map_err(ApiError::of_fault)?;
     let nodes = nodes.ok_or_else(|| {
         ApiError::new(StatusCode::NOT_FOUND, "no_graph", "nothing is frozen, or it is not kept any more")
+            .hint("`slipway deploy show` tells how far the deployment came")
     })?;
     Ok(Json(GraphView { nodes }))
 }

@@ -89,6 +89,7 @@ pub(crate) async fn look(
     let found = state.deploying.live_objects(deployment, application, environment, wanted).await;
     found.map_err(ApiError::of_fault)?.ok_or_else(|| {
         ApiError::new(StatusCode::NOT_FOUND, "no_graph", "nothing is frozen, or it is not kept any more")
+            .hint("`slipway deploy show` tells how far the deployment came")
     })
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct StorageView {
     pub(crate) blobs: Option<u64>,
     /// How many bytes in all, those too that wait to be removed.
     pub(crate) bytes: Option<u64>,
-    /// When upkeep looked.
+    /// When upkeep began to look.
     pub(crate) measured_at: Option<DateTime<Utc>>,
 }
 

@@ -1,6 +1,7 @@
 //! Writing again what others changed.
 
 use chrono::Utc;
+use slipway_handoff::ObjectRef;
 use slipway_kubernetes::Cluster;
 
 use super::drift::Drift;
@@ -30,6 +31,9 @@ impl Work {
         let mut outcome = Outcome::default();
         for (turn, seen) in looks {
             let Seen { mut verdict, drifts } = seen;
+            if drifts.is_empty() && matches!(verdict, Verdict::Ready { .. }) {
+                outcome.notes.extend(self.at_peace(&turn, corrections));
+            }
             let mut told = Vec::with_capacity(drifts.len());
             for drift in drifts {
                 told.push(self.settle_drift(drift, &rule, corrections, &mut outcome.notes).await);
@@ -41,6 +45,14 @@ impl Work {
             outcome.happened.push(Happened::Looked { turn, verdict });
         }
         outcome
+    }
+
+    /// Objects of a node that is as wanted which nobody has changed for long since they were written again.
+    fn at_peace(&self, turn: &Turn, corrections: Option<&Corrections>) -> Vec<Note> {
+        let (node, now) = (self.node(&turn.node), Utc::now());
+        let objects = node.into_iter().flat_map(|node| &node.objects).map(|object| &object.object);
+        let is_over = |object: &&ObjectRef| corrections.is_some_and(|known| known.is_over(object, now));
+        objects.filter(is_over).cloned().map(Note::AtPeace).collect()
     }
 
     /// What nobody says is not done.

@@ -54,7 +54,9 @@ impl Work {
             if live.is_none() && goes_by_itself(manifest) {
                 continue;
             }
-            let secret = applied.secrets.of(&object.object).filter(|_| live.is_some());
+            // What was known of a Secret before it was shared is not what its owners write.
+            let is_own = live.is_some() && !object.shared;
+            let secret = applied.secrets.of(&object.object).filter(|_| is_own);
             if let Some((told, by)) = self.drift(cluster, (object, manifest), live, secret).await? {
                 let (object, manifest, secret) = (object.clone(), manifest.clone(), secret.cloned());
                 drifts.push(Drift { object, manifest, told, by, secret });

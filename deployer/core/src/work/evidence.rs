@@ -64,12 +64,12 @@ impl<'a> Asking<'a> {
 
     /// What came of it, or why nothing did.
     async fn within<T>(&self, call: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        // Waiting for one's turn is not the cluster's silence.
         let permitted = async {
             let _permit = self.permits.acquire().await;
-            call.await
+            tokio::time::timeout(REQUEST_WITHIN, call).await
         };
-        let until = self.until.min(Instant::now() + REQUEST_WITHIN);
-        let answer = tokio::time::timeout_at(until, permitted).await;
+        let answer = tokio::time::timeout_at(self.until, permitted).await.flatten();
         answer.unwrap_or_else(|_| Err("there was no answer in time".to_owned()))
     }
 
