@@ -12,6 +12,7 @@ mod cluster;
 mod dead;
 mod demo;
 mod drift;
+mod empty;
 mod failures;
 mod flow;
 mod foreign;
