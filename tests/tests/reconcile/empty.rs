@@ -55,4 +55,11 @@ fn only_what_is_its_own_goes_and_never_all_of_it() {
     assert_eq!(cluster::version(space, "configmap", "shop-settings"), before);
     let place = ground.server.json(&["where", "shop", "--env", "prod"])[0].clone();
     assert_eq!(place["generation"], live["generation"], "{place:#}");
+
+    // Taken away when that is said, by its other name.
+    let delete = ["deploy", "delete", "shop", "--env", "prod", "--reason", "the fair is over", "--yes"];
+    let removal = ground.server.json(&[&delete[..], &["--no-wait"]].concat());
+    ground.wait(&removal, &["deleted"], MOVES_WITHIN);
+    assert_eq!(cluster::object(space, "configmap", "shop-settings"), None);
+    assert_eq!(cluster::field(space, "configmap", "fair", "/metadata/uid"), theirs);
 }
