@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 
 use crate::cluster;
-use crate::ground::{Ground, MOVES_WITHIN, settings};
+use crate::ground::{Ground, MOVES_WITHIN, document, settings};
 
 /// A list of objects without one.
 const NOTHING: &str = "apiVersion: v1\nkind: List\nitems: []\n";
@@ -21,6 +21,18 @@ fn is_restored(space: &Namespace, name: &str) -> Value {
     cluster::field(space, "configmap", name, "/metadata/uid")
 }
 
+/// A component may be called what the node of the environment's namespace is called.
+fn is_planned_beside_its_namespace(ground: &Ground, version: &str) {
+    let own = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own"}});
+    let component = json!({"name": "namespace", "type": "manifests", "properties": {"objects": [own]}});
+    let plan = ground.plan("prod", version, Some(&document(&json!({"components": [component]}))));
+    let names: Vec<String> = plan["objects"].as_array().into_iter().flatten().map(cluster::name_of).collect();
+    for name in ["ConfigMap/own", "ConfigMap/shop-settings", &format!("Namespace/{}", ground.namespace.name)]
+    {
+        assert!(names.iter().any(|found| found == name), "no {name} in {names:?}");
+    }
+}
+
 #[test]
 fn only_what_is_its_own_goes_and_never_all_of_it() {
     let ground = Ground::prepare();
@@ -32,7 +44,9 @@ fn only_what_is_its_own_goes_and_never_all_of_it() {
         let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n");
         ground.repository.write(&format!("settings/{name}.yaml"), text);
     }
-    ground.deployed("prod", &ground.publish("one\n"), None);
+    let version = ground.publish("one\n");
+    is_planned_beside_its_namespace(&ground, &version);
+    ground.deployed("prod", &version, None);
     let theirs = is_restored(space, "fair");
     for name in ["fair", "gone"] {
         fs::remove_file(ground.repository.path().join(format!("settings/{name}.yaml"))).expect("a file");
