@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
-use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, Order};
+use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, Order, told_by};
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
@@ -19,17 +19,18 @@ use crate::transition::advance;
 
 /// The command of an order, what follows from it, and the action's name in the audit record.
 fn meaning(order: &DeploymentOrder, removal: bool) -> (Command, DeploymentEvent, &'static str) {
-    let (by, node) = (order.person.clone(), order.node.clone());
+    let (by, node) = (&order.person, order.node.clone());
     let again = |what: &str| DeploymentEvent::Progress(Some(format!("{what} by {by}")));
+    let told = || told_by(by, order.reason.as_deref());
     match order.word {
-        DeploymentWord::Suspend => (Command::Suspend, DeploymentEvent::Suspend(by), "deployment.suspend"),
+        DeploymentWord::Suspend => (Command::Suspend, DeploymentEvent::Suspend(told()), "deployment.suspend"),
         DeploymentWord::Resume => (Command::Resume { node }, again("resumed"), "deployment.resume"),
         DeploymentWord::Retry => {
-            let event = if removal { DeploymentEvent::Delete(by) } else { again("tried again") };
+            let event = if removal { DeploymentEvent::Delete(by.clone()) } else { again("tried again") };
             (Command::Retry { node }, event, "deployment.retry")
         }
         DeploymentWord::Terminate => {
-            (Command::Terminate, DeploymentEvent::Terminate(by), "deployment.terminate")
+            (Command::Terminate, DeploymentEvent::Terminate(told()), "deployment.terminate")
         }
         DeploymentWord::Promote => (Command::Resume { node }, again("promoted"), "deployment.promote"),
     }
@@ -152,6 +153,7 @@ impl Stage {
             generation: deployment.generation,
             command,
             by: order.person.clone(),
+            reason: order.reason.clone(),
         };
         let heard = last_word(&self.observed(deployment.id).await?);
         match receiver.command(&told).await.map_err(|error| failed(error.into()))? {

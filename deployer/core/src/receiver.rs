@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_handoff::receiver::EVENTS_MAX;
 use slipway_handoff::{
-    Answer, Capability, CorePort, Event, Key, Limits, ManifestSet, Manifests, Mode, Order, ReceiverError,
-    Submission, admit, manifests,
+    Answer, Capability, Command, CorePort, Event, Key, Limits, ManifestSet, Manifests, Mode, Order,
+    ReceiverError, Submission, admit, manifests, told_by,
 };
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{
@@ -201,7 +201,12 @@ impl Core {
         let plan = self.plan(&submission, &loaded.kept.inventory)?;
         let schedule = Schedule::restored(plan, loaded.kept.checkpoint.clone());
         let mut schedule = schedule.map_err(|error| Fault::bug("core_checkpoint", error.to_string()))?;
-        let changes = match schedule.order(&order.command, &order.by, now) {
+        let by = match order.command {
+            Command::Suspend | Command::Terminate => told_by(&order.by, order.reason.as_deref()),
+            // Who approves is counted by name.
+            Command::Resume { .. } | Command::Retry { .. } => order.by.clone(),
+        };
+        let changes = match schedule.order(&order.command, &by, now) {
             Ok(changes) => changes,
             Err(refused) => return Err(Fault::permanent("wrong_state", refused.to_string())),
         };

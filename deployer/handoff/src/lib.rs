@@ -42,7 +42,7 @@ pub use node::{
 };
 pub use oci::{OciOptions, OciReceiver};
 pub use pointer::Pointer;
-pub use receiver::{Command, Order, Receiver, ReceiverError, ReceiverKind};
+pub use receiver::{Command, Order, Receiver, ReceiverError, ReceiverKind, told_by};
 pub use revision::{Bundle, Configuration, Definition, DefinitionKind, Environment, Limits, Revision};
 pub use secret::{SecretPlace, SecretUse};
 pub use settings::{ReceiverSettings, SecretHandling};

@@ -17,6 +17,8 @@ use crate::submission::{Key, Submission};
 
 /// The most events of one look.
 pub const EVENTS_MAX: usize = 1_000;
+/// The most of a reason that is told with who gave it, in characters.
+const REASON_CHARS_MAX: usize = 200;
 
 /// The kinds of receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +112,19 @@ pub struct Order {
     pub command: Command,
     /// Who wants it.
     pub by: String,
+    /// Why, if that was said: text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who wants something, and why if that was said, in a line for people: `ann (the database is slow)`.
+pub fn told_by(by: &str, reason: Option<&str>) -> String {
+    let words: Vec<&str> = reason.unwrap_or_default().split_whitespace().collect();
+    if words.is_empty() {
+        return by.to_owned();
+    }
+    let reason: String = words.join(" ").chars().take(REASON_CHARS_MAX).collect();
+    format!("{by} ({reason})")
 }
 
 /// Why a receiver gave no answer.
@@ -210,5 +225,21 @@ pub trait Receiver: Send + Sync {
     /// Tells it something about a generation that it has taken. The run is the submission's.
     async fn command(&self, order: &Order) -> Result<Answer, ReceiverError> {
         Err(ReceiverError::Undeclared { kind: self.kind(), capability: order.command.capability() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_in_one_short_line() {
+        assert_eq!(told_by("ann", None), "ann");
+        assert_eq!(told_by("ann", Some(" \n ")), "ann");
+        assert_eq!(told_by("ann", Some("the database\nis slow")), "ann (the database is slow)");
+        assert_eq!(
+            told_by("ann", Some(&"数".repeat(300))).chars().count(),
+            "ann ()".len() + REASON_CHARS_MAX
+        );
     }
 }

@@ -50,6 +50,9 @@ impl Ground<'_> {
         self.bind(&mut drawing, chosen, &rendered);
         self.order(&mut drawing, chosen, &dressing, &rendered);
         inputs::fill(&mut drawing, chosen);
+        if drawing.violations.is_empty() && !rendered.is_empty() && drawing.nodes.values().all(is_bare) {
+            drawing.wrong(self.nothing_comes());
+        }
         self.draw_namespace(&mut drawing);
         self.keep_secrets(&gathered).await?;
         let is_pending = |reference: &_| gathered.secrets.iter().any(|value| value.reference == *reference);
@@ -159,6 +162,15 @@ impl Ground<'_> {
         }
     }
 
+    /// What stands against a bundle of which nothing comes: whoever prunes would take away all that runs.
+    fn nothing_comes(&self) -> Violation {
+        let (application, environment) = (&self.request.application.name, &self.request.environment.name);
+        let message = "no component of the bundle brings an object here, so all that runs would go";
+        Violation::new("nothing_rendered", "components", message).hint(format!(
+            "if that is meant: slipway deploy remove {application} --env {environment} --reason WHY --yes"
+        ))
+    }
+
     /// The namespace itself, if the environment makes it: everything waits for it.
     fn draw_namespace(&self, drawing: &mut Drawing) {
         let environment = &self.request.environment;
@@ -176,10 +188,13 @@ impl Ground<'_> {
             object.collect = Collect::Never;
         }
         let node = Node { objects: vec![object], phase: slipway_handoff::Phase::Pre, ..Node::default() };
+        // A component may be called that, but nothing of a component ends so.
+        let is_taken = drawing.nodes.contains_key("namespace");
+        let name = if is_taken { "namespace.environment" } else { "namespace" };
         for other in drawing.nodes.values_mut() {
-            other.needs.insert("namespace".to_owned());
+            other.needs.insert(name.to_owned());
         }
-        drawing.nodes.insert("namespace".to_owned(), node);
+        drawing.nodes.insert(name.to_owned(), node);
     }
 
     fn draw_component(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 
 use crate::cluster;
-use crate::ground::{Ground, MOVES_WITHIN, document};
+use crate::ground::{Ground, MOVES_WITHIN, core, document};
 use crate::inventory::{INVENTORY, assert_whole};
 
 /// Makes an object as Helm does.
@@ -172,4 +172,31 @@ fn what_was_applied_by_hand_is_taken_over_and_what_is_another_applications_is_no
 
     let nothing = ground.server.cli(&[&adopt[..], &["--no-wait"]].concat());
     assert!(nothing.code != 0 && nothing.stderr.contains("nothing"), "{nothing:?}");
+    is_taken_from_argo(&ground, &version);
+}
+
+/// What Argo CD has is taken over from it alone, and its marks with it.
+fn is_taken_from_argo(ground: &Ground, version: &str) {
+    const TRACKING: &str = "argocd.argoproj.io/tracking-id";
+    let space = Namespace::create();
+    ground.environment("argo", &space, &core());
+    let mut theirs = config("shop-settings", &json!({"currency": "USD"}));
+    theirs["metadata"]["annotations"] =
+        json!({TRACKING: format!("old:/ConfigMap:{}/shop-settings", space.name)});
+    let file = ground.file("argo.json", &theirs);
+    space.kubectl(&["apply", "--server-side", "--field-manager", "argocd-controller", "--filename", &file]);
+    let uid = cluster::field(&space, "configmap", "shop-settings", "/metadata/uid");
+    let adopt = ["adopt", "shop", "--env", "argo", "--bundle", version, "--from"];
+    for wrong in [&["manifests"][..], &["argocd", "--release", "other"]] {
+        let checked = ground.server.cli(&[&adopt[..], wrong, &["--check", "-o", "json"]].concat());
+        let plan = checked.json();
+        assert_eq!((checked.code, &found(&plan, "ConfigMap shop-settings")["fate"]), (1, &json!("refused")));
+    }
+    let made = ground.server.json(&[&adopt[..], &["argocd", "--release", "old", "--no-wait"]].concat());
+    ground.live(&made);
+    let object = cluster::object(&space, "configmap", "shop-settings").expect("it is there");
+    assert_eq!((&object["metadata"]["uid"], &object["data"]), (&uid, &json!({"currency": "EUR"})));
+    let annotations = &object["metadata"]["annotations"];
+    assert!(annotations[TRACKING].is_null(), "{annotations:#}");
+    assert_eq!(annotations["argocd.argoproj.io/sync-options"], "Prune=false,Delete=false");
 }

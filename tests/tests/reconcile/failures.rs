@@ -92,6 +92,34 @@ fn a_crash_leaves_its_last_lines_without_secrets() {
     assert_eq!(holding(&ground.server.data()), Vec::<String>::new());
 }
 
+/// Its first instance ends badly, and the second runs without ever being ready.
+#[test]
+fn the_last_lines_of_this_instance_and_of_the_one_before_are_kept() {
+    let ground = Ground::prepare();
+    let version = ground.publish("one\n");
+    let second = "/bin/busybox seq 1 600; exec /bin/busybox sleep 100000";
+    let script = format!("if test -e /kept/ran; then {second}; fi; : > /kept/ran; echo before; exit 3");
+    let restarts = short(&json!({"name": "web", "properties": {
+        "cmd": ["/bin/busybox", "sh", "-c", script],
+        "volumeMounts": {"emptyDir": [{"name": "kept", "mountPath": "/kept"}]},
+        "probes": {"ready": {"exec": ["/bin/busybox", "false"]}},
+    }}));
+    let made = ground.deploy("prod", &version, Some(&restarts));
+    ground.wait(&made, &["failed", "timed_out"], ENDS_WITHIN);
+    let failure = kept(&ground, &made, "web");
+    let found = container(&failure, "web");
+    assert_eq!((&found["state"], &found["restarts"]), (&json!("running"), &json!(1)), "{failure:#}");
+    assert_eq!(found["log"]["tail"], json!(["596", "597", "598", "599", "600"]), "{failure:#}");
+    assert_eq!(found["previous"]["tail"], json!(["before"]), "{failure:#}");
+
+    let now = ground.server.json(&["deploy", "logs", "shop@prod", "--node", "web"]);
+    let text = now["text"].as_str().unwrap_or_default();
+    assert_eq!((&now["lines"], text.lines().count()), (&json!(500), 500), "{now:#}");
+    assert!(text.starts_with("101\n") && text.ends_with("\n600\n"), "{now:#}");
+    let before = ground.server.cli(&["deploy", "logs", "shop@prod", "--previous"]).ok();
+    assert_eq!(before.stdout, "before\n");
+}
+
 /// The image of a pod cannot be pulled, and the server is killed before what was found is kept.
 #[test]
 fn a_server_that_is_killed_before_gathering_does_it_when_it_is_back() {

@@ -249,4 +249,16 @@ fn a_second_set_of_pods_gets_the_traffic_when_somebody_says_so() {
     assert_eq!(track("web"), json!(colour));
     assert_eq!(cluster::object(space, "deployment", "web"), None, "nothing leads there");
     assert_eq!(cluster::object(space, "service", "web--preview"), None);
+
+    // One that is taken back is gone, and the traffic is where it was.
+    let third = ground.deploy("prod", &ground.publish("three\n"), Some(&file));
+    ground.wait(&third, &["suspended"], LIVE_WITHIN);
+    let other = track("web--preview").as_str().expect("a colour").to_owned();
+    assert_ne!(other, colour);
+    assert_serves(space, &format!("web--{other}"), "three\n");
+    is_aborted(&ground, &third);
+    assert_eq!(track("web"), json!(colour));
+    assert_serves(space, &format!("web--{colour}"), "two\n");
+    assert_eq!(cluster::object(space, "deployment", &format!("web--{other}")), None);
+    assert_eq!(cluster::object(space, "service", "web--preview"), None);
 }

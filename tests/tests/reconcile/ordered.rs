@@ -11,9 +11,12 @@ use slipway_tests::namespace::Namespace;
 
 use crate::cluster::{self, assert_variable};
 use crate::ground::{Ground, document, served, settings};
+use crate::rollback::ROLLBACK;
 
 /// In the clear in no file, row, answer or object but Secrets.
 pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
+/// What it is rotated to.
+const NEXT_PASSWORD: &str = "another-horse-in-the-stable";
 /// How long the database takes until it is ready.
 const DELAY_S: i64 = 6;
 
@@ -61,6 +64,23 @@ fn a_database_comes_first_and_its_output_and_password_arrive() {
     }
     assert_in_secrets_alone(space);
     assert_told_nowhere(&ground, &live);
+    is_rolled_back_with_the_secrets_of_now(&ground, &version);
+}
+
+/// What ran before comes back, and what was rotated meanwhile stays.
+fn is_rolled_back_with_the_secrets_of_now(ground: &Ground, version: &str) {
+    let space = &ground.namespace;
+    let mut changed = ordered();
+    changed["spec"]["components"][1]["properties"]["env"]["GREETING"] = "hello".into();
+    ground.deployed("prod", version, Some(&changed));
+    assert_variable(space, "web", "GREETING", "hello");
+    ground.set_secret("db", NEXT_PASSWORD);
+    let back = ground.live(&ground.server.json(&ROLLBACK));
+    assert_eq!(back["cause"], "rollback", "{back:#}");
+    let kept = cluster::field(space, "secret", "web-env", "/data/DB_PASSWORD");
+    assert_eq!(kept, STANDARD.encode(NEXT_PASSWORD));
+    assert_variable(space, "web", "GREETING", "");
+    assert_variable(space, "web", "DB_PASSWORD", NEXT_PASSWORD);
 }
 
 /// The value, and what all of its base64 forms share.

@@ -11,6 +11,8 @@ use crate::ground::{Ground, LIVE_WITHIN, document, of_web};
 /// Where notices go, and what they are signed with.
 const HOOK: &str = "/notices";
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
+/// Where another team hears of its own.
+const OTHERS: &str = "/others";
 /// How long a notice may take to come.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
@@ -25,12 +27,15 @@ fn await_told(hook: &Listener, count: usize) -> Vec<Value> {
 #[test]
 fn a_failure_in_the_cluster_is_told_and_so_is_its_end_once_the_fix_is_live() {
     let hook = Listener::start();
-    let url = hook.url(HOOK);
-    let channel = format!(
-        "[{{name = \"ops\", kind = \"webhook\", url = {url:?}, secret = \"secret://builtin/hook\"}}]"
-    );
+    let channel = |name: &str, url: &str, more: &str| {
+        format!(
+            "{{name = {name:?}, kind = \"webhook\", url = {url:?}, secret = \"secret://builtin/hook\"{more}}}"
+        )
+    };
+    let of_others = channel("others", &hook.url(OTHERS), ", teams = [\"other\"]");
+    let channels = format!("[{}, {of_others}]", channel("ops", &hook.url(HOOK), ""));
     let ground = Ground::with(&[
-        ("SLIPWAY__NOTICES__CHANNELS", &channel),
+        ("SLIPWAY__NOTICES__CHANNELS", &channels),
         ("SLIPWAY__NOTICES__ALLOW_PLAIN", "true"),
         ("SLIPWAY__NOTICES__ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8"),
         ("SLIPWAY__NOTICES__GRACE_S", "0"),
@@ -63,4 +68,5 @@ fn a_failure_in_the_cluster_is_told_and_so_is_its_end_once_the_fix_is_live() {
     let over = &incidents[0];
     assert_eq!((&over["open"], &over["ended"]["state"]), (&json!(false), &json!("live")), "{over:#}");
     assert_eq!(hook.bodies(HOOK).len(), 2, "each is told once");
+    assert!(hook.bodies(OTHERS).is_empty(), "it is of another team");
 }

@@ -6,4 +6,4 @@ mod objects;
 mod pods;
 mod refusals;
 mod steps;
-mod widgets;
+pub(crate) mod widgets;

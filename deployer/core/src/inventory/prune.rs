@@ -20,7 +20,7 @@ pub enum Sweep<'a> {
     Update {
         /// All that it has.
         wanted: &'a Inventory,
-        /// Whether it is meant if it has nothing at all.
+        /// Whether it is meant if it has nothing of its own.
         allow_empty: bool,
     },
     /// The application is removed.
@@ -100,7 +100,10 @@ pub enum Disowned {
 
 /// A generation without any object, where there are some.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the revision has no object and would remove all {objects}: say allow_empty if that is meant")]
+#[error(
+    "the revision has no object and would remove all {objects}: deploy one that has some, or take the application \
+     away by `slipway deploy remove`"
+)]
 pub struct EmptyRender {
     /// How many objects it would remove.
     pub objects: usize,
@@ -190,11 +193,16 @@ pub fn prune(
         .collect();
     let acts = prunings.iter().filter(|pruning| pruning.fate.acts()).count();
     match sweep {
-        Sweep::Update { wanted, allow_empty: false } if wanted.is_empty() && acts > 0 => {
+        Sweep::Update { wanted, allow_empty: false } if has_nothing(wanted) && acts > 0 => {
             Err(EmptyRender { objects: acts })
         }
         _ => Ok(prunings),
     }
+}
+
+/// Whether a generation has nothing of its own: the namespace that its environment makes is in every one.
+fn has_nothing(wanted: &Inventory) -> bool {
+    wanted.entries().all(|entry| entry.object.is_namespace() && entry.collect == Collect::Never)
 }
 
 /// What is wanted, as the cluster has it.

@@ -201,7 +201,7 @@ impl Run<'_> {
     fn order(&self, generation: u64, command: Command) -> Order {
         let id = format!("conformance-{generation}-{}", command.capability());
         let key = self.options.key.clone();
-        Order { id, key, generation, command, by: "conformance test".to_owned() }
+        Order { id, key, generation, command, by: "conformance test".to_owned(), reason: None }
     }
 
     async fn commands(&mut self, newest: u64) {

@@ -95,8 +95,9 @@ async fn answers_events_and_orders_pass_through() {
     let events = receiver.observe(&key(), 0).await.unwrap();
     assert_eq!(events.last().unwrap().state, NodeState::Ready);
     assert!(receiver.observe(&key(), events.last().unwrap().sequence).await.unwrap().is_empty());
-    let order =
-        Order { id: "1".into(), key: key(), generation: 5, command: Command::Suspend, by: "ann".into() };
+    let (id, command, by) = ("1".into(), Command::Suspend, "ann".into());
+    let reason = Some("the database is slow".into());
+    let order = Order { id, key: key(), generation: 5, command, by, reason };
     assert_eq!(receiver.command(&order).await.unwrap(), Answer::Accepted { run });
 }
 

@@ -49,8 +49,8 @@ fn a_fix_goes_through_while_objects_that_nobody_makes_ready_are_waited_for() {
     overtake(&never_ready());
 }
 
-#[test]
-fn kinds_that_nobody_serves_end_by_their_deadline_and_a_fix_goes_through() {
+/// Kinds that nobody drives, that are taken already, or that went.
+pub(super) fn nobody_serves() -> [Case; 3] {
     let silent = Case {
         before: widgets::define,
         clear: widgets::forget,
@@ -71,5 +71,10 @@ fn kinds_that_nobody_serves_end_by_their_deadline_and_a_fix_goes_through() {
             objects(&json!([widgets::widget(seed.space)]))
         })
     };
-    hold(&[silent, rival, unserved], &[]);
+    [silent, rival, unserved]
+}
+
+#[test]
+fn kinds_that_nobody_serves_end_by_their_deadline_and_a_fix_goes_through() {
+    hold(&nobody_serves(), &[]);
 }

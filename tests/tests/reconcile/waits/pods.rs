@@ -45,8 +45,8 @@ fn a_fix_goes_through_while_pods_that_never_run_are_waited_for() {
     overtake(&never_run());
 }
 
-#[test]
-fn pods_that_nobody_may_make_end_by_their_deadline_and_a_fix_goes_through() {
+/// Pods that nobody may make.
+pub(super) fn nobody_may_make() -> [Case; 2] {
     let account = Case::new("account", &["nobody", "service account", "serviceaccount"], |_| {
         let nobody = json!({"type": "service-account", "properties": {"name": "nobody"}});
         json!({"components": [{"name": "web", "traits": [nobody]}]})
@@ -56,5 +56,10 @@ fn pods_that_nobody_may_make_end_by_their_deadline_and_a_fix_goes_through() {
         mend: |space| drop(space.kubectl(&["delete", "resourcequota", "none"])),
         ..Case::new("few", &["quota"], |_| json!({"components": []}))
     };
-    hold(&[account, quota], &[]);
+    [account, quota]
+}
+
+#[test]
+fn pods_that_nobody_may_make_end_by_their_deadline_and_a_fix_goes_through() {
+    hold(&nobody_may_make(), &[]);
 }

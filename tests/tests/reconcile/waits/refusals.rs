@@ -6,7 +6,9 @@ use serde_json::json;
 use slipway_tests::namespace::Namespace;
 use slipway_tests::wait;
 
-use super::case::{Case, hold};
+use super::case::{Case, hold, overtake};
+use super::objects::nobody_serves;
+use super::pods::nobody_may_make;
 use crate::cluster::make;
 
 /// How long the cluster may take to do as it is told.
@@ -96,14 +98,18 @@ fn renew_namespace(space: &Namespace) {
     space.kubectl(&["create", "namespace", &space.name]);
 }
 
-#[test]
-fn writes_that_the_cluster_refuses_end_by_their_deadline_and_a_fix_goes_through() {
-    let webhook = Case {
+/// Every Deployment is refused.
+fn hooked() -> Case {
+    Case {
         obstruct: ask_nobody,
         mend: ask_no_more,
         clear: forget_webhook,
         ..Case::new("hooked", &["webhook"], |_| json!({"components": []}))
-    };
+    }
+}
+
+#[test]
+fn writes_that_the_cluster_refuses_end_by_their_deadline_and_a_fix_goes_through() {
     let terminating = Case {
         obstruct: delete_namespace,
         mend: renew_namespace,
@@ -112,5 +118,11 @@ fn writes_that_the_cluster_refuses_end_by_their_deadline_and_a_fix_goes_through(
         ends: &["failed", "timed_out", "broken"],
         ..Case::new("ending", &["terminat"], |_| json!({"components": []}))
     };
-    hold(&[webhook, terminating], &[("SLIPWAY__DEPLOY__DEADLINE_MINUTES", "2")]);
+    hold(&[hooked(), terminating], &[("SLIPWAY__DEPLOY__DEADLINE_MINUTES", "2")]);
+}
+
+#[test]
+fn a_fix_goes_through_while_what_is_refused_or_driven_by_nobody_is_waited_for() {
+    let cases: Vec<Case> = nobody_may_make().into_iter().chain(nobody_serves()).chain([hooked()]).collect();
+    overtake(&cases);
 }

@@ -57,7 +57,8 @@ pub(crate) fn define(space: &Namespace) {
     wait::until(&format!("{name} is served"), SERVED_WITHIN, || space.try_kubectl(&["get", &name]));
 }
 
-fn kind(space: &Namespace) -> String {
+/// The kind of the namespace's own.
+pub(crate) fn kind(space: &Namespace) -> String {
     format!("W{}", mark(space))
 }
 
@@ -69,6 +70,17 @@ pub(crate) fn widget(space: &Namespace) -> Value {
         "metadata": {"name": "lonely"},
         "spec": {"size": 1},
     })
+}
+
+/// Writes the status of the namespace's widget, as its controller would.
+pub(crate) fn report(space: &Namespace, phase: &str) {
+    let path = format!("/apis/{GROUP}/v1/namespaces/{}/{}/lonely", space.name, plural(space));
+    let mut object: Value = serde_json::from_str(&space.kubectl(&["get", "--raw", &path])).expect("JSON");
+    object["status"] = json!({"phase": phase, "observedGeneration": object["metadata"]["generation"]});
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), object.to_string()).expect("a file");
+    let file = file.path().display().to_string();
+    space.kubectl(&["replace", "--raw", &format!("{path}/status"), "--filename", &file]);
 }
 
 /// Another definition of the same kind: the cluster keeps it, and never accepts its names.

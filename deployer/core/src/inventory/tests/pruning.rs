@@ -216,6 +216,14 @@ fn a_revision_without_objects_is_refused_unless_it_is_meant() {
     assert_eq!(refused, Err(EmptyRender { objects: 1 }));
     assert_eq!(pruned(&cluster, &held, &sweep(true), &marks).unwrap().len(), 2);
     assert_eq!(pruned(&cluster, &held, &Sweep::Removal, &marks).unwrap().len(), 2);
+    // The namespace that the environment makes is in every revision.
+    let own = Object { collect: Collect::Never, ..object(&namespace("shop")) };
+    let alone = inventory(vec![own.clone()], 2);
+    let update = Sweep::Update { wanted: &alone, allow_empty: false };
+    assert_eq!(pruned(&cluster, &held, &update, &marks), Err(EmptyRender { objects: 1 }));
+    let brought = inventory(vec![Object { collect: Collect::OnUpdate, ..own }], 2);
+    let update = Sweep::Update { wanted: &brought, allow_empty: false };
+    assert_eq!(pruned(&cluster, &held, &update, &marks).unwrap().len(), 2);
     // Where nothing would go, nothing is refused.
     let nothing = applied(&mut cluster, &[(config_map("b"), Collect::OnDelete)]);
     assert_eq!(pruned(&cluster, &nothing, &sweep(false), &marks).unwrap().len(), 1);
