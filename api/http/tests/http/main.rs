@@ -5,6 +5,7 @@ mod access;
 mod addons;
 mod deploy_pages;
 mod deployment_pages;
+mod every_form;
 mod git;
 mod hooks;
 mod infrastructure;
