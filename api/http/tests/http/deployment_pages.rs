@@ -425,4 +425,11 @@ async fn what_is_held_until_somebody_lets_it_go_on_needs_somebody() {
     let held = deployed(&server, &one, DeploymentState::Suspended { by: "step.look".to_owned() }).await;
     let home = is_page(&browser.get("/").await.is(200));
     assert!(home.contains(&need(&held)) && home.contains("Needs you"), "{home}");
+    let waiting = deployed(&server, &one, awaiting(&one)).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&waiting)) && home.contains(&need(&held)), "{home}");
+    let fault = Fault::permanent("refused", "no such kind");
+    let failed = deployed(&server, &one, DeploymentState::Failed { node: None, fault }).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&failed)) && !home.contains(&need(&held)), "{home}");
 }
