@@ -3,6 +3,7 @@
 
 mod access;
 mod addons;
+mod board_pages;
 mod deploy_pages;
 mod deployment_pages;
 mod every_form;
