@@ -32,6 +32,14 @@ pub(crate) struct Prod {
 
 impl Prod {
     pub(crate) fn open() -> Self {
+        Self::with(&json!({
+            "receiver": {"type": "oci"},
+            "gates": {"approvals": {"count": 1, "authorMay": true}},
+        }))
+    }
+
+    /// The same with other settings of the environment.
+    pub(crate) fn with(settings: &Value) -> Self {
         let namespace = Namespace::create();
         let server = Server::start(ServerOptions { world: Some(World::Embedded), ..namespace.options() });
         let app = server.create_app("shop");
@@ -41,10 +49,6 @@ impl Prod {
         server.publish(&app, &repository, "main", "Ask for francs");
         let kubeconfig = namespace.cluster.kubeconfig.display().to_string();
         server.cli(&["cluster", "add", "test", "--kubeconfig-file", &kubeconfig]).ok();
-        let settings = json!({
-            "receiver": {"type": "oci"},
-            "gates": {"approvals": {"count": 1, "authorMay": true}},
-        });
         let file = server.scratch().join("prod.json");
         fs::write(&file, settings.to_string()).expect("a file");
         let (file, address) = (file.display().to_string(), format!("local/test/{}", namespace.name));
