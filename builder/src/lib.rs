@@ -16,6 +16,7 @@ pub mod log;
 pub mod manifest;
 pub mod pin;
 pub mod plan;
+mod plan_log;
 pub mod planner;
 pub mod planning;
 pub mod preview;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::Utc;
 use serde_json::json;
+use slipway_objects::Blobs;
 use slipway_records::fault_point;
 use slipway_records::job::JobPayload;
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_planning, run_move};
@@ -21,6 +22,8 @@ use slipway_types::{ComponentName, Fault, GitRef};
 
 use crate::advance::Advance;
 use crate::bases;
+use crate::log::LogWriter;
+use crate::plan_log;
 use crate::planner::Planner;
 
 /// Does `plan` jobs.
@@ -33,6 +36,10 @@ pub struct PlanHandler {
     pub advance: Advance,
     /// The disk that builds fill.
     pub disk: Disk,
+    /// Where the log goes.
+    pub blobs: Blobs,
+    /// The longest log, in bytes.
+    pub max_log_bytes: u64,
 }
 
 /// A disk that must not fill up.
@@ -97,9 +104,8 @@ impl Handler for PlanHandler {
             Errand::Skip(why) => RunEvent::Skip(why),
             Errand::Release => return self.begin(run, Vec::new()).await,
             Errand::Build(only) => {
-                let plan = self.planner.plan(&application, &run.commit, only.as_ref());
                 let plans = tokio::select! {
-                    plans = plan => plans,
+                    plans = self.plans(job, &run, &application, only.as_ref()) => plans,
                     () = context.cancelled.cancelled() => return Err(JobError::Stopped),
                 };
                 match plans {
@@ -201,6 +207,35 @@ impl PlanHandler {
         } else {
             Errand::Build(component)
         })
+    }
+
+    /// What the planner makes of the commit, told in the run's log.
+    async fn plans(
+        &self,
+        job: &Job,
+        run: &Run,
+        application: &Application,
+        only: Option<&ComponentName>,
+    ) -> Result<Vec<ComponentPlan>, Fault> {
+        let (log, task) = LogWriter::open(
+            Arc::clone(&self.records),
+            self.blobs.clone(),
+            run.id.as_uuid(),
+            self.max_log_bytes,
+        );
+        log.line(plan_log::begins(&application.name, run, job.attempt)).await;
+        let plans = self.planner.plan(application, &run.commit, only).await;
+        match &plans {
+            Ok(plans) => {
+                for line in plans.iter().flat_map(plan_log::lines) {
+                    log.line(line).await;
+                }
+            }
+            Err(fault) => log.line(format!("error: {fault}")).await,
+        }
+        drop(log);
+        task.close().await;
+        plans
     }
 
     /// Stores the builds and sets the run going.

@@ -66,6 +66,7 @@ fn known(kit: &dyn Kit) -> KnownKit {
         recipe: description.recipe,
         digest: kit.digest(),
         schema: kit.schema().clone(),
+        example: kit.example().to_owned(),
     }
 }
 

@@ -128,6 +128,9 @@ pub trait Kit: Send + Sync {
     /// The JSON Schema of `with`.
     fn schema(&self) -> &Value;
 
+    /// A whole `slipway.yaml` that uses the kit; for people.
+    fn example(&self) -> &str;
+
     /// Every mistake of `with` by the schema.
     fn check(&self, with: &Value) -> Vec<SchemaProblem>;
 
@@ -232,6 +235,7 @@ pub(crate) struct BuiltinKit {
     description: KitDescription,
     digest: Digest,
     schema: Schema,
+    example: &'static str,
     limits: KitLimits,
     plan: PlanFunction,
 }
@@ -251,7 +255,12 @@ impl BuiltinKit {
             .expect("invariant: a built-in schema.json is a JSON Schema, held by a test");
         // Parsed and written again, so that layout and comments of the files do not count.
         let digest = Digest::of(serde_json::json!([description, schema.source()]).to_string());
-        Self { description, digest, schema, limits, plan }
+        Self { description, digest, schema, example: "", limits, plan }
+    }
+
+    /// With an example for people, which changes no plan.
+    pub(crate) fn with_example(self, example: &'static str) -> Self {
+        Self { example, ..self }
     }
 
     fn hold_to_its_verbs(&self, verbs: &[Verb]) -> Result<(), KitError> {
@@ -278,6 +287,10 @@ impl Kit for BuiltinKit {
 
     fn schema(&self) -> &Value {
         self.schema.source()
+    }
+
+    fn example(&self) -> &str {
+        self.example
     }
 
     fn check(&self, with: &Value) -> Vec<SchemaProblem> {

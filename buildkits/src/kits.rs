@@ -20,12 +20,15 @@ impl Kits {
     pub fn builtin_within(limits: &KitLimits) -> Self {
         macro_rules! kit {
             ($name:ident) => {
-                Box::new(BuiltinKit::new(
-                    include_str!(concat!("../", stringify!($name), "/kit.yaml")),
-                    include_str!(concat!("../", stringify!($name), "/schema.json")),
-                    limits.clone(),
-                    $name::plan,
-                )) as Box<dyn Kit>
+                Box::new(
+                    BuiltinKit::new(
+                        include_str!(concat!("../", stringify!($name), "/kit.yaml")),
+                        include_str!(concat!("../", stringify!($name), "/schema.json")),
+                        limits.clone(),
+                        $name::plan,
+                    )
+                    .with_example(include_str!(concat!("../", stringify!($name), "/example.yaml"))),
+                ) as Box<dyn Kit>
             };
         }
         Self(vec![kit!(dockerfile), kit!(helm), kit!(image), kit!(kustomize), kit!(manifests)])

@@ -15,8 +15,8 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::{Moved, WAIT_FALLBACK, ahead_in_packaging, run_move};
 use slipway_records::plan::ComponentPlan;
 use slipway_records::{
-    Application, Build, Change, Handler, Job, JobContext, JobError, PackageVersion, Page, Records, Run,
-    VersionFilter,
+    Application, Build, Change, Handler, Job, JobContext, JobError, LogChunk, PackageVersion, Page, Records,
+    Run, VersionFilter,
 };
 use slipway_types::state::{BuiltImage, RunEvent, RunState, Step};
 use slipway_types::{ComponentName, Fault, GitRef, Version};
@@ -256,6 +256,8 @@ impl PackageHandler {
     }
 
     async fn publish(&self, run: slipway_types::id::RunId, publication: Publication) -> Result<(), JobError> {
+        let told = self.blobs.put(publication.told()).await;
+        let told = told.map_err(|error| crate::publish::storage_fault(&error))?;
         let mut tx = self.records.begin().await?;
         let Some(mut run) = tx.run_get(run).await? else { return Ok(()) };
         if run.state != RunState::Packaging {
@@ -265,12 +267,19 @@ impl PackageHandler {
         if run_move(tx.as_mut(), &mut run, event).await? != Moved::Stored {
             return Err(Fault::transient("outrun", "the run was changed meanwhile; looking again").into());
         }
+        let log = run.id.as_uuid();
+        let chunk =
+            LogChunk { offset: tx.log_size(log).await?, length: told.size, digest: told.digest, mark: None };
+        if !tx.log_append(log, &chunk).await? {
+            return Err(Fault::transient("outrun", "the log was written meanwhile; looking again").into());
+        }
         // Environments that follow may have something to do.
         let follow = JobPayload::Follow { application: run.application_id };
         tx.job_enqueue(NewJob::new(follow, Some(run.application_id))).await?;
         fault_point::reach("package.before_commit");
         tx.commit().await?;
         fault_point::reach("package.committed");
+        self.records.changes().send(Change::Log(log));
         self.records.changes().send(Change::Run(run.id));
         Ok(())
     }

@@ -209,6 +209,20 @@ impl Publication {
         })
     }
 
+    /// What the run's log says of it: a line for each version.
+    pub(crate) fn told(&self) -> String {
+        let mut lines = String::new();
+        for member in &self.members {
+            let BundleMember { component, version, digest, reused, .. } = &member.row;
+            let how = if *reused { "unchanged" } else { "new" };
+            lines.push_str(&format!("package {component} {version}, {how}: {digest}\n"));
+        }
+        if let Some(bundle) = &self.bundle {
+            lines.push_str(&format!("bundle {}: {}\n", self.version, bundle.digest));
+        }
+        lines
+    }
+
     /// Stores every row; gives the event that ends the run.
     pub(crate) async fn store(&self, tx: &mut dyn Write, tags: &[ImageTag]) -> Result<RunEvent, Fault> {
         let tags: Vec<String> = tags.iter().filter_map(|tag| tag.of(&self.run)).collect();

@@ -98,6 +98,7 @@ macro_rules! conformance {
                 deployments_are_filtered_before_the_limit
                 generations_never_fall_at_an_address
                 the_newest_deployment_that_went_out_is_what_runs
+                what_never_went_out_is_found_until_something_newer_is_asked_for
                 what_a_receiver_says_is_saved_only_on_the_version_read
                 a_person_has_one_word_on_a_deployment
                 holds_and_checks_are_kept_and_let_go

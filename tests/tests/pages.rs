@@ -99,6 +99,16 @@ fn from_the_first_visit_to_a_bundle_and_its_log() {
         assert!(run.contains(seen), "{seen}: {run}");
     }
     assert!(browser.page("/applications/shop/runs/1/logs/build.web").contains("id=\"b0\""));
+    let log = browser.page("/applications/shop/runs/1/logs/run");
+    for said in [
+        "planning ",
+        " of main",
+        "web: dockerfile with ",
+        "package web 0.1.0-main.1, new: sha256:",
+        "bundle 0.1.0-main.1: sha256:",
+    ] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
     browser.page("/deployments");
     assert!(browser.page("/where").contains("slipway env create"));
     browser.page("/deploy?application=shop");

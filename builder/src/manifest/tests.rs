@@ -46,6 +46,14 @@ fn every_kind_of_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn the_example_of_each_kit_is_accepted() {
+    for kit in slipway_buildkits::Kits::builtin().all() {
+        assert_eq!(report(kit.example().as_bytes()), "accepted", "{}", kit.name());
+        assert!(kit.example().contains(&format!("kit: {}\n", kit.name())), "{}", kit.example());
+    }
+}
+
+#[test]
 fn the_json_schema_and_the_decoder_agree() {
     let schema = Schema::compile(serde_json::from_str(SCHEMA_JSON).unwrap()).unwrap();
     let json = |yaml: &str| yaml::read(yaml.as_bytes(), &YamlOptions::default()).ok().map(|d| d[0].to_json());

@@ -224,6 +224,19 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_fallen_last(&mut self, limit: u32) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where state in ('rejected', 'broken', 'expired')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation)
+            order by id desc limit $1",
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>> {
         let found = deployments!(
             "where state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',

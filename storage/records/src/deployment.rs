@@ -255,6 +255,9 @@ pub trait ReadDeployments {
     ) -> Result<Vec<Deployment>>;
     /// All deployments that no receiver has yet and that may still go there, by generation.
     async fn deployments_pending(&mut self) -> Result<Vec<Deployment>>;
+    /// Deployments that never went out (rejected, broken or expired) where nothing newer was asked for, newest first: at
+    /// most one for each application and environment.
+    async fn deployments_fallen_last(&mut self, limit: u32) -> Result<Vec<Deployment>>;
     /// What every environment runs or is to run: the newest deployment that a receiver has, for each
     /// application and environment.
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>>;

@@ -57,6 +57,8 @@ pub struct KnownKit {
     pub digest: Digest,
     /// The JSON Schema of a component's `with`.
     pub schema: Value,
+    /// A whole `slipway.yaml` that uses it.
+    pub example: String,
 }
 
 /// Planning without running.

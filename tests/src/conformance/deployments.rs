@@ -415,6 +415,36 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     }
 }
 
+pub async fn what_never_went_out_is_found_until_something_newer_is_asked_for(records: Shared) {
+    let (shop, cart) = (application(&records, "shop").await, application(&records, "cart").await);
+    let (prod, dev) = (environment(&records, "prod").await, environment(&records, "dev").await);
+    let row = bundle(&records, &shop, 1).await;
+    let rejected = || DeploymentState::Rejected { violations: 1 };
+    let expired = || DeploymentState::Expired { which: "an hour".into() };
+    let mut expected = Vec::new();
+    for (application, place, states, is_found) in [
+        (&shop, &prod, vec![rejected()], true),
+        (&shop, &dev, vec![rejected(), DeploymentState::Live], false),
+        (&cart, &prod, vec![DeploymentState::Live, rejected(), expired()], true),
+        (&cart, &dev, vec![expired(), DeploymentState::Withdrawn { by: "ann".into() }], false),
+    ] {
+        let mut last = None;
+        for state in states {
+            let mut made = insert(&records, new_deployment(application, place, &row)).await;
+            made.state = state;
+            assert!(save(&records, &mut made).await);
+            last = Some(made.id);
+        }
+        expected.extend(last.filter(|_| is_found));
+    }
+    expected.reverse();
+    let mut read = read(&records).await;
+    for (limit, wanted) in [(9, &expected[..]), (1, &expected[..1])] {
+        let found = read.deployments_fallen_last(limit).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted);
+    }
+}
+
 pub async fn what_a_receiver_says_is_saved_only_on_the_version_read(records: Shared) {
     let (application, place) = (application(&records, "shop").await, environment(&records, "prod").await);
     let bundle = bundle(&records, &application, 1).await;

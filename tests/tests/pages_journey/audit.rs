@@ -39,6 +39,8 @@ const OF_A_SCHEME: &str = "
     const rules = [...document.styleSheets].flatMap(sheet => [...sheet.cssRules]);
     return [...new Set(rules.flatMap(rule => told(rule, false)))];
 ";
+/// What moves for those who cannot bear it: nothing may.
+const MOVING: &str = "return document.getAnimations().length";
 /// The narrowest window that pages are made for.
 const NARROWEST: (u32, u32) = (320, 640);
 
@@ -61,6 +63,7 @@ fn every_page_is_sound_in_each_window_and_scheme() {
             browser.window(window);
             browser.prefers(Scheme::Light, Motion::Reduced);
             browser.await_painted();
+            assert_eq!(browser.run_script(MOVING, &[]), json!(0), "something moves on {address}");
             browser.assert_accessible();
             browser.assert_fits_the_window();
             browser.prefers(Scheme::Dark, Motion::Reduced);

@@ -32,6 +32,14 @@ pub(crate) struct Prod {
 
 impl Prod {
     pub(crate) fn open() -> Self {
+        Self::with(&json!({
+            "receiver": {"type": "oci"},
+            "gates": {"approvals": {"count": 1, "authorMay": true}},
+        }))
+    }
+
+    /// The same with other settings of the environment.
+    pub(crate) fn with(settings: &Value) -> Self {
         let namespace = Namespace::create();
         let server = Server::start(ServerOptions { world: Some(World::Embedded), ..namespace.options() });
         let app = server.create_app("shop");
@@ -41,10 +49,6 @@ impl Prod {
         server.publish(&app, &repository, "main", "Ask for francs");
         let kubeconfig = namespace.cluster.kubeconfig.display().to_string();
         server.cli(&["cluster", "add", "test", "--kubeconfig-file", &kubeconfig]).ok();
-        let settings = json!({
-            "receiver": {"type": "oci"},
-            "gates": {"approvals": {"count": 1, "authorMay": true}},
-        });
         let file = server.scratch().join("prod.json");
         fs::write(&file, settings.to_string()).expect("a file");
         let (file, address) = (file.display().to_string(), format!("local/test/{}", namespace.name));
@@ -92,6 +96,9 @@ impl Visit<'_> {
         self.send_form(self.words.roll_back, &[(self.words.reason, "francs are not taken")]);
         self.browser.await_text("francs are not taken");
         self.await_status(self.words.delivered);
+        self.browser.reload();
+        self.await_status(self.words.delivered);
+        self.look("deployment-rolled-back");
     }
 
     /// Clicks on the one element that a selector names.
@@ -105,6 +112,8 @@ impl Visit<'_> {
     /// Chooses place, bundle and configuration, each on a page of its own, sees what would change, and deploys.
     fn deploy(&self, version: &str) {
         self.browser.open("/deploy");
+        self.look("deploy-place");
+        self.browser.reload();
         self.browser.choose(self.words.application, "shop");
         self.browser.choose(self.words.environment, "prod");
         self.click_on("main form[action='/deploy/bundles'] button.main");
@@ -136,12 +145,17 @@ fn from_a_bundle_to_a_rollback(words: &'static Words, window: (u32, u32)) {
     let second = prod.newest();
     assert_eq!(visit.browser.location(), second);
     visit.browser.await_text("the fair begins");
+    visit.look("deployment-awaiting");
     visit.approve(&second, "deployment-second");
     visit.roll_back(&second);
     let running = prod.server.json(&["where", "shop", "--env", "prod"]);
     assert_eq!(running[0]["version"], "0.1.0-main.1", "{running:#}");
     visit.browser.open("/deployments");
     visit.browser.await_text("0.1.0-main.1");
+    visit.look("deployments");
+    visit.browser.open("/where");
+    visit.browser.await_text("0.1.0-main.1");
+    visit.look("what-runs-where");
 }
 
 #[test]

@@ -141,6 +141,13 @@ fn hostile_names_labels_and_commits_are_text_and_break_no_page() {
             ("/applications/shop/runs/2", BRANCH),
             ("/applications/shop/runs/2", "<script>globalThis.owned"),
             ("/applications/shop/runs/3", FILE),
+            ("/applications/shop/bundles/0.1.0-main.1", SCRIPT),
+            ("/applications/shop/bundles/0.1.0-main.1", LABEL),
+            ("/applications/shop/packages/web/0.1.0-main.1", SCRIPT),
+            ("/applications/shop/packages/web/0.1.0-main.1", LABEL),
+            ("/applications/shop/bundles/compare?from=0.1.0-main.1&to=0.1.0-main.1", "0.1.0-main.1"),
+            ("/infrastructure/sources/shop", BRANCH),
+            ("/infrastructure/audit", "shop"),
         ] {
             browser.open(path);
             browser.await_text(text);

@@ -18,5 +18,6 @@ mod speed;
 mod steps;
 mod visit;
 mod walk;
+mod watching;
 mod webhook;
 mod words;

@@ -47,14 +47,18 @@ impl Visit<'_> {
         told.split_whitespace().next().expect("an address").to_owned()
     }
 
-    /// Comes to a run by the application's list, and waits until it stands so.
-    pub(crate) fn watch_run(&self, number: u32, state: &str) {
+    /// Comes to a run by the application's list, and waits until it plans.
+    pub(crate) fn watch_run(&self, number: u32) {
         self.browser.open("/applications/shop");
         self.browser.follow(self.words.runs);
         self.browser.await_location("/applications/shop/runs");
         self.browser.follow(&format!("#{number}"));
-        self.browser.await_location(&format!("/applications/shop/runs/{number}"));
-        self.await_status(state);
+        let page = format!("/applications/shop/runs/{number}");
+        self.browser.await_location(&page);
+        self.await_status(self.words.planning);
+        self.look("run-planning");
+        self.browser.open(&page);
+        self.await_status(self.words.planning);
         self.mark();
     }
 
@@ -84,6 +88,18 @@ impl Visit<'_> {
     pub(crate) fn retry_run(&self, number: u32) {
         self.browser.press_button(self.words.retry_run);
         self.browser.await_location(&format!("/applications/shop/runs/{number}"));
+        self.await_status(self.words.planning);
+        self.mark();
+    }
+
+    /// Sees what a run that plans has said so far, and comes back to it.
+    pub(crate) fn read_log_of_planning(&self, number: u32) {
+        let page = format!("/applications/shop/runs/{number}");
+        self.browser.follow(self.words.log_of_run);
+        self.browser.await_location(&format!("{page}/logs/run"));
+        self.browser.await_text("of main");
+        self.look("log-of-planning");
+        self.browser.open(&page);
         self.await_status(self.words.planning);
         self.mark();
     }

@@ -14,11 +14,11 @@ use crate::words::{ENGLISH, Words};
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Gives what differs at each look the same text, so that it is as wide each time, and marks what the pages cannot
-/// know: here commits and logs name the address of a registry that is another in each test, and other texts the
-/// server's own address, the namespace of a test, digests and identifiers.
+/// know: here commits and logs name the address of a registry that is another in each test, and other texts
+/// addresses on this machine, the namespace of a test, digests and identifiers.
 const SAME: &str = "
     const host = location.host.replaceAll('.', '[.]');
-    const changing = new RegExp(`${host}|test-[0-9a-f]{32}|[0-9a-f]{12}|[0-9a-f]{4}-[0-9a-f]{4}-`);
+    const changing = new RegExp(`${host}|127[.]0[.]0[.]1:[0-9]+|test-[0-9a-f]{32}|[0-9a-f]{12}|[0-9a-f]{4}-[0-9a-f]{4}-`);
     for (const part of document.querySelectorAll('main *')) {
         if (!part.firstElementChild && changing.test(part.textContent)) part.setAttribute('data-changing', '');
     }

@@ -14,9 +14,10 @@ fn from_the_first_visit_to_a_bundle(words: &'static Words, window: (u32, u32)) {
     shop.registry.hold();
     let push = shop.push_aside(&git_url, "Open the shop");
     shop.registry.await_held();
-    visit.watch_run(1, words.planning);
+    visit.watch_run(1);
     visit.cancel_run(1);
     visit.retry_run(2);
+    visit.read_log_of_planning(2);
     shop.registry.release();
     visit.see_it_done(2);
     push.join().expect("git ends");

@@ -73,6 +73,8 @@ fn a_webhook_is_set_up_by_what_the_page_tells(words: &'static Words, window: (u3
     browser.follow("shop #1");
     browser.await_location("/applications/shop/runs/1");
     visit.await_status(words.done);
+    let commit = format!("href=\"{}/commit/", mirrored.url.trim_end_matches(".git"));
+    assert!(visit.source("/applications/shop/runs/1", 200).contains(&commit), "{commit}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(crate) enum KitCommand {
     List,
     /// Show one build kit with what `with` of a component may say
     #[command(
-        after_help = "Example: slipway kit show dockerfile\nExample: slipway kit show dockerfile -o json | jq .schema"
+        after_help = "Example: slipway kit show dockerfile\nExample: slipway kit show dockerfile -o json | jq .schema\nExample: slipway kit show dockerfile -o json | jq -r .example"
     )]
     Show {
         /// Its name

@@ -33,6 +33,8 @@ const NEEDS_MAX: usize = 20;
 const FAILED_MAX: u32 = 200;
 /// Most deployments that are looked at for waiting at gates.
 const WAITING_MAX: u32 = 200;
+/// Most deployments that are looked at because they never went out.
+const FALLEN_MAX: u32 = 200;
 
 /// Which applications.
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +109,8 @@ struct Board {
     environments: HashMap<EnvironmentId, String>,
     out: Vec<Deployment>,
     waiting: Vec<Deployment>,
+    /// What never went out, where nothing newer was asked for.
+    fallen: Vec<Deployment>,
 }
 
 /// The applications for people; what this server is for programs.
@@ -261,7 +265,9 @@ impl Board {
             ..DeploymentFilter::default()
         };
         let waiting = read.deployment_list(&filter, Page::first(WAITING_MAX)).await?;
-        Ok(Self { environments: environments.collect(), out: read.deployments_out().await?, waiting })
+        let fallen = read.deployments_fallen_last(FALLEN_MAX).await?;
+        let out = read.deployments_out().await?;
+        Ok(Self { environments: environments.collect(), out, waiting, fallen })
     }
 
     /// What runs of an application, by environments that there are.
@@ -284,7 +290,7 @@ impl Board {
         places
     }
 
-    /// What waits at gates, then what is not as it was wanted or is held.
+    /// What waits at gates, then what is not as it was wanted or is held, then what never went out.
     fn needs(&self, t: &'static Texts, seen: &[Application]) -> Vec<Need> {
         let names: HashMap<_, _> = seen.iter().map(|one| (one.id, one.name.to_string())).collect();
         let trouble = self.out.iter().filter(|row| needs_somebody(&row.state));
@@ -302,6 +308,6 @@ impl Board {
                 address: address::deployment(row.id),
             })
         };
-        self.waiting.iter().chain(trouble).filter_map(need).collect()
+        self.waiting.iter().chain(trouble).chain(&self.fallen).filter_map(need).collect()
     }
 }

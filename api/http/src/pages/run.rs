@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use slipway_records::plan::ComponentPlan;
-use slipway_records::{Application, Build, DeclaredCheck, Run};
+use slipway_records::{Application, Build, DeclaredCheck, Run, Source, SourceKind};
 use slipway_types::state::{BuildState, RunState};
 use slipway_types::{ApplicationName, Fault, Role};
 
 use super::address;
-use super::bundle_rows::author_name;
+use super::bundle_rows::{author_name, link_of_commit};
 use super::forms::Posted;
 use super::frame::{Frame, Section, show};
 use super::graph::Drawing;
@@ -67,6 +67,8 @@ struct Facts {
     git_ref: String,
     commit: String,
     commit_short: String,
+    /// Where its forge shows it.
+    commit_at: Option<String>,
     created: Moment,
     took: Option<String>,
     /// What it published, and where that is shown.
@@ -120,6 +122,7 @@ pub(super) async fn page(
         RunState::Done { bundle: Some(bundle), .. } => read.declared_checks_of(*bundle).await?,
         _ => Vec::new(),
     };
+    let source = read.source_get(application.source_id).await?;
     drop(read);
     let now = Utc::now();
     let is_live = !run.state.is_terminal();
@@ -134,7 +137,7 @@ pub(super) async fn page(
         status: Status::of(t, run.state.word()),
         reason: run.state.reason(),
         failure: failure(&run),
-        facts: facts(t, &application, &run, now),
+        facts: facts(t, (&application, source.as_ref()), &run, now),
         drawing: Known { run: &run, builds: &builds, checks: &checks }.drawing(t, now),
         timeline: timeline(t, &run, &builds, now),
         slowest: slowest(&builds).map(|(build, took)| {
@@ -162,7 +165,13 @@ fn failure(run: &Run) -> Option<Failure> {
     }
 }
 
-fn facts(t: &'static Texts, application: &Application, run: &Run, now: DateTime<Utc>) -> Facts {
+fn facts(
+    t: &'static Texts,
+    (application, source): (&Application, Option<&Source>),
+    run: &Run,
+    now: DateTime<Utc>,
+) -> Facts {
+    let at_forge = matches!(source.map(|source| &source.kind), Some(SourceKind::Https { .. }));
     let published = match &run.state {
         RunState::Done { bundle: Some(_), version } => {
             Some(Link { text: version.to_string(), address: address::bundle(&application.name, version) })
@@ -180,6 +189,7 @@ fn facts(t: &'static Texts, application: &Application, run: &Run, now: DateTime<
         git_ref: run.git_ref.short().to_owned(),
         commit: run.commit.to_string(),
         commit_short: run.commit.short().to_owned(),
+        commit_at: at_forge.then(|| link_of_commit(application, source, &run.commit).address),
         created: Moment::new(t, run.created_at, now),
         took: run.started_at.map(|began| t.took(ended - began)),
         published,

@@ -32,13 +32,15 @@ pub(crate) struct KitView {
     /// The JSON Schema of a component's `with`.
     #[schema(value_type = Object)]
     pub(crate) schema: Value,
+    /// A whole `slipway.yaml` that uses it.
+    pub(crate) example: String,
 }
 
 impl From<KnownKit> for KitView {
     fn from(kit: KnownKit) -> Self {
-        let KnownKit { name, version, description, origin, verbs, recipe, digest, schema } = kit;
+        let KnownKit { name, version, description, origin, verbs, recipe, digest, schema, example } = kit;
         let digest = digest.to_string();
-        Self { name, version, description, origin, verbs, recipe, digest, schema }
+        Self { name, version, description, origin, verbs, recipe, digest, schema, example }
     }
 }
 

@@ -400,6 +400,27 @@ async fn what_others_changed_is_told_at_home_and_on_the_board() {
 }
 
 #[tokio::test]
+async fn what_never_went_out_needs_somebody_until_something_newer_is_asked_for() {
+    let server = Server::start().await;
+    let (one, _) = bundles(&server).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (state, word) in [
+        (DeploymentState::Rejected { violations: 1 }, "1 violation"),
+        (DeploymentState::Broken { fault: Fault::permanent("render", "web: no image") }, "web: no image"),
+        (DeploymentState::Expired { which: "gates: 2 h".to_owned() }, "gates: 2 h"),
+    ] {
+        let fallen = deployed(&server, &one, state).await;
+        let home = is_page(&browser.get("/").await.is(200));
+        let need = format!("<a href=\"{}\">shop in prod</a>", page_of(&fallen));
+        assert!(home.contains(&need) && home.contains(word), "{home}");
+        assert_eq!(home.matches(">shop in prod</a>").count(), 1, "{home}");
+    }
+    deployed(&server, &one, DeploymentState::Live).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(!home.contains("Needs you"), "{home}");
+}
+
+#[tokio::test]
 async fn what_is_held_until_somebody_lets_it_go_on_needs_somebody() {
     let server = Server::start().await;
     let (one, _) = bundles(&server).await;
@@ -408,4 +429,11 @@ async fn what_is_held_until_somebody_lets_it_go_on_needs_somebody() {
     let held = deployed(&server, &one, DeploymentState::Suspended { by: "step.look".to_owned() }).await;
     let home = is_page(&browser.get("/").await.is(200));
     assert!(home.contains(&need(&held)) && home.contains("Needs you"), "{home}");
+    let waiting = deployed(&server, &one, awaiting(&one)).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&waiting)) && home.contains(&need(&held)), "{home}");
+    let fault = Fault::permanent("refused", "no such kind");
+    let failed = deployed(&server, &one, DeploymentState::Failed { node: None, fault }).await;
+    let home = is_page(&browser.get("/").await.is(200));
+    assert!(home.contains(&need(&failed)) && !home.contains(&need(&held)), "{home}");
 }

@@ -136,6 +136,7 @@ async fn the_build_kits_are_told_with_their_options() {
     );
     let page = is_page(&browser.get("/infrastructure/kits/dockerfile").await.is(200));
     assert!(page.contains("<code>target</code>") && page.contains("&#60;b&#62;stop"), "{page}");
+    assert!(page.contains("kit: dockerfile}] # &#60;b&#62;"), "{page}");
     is_page(&browser.get("/infrastructure/kits/none").await.is(404));
 }
 

@@ -3,8 +3,10 @@
 
 mod access;
 mod addons;
+mod board_pages;
 mod deploy_pages;
 mod deployment_pages;
+mod every_form;
 mod git;
 mod hooks;
 mod infrastructure;

@@ -80,11 +80,16 @@ impl<'s> Browser<'s> {
 
     /// Sends a form, with the token of this browser's forms added.
     pub(crate) async fn post(&self, path: &str, fields: &str) -> Answer {
-        let body = format!("form_token={}&{fields}", self.form_token);
-        self.post_as(path, body, "same-origin").await
+        self.post_from("same-origin", path, fields).await
     }
 
-    async fn post_as(&self, path: &str, body: String, site: &str) -> Answer {
+    /// The same as [`Browser::post`], from a page of what browsers call such a site.
+    pub(crate) async fn post_from(&self, site: &str, path: &str, fields: &str) -> Answer {
+        let body = format!("form_token={}&{fields}", self.form_token);
+        self.post_as(path, body, site).await
+    }
+
+    pub(crate) async fn post_as(&self, path: &str, body: String, site: &str) -> Answer {
         let request = Request::post(path).header("accept", "text/html").header("sec-fetch-site", site);
         let request = request.header("cookie", &self.cookie);
         let request = request.header("referer", "https://slipway.example/new-application");

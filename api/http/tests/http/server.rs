@@ -116,6 +116,7 @@ impl Planning for NoPlanning {
             recipe: 1,
             digest: Digest::of("dockerfile"),
             schema: json!({"type": "object", "properties": {"target": target}}),
+            example: "components: [{name: web, kit: dockerfile}] # <b>\n".to_owned(),
         }]
     }
 }

@@ -128,6 +128,8 @@ impl Parts {
                 path: directory.path().to_owned(),
                 min_free_bytes: config.storage.min_free_bytes,
             },
+            blobs: self.blobs.clone(),
+            max_log_bytes: config.build.max_log_bytes,
         }
     }
 

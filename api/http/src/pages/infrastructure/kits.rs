@@ -51,6 +51,7 @@ struct KitPage {
     properties: Vec<SchemaRow>,
     facts: Facts,
     schema: String,
+    example: String,
 }
 
 fn kit_page(name: &str) -> String {
@@ -98,6 +99,7 @@ pub(super) async fn one(
             .text(own.kit_recipe, kit.recipe.to_string())
             .code(t.digest, kit.digest),
         schema: serde_json::to_string_pretty(&kit.schema).unwrap_or_default(),
+        example: kit.example,
         name: kit.name,
         version: kit.version,
         description: kit.description,
