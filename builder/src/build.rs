@@ -187,6 +187,12 @@ impl BuildHandler {
             id.as_uuid(),
             self.options.max_log_bytes,
         );
+        // The log of a build goes on where the attempt before it ended, or broke off.
+        if work.resumed {
+            log.line("taken up again: the worker before this one ended").await;
+        } else if work.build.attempt > 1 {
+            log.line(format!("attempt {}", work.build.attempt)).await;
+        }
         let outcome = self.make_in_time(work, image, context, &log).await;
         match &outcome {
             Ok(image) => log.line(format!("pushed {}@{}", image.repository, image.digest)).await,

@@ -14,6 +14,7 @@ use slipway_types::{
 };
 
 use crate::backend::Backends;
+use crate::backend::assemble::join;
 use crate::bases::{Base, BaseResolver, Bases};
 use crate::manifest::{Problem, Problems};
 use crate::plan::{self, Draft, DraftCheck, DraftImage, Wanted};
@@ -114,7 +115,9 @@ impl Planner {
             Some(DraftImage::Build { plan: mut build, requirements, bases: named }) => {
                 for (line, reference) in named {
                     let Base { digest, note } = found(&reference, bases).map_err(|fault| {
-                        let message = format!("{}:{line}: {}", build.dockerfile, fault.message);
+                        // Of several components each has a Dockerfile.
+                        let dockerfile = join(&plan.context, &build.dockerfile);
+                        let message = format!("{dockerfile}:{line}: {}", fault.message);
                         at(&place, Fault { message, ..fault })
                     })?;
                     build.bases.push(PlannedBase { reference, digest, note });

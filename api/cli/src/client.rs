@@ -132,12 +132,15 @@ fn says(error: &reqwest::Error, words: &str) -> bool {
 /// What `login` stored, if it did.
 fn stored_login() -> Result<Option<Login>> {
     let Ok(path) = login_file() else { return Ok(None) };
+    let advice = || format!("{} is damaged: run `slipway login` again", path.display());
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            return Err(error).with_context(advice);
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let advice = || format!("{} is damaged: run `slipway login` again", path.display());
     Ok(Some(toml::from_str(&text).with_context(advice)?))
 }
 
@@ -357,6 +360,11 @@ async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
     if problem.title.is_empty() && problem.detail.is_none() {
         problem.title = format!("the server answered {status}");
         problem.detail = registry;
+        if status == StatusCode::NOT_FOUND && problem.detail.is_none() {
+            // Slipway says what there is not.
+            problem.hint =
+                Some("is it a Slipway? See its address: --server, SLIPWAY_SERVER, `slipway login`".into());
+        }
     }
     problem.status = status.as_u16();
     if status == StatusCode::UNAUTHORIZED {

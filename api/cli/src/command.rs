@@ -52,7 +52,7 @@ impl Exit {
 
 /// Git pushes become images, versioned packages and bundles ready to deploy.
 #[derive(Debug, Parser)]
-#[command(name = "slipway", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "slipway", version, max_term_width = 100)]
 #[command(
     after_help = "Start here: `slipway demo` shows the whole way in one minute; `slipway serve` runs a server."
 )]
@@ -377,6 +377,7 @@ mod tests {
             ("run list --limit -5", "'--limit <LIMIT>': give a whole number, 1 or more"),
             ("deploy watch shop@prod --timeout -5m", "write 90s, 5m or 1h"),
             ("env set prod --approvals -1", "-1 is not in 0..="),
+            ("pin shop --env prod --reason r --version 1.4.2", "unexpected argument '--version'"),
         ] {
             let refused = Cli::command().try_get_matches_from(format!("slipway {line}").split(' '));
             let refused = refused.unwrap_err().to_string();

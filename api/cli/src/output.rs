@@ -11,6 +11,9 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::client::Problem;
 
+/// The longest first line of a text that is shown in a table.
+const LINE_CHARS_MAX: usize = 80;
+
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -32,9 +35,14 @@ fn written(line: &str) {
     }
 }
 
+/// Whether it turns the direction of the text around it, so that what is shown is not what was written.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// `text` without what would drive the terminal: much of what is shown was written by others.
 fn printable(text: &str) -> Cow<'_, str> {
-    let drives = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let drives = |c: char| turns(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
     if !text.contains(drives) {
         return Cow::Borrowed(text);
     }
@@ -46,7 +54,17 @@ fn printable(text: &str) -> Cow<'_, str> {
 
 /// `text` in one line, so that it cannot pass for a line of its own.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
+}
+
+/// The first line of a text, cut to 80 characters: what else there is, the thing's own page or command tells.
+pub(crate) fn first_line(value: &Value) -> String {
+    let whole = text(value);
+    let line = whole.lines().next().unwrap_or_default();
+    if line.chars().count() <= LINE_CHARS_MAX {
+        return line.to_owned();
+    }
+    line.chars().take(LINE_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 /// A reader that went away (`slipway … | head`) ends the program quietly, anything else with a word.
@@ -83,7 +101,7 @@ pub(crate) fn json_line(value: &Value) {
 
 /// JSON in which no character drives the terminal: JSON itself lets pass those from U+007F on.
 fn escaped(json: String) -> String {
-    let drives = |c: char| c.is_control() && !c.is_ascii_whitespace();
+    let drives = |c: char| turns(c) || (c.is_control() && !c.is_ascii_whitespace());
     if !json.contains(drives) {
         return json;
     }
@@ -255,6 +273,7 @@ mod tests {
     #[test]
     fn what_others_wrote_drives_no_terminal_and_forges_no_line() {
         assert_eq!(printable("a\u{1b}[31m\tb\n\u{9b}c\r"), "a [31m\tb\n c ");
+        assert_eq!(printable("\u{5e9}\u{202e}abc\u{2069}"), "\u{5e9} abc ");
         assert_eq!(one_line("fine\nKIND NAME"), "fine KIND NAME");
         let json = serde_json::json!({"a": "\u{1b}\u{9b}\u{7f}"});
         let shown = escaped(json.to_string());

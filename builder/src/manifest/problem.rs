@@ -51,7 +51,10 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        let Some(hint) = &self.hint else { return Ok(()) };
+        // Hints of registries are whole sentences.
+        let joint = if hint.starts_with(char::is_uppercase) { "." } else { ";" };
+        write!(f, "{joint} {hint}")
     }
 }
 

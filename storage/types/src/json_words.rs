@@ -78,7 +78,13 @@ fn wrong(message: &str) -> String {
     for kind in ["invalid type: ", "invalid value: "] {
         let parts = message.strip_prefix(kind).and_then(|rest| rest.rsplit_once(", expected "));
         if let Some((given, wanted)) = parts {
-            return format!("expected {}, found {}", expected(wanted), found(given));
+            let (wanted, given) = (expected(wanted), found(given));
+            // A whole number was expected and found: it does not fit.
+            let is_positive = given.parse::<u64>().is_ok_and(|number| number > 0);
+            if kind == "invalid value: " && wanted == "a whole number" && is_positive {
+                return format!("the number {given} is too large");
+            }
+            return format!("expected {wanted}, found {given}");
         }
     }
     let known = EXPECTED.iter().find(|(said, _)| *said == message);
@@ -191,6 +197,8 @@ mod tests {
         assert_eq!(data("limit: invalid digit found in string"), "limit: expected a whole number");
         assert_eq!(data("name: `No` is not a name: use others"), "name: `No` is not a name: use others");
         assert_eq!(data("invalid value: integer `-1`, expected u64"), "expected a whole number, found -1");
+        let large = "seconds: invalid value: integer `8639913600`, expected u32";
+        assert_eq!(data(large), "seconds: the number 8639913600 is too large");
     }
 
     proptest! {

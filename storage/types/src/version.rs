@@ -148,6 +148,10 @@ impl FromStr for Version {
         if text.len() > VERSION_CHARS_MAX {
             return Err(invalid(format!("longer than {VERSION_CHARS_MAX} characters")));
         }
+        // What is no attempt at a version, such as a channel or a branch, is told what one is.
+        if !text.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(invalid("expected X.Y.Z or X.Y.Z-PRE, such as 1.4.2 or 0.1.0-main.3".into()));
+        }
         let version = semver::Version::parse(text).map_err(|e| invalid(e.to_string()))?;
         if !version.build.is_empty() {
             return Err(invalid("build metadata (`+…`) is not used; the commit is an annotation".into()));

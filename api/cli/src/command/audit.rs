@@ -121,7 +121,7 @@ fn list(rows: Vec<Value>, empty: &str, global: &Global) {
 fn detail(detail: &Value) -> String {
     let whole = match detail {
         Value::Object(fields) => {
-            let given = fields.iter().filter(|(_, value)| !value.is_null());
+            let given = fields.iter().filter(|(_, value)| !value.is_null() && *value != "");
             given.map(|(key, value)| format!("{key} {}", text(value))).collect::<Vec<_>>().join(", ")
         }
         other => text(other),
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn details_fit_a_line() {
         assert_eq!(
-            detail(&json!({"generation": 3, "reason": null, "version": "1.4.2"})),
+            detail(&json!({"generation": 3, "path": "", "reason": null, "version": "1.4.2"})),
             "generation 3, version 1.4.2"
         );
         assert_eq!(detail(&json!({"reason": "é".repeat(200)})).chars().count(), DETAIL_CHARS);

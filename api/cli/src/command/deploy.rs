@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::run::duration;
 use super::{Exit, Global};
 use crate::client::Client;
-use crate::output::{ago, data, json as print_json, say, table, text};
+use crate::output::{ago, data, first_line, json as print_json, say, table, text};
 
 mod adopt;
 mod decide;
@@ -449,7 +449,7 @@ fn list(rows: Vec<Value>, global: &Global) {
                 text(&d["cause"]),
                 text(&d["created_by"]),
                 ago(&d["created_at"]),
-                view::first_line(&d["reason"]),
+                first_line(&d["reason"]),
             ]
         })
         .collect();

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::waiting::{NOT_ENDED, Waiting};
 use super::{Exit, Global, in_path, log};
-use crate::client::{Client, Usage};
-use crate::output::{ago, data, json as print_json, say, table, text};
+use crate::client::{Client, Usage, is_away};
+use crate::output::{ago, data, first_line, json as print_json, report, say, table, text};
 
 /// How many runs of one commit are looked through for the one of a ref.
 const MAX_RUNS_OF_COMMIT: usize = 2000;
@@ -203,7 +203,7 @@ async fn list(client: &Client, args: ListArgs, global: &Global) -> Result<()> {
             let name = format!("{}#{}", text(&run["application"]), text(&run["number"]));
             let git_ref = text(if run["branch"].is_null() { &run["tag"] } else { &run["branch"] });
             let commit = text(&run["commit"]).chars().take(8).collect();
-            let reason = text(&run["reason"]).lines().next().unwrap_or_default().chars().take(60).collect();
+            let reason = first_line(&run["reason"]);
             vec![
                 name,
                 git_ref,
@@ -277,10 +277,6 @@ pub(crate) fn show_notes(components: &Value) {
     }
 }
 
-fn first_line(value: &Value) -> String {
-    text(value).lines().next().unwrap_or_default().chars().take(80).collect()
-}
-
 fn stages(stages: &Value) -> String {
     let parts = stages.as_object().into_iter().flatten().map(|(stage, ms)| format!("{stage} {ms} ms"));
     let text = parts.collect::<Vec<_>>().join(", ");
@@ -303,10 +299,11 @@ async fn logs(client: &Client, args: LogArgs, global: &Global) -> Result<()> {
         }
     };
     if !log::print(client, &path, args.offset, args.follow, global).await? {
-        say(format!(
-            "No line from byte {} on: `slipway run show {}` tells what became of {what}.",
-            args.offset, args.run
-        ));
+        let none = match args.offset {
+            0 => "Nothing is written".to_owned(),
+            offset => format!("No line from byte {offset} on"),
+        };
+        say(format!("{none}: `slipway run show {}` tells what became of {what}.", args.run));
     }
     Ok(())
 }
@@ -318,7 +315,7 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
     match names.as_slice() {
         [only] => Ok(only.clone()),
         [] => bail!(Usage("the run has no builds yet; `slipway run show` tells why".into())),
-        many => bail!(Usage(format!("name a component: {}", many.join(", ")))),
+        many => bail!(Usage(format!("name a component, one of {}", many.join(", ")))),
     }
 }
 
@@ -327,7 +324,16 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
     let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
     let mut last = String::new();
     loop {
-        let rows = waiting.ask(|| client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT)).await?;
+        let asked = waiting.ask(|| client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT)).await;
+        let rows = match asked {
+            Ok(rows) => rows,
+            // Nothing is known of the run: 1 would say that it failed.
+            Err(error) if waiting.is_over() && is_away(&error) => {
+                report(&error);
+                return Ok(NOT_ENDED);
+            }
+            Err(error) => return Err(error),
+        };
         let run =
             rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
         if let Some(run) = &run {

@@ -50,7 +50,9 @@ fn life(text: &str) -> Result<u64, String> {
             let days: u64 = days.parse().map_err(|_| format!("`{text}` is no duration: write 90d or 12h"))?;
             days.checked_mul(86_400).ok_or_else(|| "that is too long".to_owned())
         }
-        None => super::run::duration(text).map(|life| life.as_secs()),
+        None => super::run::duration(text)
+            .map(|life| life.as_secs())
+            .map_err(|_| format!("`{text}` is no duration: write 90d or 12h")),
     }
 }
 

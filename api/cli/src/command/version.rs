@@ -188,11 +188,15 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
             let mut query = which.query();
             query.extend(application.map(|application| ("application", application)));
             query.extend(choice.query());
+            let is_selected = choice.is_given() || !which.label.is_empty();
             if explain {
+                // What the list holds without a selection, it explains as well.
+                if !is_selected {
+                    query.push(("prerelease", "yes".to_owned()));
+                }
                 return list_explained(&client, query, which.limit, global).await;
             }
             let rows = client.list("/api/v1/bundles", &query, which.limit).await?;
-            let is_selected = choice.is_given() || !which.label.is_empty();
             list(rows, if is_selected { NOTHING_SELECTED } else { NOTHING_PUBLISHED }, global);
         }
         BundleCommand::Pick { application, choice } => {

@@ -75,7 +75,9 @@ impl Terminal {
 
     /// Shows lines, each marked as the server's.
     async fn say(&self, text: &str) -> Result<(), Stop> {
-        let printable = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
+        // Some turn the direction of the text around them.
+        let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let printable = |c: char| if turns(c) || (c.is_control() && c != '\t') { ' ' } else { c };
         let mut shown = String::new();
         for line in text.lines() {
             shown.push_str("slipway: ");
@@ -193,12 +195,18 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
             return Ok(());
         }
         if spoke.elapsed() >= HEARTBEAT {
-            let word = run.state.word();
-            terminal.say(&format!("{title}: {word}, {} s so far", began.elapsed().as_secs())).await?;
+            let line = heartbeat_line(&title, &run.state, began.elapsed());
+            terminal.say(&line).await?;
             spoke = Instant::now();
         }
         wait(state, &mut changes).await;
     }
+}
+
+/// That a run goes on, and what it waits for: who sees this may have waited for minutes.
+fn heartbeat_line(title: &str, state: &RunState, since: Duration) -> String {
+    let why = state.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{title}: {}, {} s so far{why}", state.word(), since.as_secs())
 }
 
 fn build_line(title: &str, build: &Build) -> String {

@@ -69,7 +69,7 @@ texts! {
     follow held images infrastructure labels language last_bundle last_compared last_run later link_to_line log
     log_of_run look_on main_navigation mirrored_from mirrored_help name name_help needs_you new_application
     next_page no_applications no_bundles nodes none_yet nothing nothing_deployed nothing_found nothing_reused
-    nothing_yet nowhere on_its_way own_remote packages packaging pinned planning published push_first push_help
+    nothing_written nothing_yet nowhere on_its_way own_remote packages packaging pinned planning published push_first push_help
     reload request_id retry_run reused run run_graph runs runs_there save settings show_all sign_in
     sign_in_by_token sign_out size skip_log skip_to_content slowest_one source source_help source_url started_by
     state_of_run time timeline to_application to_applications token_help token_of_build upstream version version_commit_author webhook

@@ -132,7 +132,10 @@ impl FromStr for RunName {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
-        let wrong = || "a run is named by its UUID or `application#number` (`%23` for `#`)".to_owned();
+        let wrong = || {
+            "a run is named `application#number`, such as shop#12, or by its UUID (in an address `%23` for `#`)"
+                .to_owned()
+        };
         let (application, number) = text.rsplit_once('#').ok_or_else(wrong)?;
         let number = number.parse().map_err(|_| wrong())?;
         Ok(Self::Number(application.parse().map_err(|error| format!("{error}"))?, number))

@@ -2,17 +2,12 @@
 
 use serde_json::Value;
 
-use crate::output::{ago, data, say, span, table, text, violations};
+use crate::output::{ago, data, first_line, say, span, table, text, violations};
 
 /// `APP@ENV#GENERATION`.
 pub(super) fn name_of(deployment: &Value) -> String {
     let part = |key: &str| text(&deployment[key]);
     format!("{}@{}#{}", part("application"), part("environment"), part("generation"))
-}
-
-/// The first line of a text, cut to what fits a table.
-pub(super) fn first_line(value: &Value) -> String {
-    text(value).lines().next().unwrap_or_default().chars().take(80).collect()
 }
 
 /// The state, and why.

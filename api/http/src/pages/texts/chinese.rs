@@ -86,6 +86,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     nothing_deployed: "尚未部署任何内容",
     nothing_found: "没有找到结果。",
     nothing_reused: "不复用任何结果",
+    nothing_written: "没有输出。",
     nothing_yet: "暂无输出。",
     nowhere: "未部署",
     on_its_way: "进行中",

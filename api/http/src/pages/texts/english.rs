@@ -87,6 +87,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     nothing_deployed: "Nothing is deployed",
     nothing_found: "Nothing was found.",
     nothing_reused: "nothing is reused",
+    nothing_written: "Nothing was written.",
     nothing_yet: "Nothing is written yet.",
     nowhere: "nowhere",
     on_its_way: "On its way",
