@@ -566,7 +566,7 @@ pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
     tx.check_put(&check).await.unwrap();
     let green = BundleCheck { state: CheckState::Passed, detail: Some("12 tests".into()), ..check };
     tx.check_put(&green).await.unwrap();
-    assert_eq!(tx.checks_of(row.id).await.unwrap(), [green.clone()]);
+    assert_eq!(tx.checks_of(row.id).await.unwrap(), std::slice::from_ref(&green));
     let other = VersionId::new();
     assert_eq!(tx.checks_among(&[other, row.id]).await.unwrap(), [green]);
     assert!(tx.checks_among(&[other]).await.unwrap().is_empty());

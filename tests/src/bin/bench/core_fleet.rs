@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{Answer, GitRepository, Server};
@@ -190,7 +190,10 @@ impl Fleet {
                 return Ok(there);
             }
             let lost = self.deployments("&state=rejected,broken,failed,timed_out")?;
-            ensure!(lost.is_empty(), "not {state} any more: {:#}", lost[0]);
+            if let Some(id) = lost.first().and_then(|lost| lost["id"].as_str()) {
+                let lost = self.sent("GET", &format!("/api/v1/deployments/{id}"), &Value::Null)?;
+                bail!("not {state} any more: {lost:#}");
+            }
             ensure!(Instant::now() < end, "only {} are {state} after {MOVES_WITHIN:?}", there.len());
             thread::sleep(Duration::from_millis(500));
         }

@@ -22,7 +22,7 @@ pub(super) fn of(application: &str) -> Vec<Value> {
         let (metadata, app) = (metadata(&format!("web-{number}")), format!("web-{number}-{application}"));
         objects.push(json!({
             "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-            "spec": {"selector": {"app": app}, "ports": [{"port": 80}]},
+            "spec": {"selector": {"app": app}, "ports": [{"port": 80, "protocol": "TCP"}]},
         }));
         objects.push(json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
