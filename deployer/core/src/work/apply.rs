@@ -13,7 +13,7 @@ use crate::inventory::{
 };
 
 /// So often an object that others change at the same time is read again.
-const TRIES_MAX: usize = 5;
+pub(super) const TRIES_MAX: usize = 5;
 
 impl Work {
     /// Writes objects in their order, each only if it is not as wanted already; gives what was put into holes.
@@ -29,7 +29,11 @@ impl Work {
             if !prepared.is_rewritten {
                 self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
+            let reader = self.reader(&cluster, &object, &manifest).await?;
             self.apply_noted(&cluster, &object, &manifest, notes).await?;
+            if let Some(reader) = reader {
+                self.renew(&cluster, &reader, &manifest, &prepared.pods, notes).await?;
+            }
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)
@@ -184,7 +188,7 @@ impl Work {
 }
 
 /// The same with the name of the object that it is about.
-fn told(object: &ObjectRef, hitch: Hitch) -> Hitch {
+pub(super) fn told(object: &ObjectRef, hitch: Hitch) -> Hitch {
     match hitch {
         Hitch::Passing(why) => Hitch::Passing(format!("{object}: {why}")),
         Hitch::Lasting(why) => Hitch::Lasting(format!("{object}: {why}")),

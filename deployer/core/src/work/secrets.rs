@@ -1,5 +1,7 @@
 //! Values in place of references, only on the way to the cluster.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
@@ -8,8 +10,9 @@ use slipway_handoff::{Object, ObjectRef, SecretUse, secret};
 use slipway_types::SecretReference;
 
 use super::Work;
-use crate::applied_secrets::AppliedSecret;
+use crate::applied_secrets::{self, AppliedSecret};
 use crate::hitch::Hitch;
+use crate::pod_secrets::MadeWith;
 
 impl Work {
     /// Puts values where references stand in a Secret. The object must not be shown after it.
@@ -45,6 +48,20 @@ impl Work {
     /// The keys of which a Secret holds other values than those that were applied.
     pub(super) fn changed_keys(&self, applied: &AppliedSecret, secret: &Value) -> Vec<String> {
         applied.changed_in(secret, &self.digests())
+    }
+
+    /// Digests of what a Secret that is there holds, by the keys that its manifest gives it.
+    pub(super) fn held(&self, object: &Object, manifest: &Value, live: &Value) -> BTreeMap<String, String> {
+        applied_secrets::held(object, manifest, live, &self.digests())
+    }
+
+    /// With what the pods of a workload are made whose Secrets hold this.
+    pub(super) fn made_with(
+        &self,
+        workload: &ObjectRef,
+        held: &BTreeMap<(String, String), String>,
+    ) -> MadeWith {
+        MadeWith::new(workload, held, &self.digests())
     }
 
     fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
