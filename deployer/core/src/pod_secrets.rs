@@ -45,9 +45,10 @@ pub(crate) struct PodSecrets(Vec<MadeWith>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MadeWith {
     workload: ObjectRef,
-    /// Tells under which master key the digest is: under another one it says nothing.
+    /// Tells under which master key the digests are: under another one they say nothing.
     under: String,
-    digest: String,
+    /// Digests of what they read: of a whole Secret by `NAME`, of one key by `NAME/KEY`.
+    digests: BTreeMap<String, String>,
 }
 
 impl PodSecrets {
@@ -74,31 +75,57 @@ impl PodSecrets {
 }
 
 impl MadeWith {
-    /// `held`: what of its Secrets pods of `workload` read, digests by Secret and key.
-    pub(crate) fn new(
-        workload: &ObjectRef,
-        held: &BTreeMap<(String, String), String>,
-        digests: &Digests<'_>,
-    ) -> Self {
-        // No name, key or digest has such a byte.
-        let all = held.iter().fold(String::new(), |all, ((secret, key), digest)| {
-            all + secret + "\0" + key + "\0" + digest + "\0"
-        });
-        let ObjectRef { kind, namespace, name, .. } = workload;
-        let namespace = namespace.as_deref().unwrap_or_default();
-        let place = [ALL_HELD, workload.group(), kind.as_str(), namespace, name.as_str()];
-        let digest = digests(&place, all.as_bytes());
-        Self { workload: workload.clone(), under: digests(&WHICH_KEY, &[]), digest }
+    /// The pods of `workload` read nothing yet.
+    pub(crate) fn new(workload: &ObjectRef, digests: &Digests<'_>) -> Self {
+        let under = digests(&WHICH_KEY, &[]);
+        Self { workload: workload.clone(), under, digests: BTreeMap::new() }
     }
 
-    /// What the annotation [`HELD`] says.
-    pub(crate) fn digest(&self) -> &str {
-        &self.digest
+    /// They read this of a Secret, which holds `held`: digests by its keys.
+    pub(crate) fn read(&mut self, read: &Read<'_>, held: &BTreeMap<String, String>, digests: &Digests<'_>) {
+        let Read { secret, key } = *read;
+        match key {
+            Some(key) => {
+                let digest = held.get(key).cloned();
+                self.digests.extend(digest.map(|digest| (format!("{secret}/{key}"), digest)));
+            }
+            None => {
+                let digest = self.together(secret, held, digests);
+                self.digests.insert(secret.to_owned(), digest);
+            }
+        }
     }
 
-    /// Whether pods made with `self` run with other values than those of `now`.
+    /// What the annotation [`HELD`] says: one digest for all.
+    pub(crate) fn stamp(&self, digests: &Digests<'_>) -> String {
+        self.together("", &self.digests, digests)
+    }
+
+    /// Whether its digests are under the master key of now.
+    pub(crate) fn tells(&self, digests: &Digests<'_>) -> bool {
+        self.under == digests(&WHICH_KEY, &[])
+    }
+
+    /// Whether pods made with `self` run with another value than those of `now`. What they read only before, or only
+    /// now, is no difference: that is another template, which makes them anew itself.
     pub(crate) fn is_behind(&self, now: &Self) -> bool {
-        self.under == now.under && self.digest != now.digest
+        let is_other =
+            |(name, digest): (&String, &String)| now.digests.get(name).is_some_and(|now| now != digest);
+        self.under == now.under && self.digests.iter().any(is_other)
+    }
+
+    /// One digest of several.
+    fn together(&self, part: &str, all: &BTreeMap<String, String>, digests: &Digests<'_>) -> String {
+        let mut text = String::new();
+        for part in all.iter().flat_map(|(name, digest)| [name, digest]) {
+            text.push_str(part);
+            // No name, key or digest has such a byte.
+            text.push('\0');
+        }
+        let ObjectRef { kind, namespace, name, .. } = &self.workload;
+        let namespace = namespace.as_deref().unwrap_or_default();
+        let place = [ALL_HELD, self.workload.group(), kind.as_str(), namespace, name.as_str(), part];
+        digests(&place, text.as_bytes())
     }
 }
 
@@ -106,11 +133,6 @@ impl Read<'_> {
     /// Whether this Secret is read, or a part of it.
     pub(crate) fn is_of(&self, secret: &str) -> bool {
         self.secret == secret
-    }
-
-    /// Whether this key of a Secret is read.
-    pub(crate) fn takes(&self, secret: &str, key: &str) -> bool {
-        self.is_of(secret) && self.key.is_none_or(|only| only == key)
     }
 }
 
@@ -218,52 +240,56 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_key_is_read_by_itself_or_with_its_secret() {
-        let (whole, part) = (Read { secret: "db", key: None }, Read { secret: "db", key: Some("user") });
-        for (read, secret, key, takes) in [
-            (whole, "db", "password", true),
-            (whole, "other", "password", false),
-            (part, "db", "user", true),
-            (part, "db", "password", false),
-            (part, "other", "user", false),
-        ] {
-            assert_eq!(read.takes(secret, key), takes, "{read:?} {secret} {key}");
+    const WHOLE: Read<'static> = Read { secret: "db", key: None };
+    const PART: Read<'static> = Read { secret: "db", key: Some("user") };
+
+    /// What pods read of a Secret that holds these digests.
+    fn made(key: &'static str, reads: &[Read<'_>], digests: &[(&str, &str)]) -> MadeWith {
+        let held: BTreeMap<String, String> =
+            digests.iter().map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned())).collect();
+        let mut made = MadeWith::new(&workload("apps/v1", "Deployment"), &under(key));
+        for read in reads {
+            made.read(read, &held, &under(key));
         }
-    }
-
-    fn made(key: &'static str, digests: &[(&str, &str)]) -> MadeWith {
-        let held = digests.iter().map(|(name, digest)| {
-            let place = ("db".to_owned(), (*name).to_owned());
-            (place, (*digest).to_owned())
-        });
-        MadeWith::new(&workload("apps/v1", "Deployment"), &held.collect(), &under(key))
+        made
     }
 
     #[test]
-    fn pods_are_behind_once_what_they_read_is_another() {
-        let before = made("ours", &[("password", "1")]);
-        for (now, is_behind) in [
-            (made("ours", &[("password", "1")]), false),
-            (made("ours", &[("password", "2")]), true),
-            (made("ours", &[("password", "1"), ("user", "1")]), true),
-            (made("ours", &[]), true),
+    fn pods_are_behind_once_a_value_that_they_read_is_another() {
+        let held = [("password", "1"), ("user", "1")];
+        for (before, now, is_behind) in [
+            (WHOLE, made("ours", &[WHOLE], &held), false),
+            (WHOLE, made("ours", &[WHOLE], &[("password", "2"), ("user", "1")]), true),
+            (WHOLE, made("ours", &[WHOLE], &[("password", "1")]), true),
+            (PART, made("ours", &[PART], &held), false),
+            (PART, made("ours", &[PART], &[("password", "2"), ("user", "1")]), false),
+            (PART, made("ours", &[PART], &[("password", "1"), ("user", "2")]), true),
+            // Another template has made them anew.
+            (PART, made("ours", &[WHOLE], &[("password", "2"), ("user", "2")]), false),
+            (PART, made("ours", &[], &held), false),
+            (PART, made("ours", &[PART], &[]), false),
             // Nobody can say.
-            (made("another", &[("password", "2")]), false),
+            (WHOLE, made("another", &[WHOLE], &[("password", "2")]), false),
         ] {
-            assert_eq!(before.is_behind(&now), is_behind, "{now:?}");
+            assert_eq!(made("ours", &[before], &held).is_behind(&now), is_behind, "{before:?} {now:?}");
         }
+        let (one, other) = (made("ours", &[WHOLE], &held), made("ours", &[WHOLE], &held[..1]));
+        assert_ne!(one.stamp(&under("ours")), other.stamp(&under("ours")));
+        assert!(one.tells(&under("ours")) && !one.tells(&under("another")));
     }
 
     #[test]
     fn the_newest_of_a_workload_counts_whatever_version_of_its_api_names_it() {
         let mut kept = PodSecrets::default();
         for digest in ["1", "2"] {
-            kept.made(made("ours", &[("password", digest)]));
+            kept.made(made("ours", &[WHOLE], &[("password", digest)]));
         }
         let text = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<PodSecrets>(&text).unwrap(), kept);
-        assert_eq!(kept.of(&workload("apps/v2", "Deployment")), Some(&made("ours", &[("password", "2")])));
+        assert_eq!(
+            kept.of(&workload("apps/v2", "Deployment")),
+            Some(&made("ours", &[WHOLE], &[("password", "2")]))
+        );
         assert_eq!(kept.of(&workload("apps/v1", "StatefulSet")), None);
         kept.dropped(&workload("apps/v1", "Deployment"));
         assert!(kept.is_empty());

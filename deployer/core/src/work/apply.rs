@@ -24,16 +24,15 @@ impl Work {
     ) -> Result<Vec<Filled>, Hitch> {
         notes.extend(self.found_first().await?.map(Note::Found));
         let cluster = self.cluster().await?;
+        let made_before = self.made_before(&cluster, &prepared, notes).await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
             if !prepared.is_rewritten {
                 self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
-            let reader = self.reader(&cluster, &object, &manifest).await?;
+            let was_there = self.is_there_and_reads(&cluster, &object, &manifest).await?;
             self.apply_noted(&cluster, &object, &manifest, notes).await?;
-            if let Some(reader) = reader {
-                self.renew(&cluster, &reader, &manifest, &prepared.pods, notes).await?;
-            }
+            self.renew(&cluster, (&object, &manifest), was_there, &made_before, notes).await?;
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)

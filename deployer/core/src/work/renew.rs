@@ -1,13 +1,13 @@
 //! Making pods anew that run with what a Secret held before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::{Applied, Cluster};
 
 use super::apply::{TRIES_MAX, told};
-use super::{Note, Work, key_of};
+use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
 use crate::inventory::{Live, PODS_MANAGER, belongs_to};
 use crate::pod_secrets::{HELD, MadeWith, PodSecrets, Read, read_by};
@@ -15,82 +15,101 @@ use crate::pod_secrets::{HELD, MadeWith, PodSecrets, Read, read_by};
 /// Where a workload has the annotations of its pods.
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
 
-/// A workload whose pods read Secrets of the revision, before it is applied.
-pub(super) struct Reader {
-    object: ObjectRef,
+/// A workload whose pods read Secrets of the revision.
+struct Reader<'a> {
+    object: &'a ObjectRef,
+    read: BTreeSet<Read<'a>>,
     /// The Secrets, with the manifests that have no values.
-    secrets: Vec<(Object, Value)>,
-    /// Whether it is there: else its pods are made with what the Secrets hold now.
-    was_there: bool,
+    secrets: Vec<(&'a Object, Value)>,
 }
 
 impl Work {
-    /// `None`: it is no workload, or its pods read no Secret that this application alone writes.
-    pub(super) async fn reader(
+    /// With what the pods of a node's workloads were made, before anything of it is written. Where that is not kept, or
+    /// under another master key, it is what their Secrets hold that are there. What it adds to what is kept is noted.
+    pub(super) async fn made_before(
         &self,
         cluster: &Cluster,
-        object: &Object,
-        manifest: &Value,
-    ) -> Result<Option<Reader>, Hitch> {
-        let read = read_by(&object.object, manifest);
-        if object.shared || read.is_empty() {
-            return Ok(None);
+        prepared: &Prepared,
+        notes: &mut Vec<Note>,
+    ) -> Result<PodSecrets, Hitch> {
+        let mut before = PodSecrets::clone(&prepared.pods);
+        for (object, manifest) in &prepared.objects {
+            let Some(reader) = self.reader(object, manifest) else { continue };
+            if before.of(reader.object).is_some_and(|made| made.tells(&self.digests())) {
+                continue;
+            }
+            let made = self.made_now(cluster, &reader).await?;
+            notes.push(Note::Made(made.clone()));
+            before.made(made);
         }
-        let secrets = self.secrets_of(&object.object, &read);
-        if secrets.is_empty() {
-            return Ok(None);
-        }
-        let was_there = cluster.get(&key_of(&object.object)).await?.is_some();
-        Ok(Some(Reader { object: object.object.clone(), secrets, was_there }))
+        Ok(before)
     }
 
-    /// The Secrets of the revision that pods of a workload read.
-    fn secrets_of(&self, workload: &ObjectRef, read: &BTreeSet<Read<'_>>) -> Vec<(Object, Value)> {
-        let objects = self.submission.document.graph.objects().map(|(_, object)| object);
-        let is_read = |object: &&Object| {
-            let ObjectRef { namespace, name, .. } = &object.object;
-            let is_own = object.object.is_secret() && !object.shared;
-            is_own && *namespace == workload.namespace && read.iter().any(|read| read.is_of(name))
-        };
-        objects.filter(is_read).filter_map(|secret| Some((secret.clone(), self.manifest(secret)?))).collect()
-    }
-
-    /// Has the pods of a workload that was just applied made anew, if they were made with other values than those that
-    /// its Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
+    /// Has the pods of a workload that was just applied made anew, if they were made with another value than their
+    /// Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
+    /// `was_there`: else its pods are new.
     pub(super) async fn renew(
         &self,
         cluster: &Cluster,
-        reader: &Reader,
-        manifest: &Value,
+        (object, manifest): (&Object, &Value),
+        was_there: bool,
         before: &PodSecrets,
         notes: &mut Vec<Note>,
     ) -> Result<(), Hitch> {
-        let read = read_by(&reader.object, manifest);
-        let mut held = BTreeMap::new();
-        for (secret, manifest) in &reader.secrets {
-            let Some(live) = cluster.get(&key_of(&secret.object)).await? else { continue };
-            let name = &secret.object.name;
-            let digests = self.held(secret, manifest, &live).into_iter();
-            let taken = digests.filter(|(key, _)| read.iter().any(|read| read.takes(name, key)));
-            held.extend(taken.map(|(key, digest)| ((name.clone(), key), digest)));
-        }
-        let now = self.made_with(&reader.object, &held);
-        let is_behind = before.of(&reader.object).is_some_and(|before| before.is_behind(&now));
-        if is_behind && reader.was_there {
-            self.make_pods_anew(cluster, &reader.object, &now).await?;
+        let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
+        let now = self.made_now(cluster, &reader).await?;
+        let is_behind = before.of(reader.object).is_some_and(|before| before.is_behind(&now));
+        if is_behind && was_there {
+            let stamp = now.stamp(&self.digests());
+            self.make_pods_anew(cluster, reader.object, &stamp).await?;
         }
         notes.push(Note::Made(now));
         Ok(())
     }
 
-    /// Changes the pod template of a workload by one annotation, as a writer of its own: the manifests do not have it,
-    /// so the next apply leaves it. Twice changes nothing.
-    async fn make_pods_anew(
+    /// Whether a workload is there whose pods read Secrets of the revision.
+    pub(super) async fn is_there_and_reads(
         &self,
         cluster: &Cluster,
-        object: &ObjectRef,
-        made: &MadeWith,
-    ) -> Result<(), Hitch> {
+        object: &Object,
+        manifest: &Value,
+    ) -> Result<bool, Hitch> {
+        let reads = self.reader(object, manifest).is_some();
+        Ok(reads && cluster.get(&key_of(&object.object)).await?.is_some())
+    }
+
+    /// `None`: it is no workload, or its pods read no Secret that this application alone writes.
+    fn reader<'a>(&'a self, object: &'a Object, manifest: &'a Value) -> Option<Reader<'a>> {
+        let read = read_by(&object.object, manifest);
+        if object.shared || read.is_empty() {
+            return None;
+        }
+        let all = self.submission.document.graph.objects().map(|(_, object)| object);
+        let secrets = all.filter(|secret| {
+            let is_own = secret.object.is_secret() && !secret.shared;
+            let is_near = secret.object.namespace == object.object.namespace;
+            is_own && is_near && read.iter().any(|read| read.is_of(&secret.object.name))
+        });
+        let secrets: Vec<_> = secrets.filter_map(|secret| Some((secret, self.manifest(secret)?))).collect();
+        (!secrets.is_empty()).then_some(Reader { object: &object.object, read, secrets })
+    }
+
+    /// With what pods would be made now.
+    async fn made_now(&self, cluster: &Cluster, reader: &Reader<'_>) -> Result<MadeWith, Hitch> {
+        let mut made = MadeWith::new(reader.object, &self.digests());
+        for (secret, manifest) in &reader.secrets {
+            let Some(live) = cluster.get(&key_of(&secret.object)).await? else { continue };
+            let held = self.held(secret, manifest, &live);
+            for read in reader.read.iter().filter(|read| read.is_of(&secret.object.name)) {
+                made.read(read, &held, &self.digests());
+            }
+        }
+        Ok(made)
+    }
+
+    /// Changes the pod template of a workload by one annotation, as a writer of its own: the manifests do not have it,
+    /// so the next apply leaves it. Twice changes nothing.
+    async fn make_pods_anew(&self, cluster: &Cluster, object: &ObjectRef, stamp: &str) -> Result<(), Hitch> {
         let key = key_of(object);
         for _ in 0..TRIES_MAX {
             self.goes_on()?;
@@ -103,10 +122,10 @@ impl Work {
             if !belongs_to(&live, &self.submission.key) || self.marks.newer_on(&live).is_some() {
                 return Err(Hitch::Passing(format!("{object} is not this generation's any more")));
             }
-            if says(&found, made) {
+            if says(&found, stamp) {
                 return Ok(());
             }
-            let body = annotated(object, live.resource_version(), made);
+            let body = annotated(object, live.resource_version(), stamp);
             let applied = cluster.apply_at(&key, &body, PODS_MANAGER, true).await;
             match applied.map_err(|error| told(object, Hitch::from(error)))? {
                 Applied::Done(_) => {
@@ -124,19 +143,19 @@ impl Work {
 }
 
 /// Whether the pod template of a workload says that already.
-fn says(workload: &Value, made: &MadeWith) -> bool {
+fn says(workload: &Value, stamp: &str) -> bool {
     let annotations = workload.pointer(ANNOTATIONS);
-    annotations.and_then(|annotations| annotations.get(HELD)).and_then(Value::as_str) == Some(made.digest())
+    annotations.and_then(|annotations| annotations.get(HELD)).and_then(Value::as_str) == Some(stamp)
 }
 
 /// The whole of what [`PODS_MANAGER`] says of a workload, at the version that was read.
-fn annotated(object: &ObjectRef, resource_version: &str, made: &MadeWith) -> Value {
+fn annotated(object: &ObjectRef, resource_version: &str, stamp: &str) -> Value {
     let ObjectRef { api_version, kind, namespace, name } = object;
     json!({
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
-        "spec": {"template": {"metadata": {"annotations": {HELD: made.digest()}}}},
+        "spec": {"template": {"metadata": {"annotations": {HELD: stamp}}}},
     })
 }
 
@@ -152,16 +171,9 @@ mod tests {
             namespace: Some("shop".to_owned()),
             name: "web".to_owned(),
         };
-        let made = |word: &str| {
-            let held = BTreeMap::from([(("db".to_owned(), "password".to_owned()), word.to_owned())]);
-            MadeWith::new(&object, &held, &|place: &[&str], value: &[u8]| {
-                format!("{}{}", place.len(), value.len())
-            })
-        };
-        let (one, other) = (made("1"), made("22"));
-        let body = annotated(&object, "5", &one);
-        assert_eq!(body["spec"], json!({"template": {"metadata": {"annotations": {HELD: one.digest()}}}}));
+        let body = annotated(&object, "5", "one");
+        assert_eq!(body["spec"], json!({"template": {"metadata": {"annotations": {HELD: "one"}}}}));
         assert_eq!(body["metadata"]["resourceVersion"], "5");
-        assert!(says(&body, &one) && !says(&body, &other) && !says(&json!({}), &one));
+        assert!(says(&body, "one") && !says(&body, "other") && !says(&json!({}), "one"));
     }
 }

@@ -12,7 +12,6 @@ use slipway_types::SecretReference;
 use super::Work;
 use crate::applied_secrets::{self, AppliedSecret};
 use crate::hitch::Hitch;
-use crate::pod_secrets::MadeWith;
 
 impl Work {
     /// Puts values where references stand in a Secret. The object must not be shown after it.
@@ -55,16 +54,8 @@ impl Work {
         applied_secrets::held(object, manifest, live, &self.digests())
     }
 
-    /// With what the pods of a workload are made whose Secrets hold this.
-    pub(super) fn made_with(
-        &self,
-        workload: &ObjectRef,
-        held: &BTreeMap<(String, String), String>,
-    ) -> MadeWith {
-        MadeWith::new(workload, held, &self.digests())
-    }
-
-    fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
+    /// How values are digested here.
+    pub(super) fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
         |place, value| self.core.host.keyed_digest(place, value)
     }
 
