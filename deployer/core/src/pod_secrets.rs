@@ -114,6 +114,17 @@ impl MadeWith {
         self.under == now.under && self.digests.iter().any(is_other)
     }
 
+    /// What was read before and is not now stays known: a roll-out that did not come to its end may be taken back, to
+    /// pods that still run with it.
+    pub(crate) fn remember(&mut self, before: &Self) {
+        if self.under != before.under {
+            return;
+        }
+        for (name, digest) in &before.digests {
+            self.digests.entry(name.clone()).or_insert_with(|| digest.clone());
+        }
+    }
+
     /// One digest of several.
     fn together(&self, part: &str, all: &BTreeMap<String, String>, digests: &Digests<'_>) -> String {
         let mut text = String::new();
@@ -276,6 +287,20 @@ mod tests {
         let (one, other) = (made("ours", &[WHOLE], &held), made("ours", &[WHOLE], &held[..1]));
         assert_ne!(one.stamp(&under("ours")), other.stamp(&under("ours")));
         assert!(one.tells(&under("ours")) && !one.tells(&under("another")));
+    }
+
+    #[test]
+    fn what_is_read_no_more_is_remembered_for_pods_that_may_come_back() {
+        let before = made("ours", &[PART], &[("user", "1")]);
+        let mut now = made("ours", &[], &[]);
+        now.remember(&before);
+        assert!(now.is_behind(&made("ours", &[PART], &[("user", "2")])));
+        let mut now = made("ours", &[PART], &[("user", "2")]);
+        now.remember(&before);
+        assert_eq!(now, made("ours", &[PART], &[("user", "2")]), "the newest counts");
+        let mut now = made("another", &[], &[]);
+        now.remember(&before);
+        assert_eq!(now, made("another", &[], &[]), "it says nothing there");
     }
 
     #[test]

@@ -57,11 +57,13 @@ impl Work {
         notes: &mut Vec<Note>,
     ) -> Result<(), Hitch> {
         let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
-        let now = self.made_now(cluster, &reader).await?;
-        let is_behind = before.of(reader.object).is_some_and(|before| before.is_behind(&now));
-        if is_behind && was_there {
-            let stamp = now.stamp(&self.digests());
-            self.make_pods_anew(cluster, reader.object, &stamp).await?;
+        let mut now = self.made_now(cluster, &reader).await?;
+        if let Some(before) = before.of(reader.object).filter(|_| was_there) {
+            if before.is_behind(&now) {
+                let stamp = now.stamp(&self.digests());
+                self.make_pods_anew(cluster, reader.object, &stamp).await?;
+            }
+            now.remember(before);
         }
         notes.push(Note::Made(now));
         Ok(())
