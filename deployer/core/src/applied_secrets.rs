@@ -12,7 +12,7 @@ use slipway_handoff::{Object, ObjectRef};
 /// Where values stand in a manifest.
 const FIELDS: [&str; 2] = ["data", "stringData"];
 /// What is digested to tell master keys from each other.
-const WHICH_KEY: [&str; 1] = ["master key"];
+pub(crate) const WHICH_KEY: [&str; 1] = ["master key"];
 
 /// The Secrets of one key, as they were last applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,19 @@ impl AppliedSecret {
         };
         self.digests.iter().filter(is_changed).map(|(key, _)| key.clone()).collect()
     }
+}
+
+/// Digests of what `secret` holds, by the keys that `manifest`, with values or without, gives it. Keys that are sent once
+/// are others' to change.
+pub(crate) fn held(
+    object: &Object,
+    manifest: &Value,
+    secret: &Value,
+    digests: &Digests<'_>,
+) -> BTreeMap<String, String> {
+    let fields = FIELDS.into_iter().filter_map(|field| manifest[field].as_object());
+    let keys = fields.flatten().map(|(key, _)| key).filter(|key| !is_sent_once(object, key));
+    keys.filter_map(|key| Some((key.clone(), digest_of(&object.object, secret, key, digests)?))).collect()
 }
 
 /// The digest of a value; `None`: there is none, or it is none that an API server takes.
@@ -148,6 +161,23 @@ mod tests {
             let applied = AppliedSecret::of(&Object { once, ..object() }, &sent, &digests);
             assert_eq!(applied.changed_in(&secret(&json!({})), &digests), changed);
         }
+    }
+
+    #[test]
+    fn what_a_secret_holds_is_told_by_the_keys_that_a_manifest_gives_it() {
+        let digests = under("ours");
+        let mut manifest =
+            secret(&json!({"password": {"from": "elsewhere"}, "once": "eA==", "gone": "eA=="}));
+        manifest["stringData"] = json!({"user": "ann"});
+        let object = Object { once: vec!["/data/once".parse::<Pointer>().unwrap()], ..object() };
+        let told = |data: &Value| held(&object, &manifest, &secret(data), &digests);
+        let before =
+            told(&json!({"password": "aHVudGVyMg==", "user": "YW5u", "once": "eA==", "more": "eA=="}));
+        assert_eq!(before.keys().collect::<Vec<_>>(), ["password", "user"]);
+        let same = told(&json!({"password": "aHVudGVyMg==", "user": "YW5u", "once": "eQ==", "more": "eQ=="}));
+        assert_eq!(same, before);
+        let other = told(&json!({"password": "YW5u", "user": "YW5u"}));
+        assert!(other["password"] != before["password"] && other["user"] == before["user"]);
     }
 
     #[test]

@@ -55,3 +55,7 @@ pub use slipway_kubernetes::FIELD_MANAGER;
 /// By which it knows who keeps the list of owners of shared objects. Whoever joins writes only that list:
 /// sent as [`FIELD_MANAGER`] it would remove every other field of the object.
 pub const OWNERS_MANAGER: &str = "slipway-owners";
+
+/// By which it knows who has pods made anew for what their Secrets hold: what no manifest has would go with the next
+/// apply of [`FIELD_MANAGER`].
+pub const PODS_MANAGER: &str = "slipway-pods";

@@ -10,6 +10,7 @@ use slipway_types::Digest;
 use crate::applied_secrets::AppliedSecrets;
 use crate::correction::Corrections;
 use crate::inventory::Inventory;
+use crate::pod_secrets::PodSecrets;
 use crate::schedule::Checkpoint;
 use crate::task_memory::TaskMemory;
 
@@ -99,6 +100,9 @@ pub(crate) struct Kept {
     /// What its Secrets held when they were applied, by digests.
     #[serde(default, skip_serializing_if = "AppliedSecrets::is_empty")]
     pub(crate) secrets: AppliedSecrets,
+    /// With what of its Secrets the pods of its workloads were made, by digests.
+    #[serde(default, skip_serializing_if = "PodSecrets::is_empty")]
+    pub(crate) pods: PodSecrets,
     /// Whether nobody knows yet what the cluster has of the key: there was nothing kept of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_unlisted: bool,

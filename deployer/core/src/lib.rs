@@ -15,6 +15,7 @@ mod hitch;
 mod host;
 pub mod inventory;
 mod kept;
+mod pod_secrets;
 mod receiver;
 pub mod schedule;
 mod sense;

@@ -273,6 +273,7 @@ fn begin(
     // Where nothing is kept, nobody knows who wrote what there is.
     let fence = before.as_ref().map_or(submission.generation.saturating_sub(1), |loaded| loaded.kept.fence);
     let secrets = before.as_ref().map(|loaded| loaded.kept.secrets.clone()).unwrap_or_default();
+    let pods = before.as_ref().map(|loaded| loaded.kept.pods.clone()).unwrap_or_default();
     let (inventory, row) = match before {
         Some(loaded) => (loaded.kept.inventory.union_before_apply(&wanted), Some(loaded.state)),
         None => (wanted, None),
@@ -288,6 +289,7 @@ fn begin(
         tasks,
         corrections: Corrections::default(),
         secrets,
+        pods,
         is_unlisted,
         listed_from,
         fence,

@@ -281,9 +281,11 @@ impl Driver<'_> {
                 }
             }
             Note::Secret(secret) => self.loaded.kept.secrets.applied(secret),
+            Note::Made(made) => self.loaded.kept.pods.made(made),
             Note::Dropped(object) => {
                 inventory.dropped(&object);
                 self.loaded.kept.secrets.dropped(&object);
+                self.loaded.kept.pods.dropped(&object);
             }
             Note::AtPeace(object) => self.loaded.kept.corrections.forget(&object),
             Note::Corrected { object, by } => self.loaded.kept.corrections.corrected(object, by, Utc::now()),

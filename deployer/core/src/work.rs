@@ -15,6 +15,7 @@ use crate::correction::Corrections;
 use crate::hitch::Hitch;
 use crate::inventory::{Inventory, Marks, apply_order};
 use crate::kept::Kept;
+use crate::pod_secrets::{MadeWith, PodSecrets};
 use crate::receiver::Core;
 use crate::schedule::{Action, Failure, Happened, Progress, Schedule, Turn, Verdict, WholeState};
 
@@ -31,6 +32,7 @@ mod message;
 mod passing;
 mod pods;
 mod prune;
+mod renew;
 mod rerun;
 mod secrets;
 
@@ -77,6 +79,8 @@ pub(crate) enum Note {
     Applied { object: ObjectRef, uid: String },
     /// What a Secret that is as this generation wants it holds.
     Secret(AppliedSecret),
+    /// With what of their Secrets the pods of a workload are made.
+    Made(MadeWith),
     /// It is gone, or is not the key's.
     Dropped(ObjectRef),
     /// It was written again once, and is as wanted since.
@@ -107,6 +111,8 @@ pub(crate) struct Prepared {
     is_rewritten: bool,
     /// What Secrets held when they were applied, if that is to be looked at.
     secrets: Arc<AppliedSecrets>,
+    /// With what of their Secrets pods were made, if the objects are to be written.
+    pods: Arc<PodSecrets>,
 }
 
 impl Work {
@@ -175,6 +181,8 @@ impl Work {
             Action::Call(turn) => Some(Task::Call(turn)),
             Action::StartNode(turn) => {
                 let prepared = self.prepare(&turn, schedule);
+                let pods = Arc::new(kept.pods.clone());
+                let prepared = prepared.map(|prepared| Prepared { pods, ..prepared });
                 Some(Task::Start(turn, prepared))
             }
             Action::CheckNode(turn) => Some(Task::Look(vec![(turn, None)], None)),
@@ -209,7 +217,7 @@ impl Work {
         let mut objects: Vec<_> = objects.collect();
         apply_order(&mut objects, |(object, _)| &object.object);
         let is_rewritten = schedule.node(&turn.node).is_some_and(Progress::is_rewritten);
-        Ok(Prepared { objects, filled, is_rewritten, secrets: Arc::default() })
+        Ok(Prepared { objects, filled, is_rewritten, ..Prepared::default() })
     }
 
     /// Carries it out.

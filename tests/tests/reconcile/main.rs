@@ -33,6 +33,7 @@ mod overtaken;
 mod pair;
 mod polled;
 mod rollback;
+mod rotated;
 mod same_objects;
 mod shared;
 mod steps;

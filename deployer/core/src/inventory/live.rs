@@ -8,7 +8,7 @@ use slipway_types::Digest;
 
 use super::fields::Fields;
 use super::marks::{self, APPLICATION, STAGE, TEAM};
-use super::{FIELD_MANAGER, GENERATION, INVENTORY, OWNERS_MANAGER, REVISION, SHARED_BY};
+use super::{FIELD_MANAGER, GENERATION, INVENTORY, OWNERS_MANAGER, PODS_MANAGER, REVISION, SHARED_BY};
 
 /// An object as a cluster has it, read with its `managedFields`. That there is none is for the caller to say,
 /// never for this type: only a cluster's answer "not found" means that.
@@ -163,7 +163,8 @@ pub fn writer_of<'a>(live: &Live<'a>, path: &[&str]) -> Option<&'a str> {
         }
         fields.is_some()
     };
-    let others = live.managers().filter(|manager| ![FIELD_MANAGER, OWNERS_MANAGER].contains(&manager.name));
+    let own = [FIELD_MANAGER, OWNERS_MANAGER, PODS_MANAGER];
+    let others = live.managers().filter(|manager| !own.contains(&manager.name));
     others.filter(has).max_by_key(|manager| manager.at).map(|manager| manager.name)
 }
 

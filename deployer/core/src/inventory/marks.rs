@@ -4,7 +4,7 @@
 //! controllers copy labels (of a Service to its EndpointSlices). Which generation wrote an object last is in
 //! annotations; there a revision's digest, one character too long for a label, is whole. They are written with
 //! what changes and never alone, but for [`Marks::fenced`]: an object that several generations want alike has
-//! the marks of the first of them. Pod templates are never touched.
+//! the marks of the first of them. Pod templates are never marked.
 
 use serde_json::{Map, Value};
 use slipway_handoff::{Collect, Key, Object};
@@ -79,7 +79,7 @@ impl Marks {
     }
 
     /// The higher generation of this very inventory that wrote the object.
-    pub(super) fn newer_on(&self, live: &Live<'_>) -> Option<u64> {
+    pub fn newer_on(&self, live: &Live<'_>) -> Option<u64> {
         // The generations of several owners cannot be compared.
         let comparable = self.is_on(live) && !live.is_shared();
         live.generation().filter(|generation| comparable && *generation > self.generation)

@@ -13,7 +13,7 @@ use crate::inventory::{
 };
 
 /// So often an object that others change at the same time is read again.
-const TRIES_MAX: usize = 5;
+pub(super) const TRIES_MAX: usize = 5;
 
 impl Work {
     /// Writes objects in their order, each only if it is not as wanted already; gives what was put into holes.
@@ -24,12 +24,15 @@ impl Work {
     ) -> Result<Vec<Filled>, Hitch> {
         notes.extend(self.found_first().await?.map(Note::Found));
         let cluster = self.cluster().await?;
+        let made_before = self.made_before(&cluster, &prepared, notes).await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
             if !prepared.is_rewritten {
                 self.clear_failed_task(&cluster, &object, &manifest).await?;
             }
+            let was_there = self.is_there_and_reads(&cluster, &object, &manifest).await?;
             self.apply_noted(&cluster, &object, &manifest, notes).await?;
+            self.renew(&cluster, (&object, &manifest), was_there, &made_before, notes).await?;
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)
@@ -184,7 +187,7 @@ impl Work {
 }
 
 /// The same with the name of the object that it is about.
-fn told(object: &ObjectRef, hitch: Hitch) -> Hitch {
+pub(super) fn told(object: &ObjectRef, hitch: Hitch) -> Hitch {
     match hitch {
         Hitch::Passing(why) => Hitch::Passing(format!("{object}: {why}")),
         Hitch::Lasting(why) => Hitch::Lasting(format!("{object}: {why}")),

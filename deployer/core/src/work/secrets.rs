@@ -1,5 +1,7 @@
 //! Values in place of references, only on the way to the cluster.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
@@ -8,7 +10,7 @@ use slipway_handoff::{Object, ObjectRef, SecretUse, secret};
 use slipway_types::SecretReference;
 
 use super::Work;
-use crate::applied_secrets::AppliedSecret;
+use crate::applied_secrets::{self, AppliedSecret};
 use crate::hitch::Hitch;
 
 impl Work {
@@ -47,7 +49,13 @@ impl Work {
         applied.changed_in(secret, &self.digests())
     }
 
-    fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
+    /// Digests of what a Secret that is there holds, by the keys that its manifest gives it.
+    pub(super) fn held(&self, object: &Object, manifest: &Value, live: &Value) -> BTreeMap<String, String> {
+        applied_secrets::held(object, manifest, live, &self.digests())
+    }
+
+    /// How values are digested here.
+    pub(super) fn digests(&self) -> impl Fn(&[&str], &[u8]) -> String {
         |place, value| self.core.host.keyed_digest(place, value)
     }
 

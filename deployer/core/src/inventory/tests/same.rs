@@ -59,6 +59,25 @@ fn what_others_and_the_server_added_is_no_difference() {
 }
 
 #[test]
+fn what_pods_were_made_anew_for_is_no_difference() {
+    let mut live = live();
+    live["spec"]["template"]["metadata"] = json!({"annotations": {"slipway.dev/secrets": "1"}});
+    let entry = json!({"manager": PODS_MANAGER, "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": {
+        "f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:slipway.dev/secrets": {}}}}}}});
+    live["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+    assert!(same(&live, &sent()));
+    // Where the manifest has annotations of its own too.
+    live["metadata"]["managedFields"][3]["fieldsV1"]["f:spec"]["f:template"]["f:metadata"] =
+        json!({"f:annotations": {"f:own": {}}});
+    live["spec"]["template"]["metadata"]["annotations"]["own"] = "yes".into();
+    let mut sent = sent();
+    sent["spec"]["template"]["metadata"] = json!({"annotations": {"own": "yes"}});
+    assert!(same(&live, &sent));
+    let seen = Live::of(&live).unwrap();
+    assert_eq!(writer_of(&seen, &["spec", "template", "metadata"]), None, "nobody else changed it");
+}
+
+#[test]
 fn every_value_that_is_sent_counts() {
     for (pointer, value) in [
         ("/apiVersion", json!("apps/v2")),

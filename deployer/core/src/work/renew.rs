@@ -1,0 +1,181 @@
+//! Making pods anew that run with what a Secret held before.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use slipway_handoff::{Object, ObjectRef};
+use slipway_kubernetes::{Applied, Cluster};
+
+use super::apply::{TRIES_MAX, told};
+use super::{Note, Prepared, Work, key_of};
+use crate::hitch::Hitch;
+use crate::inventory::{Live, PODS_MANAGER, belongs_to};
+use crate::pod_secrets::{HELD, MadeWith, PodSecrets, Read, read_by};
+
+/// Where a workload has the annotations of its pods.
+const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
+
+/// A workload whose pods read Secrets of the revision.
+struct Reader<'a> {
+    object: &'a ObjectRef,
+    read: BTreeSet<Read<'a>>,
+    /// The Secrets, with the manifests that have no values.
+    secrets: Vec<(&'a Object, Value)>,
+}
+
+impl Work {
+    /// With what the pods of a node's workloads were made, before anything of it is written. Where that is not kept, or
+    /// under another master key, it is what their Secrets hold that are there. What it adds to what is kept is noted.
+    pub(super) async fn made_before(
+        &self,
+        cluster: &Cluster,
+        prepared: &Prepared,
+        notes: &mut Vec<Note>,
+    ) -> Result<PodSecrets, Hitch> {
+        let mut before = PodSecrets::clone(&prepared.pods);
+        for (object, manifest) in &prepared.objects {
+            let Some(reader) = self.reader(object, manifest) else { continue };
+            if before.of(reader.object).is_some_and(|made| made.tells(&self.digests())) {
+                continue;
+            }
+            let made = self.made_now(cluster, &reader).await?;
+            notes.push(Note::Made(made.clone()));
+            before.made(made);
+        }
+        Ok(before)
+    }
+
+    /// Has the pods of a workload that was just applied made anew, if they were made with another value than their
+    /// Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
+    /// `was_there`: else its pods are new.
+    pub(super) async fn renew(
+        &self,
+        cluster: &Cluster,
+        (object, manifest): (&Object, &Value),
+        was_there: bool,
+        before: &PodSecrets,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Hitch> {
+        let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
+        let mut now = self.made_now(cluster, &reader).await?;
+        if let Some(before) = before.of(reader.object).filter(|_| was_there) {
+            if before.is_behind(&now) {
+                let stamp = now.stamp(&self.digests());
+                self.make_pods_anew(cluster, reader.object, &stamp).await?;
+            }
+            now.remember(before);
+        }
+        notes.push(Note::Made(now));
+        Ok(())
+    }
+
+    /// Whether a workload is there whose pods read Secrets of the revision.
+    pub(super) async fn is_there_and_reads(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        manifest: &Value,
+    ) -> Result<bool, Hitch> {
+        let reads = self.reader(object, manifest).is_some();
+        Ok(reads && cluster.get(&key_of(&object.object)).await?.is_some())
+    }
+
+    /// `None`: it is no workload, or its pods read no Secret that this application alone writes.
+    fn reader<'a>(&'a self, object: &'a Object, manifest: &'a Value) -> Option<Reader<'a>> {
+        let read = read_by(&object.object, manifest);
+        if object.shared || read.is_empty() {
+            return None;
+        }
+        let all = self.submission.document.graph.objects().map(|(_, object)| object);
+        let secrets = all.filter(|secret| {
+            let is_own = secret.object.is_secret() && !secret.shared;
+            let is_near = secret.object.namespace == object.object.namespace;
+            is_own && is_near && read.iter().any(|read| read.is_of(&secret.object.name))
+        });
+        let secrets: Vec<_> = secrets.filter_map(|secret| Some((secret, self.manifest(secret)?))).collect();
+        (!secrets.is_empty()).then_some(Reader { object: &object.object, read, secrets })
+    }
+
+    /// With what pods would be made now.
+    async fn made_now(&self, cluster: &Cluster, reader: &Reader<'_>) -> Result<MadeWith, Hitch> {
+        let mut made = MadeWith::new(reader.object, &self.digests());
+        for (secret, manifest) in &reader.secrets {
+            let Some(live) = cluster.get(&key_of(&secret.object)).await? else { continue };
+            let held = self.held(secret, manifest, &live);
+            for read in reader.read.iter().filter(|read| read.is_of(&secret.object.name)) {
+                made.read(read, &held, &self.digests());
+            }
+        }
+        Ok(made)
+    }
+
+    /// Changes the pod template of a workload by one annotation, as a writer of its own: the manifests do not have it,
+    /// so the next apply leaves it. Twice changes nothing.
+    async fn make_pods_anew(&self, cluster: &Cluster, object: &ObjectRef, stamp: &str) -> Result<(), Hitch> {
+        let key = key_of(object);
+        for _ in 0..TRIES_MAX {
+            self.goes_on()?;
+            // Gone meanwhile: whoever makes it anew makes its pods anew.
+            let Some(found) = cluster.get(&key).await? else { return Ok(()) };
+            let live = Live::of(&found).map_err(|error| Hitch::Passing(format!("{object}: {error}")))?;
+            if let Some(terminating) = live.terminating() {
+                return Err(Hitch::Passing(format!("{object} {terminating}")));
+            }
+            if !belongs_to(&live, &self.submission.key) || self.marks.newer_on(&live).is_some() {
+                return Err(Hitch::Passing(format!("{object} is not this generation's any more")));
+            }
+            if says(&found, stamp) {
+                return Ok(());
+            }
+            let body = annotated(object, live.resource_version(), stamp);
+            let applied = cluster.apply_at(&key, &body, PODS_MANAGER, true).await;
+            match applied.map_err(|error| told(object, Hitch::from(error)))? {
+                Applied::Done(_) => {
+                    tracing::info!(%object, "its pods are made anew: a Secret that they read holds another value");
+                    return Ok(());
+                }
+                Applied::Outrun => {}
+                Applied::NotServed => {
+                    return Err(Hitch::Passing(format!("the cluster does not serve {object} any more")));
+                }
+            }
+        }
+        Err(Hitch::Passing(format!("{object} is changed by others faster than it can be written")))
+    }
+}
+
+/// Whether the pod template of a workload says that already.
+fn says(workload: &Value, stamp: &str) -> bool {
+    let annotations = workload.pointer(ANNOTATIONS);
+    annotations.and_then(|annotations| annotations.get(HELD)).and_then(Value::as_str) == Some(stamp)
+}
+
+/// The whole of what [`PODS_MANAGER`] says of a workload, at the version that was read.
+fn annotated(object: &ObjectRef, resource_version: &str, stamp: &str) -> Value {
+    let ObjectRef { api_version, kind, namespace, name } = object;
+    json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
+        "spec": {"template": {"metadata": {"annotations": {HELD: stamp}}}},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_one_annotation_of_pods_and_is_seen_there() {
+        let object = ObjectRef {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: "web".to_owned(),
+        };
+        let body = annotated(&object, "5", "one");
+        assert_eq!(body["spec"], json!({"template": {"metadata": {"annotations": {HELD: "one"}}}}));
+        assert_eq!(body["metadata"]["resourceVersion"], "5");
+        assert!(says(&body, "one") && !says(&body, "other") && !says(&json!({}), "one"));
+    }
+}
