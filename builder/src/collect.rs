@@ -5,7 +5,7 @@
 //! repeated.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -146,8 +146,6 @@ pub struct CollectHandler {
     pub git: GitStore,
     /// What is kept how long.
     pub options: CollectOptions,
-    /// When all stored blobs were last looked at by this process.
-    scanned_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// One pass.
@@ -178,7 +176,7 @@ const WATCH_EVERY: Duration = Duration::from_mins(1);
 impl CollectHandler {
     /// Upkeep of these records, blobs and git data.
     pub fn new(records: Arc<dyn Records>, blobs: Blobs, git: GitStore, options: CollectOptions) -> Self {
-        Self { records, blobs, git, options, scanned_at: Mutex::new(None) }
+        Self { records, blobs, git, options }
     }
 
     /// One pass, at the time `now`.
@@ -188,9 +186,8 @@ impl CollectHandler {
         pass.expire_repositories().await?;
         pass.tell_unreadable();
         pass.settle_condemned().await?;
-        if self.scan_is_due(now) {
+        if self.scan_is_due(now).await? {
             pass.note_unreferenced().await?;
-            *self.scanned_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
         pass.remove_unreferenced().await?;
         // Last: it may take long, and nothing waits for it.
@@ -211,9 +208,12 @@ impl CollectHandler {
         }
     }
 
-    fn scan_is_due(&self, now: DateTime<Utc>) -> bool {
-        let last = *self.scanned_at.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_none_or(|last| now - last >= CollectOptions::hours(self.options.scan_interval_hours))
+    /// Whether all stored blobs are to be looked at, which costs a list of the bucket: the records know when any server
+    /// did so last.
+    async fn scan_is_due(&self, now: DateTime<Utc>) -> Result<bool, JobError> {
+        let last = self.records.read().await?.stored_get().await?;
+        let interval = CollectOptions::hours(self.options.scan_interval_hours);
+        Ok(last.is_none_or(|last| now - last.measured_at >= interval))
     }
 }
 

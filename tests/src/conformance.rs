@@ -143,6 +143,7 @@ macro_rules! conformance {
                 a_version_is_published_once
                 versions_are_paged_newest_first
                 versions_are_filtered_before_the_limit
+                commits_are_found_by_their_first_digits
                 versions_are_filtered_by_labels
                 a_package_is_found_by_the_fingerprint_it_was_first_published_with
                 labels_are_changed_by_compare_and_swap

@@ -151,11 +151,11 @@ async fn a_deleted_branch_leaves_nothing_and_others_stay_whole() {
     assert_eq!(pass(&handler, after_days(29)).await, Collected::default());
     let dry = world.handler(CollectOptions { dry_run: true, ..CollectOptions::default() });
     assert_eq!(pass(&dry, after_days(31)).await.versions, 1);
-    let first = pass(&handler, after_days(31)).await;
+    let first = pass(&handler, after_days(32)).await;
     let expected = Collected { versions: 1, manifests: 1, links: 1, ..Collected::default() };
     assert_eq!(first, expected, "bytes have a time of grace");
     assert!(world.has(&old[0]).await && world.has(&old[1]).await);
-    let second = pass(&handler, after_days(33)).await;
+    let second = pass(&handler, after_days(34)).await;
     assert_eq!(second, Collected { blobs: 2, condemned: 2, ..Collected::default() });
     for digest in old {
         assert!(!world.has(&digest).await);
@@ -163,7 +163,7 @@ async fn a_deleted_branch_leaves_nothing_and_others_stay_whole() {
     for digest in kept {
         assert!(world.has(&digest).await);
     }
-    assert_eq!(pass(&handler, after_days(34)).await, Collected::default());
+    assert_eq!(pass(&handler, after_days(35)).await, Collected::default());
 }
 
 /// Stores a pack of one object as a push would.
@@ -274,6 +274,19 @@ async fn each_look_at_all_blobs_tells_how_much_is_stored() {
     let last = stored().await.unwrap();
     assert_eq!((last.blobs, last.bytes), (0, 0));
     assert!(last.measured_at > first.measured_at);
+}
+
+#[tokio::test]
+async fn all_blobs_are_looked_at_once_in_an_interval_whichever_server_does() {
+    let world = World::new().await;
+    let now = after_days(0);
+    pass(&world.handler(CollectOptions::default()), now).await;
+    world.blobs.put("later").await.unwrap();
+    for (hours, blobs) in [(5, 0), (6, 1)] {
+        pass(&world.handler(CollectOptions::default()), now + TimeDelta::hours(hours)).await;
+        let stored = world.records.read().await.unwrap().stored_get().await.unwrap().unwrap();
+        assert_eq!(stored.blobs, blobs, "after {hours} h");
+    }
 }
 
 #[tokio::test]

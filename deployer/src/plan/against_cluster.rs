@@ -194,10 +194,14 @@ async fn look(
             }
             let mut violation =
                 Violation::new("refused_by_cluster", path, format!("{key}: {}", status.message));
-            if status.code == 404 {
-                violation = violation.hint(
-                    "does its namespace exist? Make it, or let the environment make it: createNamespace",
-                );
+            let hint = match status.code {
+                404 => {
+                    Some("does its namespace exist? Make it, or let the environment make it: createNamespace")
+                }
+                _ => refused.way_out(),
+            };
+            if let Some(hint) = hint {
+                violation = violation.hint(hint);
             }
             Ok((plain(Change::Unknown), Some(violation)))
         }

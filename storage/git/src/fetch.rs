@@ -74,16 +74,6 @@ pub struct Fetched {
 }
 
 impl GitStore {
-    /// The branches and tags of a repository on a forge.
-    pub async fn ls_remote(
-        &self,
-        url: &str,
-        credential: Option<&Credential>,
-    ) -> Result<Vec<RemoteRef>, Fault> {
-        let address = address::check(url, self.options()).await?;
-        self.list_remote(&address, credential).await
-    }
-
     /// Fetches refs of a forge's repository: objects become blobs, then one transaction moves the
     /// refs to where the forge has them. A version tag that moved there does not move here.
     pub async fn fetch(
@@ -169,6 +159,7 @@ impl GitStore {
         Ok(Fetched { heads, moved: decision.moved, refused })
     }
 
+    /// The branches and tags of a repository on a forge.
     async fn list_remote(
         &self,
         address: &CheckedAddress,

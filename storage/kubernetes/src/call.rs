@@ -66,6 +66,14 @@ impl CallError {
         matches!(self, Self::Refused(status) if status.code == code)
     }
 
+    /// The next step after a refusal, where the API server's words leave it open and it is known.
+    pub fn way_out(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(status) => way_out(status),
+            Self::Away(_) | Self::Unreachable(_) => None,
+        }
+    }
+
     /// What to tell people: one short line that names what is wrong and, where that is known, the next
     /// step.
     pub fn says(&self) -> String {
@@ -88,8 +96,18 @@ pub(crate) fn missing_namespace(status: &Status) -> Option<&str> {
     (status.code == 404).then_some(details.name.as_str())
 }
 
+/// Ports are told apart by number and protocol, whose default older servers do not put in before they apply
+/// (<https://github.com/kubernetes-sigs/structured-merge-diff/issues/130>).
+fn way_out(status: &Status) -> Option<&'static str> {
+    let lacks_protocol = status.message.contains("omits key field \"protocol\"");
+    lacks_protocol.then_some("write `protocol: TCP`, or what it is; this cluster's version asks for it")
+}
+
 fn refusal(status: &Status) -> String {
     let message = &status.message;
+    if let Some(way_out) = way_out(status) {
+        return format!("{message}: {way_out}");
+    }
     match status.code {
         401 => "it does not know the credential: renew it in the kubeconfig".to_owned(),
         403 if message.contains("is forbidden: User ") => {
@@ -159,6 +177,14 @@ mod tests {
             "code": 403, "message": "admission webhook \"guard.test\" denied the request: no\n tag",
         }));
         assert_eq!(webhook, "admission webhook \"guard.test\" denied the request: no tag (403)");
+        let port = says(json!({
+            "code": 500,
+            "message": "failed to create typed patch object: .spec.ports: element 0: associative list with keys has an element that omits key field \"protocol\" (and doesn't have default value)",
+        }));
+        assert!(
+            port.ends_with("write `protocol: TCP`, or what it is; this cluster's version asks for it"),
+            "{port}"
+        );
     }
 
     #[test]

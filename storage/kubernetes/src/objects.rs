@@ -54,7 +54,7 @@ pub enum Deleted {
     Gone,
     /// It is removed, or will be once its finalizers have done.
     Ordered,
-    /// Another object has its name, by another UID; that one is left alone.
+    /// Another object has its name, by another UID, or it was changed since it was read; what is there is left alone.
     Other,
 }
 
@@ -235,7 +235,7 @@ impl Cluster {
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     // The UID need not be why: a namespace that ends refuses like this, too.
                     let live = self.get(key).await?;
-                    let deleted = after_conflict(live.as_ref(), uid);
+                    let deleted = after_conflict(live.as_ref(), uid, resource_version);
                     return deleted.ok_or_else(|| CallError::of(kube::Error::Api(status)));
                 }
                 Err(error) => return Err(CallError::of(error)),
@@ -260,13 +260,17 @@ fn merging(writer: &str) -> PatchParams {
 }
 
 /// What the object that is there says of a removal that met a conflict; `None`: not why.
-fn after_conflict(live: Option<&Value>, uid: &str) -> Option<Deleted> {
+fn after_conflict(live: Option<&Value>, uid: &str, resource_version: Option<&str>) -> Option<Deleted> {
     let Some(live) = live else { return Some(Deleted::Gone) };
     let metadata = &live["metadata"];
     if metadata["uid"].as_str() != Some(uid) {
         return Some(Deleted::Other);
     }
-    metadata["deletionTimestamp"].is_string().then_some(Deleted::Ordered)
+    if metadata["deletionTimestamp"].is_string() {
+        return Some(Deleted::Ordered);
+    }
+    let is_changed = resource_version.is_some_and(|read| metadata["resourceVersion"].as_str() != Some(read));
+    is_changed.then_some(Deleted::Other)
 }
 
 pub(crate) fn applied(key: &ObjectKey, answer: kube::Result<DynamicObject>) -> Result<Applied, CallError> {
@@ -406,12 +410,18 @@ mod tests {
 
     #[test]
     fn after_a_conflict_the_object_that_is_there_tells_what_became_of_the_removal() {
-        let live = json!({"metadata": {"uid": "a"}});
-        let ends = json!({"metadata": {"uid": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
-        assert_eq!(after_conflict(None, "a"), Some(Deleted::Gone));
-        assert_eq!(after_conflict(Some(&live), "b"), Some(Deleted::Other));
-        assert_eq!(after_conflict(Some(&ends), "b"), Some(Deleted::Other));
-        assert_eq!(after_conflict(Some(&ends), "a"), Some(Deleted::Ordered));
-        assert_eq!(after_conflict(Some(&live), "a"), None);
+        let live = json!({"metadata": {"uid": "a", "resourceVersion": "7"}});
+        let ends = json!({"metadata": {"uid": "a", "resourceVersion": "7", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        for (found, uid, version, wanted) in [
+            (None, "a", None, Some(Deleted::Gone)),
+            (Some(&live), "b", None, Some(Deleted::Other)),
+            (Some(&ends), "b", None, Some(Deleted::Other)),
+            (Some(&ends), "a", Some("6"), Some(Deleted::Ordered)),
+            (Some(&live), "a", Some("6"), Some(Deleted::Other)),
+            (Some(&live), "a", Some("7"), None),
+            (Some(&live), "a", None, None),
+        ] {
+            assert_eq!(after_conflict(found, uid, version), wanted, "{found:?} {uid} {version:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use slipway_records::{
 };
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
 use uuid::Uuid;
 
@@ -87,6 +88,9 @@ fn component_column(component: Option<&ComponentName>) -> &str {
 
 /// Where counting the versions of a label stops: enough to tell a rare label from a common one.
 const LABEL_COUNT_MAX: i64 = 1000;
+
+/// Above every digit that continues a commit.
+const ABOVE_DIGITS: char = 'g';
 
 /// Interned labels that a version must have, the rarest first.
 struct Pairs {
@@ -257,6 +261,27 @@ impl<H: Handle> ReadPackages for Session<H> {
             .await
         };
         rows.map_err(failed)?.into_iter().map(PackageVersion::try_from).collect()
+    }
+
+    async fn published_commits(
+        &mut self,
+        application: ApplicationId,
+        prefix: &CommitPrefix,
+        limit: u32,
+    ) -> Result<Vec<CommitId>> {
+        let found = sqlx::query_scalar!(
+            r#"select distinct commit_id collate "C" as "commit!: Text<CommitId>" from version
+            where application_id = $1 and commit_id collate "C" >= $2 and commit_id collate "C" < $3
+            order by 1 limit $4"#,
+            application.as_uuid(),
+            prefix.as_str(),
+            format!("{prefix}{ABOVE_DIGITS}"),
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|commit| commit.0).collect())
     }
 
     async fn package_by_fingerprint(

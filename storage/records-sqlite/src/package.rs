@@ -7,6 +7,7 @@ use slipway_records::{
 };
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
 
 use crate::error::{UnknownWord, failed};
@@ -85,6 +86,9 @@ fn component_column(component: Option<&ComponentName>) -> &str {
 
 /// Where counting the versions of a label stops: enough to tell a rare label from a common one.
 const LABEL_COUNT_MAX: i64 = 1000;
+
+/// Above every digit that continues a commit.
+const ABOVE_DIGITS: char = 'g';
 
 /// Interned labels that a version must have, the rarest first.
 struct Pairs {
@@ -252,6 +256,26 @@ impl<H: Handle> ReadPackages for Session<H> {
             .await
         };
         rows.map_err(failed)?.into_iter().map(PackageVersion::try_from).collect()
+    }
+
+    async fn published_commits(
+        &mut self,
+        application: ApplicationId,
+        prefix: &CommitPrefix,
+        limit: u32,
+    ) -> Result<Vec<CommitId>> {
+        let found = sqlx::query_scalar!(
+            r#"select distinct commit_id as "commit!: Text<CommitId>" from version
+            where application_id = ?1 and commit_id >= ?2 and commit_id < ?3 order by commit_id limit ?4"#,
+            application.to_string(),
+            prefix.as_str(),
+            format!("{prefix}{ABOVE_DIGITS}"),
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|commit| commit.0).collect())
     }
 
     async fn package_by_fingerprint(

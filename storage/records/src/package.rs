@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_types::id::{ApplicationId, RunId, VersionId};
 use slipway_types::label::{LabelKey, LabelValue, Labels};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::{CommitId, ComponentName, Digest, GitRef, Version};
 
 use crate::{Inserted, Page, Result};
@@ -137,6 +138,14 @@ pub trait ReadPackages {
     ) -> Result<Option<PackageVersion>>;
     /// Versions, newest first by publication.
     async fn version_list(&mut self, filter: &VersionFilter, page: Page) -> Result<Vec<PackageVersion>>;
+    /// The commits that begin so and that something of the application was published from, bundles and packages alike,
+    /// in order, at most `limit`.
+    async fn published_commits(
+        &mut self,
+        application: ApplicationId,
+        prefix: &CommitPrefix,
+        limit: u32,
+    ) -> Result<Vec<CommitId>>;
     /// The version first published (`version = built_as`) for a package fingerprint.
     async fn package_by_fingerprint(
         &mut self,

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use slipway_records::Channel;
+use slipway_types::selection::CommitPrefix;
 
 use super::prelude::*;
 
@@ -118,6 +119,33 @@ pub async fn versions_are_filtered_before_the_limit(records: Shared) {
         (VersionFilter { application: Some(ApplicationId::new()), ..none() }, vec![]),
     ] {
         assert_eq!(list(&records, &filter, Page::first(3)).await, expected, "{filter:?}");
+    }
+}
+
+pub async fn commits_are_found_by_their_first_digits(records: Shared) {
+    let run = run(&records).await;
+    let at = |digits: &str| word::<CommitId>(&format!("{digits:0<40}"));
+    for (component, version, commit) in [
+        (None, "1.0.0", at("abcd1")),
+        (Some("api"), "1.0.0", at("abcd1")),
+        // Released alone.
+        (Some("api"), "1.1.0", at("abcdf")),
+        (Some("web"), "1.2.0", at("abce")),
+    ] {
+        insert_version(&records, NewVersion { commit, ..new_version(&run, component, version) }).await;
+    }
+    let shop = run.application_id;
+    for (application, prefix, limit, found) in [
+        (shop, "abcd", 9, vec![at("abcd1"), at("abcdf")]),
+        (shop, "abcd", 1, vec![at("abcd1")]),
+        (shop, "ABCDF", 9, vec![at("abcdf")]),
+        (shop, at("abce").as_str(), 9, vec![at("abce")]),
+        (shop, "abcf", 9, vec![]),
+        (ApplicationId::new(), "abcd", 9, vec![]),
+    ] {
+        let prefix: CommitPrefix = word(prefix);
+        let commits = read(&records).await.published_commits(application, &prefix, limit).await.unwrap();
+        assert_eq!(commits, found, "{prefix} {limit}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Single objects: removed by their UID alone, applied to the version that was read.
+//! Single objects: removed by their UID and the version that was read, applied to the version that was read.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use slipway_tests::wait::wait_until;
 use crate::{Field, WRITER, text};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_removed_by_its_own_uid_alone() {
+async fn an_object_is_removed_by_its_own_uid_and_as_it_was_read() {
     let field = Field::prepare().await;
     let key = field.key("v1", "ConfigMap", "settings");
     let made = field.apply(&key, &json!({"data": {"a": "1"}})).await;
@@ -18,6 +18,13 @@ async fn an_object_is_removed_by_its_own_uid_alone() {
     let other = field.cluster.delete_exactly(&key, "00000000-0000-0000-0000-000000000000", None).await;
     assert_eq!(other.expect("an answer"), Deleted::Other);
     assert!(field.get(&key).await.is_some(), "the object of another UID is left alone");
+
+    let read = text(&made, "/metadata/resourceVersion");
+    field.apply(&key, &json!({"data": {"a": "changed"}})).await;
+    let late = field.cluster.delete_exactly(&key, uid, Some(read)).await;
+    assert_eq!(late.expect("an answer"), Deleted::Other);
+    let left = field.get(&key).await.expect("what was changed since is left alone");
+    assert_eq!(text(&left, "/data/a"), "changed");
 
     assert_eq!(field.cluster.delete_exactly(&key, uid, None).await.expect("an answer"), Deleted::Ordered);
     assert!(field.get(&key).await.is_none());

@@ -11,6 +11,8 @@ use crate::inventory::assert_whole;
 
 /// How soon a change is to be told, or undone.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
+/// How soon one is to be told that has pods made anew first.
+const ROLLED_OUT_WITHIN: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "not-to-be-seen-anywhere";
 
 /// What the page says of the deployment, its nodes included.
@@ -18,14 +20,15 @@ fn told(shown: &Value) -> String {
     format!("{} {} {}", shown["state"], shown["reason"], shown["receiver"]["nodes"]).to_lowercase()
 }
 
-/// Waits until the page tells that something is not as wanted, naming `what`; or until it is as wanted again.
-fn assert_seen(ground: &Ground, live: &Value, what: &str, is_back: impl Fn() -> bool) {
-    wait::until(&format!("{what} is told, or undone"), SEEN_WITHIN, || {
+/// Waits until the page tells `what`; nobody asked for more, so it stays as it was made.
+fn assert_seen(ground: &Ground, live: &Value, what: &str, within: Duration, stays: impl Fn() -> bool) {
+    wait::until(&format!("{what:?} is told"), within, || {
         let shown = ground.show(live);
         let told = told(&shown);
-        let is_told = told.contains("degraded") || told.contains("drift");
-        if is_back() || (is_told && told.contains(what)) { Ok(()) } else { Err(shown) }
+        let is_told = told.contains("degraded") && told.contains(what);
+        if is_told { Ok(()) } else { Err(shown) }
     });
+    assert!(stays(), "{what:?} was undone where it is to be told alone");
 }
 
 #[test]
@@ -40,21 +43,21 @@ fn drift_is_seen() {
 
     let replicas = || cluster::field(space, "deployment", "web", "/spec/replicas");
     space.kubectl(&["scale", "deployment/web", "--replicas=1"]);
-    assert_seen(&ground, &live, "web", || replicas() == 2);
+    assert_seen(&ground, &live, "changed spec.replicas", SEEN_WITHIN, || replicas() == 1);
     space.kubectl(&["scale", "deployment/web", "--replicas=2"]);
     ground.live(&live);
 
     let pointer = "/spec/template/spec/containers/0/image";
     let runs = || cluster::field(space, "deployment", "web", pointer);
     space.kubectl(&["set", "image", "deployment/web", &format!("web={other}")]);
-    assert_seen(&ground, &live, "web", || runs() == image.as_str());
+    assert_seen(&ground, &live, "changed spec.template", ROLLED_OUT_WITHIN, || runs() == other.as_str());
     space.kubectl(&["set", "image", "deployment/web", &format!("web={image}")]);
     ground.live(&live);
 
     let is_there = || cluster::object(space, "configmap", "shop-settings").is_some();
     space.kubectl(&["delete", "configmap", "shop-settings"]);
-    assert_seen(&ground, &live, "shop-settings", is_there);
-    // Deployed once more everything is as wanted, whoever undid what before.
+    assert_seen(&ground, &live, "shop-settings is not as it was applied", SEEN_WITHIN, || !is_there());
+    // Deployed once more everything is as wanted.
     let again = ground.deployed("prod", &version, Some(&document));
     assert!(is_there());
     assert_eq!((replicas(), runs()), (json!(2), json!(image)));

@@ -160,6 +160,14 @@ fn fitting<'l>(lines: impl Iterator<Item = &'l Line>, weight: usize) -> usize {
         .count()
 }
 
+/// The last of these lines, as many as weigh no more together than `weight`, of which they take what they weigh.
+pub(super) fn last_within(mut lines: Vec<Line>, weight: &mut usize) -> Vec<Line> {
+    let shown = fitting(lines.iter().rev(), *weight);
+    lines.drain(..lines.len() - shown);
+    *weight -= lines.iter().map(line_weight).sum::<usize>();
+    lines
+}
+
 /// Bytes of HTML that a line of a log is on its page (`log.html`), at most.
 pub(super) fn line_weight(line: &Line) -> usize {
     LINE_WEIGHT + line.spans.iter().map(span_weight).sum::<usize>()

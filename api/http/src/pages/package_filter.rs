@@ -20,8 +20,8 @@ use crate::rest::{channels, environments};
 
 /// Versions on one page.
 pub(super) const ROWS_MAX: u32 = 50;
-/// Among so many of the newest bundles the commit is looked for that begins as was asked.
-const COMMITS_MAX: u32 = 50;
+/// One commit is found; another that begins alike tells that more of it is to be written.
+const COMMITS_MAX: u32 = 2;
 
 /// Which packages; empty fields ask for nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
@@ -128,7 +128,7 @@ impl PackagesQuery {
                 return Ok(Vec::new());
             }
             Text::Digest(digest) => filter.digest = Some(digest),
-            Text::Commit(prefix) => match commit_of(read, application, prefix).await? {
+            Text::Commit(prefix) => match commit_of(read, application, &prefix).await? {
                 Some(commit) => filter.commit = Some(commit),
                 None => return Ok(Vec::new()),
             },
@@ -199,22 +199,17 @@ impl PackagesQuery {
 async fn commit_of(
     read: &mut dyn Read,
     application: &Application,
-    prefix: CommitPrefix,
+    prefix: &CommitPrefix,
 ) -> Result<Option<CommitId>, ApiError> {
     if let Ok(whole) = prefix.to_string().parse() {
         return Ok(Some(whole));
     }
-    let told = prefix.to_string();
-    let selection =
-        Selection { commit: Some(prefix), prerelease: Prereleases::Yes, held: true, ..Selection::default() };
-    let page = SelectionPage { order: SelectionOrder::Newest, limit: COMMITS_MAX, after: None };
-    let found = read.select(application.id, &selection, &page, false).await?.versions;
-    let Some(first) = found.first() else { return Ok(None) };
-    if found.iter().any(|version| version.commit != first.commit) {
-        let detail = format!("q: several commits begin with {told}: write more of it");
+    let found = read.published_commits(application.id, prefix, COMMITS_MAX).await?;
+    if found.len() > 1 {
+        let detail = format!("q: several commits begin with {prefix}: write more of it");
         return Err(ApiError::bad_request("bad_query", detail));
     }
-    Ok(Some(first.commit.clone()))
+    Ok(found.into_iter().next())
 }
 
 /// The packages of one version: what a run publishes has one. A tag may release a component without a bundle, so where

@@ -193,7 +193,7 @@ async fn packages_are_found_by_channel_place_version_and_commit() {
 #[tokio::test]
 async fn a_package_that_was_released_alone_is_found_by_its_version() {
     let server = shop().await;
-    let run = hostile_run(&server).await;
+    let run = Run { commit: "ab12".repeat(10).parse().unwrap(), ..hostile_run(&server).await };
     package(&server, &run, "1.1.1", json!({"type": "web"})).await;
     let browser = Browser::of(&server, &server.admin.clone()).await;
     for (query, is_found) in [
@@ -201,6 +201,8 @@ async fn a_package_that_was_released_alone_is_found_by_its_version() {
         ("q=1.1.1&component=api", true),
         ("q=1.1.1&component=web", false),
         ("q=1.1.2", false),
+        ("q=ab12a", true),
+        ("q=ab13", false),
     ] {
         let text = is_page(&browser.get(&format!("/applications/shop/packages?{query}")).await.is(200));
         assert_eq!(text.contains("/packages/api/1.1.1\""), is_found, "{query}: {text}");

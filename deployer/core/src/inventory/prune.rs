@@ -47,8 +47,9 @@ pub enum Fate {
     Delete {
         /// The precondition: only this very object.
         uid: String,
-        /// A further one for shared objects, whose owners may have changed since.
-        resource_version: Option<String>,
+        /// A further one: only as it was read. Whoever sends a removal may be lost, and it may come when a later
+        /// generation, or another owner, has the object already.
+        resource_version: String,
     },
     /// Others own it too: this inventory leaves its owners. Its entry goes when that is written.
     Release(Write),
@@ -157,11 +158,9 @@ fn fate_of_live(entry: &Entry, marks: &Marks, live: &Live<'_>) -> Fate {
         // Its write may have gone through without an answer.
         None if !live.is_applied_here() => Fate::NotOurs(Disowned::Unproven),
         _ if takes_along(&entry.object) => Fate::Leave(without_marks(live)),
-        _ => Fate::Delete {
-            uid: live.uid().to_owned(),
-            // A status changes too often to make it a condition for every object.
-            resource_version: live.is_shared().then(|| live.resource_version().to_owned()),
-        },
+        _ => {
+            Fate::Delete { uid: live.uid().to_owned(), resource_version: live.resource_version().to_owned() }
+        }
     }
 }
 

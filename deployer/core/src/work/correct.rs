@@ -108,7 +108,8 @@ impl Work {
         let cluster = self.cluster().await?;
         let mut manifest = drift.manifest.clone();
         self.put_secrets(&drift.object.object, &mut manifest).await?;
-        // A value that was rotated since comes with a deployment, which restarts what uses it, and not by the way.
+        // A value that was rotated since comes with a deployment and not by the way; but without a Secret that was
+        // deleted no pod starts, and its former values are kept nowhere.
         let newer = drift.secret.as_ref().map(|applied| self.changed_keys(applied, &manifest));
         if let Some(newer) = newer.filter(|keys| !keys.is_empty()) {
             return Err(Hitch::Lasting(format!(

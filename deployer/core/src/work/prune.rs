@@ -9,10 +9,12 @@ use slipway_records::fault_point;
 
 use super::{Note, Work, key_of};
 use crate::hitch::Hitch;
-use crate::inventory::{Fate, Inventory, Kept, Live, OWNERS_MANAGER, Pruning, Sweep, prune};
+use crate::inventory::{Entry, Fate, Inventory, Kept, Live, OWNERS_MANAGER, Sweep, fate, prune};
 
 /// The most objects that are named as still there.
 const NAMED_MAX: usize = 3;
+/// How often a removal is sent in one turn while the object changes: a rollout writes its status several times a second.
+const REMOVALS_MAX: usize = 5;
 
 impl Work {
     /// Removes what is no longer wanted; done once the cluster says that all of it is gone.
@@ -56,7 +58,9 @@ impl Work {
         let mut left = Vec::new();
         for pruning in prunings {
             self.goes_on()?;
-            left.extend(self.carry_out_pruning(&cluster, pruning, notes).await?);
+            let entry = inventory.get(&pruning.object);
+            let entry = entry.expect("invariant: what is pruned is of this inventory");
+            left.extend(self.carry_out_pruning(&cluster, entry, &sweep, pruning.fate, notes).await?);
         }
         still_there(&left)
     }
@@ -65,10 +69,12 @@ impl Work {
     async fn carry_out_pruning(
         &self,
         cluster: &Cluster,
-        pruning: Pruning,
+        entry: &Entry,
+        sweep: &Sweep<'_>,
+        fate: Fate,
         notes: &mut Vec<Note>,
     ) -> Result<Option<String>, Hitch> {
-        let Pruning { object, fate } = pruning;
+        let object = entry.object.clone();
         let left = match fate {
             fate if fate.forgets() => {
                 notes.push(Note::Dropped(object));
@@ -77,22 +83,11 @@ impl Work {
             Fate::Going(terminating) => Some(format!("{object} {terminating}")),
             Fate::Keep(kept @ (Kept::NotLooked | Kept::Newer(_))) => Some(format!("{object} {kept}")),
             Fate::Delete { uid, resource_version } => {
-                let key = key_of(&object);
-                let deleted = cluster.delete_exactly(&key, &uid, resource_version.as_deref()).await?;
-                fault_point::reach("core.pruned");
-                match deleted {
-                    Deleted::Gone => {
-                        notes.push(Note::Dropped(object));
-                        None
-                    }
-                    // Most are gone at once; finalizers and grace periods hold the others.
-                    Deleted::Ordered if cluster.get(&key).await?.is_none() => {
-                        notes.push(Note::Dropped(object));
-                        None
-                    }
-                    Deleted::Ordered => Some(format!("{object} is being removed")),
-                    Deleted::Other => Some(format!("{object} was changed meanwhile")),
+                let left = self.remove(cluster, entry, sweep, &uid, resource_version).await?;
+                if left.is_none() {
+                    notes.push(Note::Dropped(object));
                 }
+                left
             }
             Fate::Release(write) => {
                 let key = ObjectRef::of(&write.body).map_or_else(|| key_of(&object), |found| key_of(&found));
@@ -116,6 +111,41 @@ impl Work {
             _ => None,
         };
         Ok(left)
+    }
+
+    /// What is still there of an object that goes, in words. It goes as it was read and not otherwise; where it was
+    /// changed since, be it by a status, it is read and judged again.
+    async fn remove(
+        &self,
+        cluster: &Cluster,
+        entry: &Entry,
+        sweep: &Sweep<'_>,
+        uid: &str,
+        mut resource_version: String,
+    ) -> Result<Option<String>, Hitch> {
+        let (object, key) = (&entry.object, key_of(&entry.object));
+        for _ in 0..REMOVALS_MAX {
+            self.goes_on()?;
+            let deleted = cluster.delete_exactly(&key, uid, Some(&resource_version)).await?;
+            fault_point::reach("core.pruned");
+            if deleted == Deleted::Gone {
+                return Ok(None);
+            }
+            // Most are gone at once; finalizers and grace periods hold the others.
+            let Some(found) = cluster.get(&key).await? else { return Ok(None) };
+            if deleted == Deleted::Ordered {
+                return Ok(Some(format!("{object} is being removed")));
+            }
+            let live = Live::of(&found).map_err(|error| Hitch::Passing(format!("{object}: {error}")))?;
+            match fate(entry, sweep, &self.marks, Some(&Some(live))) {
+                Fate::Delete { uid: found, resource_version: newer } if found == uid => {
+                    resource_version = newer;
+                }
+                // The next turn finds out what becomes of it now.
+                _ => break,
+            }
+        }
+        Ok(Some(format!("{object} was changed meanwhile")))
     }
 }
 

@@ -1,11 +1,15 @@
-use slipway_git::{Credential, Notify, Wanted};
+use slipway_git::{Credential, Fetched, Notify, Wanted};
 use slipway_records::{Origin, RefMove};
-use slipway_types::GitRef;
+use slipway_types::{Fault, GitRef};
 
 use crate::world::{World, new_source};
 
 fn notify() -> Notify {
     Notify::Moved { origin: Origin::Sweep, actor: "sweep".into() }
+}
+
+async fn fetch(world: &World, url: &str, credential: Option<&Credential>) -> Result<Fetched, Fault> {
+    world.store.fetch(world.source, url, credential, &Wanted::All, &Notify::None).await
 }
 
 #[tokio::test]
@@ -77,7 +81,7 @@ async fn what_goes_wrong_with_a_forge_is_classified() {
         ("https://10.0.0.1/x.git".into(), "address_refused"),
         ("git@github.com:a/b.git".into(), "address_refused"),
     ] {
-        let fault = world.store.ls_remote(&url, Some(&token)).await.unwrap_err();
+        let fault = fetch(&world, &url, Some(&token)).await.unwrap_err();
         assert_eq!(fault.code, code, "{url}: {}", fault.message);
         assert!(!fault.to_string().contains("hunter2"));
     }
@@ -104,11 +108,11 @@ async fn credentials_reach_the_forge_by_askpass() {
     for (credential, code) in [(Some("bot:s3cret"), "not_found"), (Some("bot:wrong"), "auth"), (None, "auth")]
     {
         let credential = credential.map(|value| Credential::parse(&value.into()));
-        let fault = world.store.ls_remote(&url, credential.as_ref()).await.unwrap_err();
+        let fault = fetch(&world, &url, credential.as_ref()).await.unwrap_err();
         assert_eq!(fault.code, code, "{}", fault.message);
     }
     let moved = url.replace("x.git", "moved.git");
-    let fault = world.store.ls_remote(&moved, None).await.unwrap_err();
+    let fault = fetch(&world, &moved, None).await.unwrap_err();
     assert_eq!(fault.code, "address_refused", "{}", fault.message);
     server.abort();
 }
@@ -119,5 +123,5 @@ async fn names_are_resolved_once_and_pinned() {
     let work = world.work("w").await;
     work.ok(&["push", "-q", "origin", "main"]).await;
     let url = world.url.replace("127.0.0.1", "localhost");
-    assert_eq!(world.store.ls_remote(&url, None).await.unwrap().len(), 1);
+    assert_eq!(fetch(&world, &url, None).await.unwrap().heads.len(), 1);
 }

@@ -14,6 +14,7 @@ use super::nodes;
 use crate::extract::{Path, Query};
 use crate::pages::address;
 use crate::pages::ansi::{Line, Terminal};
+use crate::pages::log_window::{PAGE_WEIGHT, last_within};
 use crate::pages::parts::{Moment, Status, Tone};
 use crate::pages::texts::Texts;
 use crate::pages::visitor::Member;
@@ -21,6 +22,9 @@ use crate::problem::ApiError;
 use crate::rest::deployment_failures::{self, FailureLogQuery};
 use crate::rest::deployment_views::DeploymentName;
 use crate::state::ServerState;
+
+/// Bytes of HTML that the ends of all logs have on the page of a deployment, at most: more stands on it than logs.
+const TAILS_WEIGHT: usize = PAGE_WEIGHT / 2;
 
 /// What was found when a node failed.
 #[derive(Template)]
@@ -94,12 +98,13 @@ pub(super) fn rows(
     now: DateTime<Utc>,
 ) -> Vec<FailureRow> {
     let newest = failures.last().map(|failure| failure.id);
+    let mut weight = TAILS_WEIGHT;
     failures
         .into_iter()
         .rev()
         .map(|failure| {
             let is_open = Some(failure.id) == newest;
-            row(t, deployment, failure, is_open, now)
+            row(t, deployment, failure, is_open, now, &mut weight)
         })
         .collect()
 }
@@ -110,6 +115,7 @@ fn row(
     failure: Failure,
     is_open: bool,
     now: DateTime<Utc>,
+    weight: &mut usize,
 ) -> FailureRow {
     let Failure { id, node, attempt, at, found, .. } = failure;
     let logs = format!("{}/failures/{id}/log", address::deployment(deployment));
@@ -131,7 +137,7 @@ fn row(
         containers: found
             .containers
             .into_iter()
-            .map(|container| container_row(t, &logs, container))
+            .map(|container| container_row(t, &logs, container, weight))
             .collect(),
         notes: found.notes.iter().map(String::as_str).map(plain).collect(),
         is_open,
@@ -164,7 +170,12 @@ pub(super) fn event_row(t: &'static Texts, event: FoundEvent, now: DateTime<Utc>
     }
 }
 
-fn container_row(t: &'static Texts, logs: &str, container: FoundContainer) -> ContainerRow {
+fn container_row(
+    t: &'static Texts,
+    logs: &str,
+    container: FoundContainer,
+    weight: &mut usize,
+) -> ContainerRow {
     let d = t.deployment;
     let whole = |previous: bool| {
         let mut pairs = vec![("pod", container.pod.as_str()), ("container", container.container.as_str())];
@@ -173,8 +184,9 @@ fn container_row(t: &'static Texts, logs: &str, container: FoundContainer) -> Co
         }
         address::with_query(logs, pairs)
     };
-    let mut shown = vec![log_row(d.wrote_last, &container.log, whole(false))];
-    shown.extend(container.previous.as_ref().map(|log| log_row(d.before_restart, log, whole(true))));
+    let mut shown = vec![log_row(d.wrote_last, &container.log, whole(false), weight)];
+    let previous = container.previous.as_ref();
+    shown.extend(previous.map(|log| log_row(d.before_restart, log, whole(true), weight)));
     ContainerRow {
         logs: shown,
         restarts: (container.restarts > 0).then(|| (d.restarts)(container.restarts)),
@@ -187,11 +199,13 @@ fn container_row(t: &'static Texts, logs: &str, container: FoundContainer) -> Co
     }
 }
 
-fn log_row(title: &'static str, log: &FoundLog, whole: String) -> LogRow {
+/// The last lines of a log, as many as there is `weight` left for; the whole is a link away.
+fn log_row(title: &'static str, log: &FoundLog, whole: String, weight: &mut usize) -> LogRow {
     let text = log.tail.join("\n");
+    let lines = if text.is_empty() { Vec::new() } else { Terminal::default().lines(text.as_bytes(), 0) };
     LogRow {
         title,
-        lines: if text.is_empty() { Vec::new() } else { Terminal::default().lines(text.as_bytes(), 0) },
+        lines: last_within(lines, weight),
         problem: log.problem.as_deref().map(plain),
         whole: (log.bytes > 0).then_some(whole),
     }
@@ -223,6 +237,7 @@ mod tests {
     use slipway_records::failure::{Found, FoundObject};
 
     use super::*;
+    use crate::pages::log_window::line_weight;
     use crate::pages::texts::ENGLISH;
 
     fn hostile() -> String {
@@ -285,5 +300,25 @@ mod tests {
                 html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "<{tag}> is not balanced: {html}");
         }
+    }
+
+    #[test]
+    fn ends_of_logs_weigh_what_a_page_takes_and_lead_to_the_whole() {
+        let mut failure = failure();
+        let log = FoundLog { bytes: 9, tail: vec!["\"".repeat(400); 5], ..FoundLog::default() };
+        let container = FoundContainer {
+            pod: "web-1".to_owned(),
+            log: log.clone(),
+            previous: Some(log),
+            ..FoundContainer::default()
+        };
+        failure.found.containers = vec![container; 10];
+        let rows = rows(&ENGLISH, failure.deployment_id, vec![failure.clone(), failure], Utc::now());
+        let logs: Vec<&LogRow> =
+            rows.iter().flat_map(|row| &row.containers).flat_map(|container| &container.logs).collect();
+        let weight: usize = logs.iter().flat_map(|log| &log.lines).map(line_weight).sum();
+        assert!(weight > TAILS_WEIGHT / 2 && weight <= TAILS_WEIGHT, "{weight} bytes");
+        assert_eq!(logs[0].lines.len(), 5, "the newest first");
+        assert!(logs.len() == 40 && logs.iter().all(|log| log.whole.is_some()));
     }
 }

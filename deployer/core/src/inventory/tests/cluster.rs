@@ -125,14 +125,9 @@ impl Cluster {
         self.objects.get_mut(object).unwrap().terminating = true;
     }
 
-    pub(super) fn delete(
-        &mut self,
-        object: &ObjectRef,
-        uid: &str,
-        version: Option<&str>,
-    ) -> Result<(), Conflict> {
+    pub(super) fn delete(&mut self, object: &ObjectRef, uid: &str, version: &str) -> Result<(), Conflict> {
         let Some(stored) = self.objects.get(object) else { return Ok(()) };
-        if stored.uid != uid || version.is_some_and(|version| version != stored.version.to_string()) {
+        if stored.uid != uid || version != stored.version.to_string() {
             return Err(Conflict);
         }
         let inside: Vec<ObjectRef> = match object.is_namespace() {

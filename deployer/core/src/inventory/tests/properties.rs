@@ -170,7 +170,7 @@ impl World {
                 Fate::Delete { uid, resource_version } => {
                     assert!(!takes_along(object), "others may have something in it");
                     self.check_removal(who, held.get(object).unwrap(), uid, sweep);
-                    self.cluster.delete(object, uid, resource_version.as_deref()).unwrap();
+                    self.cluster.delete(object, uid, resource_version).unwrap();
                 }
                 Fate::Release(write) => {
                     let uid = self.cluster.uid(object);

@@ -30,6 +30,13 @@ impl Left {
     fn uid(&self) -> String {
         self.cluster.uid(&self.object.object)
     }
+
+    /// That it is removed, as it is.
+    fn deleted(&self) -> Fate {
+        let found = self.cluster.get(&self.object.object).unwrap();
+        let live = Live::of(&found).unwrap();
+        Fate::Delete { uid: live.uid().to_owned(), resource_version: live.resource_version().to_owned() }
+    }
 }
 
 fn on_update() -> Sweep<'static> {
@@ -38,9 +45,9 @@ fn on_update() -> Sweep<'static> {
 }
 
 #[test]
-fn what_is_ours_goes_with_its_uid_as_a_condition() {
+fn what_is_ours_goes_as_it_was_read() {
     let mut left = Left::plain();
-    let gone = Fate::Delete { uid: left.uid(), resource_version: None };
+    let gone = left.deleted();
     assert_eq!((left.fate(&on_update()), left.fate(&Sweep::Removal)), (gone.clone(), gone));
     left.cluster.terminate(&left.object.object);
     assert!(matches!(left.fate(&on_update()), Fate::Going(_)));
@@ -58,8 +65,8 @@ fn what_was_frozen_to_stay_stays() {
     ] {
         let left = Left::of(Object { collect, ..object(&config_map("a")) }, &config_map("a"));
         for (sweep, kept) in [(on_update(), update), (Sweep::Removal, removal)] {
-            let deleted = Fate::Delete { uid: left.uid(), resource_version: None };
-            assert_eq!(left.fate(&sweep), kept.map_or(deleted, Fate::Keep), "{collect:?} {sweep:?}");
+            let wanted = kept.map_or_else(|| left.deleted(), Fate::Keep);
+            assert_eq!(left.fate(&sweep), wanted, "{collect:?} {sweep:?}");
         }
     }
 }
@@ -92,7 +99,7 @@ fn an_object_whose_label_was_changed_is_not_ours() {
 fn a_write_without_an_answer_is_known_by_its_manager() {
     let mut left = Left::plain();
     left.held = inventory(vec![left.object.clone()], 5);
-    assert_eq!(left.fate(&on_update()), Fate::Delete { uid: left.uid(), resource_version: None });
+    assert_eq!(left.fate(&on_update()), left.deleted());
     let mut copy = config_map("a");
     copy["metadata"]["labels"] = json!({INVENTORY: left.marks.inventory()});
     left.cluster.put("kubectl", &copy);
@@ -104,6 +111,17 @@ fn an_older_generation_removes_nothing_of_a_newer_one() {
     let mut left = Left::plain();
     left.marks = marks_of("shop", 4);
     assert_eq!(left.fate(&Sweep::Removal), Fate::Keep(Kept::Newer(5)));
+}
+
+#[test]
+fn a_late_removal_takes_nothing_that_a_newer_generation_has() {
+    let mut left = Left::plain();
+    let Fate::Delete { uid, resource_version } = left.fate(&on_update()) else { panic!() };
+    // Whoever sent it was lost, so the object gets new marks although it is as wanted.
+    settle(&mut left.cluster, &left.object, &config_map("a"), &marks_of("shop", 7).fenced(6));
+    let late = left.cluster.delete(&left.object.object, &uid, &resource_version);
+    assert_eq!(late, Err(cluster::Conflict));
+    assert_eq!(left.fate(&on_update()), Fate::Keep(Kept::Newer(7)), "nor is it sent again");
 }
 
 #[test]
@@ -120,10 +138,11 @@ fn a_shared_object_goes_with_its_last_owner() {
         assert!(matches!(left.fate(&on_update()), Fate::NotOurs(_)), "it left already");
         settle(&mut left.cluster, &left.object, &manifest, last);
         left.marks = last.clone();
-        let Fate::Delete { uid, resource_version: Some(version) } = left.fate(&on_update()) else { panic!() };
+        let Fate::Delete { uid, resource_version } = left.fate(&on_update()) else { panic!() };
         // Somebody who joins in between must not lose it.
         settle(&mut left.cluster, &left.object, &manifest, first);
-        assert_eq!(left.cluster.delete(&left.object.object, &uid, Some(&version)), Err(cluster::Conflict));
+        let late = left.cluster.delete(&left.object.object, &uid, &resource_version);
+        assert_eq!(late, Err(cluster::Conflict));
     }
 }
 
