@@ -237,6 +237,7 @@ fn show(run: &Value) {
     if let Some(version) = run["version"].as_str() {
         data(format!("version    {version}"));
     }
+    show_held(run);
     if let Some(fault) = run["fault"].as_object() {
         data(format!("failed in  {}", text(&run["failed_step"])));
         data(text(&fault["message"]));
@@ -269,6 +270,18 @@ fn show(run: &Value) {
         table(&["COMPONENT", "KIT", "STATE", "BACK-END", "TIMES", "REASON"], &rows, "");
     }
     show_notes(&run["builds"]);
+}
+
+/// Which checks keep what the run published from being chosen, and where they are seen.
+fn show_held(run: &Value) {
+    let held = run["held"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for why in held {
+        data(format!("held       {}", text(why)));
+    }
+    if !held.is_empty() {
+        let (app, version) = (text(&run["application"]), text(&run["version"]));
+        data(format!("next step  slipway check list {app} {version}"));
+    }
 }
 
 /// What is to be known of components' plans.
