@@ -265,6 +265,15 @@ async fn two_versions_differ_in_what_is_told() {
         assert!(bundles.contains(seen), "{seen}: {bundles}");
     }
     assert!(!bundles.contains("properties.motto"), "{bundles}");
+    let told = server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=1.1.0").await.is(200).json();
+    let api = &told["components"][0];
+    assert_eq!((&told["same"], &api["change"]), (&json!(false), &json!("changed")), "{told:#}");
+    assert_ne!(api["from"]["digest"], api["to"]["digest"]);
+    let replicas = json!({"path": "properties.replicas", "from": "1", "to": "2"});
+    assert!(api["configuration"].as_array().unwrap().contains(&replicas), "{told:#}");
+    let told = server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=1.0.0").await.is(200).json();
+    assert_eq!((&told["same"], &told["components"][0]["change"]), (&json!(true), &json!("same")));
+    server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=9.9.9").await.is(404);
     let same = is_page(&browser.get("/applications/shop/bundles/compare?from=1.0.0&to=1.0.0").await.is(200));
     assert!(same.contains("They lock the same components."), "{same}");
     let path = "/applications/shop/packages/compare?from=api%2F1.0.0&to=api%2F1.1.0";
