@@ -35,7 +35,7 @@ pub(crate) enum RunCommand {
     Logs(LogArgs),
     /// Wait until a run ends, or until that of a commit appears and ends
     #[command(
-        after_help = "Exit codes: 0 done or skipped, 1 failed or timed out, 2 usage, 3 the wait expired, 4 cancelled or superseded.\nExample: slipway run wait --app shop --commit $(git rev-parse HEAD)\n         slipway run wait shop#12"
+        after_help = "Exit codes: 0 done or skipped, 1 failed or timed out, 2 usage, 3 the wait expired or the server stayed away, 4 cancelled or superseded.\nExample: slipway run wait --app shop --commit $(git rev-parse HEAD)\n         slipway run wait shop#12"
     )]
     Wait(WaitArgs),
     /// Start a failed run again; finished builds are adopted
@@ -342,8 +342,9 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
         let run = match waiting.ask(|| awaited(client, &args)).await {
             Ok(run) => run,
             // Nothing is known of the run: 1 would say that it failed.
-            Err(error) if waiting.is_over() && is_away(&error) => {
+            Err(error) if is_away(&error) => {
                 report(&error);
+                say(format!("The run goes on when the server is back. Wait again: {}", again(&args)));
                 return Ok(NOT_ENDED);
             }
             Err(error) => return Err(error),
@@ -373,6 +374,14 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
         }
         waiting.pause().await;
     }
+}
+
+/// The command that waits for the same run.
+fn again(args: &WaitArgs) -> String {
+    let given =
+        [("", &args.run), ("--app ", &args.app), ("--commit ", &args.commit), ("--ref ", &args.git_ref)];
+    let words = given.iter().filter_map(|(option, value)| Some(format!("{option}{}", value.as_deref()?)));
+    format!("slipway run wait {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// The run that is waited for, if it is there already.
@@ -413,6 +422,19 @@ fn exit_of(state: &str) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_as_it_was_asked_for() {
+        let args = |run: Option<&str>, commit: Option<&str>| WaitArgs {
+            run: run.map(str::to_owned),
+            app: commit.map(|_| "shop".to_owned()),
+            commit: commit.map(str::to_owned),
+            git_ref: None,
+            timeout: Duration::from_secs(1),
+        };
+        assert_eq!(again(&args(Some("shop#3"), None)), "slipway run wait shop#3");
+        assert_eq!(again(&args(None, Some("abcd"))), "slipway run wait --app shop --commit abcd");
+    }
 
     #[test]
     fn durations_have_a_unit_or_are_seconds() {
