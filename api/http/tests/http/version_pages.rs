@@ -6,7 +6,7 @@ use slipway_oci::builtin::{BuiltinRegistry, NewManifest};
 use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
 use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag};
 use slipway_records::{ManifestRow, NewVersion, Run};
-use slipway_types::environment::EnvironmentSettings;
+use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::label::Labels;
 use slipway_types::media_type::{
     ANNOTATION_TITLE, COMPONENT_ARTIFACT, COMPONENT_CONFIG, IN_TOTO, OCI_LAYER_GZIP,
@@ -287,6 +287,27 @@ async fn two_versions_differ_in_what_is_told() {
         let refused = is_page(&browser.get(&format!("/applications/shop/{path}")).await.is(status));
         assert!(refused.contains("role=\"alert\"") && !refused.contains("<b>"), "{path}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn where_only_builds_of_branches_are_a_plan_names_the_branch() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let package = package(&server, &run, "0.1.0-main.1", json!({"type": "web"})).await;
+    bundle(&server, &run, "0.1.0-main.1", &package).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let settings = ClusterSettings::default();
+    tx.cluster_insert(&"kind".parse().unwrap(), "a uid", &settings, None, "root").await.unwrap();
+    tx.commit().await.unwrap();
+    let body = json!({"address": "eu/kind/shop"});
+    server.call(&server.admin, Method::PUT, "/api/v1/environments/staging", Some(body)).await.is(201);
+    let body = json!({"application": "shop", "environment": "staging"});
+    let refused = server.call(&server.admin, Method::POST, "/api/v1/deployments/plan", Some(body)).await;
+    let problem = refused.problem(422, "no_bundle");
+    assert!(problem["detail"].as_str().unwrap().lines().count() > 2, "{problem:#}");
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.contains(&format!("--branch {}", run.git_ref.short())), "{hint}");
 }
 
 #[tokio::test]
