@@ -197,6 +197,14 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
             terminal.say(&format!("{gap}More: slipway run show {name}#{}", run.number)).await?;
             return Ok(());
         }
+        if run.state.waits_for_disk() {
+            let text = format!(
+                "your push is safe, and its run begins when there is room on the server's disk; \
+                 watch it: slipway run wait {name}#{}",
+                run.number
+            );
+            return terminal.say(&text).await;
+        }
         if spoke.elapsed() >= HEARTBEAT {
             let line = heartbeat_line(&title, &run.state, began.elapsed());
             terminal.say(&line).await?;
