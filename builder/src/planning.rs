@@ -16,7 +16,7 @@ use slipway_records::{
     Application, Build, Change, Handler, Job, JobContext, JobError, Page, Records, Run, VersionFilter,
 };
 use slipway_types::id::BuildId;
-use slipway_types::state::{BuildState, RunEvent, RunState, Step};
+use slipway_types::state::{BuildState, RunEvent, RunState, Step, WAITS_FOR_DISK};
 use slipway_types::version::VersionTag;
 use slipway_types::{ComponentName, Fault, GitRef};
 
@@ -65,7 +65,7 @@ impl Disk {
         };
         (free < self.min_free_bytes).then(|| {
             format!(
-                "waits for disk space: {} are free in {}, storage.min_free_bytes is {}",
+                "{WAITS_FOR_DISK}: {} are free in {}, storage.min_free_bytes is {}",
                 rounded(free),
                 self.path.display(),
                 rounded(self.min_free_bytes)

@@ -43,6 +43,16 @@ fn pulled(server: &Server, version: &str) -> std::collections::BTreeSet<String> 
 #[test]
 fn another_version_of_a_component_makes_another_bundle_once() {
     let (server, app, repository, first, second) = two_bundles(ServerOptions::default());
+    let compare = ["bundle", "compare", "shop", text(&first, "version"), text(&second, "version")];
+    let compared = server.json(&compare);
+    let changed = |row: &&Value| row["change"] == "changed";
+    let changed: Vec<_> =
+        compared["components"].as_array().expect("components").iter().filter(changed).collect();
+    assert_eq!(changed.iter().map(|row| text(row, "component")).collect::<Vec<_>>(), ["api", "web"]);
+    assert_eq!(compared["commits"]["added"][0]["subject"], "two", "{compared:#}");
+    let told = server.cli(&compare).stdout;
+    assert!(told.contains("changed") && told.contains("ADDED"), "{told}");
+
     let set = format!("api={}", text(package(&second, "api"), "version"));
     let create = [
         "bundle",

@@ -42,6 +42,7 @@ fn one_push_sqlite_wait_tells_the_outcome_by_its_exit_code() {
     let good = repository.commit("Add the shop");
     server.push(&app, &repository, &["main"]);
     assert_eq!(wait(&good, "100s"), 0, "done");
+    assert_eq!(wait(&good[..12], "100s"), 0, "the beginning of a commit");
 
     repository.write("slipway.yaml", SHOP_YAML.replace("web}", "absent}"));
     let bad = repository.commit("Break it");
@@ -52,7 +53,11 @@ fn one_push_sqlite_wait_tells_the_outcome_by_its_exit_code() {
     server.push(&app, &repository, &["main"]);
     assert_eq!(wait(&skipped, "100s"), 0, "skipped");
 
-    assert_eq!(server.cli(&["run", "wait", "--app", "shop"]).code, 2, "usage");
+    assert_eq!(server.cli(&["run", "wait", "shop#2"]).code, 1, "by number: failed");
+
+    for wrong in [&["--app", "shop"][..], &["shop#1", "--app", "shop"], &["shop"], &[]] {
+        assert_eq!(server.cli(&[&["run", "wait"], wrong].concat()).code, 2, "usage: {wrong:?}");
+    }
     assert_eq!(wait(&"0".repeat(40), "1s"), 3, "no such run");
 }
 

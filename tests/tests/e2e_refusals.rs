@@ -168,6 +168,13 @@ fn what_a_server_lacks_is_told_by_doctor() {
     assert!(line("none helm").contains("charts cannot be rendered"), "{}", doctor.stdout);
     assert!(doctor.stdout.contains(" kustomize "), "{}", doctor.stdout);
     assert_eq!(server.get("/readyz").status, 200, "what is there is served all the same");
+
+    // A push does not wait for room that may come tomorrow.
+    let app = server.create_app("shop");
+    let repository = shop();
+    repository.commit("one");
+    let seen = server.push(&app, &repository, &["main"]).stderr;
+    assert!(seen.contains("waits for disk space") && seen.contains("slipway run wait shop#1"), "{seen}");
 }
 
 /// A kubeconfig whose API server is not there.

@@ -17,6 +17,7 @@ mod channel;
 mod check;
 mod choice;
 mod cluster;
+mod compare;
 mod compose;
 mod configuration;
 mod definition;

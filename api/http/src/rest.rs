@@ -5,6 +5,7 @@ pub(crate) mod addons;
 mod adoptions;
 pub(crate) mod applications;
 pub(crate) mod audit;
+mod bundle_comparisons;
 mod bundle_query;
 pub(crate) mod bundles;
 pub(crate) mod channels;
@@ -111,6 +112,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::of_check))
         .routes(routes!(bundles::list))
         .routes(routes!(bundles::pick))
+        .routes(routes!(bundle_comparisons::compare))
         .routes(routes!(bundles::show))
         .routes(routes!(signatures::list, signatures::add))
         .routes(routes!(packages::list))

@@ -10,7 +10,7 @@ use slipway_types::state::DeclaredCheckState;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Id, Int, Json, Text, json, text};
+use crate::value::{Id, Int, Json, Text, json, rows, text};
 
 struct CheckRow {
     id: Id<CheckId>,
@@ -93,6 +93,19 @@ impl<H: Handle> ReadDeclaredChecks for Session<H> {
         let rows = checks!(
             "where state <> 'passed' and waived_at is null and version_id = any($1) order by version_id, name",
             &versions
+        );
+        let rows = rows.fetch_all(self.db()).await;
+        Ok(rows.map_err(failed)?.into_iter().map(DeclaredCheck::from).collect())
+    }
+
+    async fn declared_checks_red_last(&mut self, limit: u32) -> Result<Vec<DeclaredCheck>> {
+        // One step along an index for each application, however many runs there are.
+        let rows = checks!(
+            "where state not in ('queued', 'running', 'passed') and waived_at is null and run_id in (
+                select (select r.id from run r where r.application_id = a.id order by r.id desc limit 1)
+                from application a where a.deleted_at is null)
+            order by version_id desc, name limit $1",
+            rows(limit)
         );
         let rows = rows.fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(DeclaredCheck::from).collect())

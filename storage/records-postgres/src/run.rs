@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{Change, Inserted, NewRun, Page, ReadRuns, Result, Run, RunFilter, WriteRuns};
 use slipway_types::id::{ApplicationId, DeliveryId, RunId};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::state::RunState;
 use slipway_types::{CommitId, GitRef};
 
@@ -90,7 +91,7 @@ impl<H: Handle> ReadRuns for Session<H> {
 
     async fn run_list(&mut self, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
         let git_ref = filter.git_ref.as_ref().map(ToString::to_string);
-        let commit = filter.commit.as_ref().map(CommitId::as_str);
+        let commit = filter.commit.as_ref().map(CommitPrefix::as_str);
         let states: Option<Vec<String>> = (!filter.states.is_empty())
             .then(|| filter.states.iter().map(|state| (*state).to_owned()).collect());
         let (below, limit) = (below(page.after), rows(page.limit));
@@ -100,7 +101,7 @@ impl<H: Handle> ReadRuns for Session<H> {
         {
             runs!(
                 "where application_id = $1 and git_ref = $2 and id < $3
-                and ($4::text is null or commit_id = $4)
+                and ($4::text is null or starts_with(commit_id, $4))
                 and ($5::text[] is null or state = any($5)) order by id desc limit $6",
                 application.as_uuid(),
                 git_ref,
@@ -116,7 +117,7 @@ impl<H: Handle> ReadRuns for Session<H> {
         {
             runs!(
                 "where application_id = $1 and state = $2 and id < $3
-                and ($4::text is null or commit_id = $4) order by id desc limit $5",
+                and ($4::text is null or starts_with(commit_id, $4)) order by id desc limit $5",
                 application.as_uuid(),
                 state,
                 below,
@@ -127,7 +128,7 @@ impl<H: Handle> ReadRuns for Session<H> {
             .await
         } else if let Some(application) = filter.application {
             runs!(
-                "where application_id = $1 and id < $2 and ($3::text is null or commit_id = $3)
+                "where application_id = $1 and id < $2 and ($3::text is null or starts_with(commit_id, $3))
                 and ($4::text[] is null or state = any($4)) order by id desc limit $5",
                 application.as_uuid(),
                 below,
@@ -140,7 +141,7 @@ impl<H: Handle> ReadRuns for Session<H> {
         } else {
             runs!(
                 "where id < $1 and ($2::text is null or git_ref = $2)
-                and ($3::text is null or commit_id = $3)
+                and ($3::text is null or starts_with(commit_id, $3))
                 and ($4::text[] is null or state = any($4)) order by id desc limit $5",
                 below,
                 git_ref,

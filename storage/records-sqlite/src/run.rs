@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use slipway_records::{Change, Inserted, NewRun, Page, ReadRuns, Result, Run, RunFilter, WriteRuns};
 use slipway_types::id::{ApplicationId, DeliveryId, RunId};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::state::RunState;
 use slipway_types::{CommitId, GitRef};
 
@@ -87,16 +88,16 @@ impl<H: Handle> ReadRuns for Session<H> {
 
     async fn run_list(&mut self, filter: &RunFilter, page: Page) -> Result<Vec<Run>> {
         let git_ref = filter.git_ref.as_ref().map(ToString::to_string);
-        let commit = filter.commit.as_ref().map(CommitId::as_str);
+        let commit = filter.commit.as_ref().map(CommitPrefix::as_str);
         let states = (!filter.states.is_empty()).then(|| json(&filter.states));
         let (below, limit) = (below(page.after), rows(page.limit));
-        // One text for each way in, so that each has an index to walk, newest first.
+        // One text for each way in, so that each has an index to walk, newest first. Below `g` lies each digit.
         let rows = if let Some(application) = filter.application
             && git_ref.is_some()
         {
             runs!(
                 "where application_id = ?1 and git_ref = ?2 and id < ?3
-                and (?4 is null or commit_id = ?4)
+                and (?4 is null or commit_id between ?4 and ?4 || 'g')
                 and (?5 is null or state in (select value from json_each(?5))) order by id desc limit ?6",
                 application.to_string(),
                 git_ref,
@@ -112,7 +113,7 @@ impl<H: Handle> ReadRuns for Session<H> {
         {
             runs!(
                 "where application_id = ?1 and state = ?2 and id < ?3
-                and (?4 is null or commit_id = ?4) order by id desc limit ?5",
+                and (?4 is null or commit_id between ?4 and ?4 || 'g') order by id desc limit ?5",
                 application.to_string(),
                 state,
                 below,
@@ -123,7 +124,8 @@ impl<H: Handle> ReadRuns for Session<H> {
             .await
         } else if let Some(application) = filter.application {
             runs!(
-                "where application_id = ?1 and id < ?2 and (?3 is null or commit_id = ?3)
+                "where application_id = ?1 and id < ?2
+                and (?3 is null or commit_id between ?3 and ?3 || 'g')
                 and (?4 is null or state in (select value from json_each(?4))) order by id desc limit ?5",
                 application.to_string(),
                 below,
@@ -135,7 +137,8 @@ impl<H: Handle> ReadRuns for Session<H> {
             .await
         } else {
             runs!(
-                "where id < ?1 and (?2 is null or git_ref = ?2) and (?3 is null or commit_id = ?3)
+                "where id < ?1 and (?2 is null or git_ref = ?2)
+                and (?3 is null or commit_id between ?3 and ?3 || 'g')
                 and (?4 is null or state in (select value from json_each(?4))) order by id desc limit ?5",
                 below,
                 git_ref,

@@ -123,6 +123,8 @@ pub trait ReadDeclaredChecks {
     async fn declared_checks_of(&mut self, version: VersionId) -> Result<Vec<DeclaredCheck>>;
     /// The checks among those of these versions that hold them, by version and name.
     async fn declared_checks_holding(&mut self, versions: &[VersionId]) -> Result<Vec<DeclaredCheck>>;
+    /// The checks that ended and hold what the newest run of an application published, newest version first.
+    async fn declared_checks_red_last(&mut self, limit: u32) -> Result<Vec<DeclaredCheck>>;
     /// The newest check of the application with these inputs that passed by itself at `since` or later.
     async fn declared_check_passed(
         &mut self,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_types::id::{ApplicationId, DeliveryId, RunId};
+use slipway_types::selection::CommitPrefix;
 use slipway_types::state::RunState;
 use slipway_types::{CommitId, GitRef};
 
@@ -81,8 +82,8 @@ pub struct RunFilter {
     pub application: Option<ApplicationId>,
     /// Of this ref.
     pub git_ref: Option<GitRef>,
-    /// Of this commit.
-    pub commit: Option<CommitId>,
+    /// Of a commit that begins so.
+    pub commit: Option<CommitPrefix>,
     /// In one of these states, by word; empty: in any.
     pub states: Vec<&'static str>,
 }

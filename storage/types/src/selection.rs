@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::git::GitRef;
+use crate::git::{CommitId, GitRef};
 use crate::name::{ChannelName, EnvironmentName};
 use crate::text::text_type;
 
@@ -304,6 +304,12 @@ impl BranchName {
     /// The ref that it is.
     pub fn git_ref(&self) -> GitRef {
         GitRef::Branch(self.0.clone())
+    }
+}
+
+impl From<&CommitId> for CommitPrefix {
+    fn from(commit: &CommitId) -> Self {
+        Self(commit.as_str().to_owned())
     }
 }
 

@@ -14,7 +14,7 @@ pub use build::{BuildEvent, BuildState, BuiltImage, PlatformManifest};
 pub use check::{CheckEvent, DeclaredCheckState, EarlierCheck};
 pub use delivery::{DeliveryEvent, DeliveryState};
 pub use deployment::{DeploymentEvent, DeploymentState, NOT_AS_APPLIED};
-pub use run::{RunEvent, RunState, Step};
+pub use run::{RunEvent, RunState, Step, WAITS_FOR_DISK};
 
 /// An event that does not fit the state it met.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

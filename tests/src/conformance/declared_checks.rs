@@ -111,6 +111,10 @@ pub async fn what_is_not_green_holds_until_it_is_waived(records: Shared) {
     };
     insert(&records, &[green]).await;
     let mut tx = begin(&records).await;
+    let red = tx.declared_checks_red_last(9).await.unwrap();
+    assert_eq!(red.len(), 4, "neither queued nor running, nor passed: {red:?}");
+    assert!(red.iter().all(|check| check.holds() && check.state.is_terminal() && check.version_id == one));
+    assert_eq!(tx.declared_checks_red_last(1).await.unwrap(), red[..1]);
     let holding = tx.declared_checks_holding(&[two, one]).await.unwrap();
     assert_eq!(holding.len(), 6, "{holding:?}");
     assert!(holding.iter().all(|check| check.holds() && check.version_id == one));
@@ -120,6 +124,7 @@ pub async fn what_is_not_green_holds_until_it_is_waived(records: Shared) {
     }
     assert_eq!(tx.declared_checks_holding(&[one, two]).await.unwrap(), []);
     assert_eq!(tx.declared_checks_holding(&[]).await.unwrap(), []);
+    assert_eq!(tx.declared_checks_red_last(9).await.unwrap(), []);
     tx.commit().await.unwrap();
 }
 

@@ -28,6 +28,8 @@ fn a_bundle_is_held_until_its_checks_are_green() {
     let bundle = server.bundle("shop", &first);
     assert_eq!(bundle["held"][0], "source/lint is failed: exit code 3", "{bundle:#}");
     assert!(server.cli(&["bundle", "list", "shop"]).stdout.contains("(held)"));
+    let run = server.cli(&["run", "show", "shop#1"]).stdout;
+    assert!(run.contains("\nheld       source/lint is failed: exit code 3\n"), "{run}");
     let pick = picked(&server);
     assert!(pick["bundle"].is_null(), "{pick:#}");
     assert_eq!(pick["explanation"]["left_out"]["held"]["number"], 1, "{pick:#}");

@@ -64,6 +64,13 @@ fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
         if is { Ok(place) } else { Err(place) }
     });
     assert_eq!(place["version"], second.as_str());
+    for show in [["env", "show", "dev"], ["deploy", "show", "shop@dev"]] {
+        let told = field.server.cli(&show).stdout;
+        assert!(
+            told.contains("following stopped") && told.contains("slipway release shop --env dev"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

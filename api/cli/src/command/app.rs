@@ -93,8 +93,11 @@ pub(crate) async fn run(command: AppCommand, global: &Global) -> Result<Exit> {
             }
         }
         AppCommand::Delete { name, yes } => {
+            let path = format!("/api/v1/applications/{}", in_path(&name));
+            // Nobody is asked about what is not there.
+            client.get(&path, &[]).await?;
             super::confirmed(yes, &format!("the application {name} would be hidden"))?;
-            let left = client.delete(&format!("/api/v1/applications/{}", in_path(&name))).await?;
+            let left = client.delete(&path).await?;
             let told = json!({"name": name, "removed": true, "secrets_left": left["secrets_left"]});
             global.tell(&told, format!("Application {name} is hidden; its versions stay pullable."));
             say(format!("It comes back with all it had by: slipway app create {name}"));

@@ -178,9 +178,19 @@ async fn backends(global: &Global) -> Vec<Finding> {
         ok: place["ok"] == true,
         // An engine is used if there is one; a cluster was named.
         needed: place["backend"] == "kaniko",
-        detail: format!("{} ({}): {}", text(&place["backend"]), text(&place["name"]), text(&place["detail"])),
+        detail: place_line(place),
     };
     found["items"].as_array().into_iter().flatten().map(finding).collect()
+}
+
+/// A back-end and how it is; where it is, once.
+fn place_line(place: &Value) -> String {
+    let (backend, name, detail) = (text(&place["backend"]), text(&place["name"]), text(&place["detail"]));
+    if detail.contains(&name) {
+        format!("{backend}: {detail}")
+    } else {
+        format!("{backend} ({name}): {detail}")
+    }
 }
 
 /// Definitions that the server found or was given and cannot use.
@@ -200,6 +210,17 @@ async fn definitions(global: &Global) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_back_end_is_stands_once() {
+        for (detail, told) in [
+            ("29.0 answers", "docker (unix:///run/docker.sock): 29.0 answers"),
+            ("nothing at unix:///run/docker.sock", "docker: nothing at unix:///run/docker.sock"),
+        ] {
+            let place = json!({"backend": "docker", "name": "unix:///run/docker.sock", "detail": detail});
+            assert_eq!(place_line(&place), told);
+        }
+    }
 
     #[test]
     fn a_git_that_is_too_old_is_refused() {

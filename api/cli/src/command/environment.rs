@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::place::tell_kept;
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, data, json as print_json, say, table, text};
@@ -90,7 +91,12 @@ pub(crate) async fn run(command: EnvironmentCommand, global: &Global) -> Result<
         EnvironmentCommand::List => list(client.list("/api/v1/environments", &[], 1000).await?, global),
         EnvironmentCommand::Show { name } => {
             let environment = client.get(&path(&name), &[]).await?;
-            if global.json() { print_json(&environment) } else { show(&environment) }
+            if global.json() {
+                print_json(&environment);
+            } else {
+                show(&environment);
+                tell_kept(&client, None, &name).await?;
+            }
         }
         EnvironmentCommand::Remove { name, yes } => {
             super::confirmed(yes, &format!("the environment {name} would be forgotten"))?;

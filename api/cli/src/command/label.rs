@@ -53,14 +53,17 @@ impl On {
         })
     }
 
-    fn path(&self, key: &str) -> String {
-        let (app, version, key) = (in_path(&self.app), in_path(&self.version), in_path(key));
+    /// The version's address.
+    fn version_path(&self) -> String {
+        let (app, version) = (in_path(&self.app), in_path(&self.version));
         match &self.component {
-            Some(component) => {
-                format!("/api/v1/packages/{app}/{}/{version}/labels/{key}", in_path(component))
-            }
-            None => format!("/api/v1/bundles/{app}/{version}/labels/{key}"),
+            Some(component) => format!("/api/v1/packages/{app}/{}/{version}", in_path(component)),
+            None => format!("/api/v1/bundles/{app}/{version}"),
         }
+    }
+
+    fn path(&self, key: &str) -> String {
+        format!("{}/labels/{}", self.version_path(), in_path(key))
     }
 }
 
@@ -75,6 +78,10 @@ pub(crate) async fn run(command: LabelCommand, global: &Global) -> Result<Exit> 
             global.tell(&on.view(key, Some(value)), format!("{} {} has {label}.", on.app, on.version));
         }
         LabelCommand::Remove { on, key } => {
+            let version = client.get(&on.version_path(), &[]).await?;
+            if version["labels"][&key].is_null() {
+                bail!("{} {} has no label {key}: nothing was changed", on.app, on.version);
+            }
             let query = on.reason.as_ref().map_or(String::new(), |reason| {
                 let mut pairs = url::form_urlencoded::Serializer::new(String::new());
                 format!("?{}", pairs.append_pair("reason", reason).finish())

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::environment::tell_faults;
 use super::{Exit, Global, in_path};
-use crate::client::{Client, Usage};
-use crate::output::{age, json as print_json, table, text};
+use crate::client::{Client, Problem, Usage};
+use crate::output::{age, data, json as print_json, one_line, table, text};
 
 #[derive(Debug, Args)]
 pub(crate) struct WhereArgs {
@@ -116,6 +116,29 @@ fn pending(pending: &Value) -> String {
     format!("{} {}{reason}", text(&pending["version"]), text(&pending["state"]))
 }
 
+/// What keeps applications in an environment as they are, two lines each: why, and what lets it go on.
+fn kept(places: &[Value]) -> Vec<String> {
+    let held = places.iter().filter(|place| !place["pin"].is_null());
+    held.flat_map(|place| {
+        let (app, env) = (text(&place["application"]), text(&place["environment"]));
+        [
+            format!("{app} in {env} is {}", one_line(&pin(&place["pin"]))),
+            format!("  let it go on: slipway release {app} --env {env}"),
+        ]
+    })
+    .collect()
+}
+
+/// Tells what keeps applications in an environment as they are; nothing of an environment that is no more.
+pub(crate) async fn tell_kept(client: &Client, app: Option<&str>, env: &str) -> Result<()> {
+    match places(client, app, Some(env)).await {
+        Ok(places) => kept(&places).iter().for_each(data),
+        Err(error) if error.downcast_ref::<Problem>().is_some_and(Problem::is_not_found) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
 fn hold_path(app: &str, env: &str) -> String {
     format!("/api/v1/environments/{}/holds/{}", in_path(env), in_path(app))
 }
@@ -186,6 +209,13 @@ mod tests {
     #[test]
     fn a_hold_names_no_version() {
         assert_eq!(pin(&json!({"reason": "fair", "by": "ann"})), "held: fair (ann)");
+        let place = |pin: Value| json!({"application": "shop", "environment": "staging", "pin": pin});
+        let held = place(json!({"reason": "following stopped: generation 2 is rejected", "by": "slipway"}));
+        let told = [
+            "shop in staging is held: following stopped: generation 2 is rejected (slipway)",
+            "  let it go on: slipway release shop --env staging",
+        ];
+        assert_eq!(kept(&[place(Value::Null), held]), told);
         let place = json!({"commit": "0123456789", "behind": false});
         assert_eq!(cells(&place)[3..], ["01234567", "-", "-", "-", "-", "-"]);
     }

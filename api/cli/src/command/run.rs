@@ -33,9 +33,9 @@ pub(crate) enum RunCommand {
         after_help = "With -o json each line is one JSON document: offset, the byte where it begins, and text.\nExample: slipway run logs shop#12 api -f\nExample: slipway run logs shop#12 --check unit -o json"
     )]
     Logs(LogArgs),
-    /// Wait until a commit's run appears and ends
+    /// Wait until a run ends, or until that of a commit appears and ends
     #[command(
-        after_help = "Exit codes: 0 done or skipped, 1 failed or timed out, 2 usage, 3 the wait expired, 4 cancelled or superseded.\nExample: slipway run wait --app shop --commit $(git rev-parse HEAD)"
+        after_help = "Exit codes: 0 done or skipped, 1 failed or timed out, 2 usage, 3 the wait expired or the server stayed away, 4 cancelled or superseded.\nExample: slipway run wait --app shop --commit $(git rev-parse HEAD)\n         slipway run wait shop#12"
     )]
     Wait(WaitArgs),
     /// Start a failed run again; finished builds are adopted
@@ -76,7 +76,7 @@ pub(crate) struct ListArgs {
     /// Of this branch
     #[arg(long)]
     branch: Option<String>,
-    /// Of this commit
+    /// Of this commit, or of one that begins with these 4 hex digits or more
     #[arg(long)]
     commit: Option<String>,
     /// In one of these states, separated by commas
@@ -106,12 +106,15 @@ pub(crate) struct LogArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
+    /// The run's id, or APP#NUMBER, instead of a commit
+    #[arg(conflicts_with_all = ["app", "commit", "git_ref"])]
+    run: Option<String>,
     /// The application
-    #[arg(long)]
-    app: String,
-    /// The commit, 40 hex digits
-    #[arg(long)]
-    commit: String,
+    #[arg(long, required_unless_present = "run")]
+    app: Option<String>,
+    /// The commit, or its first 4 hex digits or more
+    #[arg(long, required_unless_present = "run")]
+    commit: Option<String>,
     /// Only the run of this branch or tag
     #[arg(long = "ref")]
     git_ref: Option<String>,
@@ -234,6 +237,7 @@ fn show(run: &Value) {
     if let Some(version) = run["version"].as_str() {
         data(format!("version    {version}"));
     }
+    show_held(run);
     if let Some(fault) = run["fault"].as_object() {
         data(format!("failed in  {}", text(&run["failed_step"])));
         data(text(&fault["message"]));
@@ -266,6 +270,18 @@ fn show(run: &Value) {
         table(&["COMPONENT", "KIT", "STATE", "BACK-END", "TIMES", "REASON"], &rows, "");
     }
     show_notes(&run["builds"]);
+}
+
+/// Which checks keep what the run published from being chosen, and where they are seen.
+fn show_held(run: &Value) {
+    let held = run["held"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for why in held {
+        data(format!("held       {}", text(why)));
+    }
+    if !held.is_empty() {
+        let (app, version) = (text(&run["application"]), text(&run["version"]));
+        data(format!("next step  slipway check list {app} {version}"));
+    }
 }
 
 /// What is to be known of components' plans.
@@ -321,21 +337,18 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
 
 async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> {
     let waiting = Waiting::new(client, args.timeout);
-    let query = [("application", args.app.clone()), ("commit", args.commit.clone())];
     let mut last = String::new();
     loop {
-        let asked = waiting.ask(|| client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT)).await;
-        let rows = match asked {
-            Ok(rows) => rows,
+        let run = match waiting.ask(|| awaited(client, &args)).await {
+            Ok(run) => run,
             // Nothing is known of the run: 1 would say that it failed.
-            Err(error) if waiting.is_over() && is_away(&error) => {
+            Err(error) if is_away(&error) => {
                 report(&error);
+                say(format!("The run goes on when the server is back. Wait again: {}", again(&args)));
                 return Ok(NOT_ENDED);
             }
             Err(error) => return Err(error),
         };
-        let run =
-            rows.into_iter().find(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
         if let Some(run) = &run {
             let state = text(&run["state"]);
             if let Some(exit) = exit_of(&state) {
@@ -363,6 +376,34 @@ async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> 
     }
 }
 
+/// The command that waits for the same run.
+fn again(args: &WaitArgs) -> String {
+    let given =
+        [("", &args.run), ("--app ", &args.app), ("--commit ", &args.commit), ("--ref ", &args.git_ref)];
+    let words = given.iter().filter_map(|(option, value)| Some(format!("{option}{}", value.as_deref()?)));
+    format!("slipway run wait {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// The run that is waited for, if it is there already.
+async fn awaited(client: &Client, args: &WaitArgs) -> Result<Option<Value>> {
+    if let Some(run) = &args.run {
+        return client.get(&format!("/api/v1/runs/{}", in_path(run)), &[]).await.map(Some);
+    }
+    let given = [("application", &args.app), ("commit", &args.commit)];
+    let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+    let rows = client.list("/api/v1/runs", &query, MAX_RUNS_OF_COMMIT).await?;
+    let mut runs =
+        rows.into_iter().filter(|run| args.git_ref.as_deref().is_none_or(|wanted| names(run, wanted)));
+    let Some(first) = runs.next() else { return Ok(None) };
+    if runs.any(|run| run["commit"] != first["commit"]) {
+        let begins = args.commit.as_deref().unwrap_or_default();
+        bail!(Usage(format!(
+            "several commits begin with {begins}: write more digits of the one that is meant"
+        )));
+    }
+    Ok(Some(first))
+}
+
 /// Whether `wanted` is the run's branch, tag or full ref.
 fn names(run: &Value, wanted: &str) -> bool {
     ["branch", "tag", "ref"].iter().any(|key| run[key] == wanted)
@@ -381,6 +422,19 @@ fn exit_of(state: &str) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_as_it_was_asked_for() {
+        let args = |run: Option<&str>, commit: Option<&str>| WaitArgs {
+            run: run.map(str::to_owned),
+            app: commit.map(|_| "shop".to_owned()),
+            commit: commit.map(str::to_owned),
+            git_ref: None,
+            timeout: Duration::from_secs(1),
+        };
+        assert_eq!(again(&args(Some("shop#3"), None)), "slipway run wait shop#3");
+        assert_eq!(again(&args(None, Some("abcd"))), "slipway run wait --app shop --commit abcd");
+    }
 
     #[test]
     fn durations_have_a_unit_or_are_seconds() {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
-use slipway_builder::manifest::{Manifest, Problems};
+use slipway_builder::manifest::{Manifest, Positioned, Problem as FileProblem, Problems};
 use slipway_builder::plan::{self, DraftImage, Wanted};
+use slipway_definitions::{Catalogue, DefinitionKind};
 use slipway_git::{GitOptions, Snapshot};
 use slipway_types::Fault;
 
@@ -40,8 +41,9 @@ pub(crate) fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
     let tree = WorkTree::find(&args.path)?;
     match tree.validate()? {
         Ok(manifest) => {
+            let notes = notes(&manifest);
             if global.json() {
-                print_json(&json!({"valid": true, "manifest": manifest.view()}));
+                print_json(&json!({"valid": true, "manifest": manifest.view(), "notes": notes}));
             } else {
                 let count = manifest.components.len();
                 data(format!(
@@ -50,11 +52,27 @@ pub(crate) fn validate(args: ValidateArgs, global: &Global) -> Result<Exit> {
                     manifest.name.value,
                     if count == 1 { "" } else { "s" }
                 ));
+                for note in notes {
+                    say(format!("note: {note}"));
+                }
             }
             Ok(Exit::OK)
         }
         Err(problems) => Ok(refused(&problems, global)),
     }
+}
+
+/// What the file says that only a server can judge: workload types that are not Slipway's own.
+fn notes(manifest: &Manifest) -> Vec<FileProblem> {
+    let builtin = Catalogue::builtin();
+    let kinds = manifest.components.iter().filter_map(|component| Some(&component.workload.as_ref()?.kind));
+    let unknown = kinds.filter(|kind| builtin.versions(DefinitionKind::Component, &kind.value).is_empty());
+    let note = |kind: &Positioned<String>| {
+        let message =
+            format!("`{}` is not built in: the server must have a definition of that name", kind.value);
+        manifest.problem(kind, message)
+    };
+    unknown.map(note).collect()
 }
 
 /// Tells what is wrong with the file.
@@ -190,6 +208,18 @@ fn show(view: &Value, global: &Global) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workload_type_that_is_not_built_in_is_noted() {
+        let file = "apiVersion: slipway.dev/v1\nkind: Application\nmetadata: {name: shop}\ncomponents:\n  \
+                    - {name: web, kit: dockerfile, context: web, workload: {type: webservice}}\n  \
+                    - {name: queue, kit: dockerfile, context: queue, workload: {type: our-queue}}\n";
+        let manifest = Manifest::parse(file.as_bytes(), "slipway.yaml").unwrap();
+        let notes: Vec<String> = notes(&manifest).iter().map(ToString::to_string).collect();
+        let [note] = &notes[..] else { panic!("one note: {notes:?}") };
+        assert!(note.starts_with("slipway.yaml:6:"), "{note}");
+        assert!(note.contains("components[1].workload.type: `our-queue` is not built in"), "{note}");
+    }
 
     #[test]
     fn a_file_that_is_not_there_is_wrong_usage() {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::choice::{self, OrderedChoice};
-use super::{Exit, Global, compose, in_path, pull, signing};
+use super::{Exit, Global, compare, compose, in_path, pull, signing};
 use crate::client::Client;
 use crate::output::{ago, data, json as print_json, say, size, table, text};
 
@@ -87,6 +87,16 @@ Example: slipway bundle pick shop --range '^1.4' --selector tested")]
         app: String,
         /// The version
         version: String,
+    },
+    /// Compare two bundles: components, digests, commits, configuration
+    #[command(after_help = "Example: slipway bundle compare shop 1.4.1 1.4.2")]
+    Compare {
+        /// The application
+        app: String,
+        /// The version to compare with
+        from: String,
+        /// The version to compare
+        to: String,
     },
     /// Compose a bundle by hand: another version of a component, or another image
     #[command(
@@ -209,6 +219,7 @@ pub(crate) async fn bundles(command: BundleCommand, global: &Global) -> Result<E
             let bundle = client.get(&path, &[]).await?;
             if global.json() { print_json(&bundle) } else { show_bundle(&bundle) }
         }
+        BundleCommand::Compare { app, from, to } => compare::compare(&client, &app, from, to, global).await?,
         BundleCommand::Create(args) => return compose::create(args, global).await,
         BundleCommand::Sign { app, version, key_file } => {
             return signing::sign(&app, &version, &key_file, global).await;

@@ -1,6 +1,6 @@
 //! The sample on a cluster: what a person does by the command line, said and done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -168,6 +168,9 @@ impl<'a> Deployed<'a> {
         loop {
             let deployment = self.client.get(&path, &[]).await?;
             told.tell(&deployment);
+            if let Some(why) = self.in_vain(&deployment) {
+                bail!("{name} cannot become {wanted}: {why}");
+            }
             let state = text(&deployment["state"]);
             if state == wanted {
                 say(format!("{name} is {state} after {} ms.\n", began.elapsed().as_millis()));
@@ -187,6 +190,12 @@ impl<'a> Deployed<'a> {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Why a node will never be ready, if that is certain.
+    fn in_vain(&self, deployment: &Value) -> Option<String> {
+        let nodes = deployment["receiver"]["nodes"].as_array().into_iter().flatten();
+        nodes.filter_map(|node| node["reason"].as_str()).find_map(|reason| self.reached.in_vain(reason))
     }
 
     /// What the sample's ConfigMap says in the cluster.
@@ -215,10 +224,11 @@ impl<'a> Deployed<'a> {
     }
 }
 
-/// What was told of nodes, so that each change is one line.
+/// What was told of nodes, a line once for each: what keeps one may alternate, as while an image is pulled again and
+/// again.
 #[derive(Default)]
 struct Told {
-    lines: BTreeMap<String, String>,
+    lines: BTreeSet<(String, String)>,
 }
 
 impl Told {
@@ -234,9 +244,9 @@ impl Told {
                 Some(reason) => format!("{state}: {}", one_line(reason)),
                 None => state,
             };
-            if self.lines.get(&name) != Some(&line) {
-                news.push(format!("  {name:<10} {line}"));
-                self.lines.insert(name, line);
+            let shown = format!("  {name:<10} {line}");
+            if self.lines.insert((name, line)) {
+                news.push(shown);
             }
         }
         news
@@ -258,6 +268,9 @@ mod tests {
         let first = told.news(&nodes("waiting", "0 of 1\nreplicas"));
         assert_eq!(first, ["  config     ready", "  web        waiting: 0 of 1 replicas"]);
         assert!(told.news(&nodes("waiting", "0 of 1\nreplicas")).is_empty());
+        assert_eq!(told.news(&nodes("waiting", "ErrImagePull")), ["  web        waiting: ErrImagePull"]);
+        assert_eq!(told.news(&nodes("waiting", "ImagePullBackOff")).len(), 1);
+        assert!(told.news(&nodes("waiting", "ErrImagePull")).is_empty());
         assert_eq!(told.news(&nodes("ready", "")), ["  web        ready"]);
     }
 }

@@ -107,6 +107,15 @@ impl DeployArgs {
     }
 }
 
+fn in_vain(listen: SocketAddr, reason: &str) -> Option<String> {
+    let is_refused = reason.contains(&listen.to_string()) && reason.contains("connection refused");
+    is_refused.then(|| {
+        format!(
+            "nodes cannot pull from {listen}: it is loopback, and they are not this machine; {OTHER_ADDRESS}"
+        )
+    })
+}
+
 /// An address that others can be told.
 fn usable(listen: SocketAddr) -> Result<SocketAddr> {
     if listen.ip().is_unspecified() || listen.port() == 0 {
@@ -118,13 +127,32 @@ fn usable(listen: SocketAddr) -> Result<SocketAddr> {
     Ok(listen)
 }
 
+/// What to do where nodes cannot pull from this server's address.
+const OTHER_ADDRESS: &str = "end this and give --listen ADDRESS:PORT with an address of this machine that nodes reach, or \
+                             --pull-registry HOST:PORT";
+
 impl Reached {
+    /// Where nodes are told to pull from, if that is an address by which each machine means itself.
+    fn loopback(&self) -> Option<SocketAddr> {
+        self.listen.filter(|listen| listen.ip().is_loopback() && self.pull_registry.is_none())
+    }
+
+    /// Why waiting is in vain, if a node's `reason` says that nobody answers it where this server listens: it means
+    /// itself by that address.
+    pub(super) fn in_vain(&self, reason: &str) -> Option<String> {
+        in_vain(self.loopback()?, reason)
+    }
+
     /// Says what nodes are asked to do, and what they would need to do more.
     pub(super) fn tell_pods(&self, server: &str) {
         match (&self.purpose, &self.pull_registry) {
             (Purpose::Deployed { program: Some(_) }, Some(registry)) => {
                 say(format!("Images are copied to {registry}; nodes must reach it, and pull from it."));
             }
+            (Purpose::Deployed { program: Some(_) }, None) if self.loopback().is_some() => say(format!(
+                "Nodes are told to pull from {server}, which is loopback: only a node that is this machine itself \
+                 reaches it. For any other, {OTHER_ADDRESS}."
+            )),
             (Purpose::Deployed { program: Some(_) }, None) => say(format!(
                 "Nodes pull from {server}: they must reach it, and their container engine must allow a registry \
                  without TLS there."
@@ -145,6 +173,18 @@ impl Reached {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_means_itself_by_loopback_pulls_nothing() {
+        let listen = "127.0.0.1:7300".parse().unwrap();
+        let refused = "ErrImagePull: dial tcp 127.0.0.1:7300: connect: connection refused";
+        assert!(in_vain(listen, refused).is_some_and(|why| why.contains("--listen")));
+        for other in
+            ["ErrImagePull: dial tcp 10.0.0.7:80: connect: connection refused", "127.0.0.1:7300: 401"]
+        {
+            assert_eq!(in_vain(listen, other), None);
+        }
+    }
 
     #[test]
     fn an_address_of_no_machine_is_refused() {

@@ -22,6 +22,8 @@ use crate::state::ServerState;
 
 /// Most deliveries of one push that are followed.
 const DELIVERIES_MAX: usize = 10;
+/// How long checks of what was published are waited for: who pushed wants to know of the quick ones.
+const CHECKS_AWAITED: Duration = Duration::from_secs(5);
 /// After so long without news a line says that work goes on, so that no proxy takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
@@ -189,10 +191,19 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
             }
         }
         if run.state.is_terminal() {
+            tell_held(state, terminal, &mut changes, name, &run).await?;
             // A hint may end in an example to be copied.
             let gap = if matches!(run.state, RunState::Failed { .. }) { "\n" } else { "" };
             terminal.say(&format!("{gap}More: slipway run show {name}#{}", run.number)).await?;
             return Ok(());
+        }
+        if run.state.waits_for_disk() {
+            let text = format!(
+                "your push is safe, and its run begins when there is room on the server's disk; \
+                 watch it: slipway run wait {name}#{}",
+                run.number
+            );
+            return terminal.say(&text).await;
         }
         if spoke.elapsed() >= HEARTBEAT {
             let line = heartbeat_line(&title, &run.state, began.elapsed());
@@ -201,6 +212,34 @@ async fn tell_run(state: &ServerState, terminal: &Terminal, id: RunId) -> Result
         }
         wait(state, &mut changes).await;
     }
+}
+
+/// Which checks hold what the run published. Those that are quick are waited for.
+async fn tell_held(
+    state: &ServerState,
+    terminal: &Terminal,
+    changes: &mut broadcast::Receiver<Change>,
+    name: &str,
+    run: &Run,
+) -> Result<(), Stop> {
+    let RunState::Done { bundle: Some(bundle), version } = &run.state else { return Ok(()) };
+    let began = Instant::now();
+    let holding = loop {
+        let holding = state.records.read().await?.declared_checks_holding(&[*bundle]).await?;
+        let is_over = began.elapsed() >= CHECKS_AWAITED;
+        if is_over || holding.iter().all(|check| check.state.is_terminal()) {
+            break holding;
+        }
+        let left = CHECKS_AWAITED.saturating_sub(began.elapsed());
+        drop(tokio::time::timeout(left, wait(state, changes)).await);
+    };
+    if holding.is_empty() {
+        return Ok(());
+    }
+    for check in &holding {
+        terminal.say(&format!("{name} run #{}: held: {}", run.number, check.standing())).await?;
+    }
+    terminal.say(&format!("\nThe checks: slipway check list {name} {version}")).await
 }
 
 /// That a run goes on, and what it waits for: who sees this may have waited for minutes.

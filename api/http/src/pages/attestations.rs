@@ -6,9 +6,9 @@ use slipway_oci::signature::SIGNATURE_ARTIFACT;
 use slipway_types::Digest;
 use slipway_types::media_type::IN_TOTO;
 
-use super::package_contents::{held, json_blob, manifest};
 use super::parts::{ShortDigest, Status, Tone, size};
 use super::texts::{Texts, VersionTexts};
+use crate::package_contents::{held, json_blob, manifest};
 use crate::problem::ApiError;
 use crate::rest::signatures::SignatureView;
 use crate::state::ServerState;

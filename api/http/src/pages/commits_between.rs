@@ -1,22 +1,15 @@
 //! The commits that lie between two versions of an application.
 
-use std::time::Duration;
-
 use slipway_git::CommitInfo;
 use slipway_records::{Application, PackageVersion, Source, SourceKind};
 use slipway_types::CommitId;
-use tokio::time::timeout;
 
 use super::bundle_rows::{author_name, link_of_commit};
 use super::parts::Moment;
 use super::tabs::Link;
 use super::texts::Texts;
+use crate::history::History;
 use crate::state::ServerState;
-
-/// Commits of each kind that are shown.
-const COMMITS_MAX: usize = 50;
-/// A page waits so long for the history: a repository may have to be brought here first.
-const HISTORY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the histories of two versions differ.
 pub(super) struct CommitsBetween {
@@ -46,37 +39,31 @@ pub(super) async fn between(
     from: &PackageVersion,
     to: &PackageVersion,
 ) -> Option<CommitsBetween> {
-    let (from, to) = (from.source_commit()?, to.source_commit()?);
-    let added = beyond(state, application, from, to).await?;
-    let dropped = beyond(state, application, to, from).await?;
-    let line = |info: CommitInfo| CommitLine {
-        commit: link_of_commit(application, source, &info.id),
-        author: author_name(&info.author),
-        at: Moment::new(t, info.committed_at, chrono::Utc::now()),
-        subject: info.subject,
-    };
-    Some(CommitsBetween {
-        more: added.len() == COMMITS_MAX || dropped.len() == COMMITS_MAX,
-        added: added.into_iter().map(line).collect(),
-        dropped: dropped.into_iter().map(line).collect(),
-        forge: source.and_then(|source| comparison(source, from, to)),
-    })
+    let history = History::between(state, application, from, to).await?;
+    Some(CommitsBetween::of(t, (application, source), (from, to), history))
 }
 
-async fn beyond(
-    state: &ServerState,
-    application: &Application,
-    base: &CommitId,
-    head: &CommitId,
-) -> Option<Vec<CommitInfo>> {
-    let history = state.git.commits_beyond(application.source_id, base, head, COMMITS_MAX);
-    match timeout(HISTORY_TIMEOUT, history).await {
-        Ok(Ok(commits)) => Some(commits),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, %base, %head, "the history between two commits cannot be read");
-            None
+impl CommitsBetween {
+    /// What is known of the history, as it is shown.
+    pub(super) fn of(
+        t: &'static Texts,
+        (application, source): (&Application, Option<&Source>),
+        (from, to): (&PackageVersion, &PackageVersion),
+        history: History,
+    ) -> Self {
+        let line = |info: CommitInfo| CommitLine {
+            commit: link_of_commit(application, source, &info.id),
+            author: author_name(&info.author),
+            at: Moment::new(t, info.committed_at, chrono::Utc::now()),
+            subject: info.subject,
+        };
+        let ends = from.source_commit().zip(to.source_commit());
+        Self {
+            more: history.may_be_longer(),
+            added: history.added.into_iter().map(line).collect(),
+            dropped: history.dropped.into_iter().map(line).collect(),
+            forge: source.zip(ends).and_then(|(source, (from, to))| comparison(source, from, to)),
         }
-        Err(_) => None,
     }
 }
 

@@ -1,37 +1,33 @@
 //! Two bundles of an application, compared: components, digests, configuration, labels, commits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::Utc;
-use futures::future::try_join_all;
 use serde::Deserialize;
-use serde_json::Value;
-use slipway_records::detail::{BundleDetail, BundleMember};
+use slipway_records::detail::BundleMember;
 use slipway_records::{Application, PackageVersion, Source};
-use slipway_types::{ApplicationName, ComponentName, Digest, Role, Version};
+use slipway_types::{ApplicationName, Role, Version};
 
 use super::address;
 use super::bundle_rows::commit_link;
-use super::commits_between::{CommitsBetween, between};
+use super::commits_between::CommitsBetween;
+use super::difference_table::DifferenceTable;
 use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
-use super::package_contents as contents;
 use super::parts::{Moment, ShortDigest, size};
 use super::tabs::{Link, Tab, Tabs};
 use super::texts::{Texts, VersionTexts};
-use super::value_differences::{Difference, DifferenceTable, differences, of_texts};
 use super::visitor::Member;
 use crate::auth::Caller;
+use crate::bundle_comparison::{self, Change, ComponentComparison};
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
-use crate::rest::version_views::find_version;
 use crate::state::ServerState;
+use crate::value_differences::of_texts;
 
-/// Components whose configuration is compared on one page; the others are a link away.
-const CONFIGURED_MAX: usize = 40;
 /// Differences of one component's configuration that are shown.
 const DIFFERENCES_MAX: usize = 100;
 
@@ -104,20 +100,6 @@ struct MemberSide {
     size: String,
 }
 
-/// A bundle with what is in it.
-struct Loaded {
-    version: PackageVersion,
-    members: BTreeMap<ComponentName, BundleMember>,
-}
-
-/// Two of them, and whose they are.
-struct Pair {
-    application: Application,
-    source: Option<Source>,
-    from: Loaded,
-    to: Loaded,
-}
-
 /// The form, and what the two it names differ in.
 pub(super) async fn page(
     State(state): State<ServerState>,
@@ -186,17 +168,20 @@ async fn compare(
     name: &ApplicationName,
     asked: &CompareQuery,
 ) -> Result<Compared, ApiError> {
-    let versions = (asked_version("from", &asked.from)?, asked_version("to", &asked.to)?);
-    let pair = Pair::load(state, caller, name, &versions).await?;
-    let components = components(state, t, &pair).await?;
-    let around = (&pair.application, pair.source.as_ref());
+    let (from, to) = (asked_version("from", &asked.from)?, asked_version("to", &asked.to)?);
+    let found = bundle_comparison::compare(state, caller, name, (&from, &to)).await?;
+    let around = (&found.application, found.source.as_ref());
+    let side_of = |version: &PackageVersion| {
+        side(t, around, version, address::bundle(&found.application.name, &version.version))
+    };
+    let ends = (&found.from, &found.to);
     Ok(Compared {
-        from: pair.side(t, &pair.from.version),
-        to: pair.side(t, &pair.to.version),
+        from: side_of(&found.from),
+        to: side_of(&found.to),
         swapped: asked.swapped(&address::compare_bundles(name)),
-        components,
-        labels: label_table(t, &pair.from.version, &pair.to.version),
-        commits: between(state, t, around, &pair.from.version, &pair.to.version).await,
+        labels: label_table(t, &found.from, &found.to),
+        commits: found.history.map(|history| CommitsBetween::of(t, around, ends, history)),
+        components: found.components.into_iter().map(|one| change(t, &found.application.name, one)).collect(),
     })
 }
 
@@ -226,104 +211,33 @@ pub(super) fn side(
     }
 }
 
-impl Pair {
-    async fn load(
-        state: &ServerState,
-        caller: &Caller,
-        name: &ApplicationName,
-        (from, to): &(Version, Version),
-    ) -> Result<Self, ApiError> {
-        let mut read = state.records.read().await?;
-        let (application, from) = find_version(caller, read.as_mut(), name, None, from).await?;
-        let (_, to) = find_version(caller, read.as_mut(), name, None, to).await?;
-        let source = read.source_get(application.source_id).await?;
-        Ok(Self { application, source, from: Loaded::of(from)?, to: Loaded::of(to)? })
-    }
-
-    fn side(&self, t: &'static Texts, version: &PackageVersion) -> Side {
-        let address = address::bundle(&self.application.name, &version.version);
-        side(t, (&self.application, self.source.as_ref()), version, address)
-    }
-}
-
-impl Loaded {
-    fn of(version: PackageVersion) -> Result<Self, ApiError> {
-        let detail: BundleDetail =
-            serde_json::from_value(version.detail.clone()).map_err(|error| ApiError::internal(&error))?;
-        let members = detail.members.into_iter().map(|member| (member.component.clone(), member));
-        Ok(Self { members: members.collect(), version })
-    }
-}
-
-/// What became of each component: first those that differ.
-async fn components(
-    state: &ServerState,
-    t: &'static Texts,
-    pair: &Pair,
-) -> Result<Vec<ComponentChange>, ApiError> {
-    let (from, to) = (&pair.from.members, &pair.to.members);
-    let names: BTreeSet<&ComponentName> = from.keys().chain(to.keys()).collect();
-    let changed = names
-        .iter()
-        .filter_map(|name| Some((from.get(*name)?, to.get(*name)?)))
-        .filter(|(a, b)| a.digest != b.digest);
-    let read = changed.take(CONFIGURED_MAX).map(|(before, after)| async move {
-        let name = &pair.application.name;
-        let before = workload(state, name, &before.component, &before.digest).await?;
-        let after_value = workload(state, name, &after.component, &after.digest).await?;
-        Ok::<_, ApiError>((after.component.clone(), differences(&before, &after_value)))
-    });
-    let mut configured: BTreeMap<ComponentName, Vec<Difference>> =
-        try_join_all(read).await?.into_iter().collect();
-    let mut changes: Vec<ComponentChange> = names
-        .into_iter()
-        .map(|name| {
-            let configuration = configured.remove(name).unwrap_or_default();
-            change(t, &pair.application.name, (from.get(name), to.get(name)), configuration)
-        })
-        .collect();
-    changes.sort_by_key(|change| change.tone == UNCHANGED);
-    Ok(changes)
-}
-
-/// What the developers of a package declared; nothing where its bytes are not here.
-async fn workload(
-    state: &ServerState,
-    application: &ApplicationName,
-    component: &ComponentName,
-    digest: &Digest,
-) -> Result<Value, ApiError> {
-    let held = contents::read(state, application, component, digest).await?;
-    Ok(held.map(|held| held.workload().clone()).unwrap_or_default())
-}
-
 fn change(
     t: &'static Texts,
     application: &ApplicationName,
-    (from, to): (Option<&BundleMember>, Option<&BundleMember>),
-    configuration: Vec<Difference>,
+    compared: ComponentComparison,
 ) -> ComponentChange {
     let v = t.versions;
-    let (word, tone) = match (from, to) {
-        (None, _) => (v.component_added, "good"),
-        (_, None) => (v.component_removed, "bad"),
-        (Some(from), Some(to)) if from.digest == to.digest => (v.component_same, UNCHANGED),
-        (Some(_), Some(_)) => (v.component_changed, "change"),
+    let what = compared.change();
+    let (word, tone) = match what {
+        Change::Added => (v.component_added, "good"),
+        Change::Removed => (v.component_removed, "bad"),
+        Change::Same => (v.component_same, UNCHANGED),
+        Change::Changed => (v.component_changed, "change"),
     };
-    let compared = from.zip(to).filter(|(from, to)| from.digest != to.digest);
+    let (from, to) = (compared.from.as_ref(), compared.to.as_ref());
     ComponentChange {
-        component: from.or(to).map(|member| member.component.to_string()).unwrap_or_default(),
+        component: compared.component.to_string(),
         word,
         tone,
         from: from.map(|member| member_side(t, application, member)),
         to: to.map(|member| member_side(t, application, member)),
-        address: compared.map(|(from, to)| {
+        address: from.zip(to).filter(|_| what == Change::Changed).map(|(from, to)| {
             let named = |member: &BundleMember| format!("{}/{}", member.component, member.version);
             let (from, to) = (named(from), named(to));
             let pairs = [("from", from.as_str()), ("to", to.as_str())];
             address::with_query(&address::compare_packages(application), pairs)
         }),
-        configuration: DifferenceTable::new(t, configuration, DIFFERENCES_MAX),
+        configuration: DifferenceTable::new(t, compared.configuration, DIFFERENCES_MAX),
     }
 }
 

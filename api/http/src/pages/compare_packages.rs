@@ -14,19 +14,20 @@ use slipway_types::{ApplicationName, ComponentName, Role, Version};
 use super::address;
 use super::commits_between::{CommitsBetween, between};
 use super::compare_bundles::{CompareQuery, Side, label_table, side};
+use super::difference_table::DifferenceTable;
 use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
-use super::package_contents as contents;
 use super::parts::size;
 use super::tabs::{Tab, Tabs};
 use super::texts::{Texts, VersionTexts};
-use super::value_differences::{DifferenceTable, differences, of_texts};
 use super::visitor::Member;
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
+use crate::package_contents as contents;
 use crate::problem::ApiError;
 use crate::rest::version_views::find_version;
 use crate::state::ServerState;
+use crate::value_differences::{differences, of_texts};
 
 /// Differences of each kind that are shown.
 const DIFFERENCES_MAX: usize = 500;

@@ -8,9 +8,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use slipway_records::{Application, Deployment, DeploymentFilter, Page, Read, Run, RunFilter, VersionFilter};
+use slipway_records::{
+    Application, DeclaredCheck, Deployment, DeploymentFilter, PackageVersion, Page, Read, Run, RunFilter,
+    VersionFilter,
+};
 use slipway_types::Role;
-use slipway_types::id::{ApplicationId, EnvironmentId};
+use slipway_types::id::{ApplicationId, EnvironmentId, VersionId};
 use slipway_types::state::DeploymentState;
 
 use super::address;
@@ -29,7 +32,7 @@ use crate::state::ServerState;
 const ROWS_MAX: usize = 20;
 /// Most things that are said to need somebody.
 const NEEDS_MAX: usize = 20;
-/// Most applications that are looked at because their last run failed.
+/// Most runs, and most checks, that are looked at because they are red and the last of their application.
 const FAILED_MAX: u32 = 200;
 /// Most deployments that are looked at for waiting at gates.
 const WAITING_MAX: u32 = 200;
@@ -144,6 +147,7 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
     let board = Board::look(read.as_mut(), caller).await?;
     let mut needs = board.needs(t, &seen);
     needs.extend(failed_runs(read.as_mut(), t, &seen).await?);
+    needs.extend(held_bundles(read.as_mut(), t, &seen).await?);
     let needs_count = needs.len();
     needs.truncate(NEEDS_MAX);
     let more = needs_count - needs.len();
@@ -240,6 +244,31 @@ fn need_of_run(t: &'static Texts, application: &Application, run: &Run) -> Need 
         why: run.state.reason(),
         address: address::run(&application.name, run.number),
     }
+}
+
+/// What the last runs of applications among `seen` published and checks hold.
+async fn held_bundles(
+    read: &mut dyn Read,
+    t: &'static Texts,
+    seen: &[Application],
+) -> Result<Vec<Need>, ApiError> {
+    let red = read.declared_checks_red_last(FAILED_MAX).await?;
+    let mut ids: Vec<VersionId> = red.iter().map(|check| check.version_id).collect();
+    // They are in the order of versions.
+    ids.dedup();
+    let versions = read.versions_get(&ids).await?;
+    let need = |version: &PackageVersion| {
+        let application = seen.iter().find(|one| one.id == version.application_id)?;
+        let own = red.iter().filter(|check| check.version_id == version.id);
+        let standings: Vec<String> = own.map(DeclaredCheck::standing).collect();
+        Some(Need {
+            status: Status::told(Tone::Bad, t.held),
+            what: format!("{} {}", application.name, version.version),
+            why: Some(standings.join("; ")),
+            address: address::bundle(&application.name, &version.version),
+        })
+    };
+    Ok(versions.iter().filter_map(need).collect())
 }
 
 /// Whether what is out is not as it was wanted, or held until somebody lets it go on.

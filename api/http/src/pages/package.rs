@@ -21,7 +21,6 @@ use super::failure::told;
 use super::forms::Posted;
 use super::frame::{Frame, Section, show_as};
 use super::known_package::KnownPackage;
-use super::package_contents::{self as contents, PackageContents};
 use super::parts::{Command, Moment, ShortDigest, size};
 use super::pull_commands::{Package, PullCommand, of_package};
 use super::tabs::{Link, Tab, Tabs};
@@ -30,6 +29,7 @@ use super::version_history::History;
 use super::version_labels::{self, Asked, LabelsPart, RefusedLabel};
 use super::visitor::Member;
 use crate::extract::{Path, Query};
+use crate::package_contents::{self as contents, PackageContents};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 

@@ -90,7 +90,8 @@ struct BuildRow {
     took: Option<String>,
     stages: Vec<Stage>,
     images: Vec<ShortDigest>,
-    log: String,
+    /// Absent where nothing is built: then nothing is written either.
+    log: Option<String>,
 }
 
 /// A stage of a build, and how long it took.
@@ -229,6 +230,7 @@ fn build_row(
     let plan = serde_json::from_value::<ComponentPlan>(build.plan.clone()).ok();
     let needs = plan.as_ref().map(|plan| plan.needs.iter().map(ToString::to_string).collect());
     let images = build.state.images().unwrap_or_default();
+    let makes_image = plan.as_ref().is_none_or(|plan| plan.image.is_some());
     BuildRow {
         component: build.component.to_string(),
         kit: build.kit.clone(),
@@ -245,7 +247,7 @@ fn build_row(
         took: build.started_at.map(|began| t.took(build.finished_at.unwrap_or(now) - began)),
         stages: stages(t, build),
         images: images.iter().map(|image| ShortDigest::new(t, &image.digest)).collect(),
-        log: log_address(application, number, &LogOf::Build(build.component.clone())),
+        log: makes_image.then(|| log_address(application, number, &LogOf::Build(build.component.clone()))),
     }
 }
 

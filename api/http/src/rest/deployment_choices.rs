@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use slipway_records::deploying::DeployRequest;
 use slipway_records::{
-    Application, Deployment, DeploymentCause, Environment, NewDeployment, PackageVersion, Read,
+    Application, Deployment, DeploymentCause, Environment, Explanation, NewDeployment, PackageVersion, Read,
 };
 use slipway_types::name::EnvironmentName;
-use slipway_types::selection::{Selection, SelectionOrder};
+use slipway_types::selection::{Condition, Selection, SelectionOrder};
 use slipway_types::{ApplicationName, Role, Version};
 use utoipa::ToSchema;
 
@@ -228,13 +228,33 @@ pub(super) async fn choose(
         let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
         let explanation =
             serde_json::to_value(&pick.explanation).map_err(|error| ApiError::internal(&error))?;
-        let row = pick.version.ok_or_else(|| {
-            let detail = pick.explanation.lines.join("; ");
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", detail)
-        })?;
+        let Some(row) = pick.version else {
+            return Err(no_match(read, &application, &pick.explanation).await?);
+        };
         (row, DeploymentCause::Deploy, json!({"selection": selection, "explanation": explanation}))
     };
     Ok(Chosen { application, environment, bundle, cause, explanation, document })
+}
+
+/// Why a selection leads to no bundle, a line each; where pre-releases alone are left, the branch that they are of.
+async fn no_match(
+    read: &mut dyn Read,
+    application: &Application,
+    explanation: &Explanation,
+) -> Result<ApiError, ApiError> {
+    let detail = format!("no bundle is chosen:\n  {}", explanation.lines.join("\n  "));
+    let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_bundle", detail);
+    let nearest = explanation.nearest.as_ref().filter(|miss| miss.condition == Condition::Prerelease);
+    let Some(nearest) = nearest else { return Ok(refused) };
+    let found = read.version_find(application.id, None, &nearest.version).await?;
+    let branch = found.as_ref().and_then(|found| found.source_ref()?.branch());
+    Ok(match branch {
+        Some(branch) => refused.hint(format!(
+            "{} was built of the branch {branch}: choose among its builds with --branch {branch}",
+            nearest.version
+        )),
+        None => refused,
+    })
 }
 
 async fn running(

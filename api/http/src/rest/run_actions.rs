@@ -190,7 +190,7 @@ async fn latest(
     let filter = RunFilter {
         application: Some(application),
         git_ref: Some(git_ref.clone()),
-        commit: Some(commit.clone()),
+        commit: Some(commit.into()),
         states: Vec::new(),
     };
     Ok(read.run_list(&filter, Page::first(1)).await?.into_iter().next())

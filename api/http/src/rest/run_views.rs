@@ -8,7 +8,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use slipway_records::plan::ComponentPlan;
-use slipway_records::{Application, Build, Read, Run};
+use slipway_records::{Application, Build, DeclaredCheck, Read, Run};
 use slipway_types::id::{ApplicationId, RunId};
 use slipway_types::state::{BuildState, BuiltImage, RunState};
 use slipway_types::{ApplicationName, Fault, GitRef, Role};
@@ -105,6 +105,9 @@ pub(crate) struct RunDetail {
     /// After a failure: the newest run of the ref that was done.
     last_good: Option<Box<RunView>>,
     pub(crate) builds: Vec<BuildView>,
+    /// Why the bundle is held, if it is: each check of its developers that is not green.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<String>,
 }
 
 impl From<&Fault> for FaultView {
@@ -287,6 +290,10 @@ pub(crate) async fn run_detail(
         None => None,
     };
     let builds = read.builds_of(run.id).await?;
+    let holding = match &run.state {
+        RunState::Done { bundle: Some(bundle), .. } => read.declared_checks_holding(&[*bundle]).await?,
+        _ => Vec::new(),
+    };
     Ok(RunDetail {
         run: run_view(run, name.clone()),
         author: run.author.clone(),
@@ -297,6 +304,7 @@ pub(crate) async fn run_detail(
         fault,
         last_good: last_good.map(|run| Box::new(run_view(&run, name))),
         builds: builds.iter().map(|build| build_view(state, build)).collect(),
+        held: holding.iter().map(DeclaredCheck::standing).collect(),
     })
 }
 

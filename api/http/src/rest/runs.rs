@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use slipway_records::RunFilter;
+use slipway_types::selection::CommitPrefix;
 use slipway_types::state::RunState;
-use slipway_types::{ApplicationName, CommitId, GitRef, Role};
+use slipway_types::{ApplicationName, GitRef, Role};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -29,9 +30,9 @@ pub(crate) struct RunQuery {
     /// Of this ref, by its full name.
     #[param(value_type = Option<String>)]
     r#ref: Option<GitRef>,
-    /// Of this commit.
+    /// Of a commit that begins with these digits: 4 of them to 40.
     #[param(value_type = Option<String>)]
-    commit: Option<CommitId>,
+    commit: Option<CommitPrefix>,
     /// In one of these states, separated by commas.
     state: Option<String>,
     /// Rows in the answer, 1 to 500; 50 if absent.

@@ -378,7 +378,11 @@ async fn health_metrics_and_the_description_answer_without_a_token() {
         "{metrics}"
     );
     let described = get("/openapi.json").await.is(200).json();
-    for path in ["/api/v1/applications/{application}", "/api/v1/runs/{run}/builds/{component}/log/stream"] {
+    for path in [
+        "/api/v1/applications/{application}",
+        "/api/v1/bundles/{application}/compare",
+        "/api/v1/runs/{run}/builds/{component}/log/stream",
+    ] {
         assert!(described["paths"][path].is_object(), "{path}");
     }
     server.stopping.cancel();

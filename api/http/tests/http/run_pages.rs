@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
-use slipway_records::plan::ComponentPlan;
+use slipway_records::plan::{ComponentPlan, ImagePlan};
 use slipway_records::{Build, Run};
 use slipway_types::Digest;
 use slipway_types::id::BuildId;
@@ -64,6 +64,13 @@ async fn a_run_shows_what_waits_for_what_and_names_the_slowest() {
     let mut api = ended(build(&run, "api", &["base"], BuildState::Pushed { images: vec![] }), 9);
     api.stages_ms = json!({"fetch": 500, "build": 8000});
     let waiting = BuildState::Queued { why: hostile(), retry_at: None };
+    let pin = ImagePlan::Pin {
+        reference: "registry.example.com/api:1".parse().unwrap(),
+        digest: Digest::of("api"),
+        platforms: Vec::new(),
+        note: None,
+    };
+    api.plan["image"] = serde_json::to_value(pin).unwrap();
     let builds = [ended(build(&run, "base", &[], reused), 0), api, build(&run, "web", &[], waiting)];
     let mut tx = server.records.begin().await.unwrap();
     tx.builds_insert(&builds).await.unwrap();
@@ -80,6 +87,8 @@ async fn a_run_shows_what_waits_for_what_and_names_the_slowest() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    // Only what makes an image writes a log.
+    assert!(page.contains("/runs/1/logs/build.api\"") && !page.contains("/runs/1/logs/build.base"), "{page}");
     // Planning to base, base to api, planning to web, api and web to packaging; base is passed on by api.
     assert_eq!(page.matches("class=\"line\"").count(), 5, "{page}");
     assert!(!page.contains("<script>alert"), "{page}");

@@ -6,7 +6,7 @@ use slipway_oci::builtin::{BuiltinRegistry, NewManifest};
 use slipway_oci::manifest::{Descriptor, ImageManifest, canonical_json};
 use slipway_oci::signature::{SIGNATURE_ARTIFACT, signature_tag};
 use slipway_records::{ManifestRow, NewVersion, Run};
-use slipway_types::environment::EnvironmentSettings;
+use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use slipway_types::label::Labels;
 use slipway_types::media_type::{
     ANNOTATION_TITLE, COMPONENT_ARTIFACT, COMPONENT_CONFIG, IN_TOTO, OCI_LAYER_GZIP,
@@ -267,6 +267,15 @@ async fn two_versions_differ_in_what_is_told() {
         assert!(bundles.contains(seen), "{seen}: {bundles}");
     }
     assert!(!bundles.contains("properties.motto"), "{bundles}");
+    let told = server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=1.1.0").await.is(200).json();
+    let api = &told["components"][0];
+    assert_eq!((&told["same"], &api["change"]), (&json!(false), &json!("changed")), "{told:#}");
+    assert_ne!(api["from"]["digest"], api["to"]["digest"]);
+    let replicas = json!({"path": "properties.replicas", "from": "1", "to": "2"});
+    assert!(api["configuration"].as_array().unwrap().contains(&replicas), "{told:#}");
+    let told = server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=1.0.0").await.is(200).json();
+    assert_eq!((&told["same"], &told["components"][0]["change"]), (&json!(true), &json!("same")));
+    server.get("/api/v1/bundles/shop/compare?from=1.0.0&to=9.9.9").await.is(404);
     let same = is_page(&browser.get("/applications/shop/bundles/compare?from=1.0.0&to=1.0.0").await.is(200));
     assert!(same.contains("They lock the same components."), "{same}");
     let path = "/applications/shop/packages/compare?from=api%2F1.0.0&to=api%2F1.1.0";
@@ -280,6 +289,27 @@ async fn two_versions_differ_in_what_is_told() {
         let refused = is_page(&browser.get(&format!("/applications/shop/{path}")).await.is(status));
         assert!(refused.contains("role=\"alert\"") && !refused.contains("<b>"), "{path}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn where_only_builds_of_branches_are_a_plan_names_the_branch() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let run = hostile_run(&server).await;
+    let package = package(&server, &run, "0.1.0-main.1", json!({"type": "web"})).await;
+    bundle(&server, &run, "0.1.0-main.1", &package).await;
+    let mut tx = server.records.begin().await.unwrap();
+    let settings = ClusterSettings::default();
+    tx.cluster_insert(&"kind".parse().unwrap(), "a uid", &settings, None, "root").await.unwrap();
+    tx.commit().await.unwrap();
+    let body = json!({"address": "eu/kind/shop"});
+    server.call(&server.admin, Method::PUT, "/api/v1/environments/staging", Some(body)).await.is(201);
+    let body = json!({"application": "shop", "environment": "staging"});
+    let refused = server.call(&server.admin, Method::POST, "/api/v1/deployments/plan", Some(body)).await;
+    let problem = refused.problem(422, "no_bundle");
+    assert!(problem["detail"].as_str().unwrap().lines().count() > 2, "{problem:#}");
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.contains(&format!("--branch {}", run.git_ref.short())), "{hint}");
 }
 
 #[tokio::test]

@@ -142,7 +142,15 @@ impl RunEvent {
     }
 }
 
+/// How the reason of a run begins that waits for disk space.
+pub const WAITS_FOR_DISK: &str = "waits for disk space";
+
 impl RunState {
+    /// Whether no run begins until there is room on the server's disk, which may take long.
+    pub fn waits_for_disk(&self) -> bool {
+        matches!(self, Self::Queued { why: Some(why) } if why.starts_with(WAITS_FOR_DISK))
+    }
+
     /// Every state's word; the terminal ones are the last six.
     pub const WORDS: [&'static str; 11] = [
         "queued",
@@ -233,6 +241,14 @@ impl RunState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queued_run_says_whether_it_waits_for_disk_space() {
+        let queued = |why: Option<&str>| RunState::Queued { why: why.map(str::to_owned) };
+        assert!(queued(Some("waits for disk space: 70 MiB are free in /data")).waits_for_disk());
+        assert!(!queued(Some("run #3 of the same commit")).waits_for_disk());
+        assert!(!queued(None).waits_for_disk() && !RunState::Planning.waits_for_disk());
+    }
 
     fn queued() -> RunState {
         RunState::Queued { why: None }

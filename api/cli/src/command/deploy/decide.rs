@@ -24,7 +24,7 @@ pub(super) async fn approve(
     let deployment = target.view(client).await?;
     let name = name_of(&deployment);
     let Some(revision) = deployment["revision"].as_str() else {
-        bail!("{name} has no revision to approve yet: it is {}", state_of(&deployment));
+        bail!(nothing_to_approve(&deployment));
     };
     if expected.is_some_and(|expected| expected != revision) {
         bail!("{name} has the revision {revision} now: look at it with `slipway deploy show {name}`");
@@ -37,6 +37,15 @@ pub(super) async fn approve(
     }
     client.post(&path(&deployment, "approve"), &body).await?;
     told(client, &deployment, global).await
+}
+
+/// Why there is no revision: none was made yet, or none will be.
+fn nothing_to_approve(deployment: &Value) -> String {
+    let (name, state) = (name_of(deployment), state_of(deployment));
+    match deployment["state"].as_str() {
+        Some("draft") => format!("{name} has no revision to approve yet: it is {state}"),
+        _ => format!("{name} cannot be approved, it was {state}. See why: slipway deploy show {name}"),
+    }
 }
 
 /// Says no.
@@ -143,6 +152,14 @@ mod tests {
         assert_eq!(stands(&waits), "shop@prod#7 is awaiting: outside of mon");
         let open = deployment("awaiting", &json!([approved]));
         assert_eq!(stands(&open), "shop@prod#7: every gate is open, so it goes on");
+    }
+
+    #[test]
+    fn what_has_no_revision_is_told_as_it_stands() {
+        let rejected = nothing_to_approve(&deployment("rejected", &json!([])));
+        assert!(rejected.starts_with("shop@prod#7 cannot be approved, it was rejected: "), "{rejected}");
+        assert!(rejected.ends_with("See why: slipway deploy show shop@prod#7"), "{rejected}");
+        assert!(nothing_to_approve(&deployment("draft", &json!([]))).contains("yet"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::target::Target;
 use super::{logs, view};
 use crate::client::Client;
 use crate::command::Global;
+use crate::command::place::tell_kept;
 use crate::output::{data, json as print_json, one_line, text};
 
 /// So many of the last warnings are shown.
@@ -27,7 +28,8 @@ pub(super) async fn run(client: &Client, target: &Target, global: &Global) -> Re
     for node in nodes.into_iter().flatten() {
         of_node(&name, node, &failures).into_iter().for_each(data);
     }
-    Ok(())
+    let (app, env) = (text(&deployment["application"]), text(&deployment["environment"]));
+    tell_kept(client, Some(&app), &env).await
 }
 
 /// What is kept of the attempts of a node that failed, in lines: all of the last one if that is how it stands, else

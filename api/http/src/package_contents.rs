@@ -19,20 +19,20 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 const EXCHANGES_MAX: usize = 8;
 
 /// What the registry holds of a package.
-pub(super) struct PackageContents {
+pub(crate) struct PackageContents {
     /// Without the empty one of a package that has no files.
-    pub(super) layers: Vec<Descriptor>,
+    pub(crate) layers: Vec<Descriptor>,
     config: Value,
 }
 
 impl PackageContents {
     /// What its developers declared for the deploy side.
-    pub(super) fn workload(&self) -> &Value {
+    pub(crate) fn workload(&self) -> &Value {
         &self.config["workload"]
     }
 
     /// Digest of its kit.
-    pub(super) fn kit_digest(&self) -> Option<Digest> {
+    pub(crate) fn kit_digest(&self) -> Option<Digest> {
         self.config["kit"]["digest"].as_str()?.parse().ok()
     }
 
@@ -43,17 +43,17 @@ impl PackageContents {
 }
 
 /// The repository of a component's packages.
-pub(super) fn repository(application: &ApplicationName, component: &ComponentName) -> String {
+pub(crate) fn repository(application: &ApplicationName, component: &ComponentName) -> String {
     format!("{}/c/{component}", application.path())
 }
 
 /// What a layer is called for people.
-pub(super) fn title(layer: &Descriptor) -> Option<&str> {
+pub(crate) fn title(layer: &Descriptor) -> Option<&str> {
     layer.annotations.get(ANNOTATION_TITLE).map(String::as_str)
 }
 
 /// An answer of the registry; `None` where it does not hold what was asked for.
-pub(super) fn held<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, ApiError> {
+pub(crate) fn held<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, ApiError> {
     match answer {
         Ok(held) => Ok(Some(held)),
         Err(
@@ -67,7 +67,7 @@ pub(super) fn held<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, Api
 }
 
 /// A manifest of an image or artifact; `None` if the repository does not hold it, or it is another thing.
-pub(super) async fn manifest(
+pub(crate) async fn manifest(
     state: &ServerState,
     repository: &str,
     digest: &Digest,
@@ -82,7 +82,7 @@ pub(super) async fn manifest(
 }
 
 /// A JSON document among the blobs; `None` if it is not there, is larger than `max_bytes`, or is no JSON.
-pub(super) async fn json_blob(
+pub(crate) async fn json_blob(
     state: &ServerState,
     digest: &Digest,
     max_bytes: u64,
@@ -92,7 +92,7 @@ pub(super) async fn json_blob(
 }
 
 /// What the registry holds of a package; `None` if its bytes are not there.
-pub(super) async fn read(
+pub(crate) async fn read(
     state: &ServerState,
     application: &ApplicationName,
     component: &ComponentName,
@@ -107,7 +107,7 @@ pub(super) async fn read(
 }
 
 /// The version under which these bytes were first published.
-pub(super) async fn first_published(
+pub(crate) async fn first_published(
     read: &mut dyn Read,
     version: &PackageVersion,
 ) -> Result<PackageVersion, ApiError> {
@@ -120,7 +120,7 @@ pub(super) async fn first_published(
 }
 
 /// The files that a package carries, as the run planned them that made it; `None` if that is not known any more.
-pub(super) async fn files(
+pub(crate) async fn files(
     state: &ServerState,
     application: &Application,
     version: &PackageVersion,

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use askama::Template;
-use askama::filters::HtmlSafe;
+use serde::Serialize;
 use serde_json::Value;
-
-use super::texts::{Texts, VersionTexts};
+use utoipa::ToSchema;
 
 /// The longest text of a value that is shown, in characters.
 const TEXT_CHARS_MAX: usize = 2000;
@@ -17,42 +15,18 @@ const PLACES_MAX: usize = 20_000;
 const PATH_BYTES_MAX: usize = 400;
 
 /// A place where two values differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub(super) path: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Difference {
+    /// `a.b[name].c`; long ones are cut.
+    pub(crate) path: String,
     /// What stood there; absent: nothing.
-    pub(super) from: Option<String>,
+    pub(crate) from: Option<String>,
     /// What stands there.
-    pub(super) to: Option<String>,
-}
-
-/// Differences beside one another.
-#[derive(Template)]
-#[template(path = "part/differences.html")]
-pub(super) struct DifferenceTable {
-    v: &'static VersionTexts,
-    differences: Vec<Difference>,
-    /// How many more there are.
-    more: Option<String>,
-}
-
-impl HtmlSafe for DifferenceTable {}
-
-impl DifferenceTable {
-    /// The first of them, at most `max`.
-    pub(super) fn new(t: &Texts, mut differences: Vec<Difference>, max: usize) -> Self {
-        let more = differences.len().saturating_sub(max);
-        differences.truncate(max);
-        Self { v: t.versions, differences, more: (more > 0).then(|| (t.versions.more)(more)) }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.differences.is_empty()
-    }
+    pub(crate) to: Option<String>,
 }
 
 /// Every place where two values differ, by path.
-pub(super) fn differences(from: &Value, to: &Value) -> Vec<Difference> {
+pub(crate) fn differences(from: &Value, to: &Value) -> Vec<Difference> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     let is_deep = places(from) <= PLACES_MAX && places(to) <= PLACES_MAX;
     leaves(String::new(), from, is_deep, &mut before);
@@ -61,7 +35,7 @@ pub(super) fn differences(from: &Value, to: &Value) -> Vec<Difference> {
 }
 
 /// Every key whose text differs.
-pub(super) fn of_texts(
+pub(crate) fn of_texts(
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
 ) -> Vec<Difference> {
@@ -131,7 +105,6 @@ fn names_of(items: &[Value]) -> Vec<&str> {
 mod tests {
     use serde_json::json;
 
-    use super::super::texts::ENGLISH;
     use super::*;
 
     fn told(from: &Value, to: &Value) -> Vec<String> {
@@ -173,14 +146,6 @@ mod tests {
         assert_eq!(told(&from, &to), ["env[B].value 2 3", "env[N].name - N", "env[N].value - 0"]);
         let twice = json!([{"name": "A", "x": 1}, {"name": "A", "x": 2}]);
         assert_eq!(told(&twice, &json!([{"name": "A", "x": 1}, {"name": "A", "x": 3}])), ["[1].x 2 3"]);
-    }
-
-    #[test]
-    fn a_table_is_escaped_and_bounded() {
-        let found = differences(&json!({"<b>": 1, "c": 1}), &json!({"<b>": "<script>", "c": 2}));
-        let table = DifferenceTable::new(&ENGLISH, found, 1).to_string();
-        assert!(table.contains("&#60;script&#62;") && !table.contains("<b>"), "{table}");
-        assert!(table.contains("and 1 more"), "{table}");
     }
 
     #[test]
