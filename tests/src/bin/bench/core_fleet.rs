@@ -17,6 +17,9 @@ mod changes;
 mod objects;
 mod peer;
 mod rest;
+mod witness;
+
+use changes::Pace;
 
 /// Applications, if nobody says how many.
 pub(crate) const APPLICATIONS_DEFAULT: usize = 1_000;
@@ -32,6 +35,8 @@ const MOVES_WITHIN: Duration = Duration::from_mins(30);
 const IDLE_TARGET: f64 = 1.0;
 const MEMORY_TARGET_MIB: f64 = 150.0;
 const SEEN_TARGET_MS: f64 = 1_000.0;
+/// How far apart changes of status are that are to show as soon.
+const STATUS_EVERY: Duration = Duration::from_millis(200);
 /// Our time on a core by that of the API server.
 const SHARE_TARGET: f64 = 1.0;
 
@@ -64,10 +69,13 @@ pub(crate) fn idle(applications: usize) -> Result<bool> {
     };
     let singly = fleet.change_one_by_one(&deployments)?;
     told("ConfigMaps changed one after another", &singly);
-    let (lost, back) = fleet.scale_at_once(&deployments)?;
-    told("the status of Deployments that lack a replica, many at once", &lost);
-    told("the status of Deployments that are as wanted again, many at once", &back);
+    let (lost, back) = fleet.scale_all(&deployments, Pace::Every(STATUS_EVERY))?;
+    told("the status of Deployments that lack a replica, 5 a second", &lost);
+    told("the status of Deployments that are as wanted again, 5 a second", &back);
     let all = [singly, lost, back].concat();
+    let (lost, back) = fleet.scale_all(&deployments, Pace::AtOnce(8))?;
+    told("the status of Deployments that lack a replica, all at once (no target)", &lost);
+    told("the status of Deployments that are as wanted again, all at once (no target)", &back);
     let idle = below("share of a core at rest, on average", rest.share_mean, IDLE_TARGET, "%");
     let memory = below("memory at rest, at most", rest.memory_most, MEMORY_TARGET_MIB, "MiB");
     Ok(below("a change shows, p99 of all", quantile(&all, 0.99), SEEN_TARGET_MS, "ms") & idle & memory)

@@ -126,7 +126,9 @@ fn a_change_since_the_look_is_a_conflict() {
     assert_eq!(cluster.apply(&create), Err(cluster::Conflict), "it came in between");
     let (mut cluster, marks) = (Cluster::default(), marks_of("shop", 2));
     settle(&mut cluster, &wanted, &manifest, &marks_of("shop", 1));
-    let Verdict::Update(update) = judge(&cluster, &wanted, &manifest, &marks) else { panic!() };
+    let mut newer = manifest.clone();
+    newer["data"]["more"] = "1".into();
+    let Verdict::Update(update) = judge(&cluster, &object(&newer), &newer, &marks) else { panic!() };
     cluster.update("kubectl", &wanted.object, &["f:data", "f:x"], json!("1"));
     assert_eq!(cluster.apply(&update), Err(cluster::Conflict));
 }

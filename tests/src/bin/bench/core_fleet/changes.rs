@@ -4,7 +4,6 @@
 //! So the controller is given reason to change it. A replica that no node takes is asked for, and taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,17 +13,42 @@ use serde_json::{Value, json};
 use slipway_kubernetes::{Applied, Cluster, ObjectKey};
 use tokio::runtime::Runtime;
 
+use super::witness::Witness;
 use super::{Fleet, peer};
 use crate::report::ms;
 
 /// Changes in the cluster, one after another, and at once.
 const CHANGES: usize = 100;
-/// Requests to the API server at once.
-const AT_ONCE: usize = 8;
-const SEEN_WITHIN: Duration = Duration::from_secs(30);
+const SEEN_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What others than Slipway write as.
 const WRITER: &str = "bench";
+
+/// How fast many are changed.
+#[derive(Clone, Copy)]
+pub(super) enum Pace {
+    /// One after another, with so much from one to the next.
+    Every(Duration),
+    /// As fast as so many requests at once can be.
+    AtOnce(usize),
+}
+
+impl Pace {
+    /// How long after the first the change of this number is.
+    fn pause(self, number: usize) -> Duration {
+        match self {
+            Self::Every(apart) => apart * u32::try_from(number).unwrap_or(u32::MAX),
+            Self::AtOnce(_) => Duration::ZERO,
+        }
+    }
+
+    fn at_once(self) -> usize {
+        match self {
+            Self::Every(_) => CHANGES,
+            Self::AtOnce(count) => count,
+        }
+    }
+}
 
 /// Deployments by their id, with the name of their application.
 fn chosen(deployments: &[Value]) -> Result<BTreeMap<String, String>> {
@@ -69,42 +93,45 @@ impl Fleet {
         Ok(ms(began.elapsed()))
     }
 
-    /// Asks for a replica of many Deployments at once, and takes all back; gives after how many milliseconds either
-    /// was told of each.
-    pub(super) fn scale_at_once(&self, deployments: &[Value]) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// Asks for a replica of many Deployments, so many a second or all at once, and takes all back; gives how many
+    /// milliseconds after the cluster itself said either of each it was told by us.
+    pub(super) fn scale_all(&self, deployments: &[Value], pace: Pace) -> Result<(Vec<f64>, Vec<f64>)> {
         let chosen = chosen(deployments)?;
         self.await_all(&chosen, false)?;
-        Ok((self.scale(&chosen, 1)?, self.scale(&chosen, 0)?))
+        Ok((self.scale(&chosen, 1, pace)?, self.scale(&chosen, 0, pace)?))
     }
 
-    fn scale(&self, chosen: &BTreeMap<String, String>, replicas: u64) -> Result<Vec<f64>> {
+    fn scale(&self, chosen: &BTreeMap<String, String>, replicas: u64, pace: Pace) -> Result<Vec<f64>> {
         let runtime = Runtime::new()?;
         let cluster = runtime.block_on(peer::connected(&self.namespace))?;
-        let sent: Mutex<BTreeMap<&str, Instant>> = Mutex::default();
-        thread::scope(|scope| {
+        let witness = Witness::begin(&runtime, &cluster, &self.namespace.name);
+        let name = |application: &str| format!("web-1-{application}");
+        let seen = thread::scope(|scope| {
             let writing = scope.spawn(|| {
                 runtime.block_on(async {
-                    let all = chosen.iter().map(|(id, application)| {
-                        let (cluster, sent) = (&cluster, &sent);
-                        let key = self.key("apps/v1", "Deployment", format!("web-1-{application}"));
+                    let all = chosen.values().enumerate().map(|(number, application)| {
+                        let cluster = &cluster;
+                        let key = self.key("apps/v1", "Deployment", name(application));
                         async move {
-                            let began = Instant::now();
-                            sent.lock().unwrap_or_else(PoisonError::into_inner).insert(id.as_str(), began);
+                            tokio::time::sleep(pace.pause(number)).await;
                             merged(cluster, &key, &json!({"spec": {"replicas": replicas}})).await
                         }
                     });
-                    stream::iter(all).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
+                    stream::iter(all).buffer_unordered(pace.at_once()).collect::<Vec<_>>().await
                 })
             });
             let seen = self.await_all(chosen, replicas > 0)?;
             let written = writing.join().expect("a line of requests ends");
             written.into_iter().collect::<Result<Vec<()>>>()?;
-            let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-            let took = seen
-                .iter()
-                .filter_map(|(id, at)| Some(ms(at.saturating_duration_since(*sent.get(id.as_str())?))));
-            Ok(took.collect())
-        })
+            anyhow::Ok(seen)
+        })?;
+        let took = chosen.iter().map(|(id, application)| {
+            let since =
+                witness.since(&name(application), replicas == 0).context("the cluster never said it")?;
+            let at = seen.get(id).context("it was never seen")?;
+            Ok(ms(at.saturating_duration_since(since)))
+        });
+        took.collect()
     }
 
     /// Waits until all of these are degraded, or are not; gives when that was seen first of each.

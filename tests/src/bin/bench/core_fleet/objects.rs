@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 /// Objects of each application.
 pub(super) const COUNT: usize = 10;
+/// Deployments among them.
+pub(super) const DEPLOYMENTS: usize = 2;
 
 /// Four ConfigMaps, two Services, two Deployments without replicas, a Secret and a Role.
 pub(super) fn of(application: &str) -> Vec<Value> {
