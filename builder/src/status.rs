@@ -115,7 +115,7 @@ impl StatusHandler {
         // A status belongs to the commit: of several runs of one commit the newest speaks.
         let filter = RunFilter {
             application: Some(run.application_id),
-            commit: Some(run.commit.clone()),
+            commit: Some((&run.commit).into()),
             ..RunFilter::default()
         };
         let run = read.run_list(&filter, Page::first(1)).await?.pop().unwrap_or(run);

@@ -116,7 +116,7 @@ impl SweepHandler {
             let filter = RunFilter {
                 application: Some(application.id),
                 git_ref: Some(head.name.clone()),
-                commit: Some(head.commit.clone()),
+                commit: Some((&head.commit).into()),
                 states: Vec::new(),
             };
             if read.run_list(&filter, Page::first(1)).await?.is_empty() {
