@@ -18,9 +18,9 @@ pub(super) async fn compare(
     let path = format!("/api/v1/bundles/{}/compare", in_path(app));
     let compared = client.get(&path, &[("from", from), ("to", to)]).await?;
     if global.json() {
-        print_json(&compared)
+        print_json(&compared);
     } else {
-        show(&compared)
+        show(&compared);
     }
     Ok(())
 }
