@@ -1,6 +1,7 @@
 //! Making pods anew that run with what a Secret held before.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use slipway_handoff::{Object, ObjectRef};
@@ -23,47 +24,63 @@ struct Reader<'a> {
     secrets: Vec<(&'a Object, Value)>,
 }
 
+/// With what the pods of a node's workloads may have been made, before anything of it is written.
+pub(super) struct MadeBefore {
+    kept: Arc<PodSecrets>,
+    /// What their Secrets held that were there. What is kept may be older: what came of a turn that ends because its row
+    /// was changed, or because its server dies, is not kept.
+    there: PodSecrets,
+}
+
+impl MadeBefore {
+    fn of<'a>(&'a self, workload: &'a ObjectRef) -> impl Iterator<Item = &'a MadeWith> {
+        [&*self.kept, &self.there].into_iter().filter_map(move |known| known.of(workload))
+    }
+}
+
 impl Work {
-    /// With what the pods of a node's workloads were made, before anything of it is written. Where that is not kept, or
-    /// under another master key, it is what their Secrets hold that are there. What it adds to what is kept is noted.
+    /// With what the pods of a node's workloads may have been made, before anything of it is written. Where nothing is
+    /// kept of one, or under another master key, what its Secrets hold is noted.
     pub(super) async fn made_before(
         &self,
         cluster: &Cluster,
         prepared: &Prepared,
         notes: &mut Vec<Note>,
-    ) -> Result<PodSecrets, Hitch> {
-        let mut before = PodSecrets::clone(&prepared.pods);
+    ) -> Result<MadeBefore, Hitch> {
+        let kept = Arc::clone(&prepared.pods);
+        let mut there = PodSecrets::default();
         for (object, manifest) in &prepared.objects {
             let Some(reader) = self.reader(object, manifest) else { continue };
-            if before.of(reader.object).is_some_and(|made| made.tells(&self.digests())) {
-                continue;
-            }
             let made = self.made_now(cluster, &reader).await?;
-            notes.push(Note::Made(made.clone()));
-            before.made(made);
+            if kept.of(reader.object).is_none_or(|known| !known.tells(&self.digests())) {
+                notes.push(Note::Made(made.clone()));
+            }
+            there.made(made);
         }
-        Ok(before)
+        Ok(MadeBefore { kept, there })
     }
 
-    /// Has the pods of a workload that was just applied made anew, if they were made with another value than their
-    /// Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
+    /// Has the pods of a workload that was just applied made anew, if they may have been made with another value than
+    /// their Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
     /// `was_there`: else its pods are new.
     pub(super) async fn renew(
         &self,
         cluster: &Cluster,
         (object, manifest): (&Object, &Value),
         was_there: bool,
-        before: &PodSecrets,
+        before: &MadeBefore,
         notes: &mut Vec<Note>,
     ) -> Result<(), Hitch> {
         let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
         let mut now = self.made_now(cluster, &reader).await?;
-        if let Some(before) = before.of(reader.object).filter(|_| was_there) {
-            if before.is_behind(&now) {
+        if was_there {
+            if before.of(reader.object).any(|known| known.is_behind(&now)) {
                 let stamp = now.stamp(&self.digests());
                 self.make_pods_anew(cluster, reader.object, &stamp).await?;
             }
-            now.remember(before);
+            for known in before.of(reader.object) {
+                now.remember(known);
+            }
         }
         notes.push(Note::Made(now));
         Ok(())
