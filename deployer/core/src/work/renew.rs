@@ -144,9 +144,10 @@ impl Work {
             if says(&found, stamp) {
                 return Ok(());
             }
-            let body = annotated(object, live.resource_version(), stamp);
-            let applied = cluster.apply_at(&key, &body, PODS_MANAGER, true).await;
-            match applied.map_err(|error| told(object, Hitch::from(error)))? {
+            // By apply it would be made, of this alone, if it went meanwhile; merged, that is 404, which passes.
+            let patch = annotation(live.resource_version(), stamp);
+            let merged = cluster.merge_at(&key, &patch, PODS_MANAGER).await;
+            match merged.map_err(|error| told(object, Hitch::from(error)))? {
                 Applied::Done(_) => {
                     tracing::info!(%object, "its pods are made anew: a Secret that they read holds another value");
                     return Ok(());
@@ -167,13 +168,10 @@ fn says(workload: &Value, stamp: &str) -> bool {
     annotations.and_then(|annotations| annotations.get(HELD)).and_then(Value::as_str) == Some(stamp)
 }
 
-/// The whole of what [`PODS_MANAGER`] says of a workload, at the version that was read.
-fn annotated(object: &ObjectRef, resource_version: &str, stamp: &str) -> Value {
-    let ObjectRef { api_version, kind, namespace, name } = object;
+/// The merge patch by which the pod template of a workload says it, at the version that was read.
+fn annotation(resource_version: &str, stamp: &str) -> Value {
     json!({
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
+        "metadata": {"resourceVersion": resource_version},
         "spec": {"template": {"metadata": {"annotations": {HELD: stamp}}}},
     })
 }
@@ -184,15 +182,12 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_one_annotation_of_pods_and_is_seen_there() {
-        let object = ObjectRef {
-            api_version: "apps/v1".to_owned(),
-            kind: "Deployment".to_owned(),
-            namespace: Some("shop".to_owned()),
-            name: "web".to_owned(),
-        };
-        let body = annotated(&object, "5", "one");
-        assert_eq!(body["spec"], json!({"template": {"metadata": {"annotations": {HELD: "one"}}}}));
-        assert_eq!(body["metadata"]["resourceVersion"], "5");
-        assert!(says(&body, "one") && !says(&body, "other") && !says(&json!({}), "one"));
+        let patch = annotation("5", "one");
+        let expected = json!({
+            "metadata": {"resourceVersion": "5"},
+            "spec": {"template": {"metadata": {"annotations": {HELD: "one"}}}},
+        });
+        assert_eq!(patch, expected);
+        assert!(says(&patch, "one") && !says(&patch, "other") && !says(&json!({}), "one"));
     }
 }
