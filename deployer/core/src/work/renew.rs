@@ -8,6 +8,7 @@ use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::{Applied, Cluster};
 
 use super::apply::{TRIES_MAX, told};
+use super::look::{Found, see};
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
 use crate::inventory::{Live, PODS_MANAGER, belongs_to};
@@ -40,18 +41,20 @@ impl MadeBefore {
 
 impl Work {
     /// With what the pods of a node's workloads may have been made, before anything of it is written. Where nothing is
-    /// kept of one, or under another master key, what its Secrets hold is noted.
+    /// kept of one, or under another master key, what its Secrets hold is noted. `found`: Secrets that were read.
     pub(super) async fn made_before(
         &self,
         cluster: &Cluster,
         prepared: &Prepared,
+        found: &mut Found,
         notes: &mut Vec<Note>,
     ) -> Result<MadeBefore, Hitch> {
         let kept = Arc::clone(&prepared.pods);
         let mut there = PodSecrets::default();
         for (object, manifest) in &prepared.objects {
+            self.goes_on()?;
             let Some(reader) = self.reader(object, manifest) else { continue };
-            let made = self.made_now(cluster, &reader).await?;
+            let made = self.made_now(cluster, &reader, found).await?;
             if kept.of(reader.object).is_none_or(|known| !known.tells(&self.digests())) {
                 notes.push(Note::Made(made.clone()));
             }
@@ -62,17 +65,18 @@ impl Work {
 
     /// Has the pods of a workload that was just applied made anew, if they may have been made with another value than
     /// their Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
-    /// `was_there`: else its pods are new.
+    /// `was_there`: else its pods are new. `found`: Secrets that were read, none of which was written since.
     pub(super) async fn renew(
         &self,
         cluster: &Cluster,
         (object, manifest): (&Object, &Value),
         was_there: bool,
         before: &MadeBefore,
+        found: &mut Found,
         notes: &mut Vec<Note>,
     ) -> Result<(), Hitch> {
         let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
-        let mut now = self.made_now(cluster, &reader).await?;
+        let mut now = self.made_now(cluster, &reader, found).await?;
         if was_there {
             if before.of(reader.object).any(|known| known.is_behind(&now)) {
                 let stamp = now.stamp(&self.digests());
@@ -113,12 +117,18 @@ impl Work {
         (!secrets.is_empty()).then_some(Reader { object: &object.object, read, secrets })
     }
 
-    /// With what pods would be made now.
-    async fn made_now(&self, cluster: &Cluster, reader: &Reader<'_>) -> Result<MadeWith, Hitch> {
+    /// With what pods would be made now. A Secret that is not in `found` yet is read.
+    async fn made_now(
+        &self,
+        cluster: &Cluster,
+        reader: &Reader<'_>,
+        found: &mut Found,
+    ) -> Result<MadeWith, Hitch> {
         let mut made = MadeWith::new(reader.object, &self.digests());
         for (secret, manifest) in &reader.secrets {
-            let Some(live) = cluster.get(&key_of(&secret.object)).await? else { continue };
-            let held = self.held(secret, manifest, &live);
+            self.goes_on()?;
+            let Some(live) = see(cluster, found, &secret.object).await? else { continue };
+            let held = self.held(secret, manifest, live);
             for read in reader.read.iter().filter(|read| read.is_of(&secret.object.name)) {
                 made.read(read, &held, &self.digests());
             }
