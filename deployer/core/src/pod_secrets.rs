@@ -34,6 +34,9 @@ const UPDATES: [&str; 3] = [
 const KEEPING: [&str; 2] = ["InPlace", "OnDelete"];
 /// Where a pod has containers.
 const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+/// So many digests of a workload are kept at most, unless it reads more now: names that change with each deployment
+/// would make what is kept of a key grow for ever.
+const DIGESTS_MAX: usize = 64;
 /// What is digested of all Secrets of a workload together.
 const ALL_HELD: &str = "held by the secrets of pods";
 
@@ -124,12 +127,15 @@ impl MadeWith {
     }
 
     /// What was read before and is not now stays known: a roll-out that did not come to its end may be taken back, to
-    /// pods that still run with it.
+    /// pods that still run with it. Of what would make more than [`DIGESTS_MAX`], the last by name is forgotten.
     pub(crate) fn remember(&mut self, before: &Self) {
         if self.under != before.under {
             return;
         }
         for (name, digest) in &before.digests {
+            if self.digests.len() >= DIGESTS_MAX {
+                return;
+            }
             self.digests.entry(name.clone()).or_insert_with(|| digest.clone());
         }
     }
@@ -363,6 +369,23 @@ mod tests {
         let mut now = made("another", &[], &[]);
         now.remember(&before);
         assert_eq!(now, made("another", &[], &[]), "it says nothing there");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_read_now_is_not() {
+        let names: Vec<String> = (0..=DIGESTS_MAX).map(|number| format!("{number:03}")).collect();
+        let held: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let reads: Vec<Read<'_>> =
+            names.iter().map(|name| Read { secret: "db", key: Some(name.as_str()) }).collect();
+        let before = made("ours", &reads, &held);
+        assert_eq!(before.digests.len(), DIGESTS_MAX + 1);
+        let mut now = made("ours", &[PART], &[("user", "1")]);
+        now.remember(&before);
+        assert_eq!(now.digests.len(), DIGESTS_MAX);
+        assert!(now.digests.contains_key("db/user"), "it is read now");
+        let mut all = before.clone();
+        all.remember(&now);
+        assert_eq!(all, before);
     }
 
     #[test]
