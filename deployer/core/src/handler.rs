@@ -10,7 +10,6 @@ use slipway_handoff::Key;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Handler, Job, JobContext, JobError};
 use slipway_types::{Class, Fault};
-use tokio_util::sync::CancellationToken;
 
 use crate::receiver::{Core, fault, wake_up};
 use crate::turn::Next;
@@ -36,7 +35,7 @@ impl Handler for ReconcileHandler {
         let JobPayload::Reconcile { environment, application } = &job.payload else { return Ok(()) };
         let key = Key { environment: environment.clone(), application: application.clone() };
         if job.losses > 0 {
-            self.keep_loss(&key, &context.cancelled).await?;
+            self.keep_loss(&key).await?;
         }
         let Some(place) = self.core.turns.take(&key) else {
             let why = "its cluster has as many turns as it may have at once".to_owned();
@@ -87,8 +86,9 @@ impl ReconcileHandler {
     }
 
     /// Keeps that whoever had this job before lost its lease, or died. That is not left to the turn: the queue forgets it
-    /// as soon as the job is given back, be it for want of a place.
-    async fn keep_loss(&self, key: &Key, cancelled: &CancellationToken) -> Result<(), JobError> {
+    /// as soon as the job is given back, be it for want of a place or because this server stops: so it goes on until it
+    /// is kept or fails for good. Should the server end before, the lease runs out and the loss counts anew.
+    async fn keep_loss(&self, key: &Key) -> Result<(), JobError> {
         loop {
             match self.core.lose_driver(key).await {
                 Err(fault) if fault.class == Class::Transient => {
@@ -96,10 +96,7 @@ impl ReconcileHandler {
                 }
                 kept => return Ok(kept?),
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE_UNKEPT) => {}
-                () = cancelled.cancelled() => return Err(JobError::Stopped),
-            }
+            tokio::time::sleep(PAUSE_UNKEPT).await;
         }
     }
 

@@ -23,8 +23,20 @@ const ROLLED: [(&str, &str); 6] = [
     ("apps.kruise.io", "StatefulSet"),
     ("apps.kruise.io", "DaemonSet"),
 ];
+/// Where a workload says how its pods come to another template.
+const UPDATES: [&str; 3] = [
+    "/spec/updateStrategy/type",
+    "/spec/updateStrategy/rollingUpdate/podUpdatePolicy",
+    "/spec/updateStrategy/rollingUpdate/rollingUpdateType",
+];
+/// What its values begin with that keep pods which run: OpenKruise's `InPlaceIfPossible` and `InPlaceOnly`, by which
+/// another annotation is written to them as they are, and `OnDelete`, by which somebody has to remove them.
+const KEEPING: [&str; 2] = ["InPlace", "OnDelete"];
 /// Where a pod has containers.
 const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+/// So many digests of a workload are kept at most, unless it reads more now: names that change with each deployment
+/// would make what is kept of a key grow for ever.
+const DIGESTS_MAX: usize = 64;
 /// What is digested of all Secrets of a workload together.
 const ALL_HELD: &str = "held by the secrets of pods";
 
@@ -115,12 +127,15 @@ impl MadeWith {
     }
 
     /// What was read before and is not now stays known: a roll-out that did not come to its end may be taken back, to
-    /// pods that still run with it.
+    /// pods that still run with it. Of what would make more than [`DIGESTS_MAX`], the last by name is forgotten.
     pub(crate) fn remember(&mut self, before: &Self) {
         if self.under != before.under {
             return;
         }
         for (name, digest) in &before.digests {
+            if self.digests.len() >= DIGESTS_MAX {
+                return;
+            }
             self.digests.entry(name.clone()).or_insert_with(|| digest.clone());
         }
     }
@@ -147,11 +162,12 @@ impl Read<'_> {
     }
 }
 
-/// What the pods of a workload read of Secrets, by variables or as files; nothing, if it does not make pods anew. With
-/// what images are pulled is none of it: that is asked for anew with each pull.
+/// What the pods of a workload read of Secrets, by variables or as files; nothing, if it does not make pods anew when
+/// its template changes. With what images are pulled is none of it: that is asked for anew with each pull.
 pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet<Read<'a>> {
     let mut read = BTreeSet::new();
-    if !ROLLED.contains(&(workload.group(), workload.kind.as_str())) {
+    let is_rolled = ROLLED.contains(&(workload.group(), workload.kind.as_str()));
+    if !is_rolled || keeps_pods(manifest) {
         return read;
     }
     let Some(pods) = manifest.pointer("/spec/template/spec") else { return read };
@@ -170,6 +186,12 @@ pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet
         read.extend(projected.filter_map(|source| all_of(&source["secret"]["name"])));
     }
     read
+}
+
+/// Whether another annotation of its template makes no pods of a workload anew.
+fn keeps_pods(workload: &Value) -> bool {
+    let mut said = UPDATES.into_iter().filter_map(|pointer| workload.pointer(pointer)?.as_str());
+    said.any(|said| KEEPING.iter().any(|keeping| said.starts_with(keeping)))
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -251,6 +273,52 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_keeps_its_pods_when_its_template_changes_reads_nothing() {
+        let mut manifest = pods(&json!({"containers": [{"envFrom": [{"secretRef": {"name": "db"}}]}]}));
+        for (api_version, kind, strategy, reads) in [
+            (
+                "apps/v1",
+                "StatefulSet",
+                json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}),
+                true,
+            ),
+            ("apps/v1", "StatefulSet", json!({"type": "OnDelete"}), false),
+            ("apps/v1", "DaemonSet", json!({"type": "OnDelete"}), false),
+            ("apps.kruise.io/v1alpha1", "CloneSet", json!({"type": "ReCreate"}), true),
+            ("apps.kruise.io/v1alpha1", "CloneSet", json!({"type": "InPlaceIfPossible"}), false),
+            ("apps.kruise.io/v1alpha1", "CloneSet", json!({"type": "InPlaceOnly"}), false),
+            (
+                "apps.kruise.io/v1beta1",
+                "StatefulSet",
+                json!({"type": "RollingUpdate", "rollingUpdate": {"podUpdatePolicy": "ReCreate"}}),
+                true,
+            ),
+            (
+                "apps.kruise.io/v1beta1",
+                "StatefulSet",
+                json!({"rollingUpdate": {"podUpdatePolicy": "InPlaceOnly"}}),
+                false,
+            ),
+            (
+                "apps.kruise.io/v1alpha1",
+                "DaemonSet",
+                json!({"rollingUpdate": {"rollingUpdateType": "Standard"}}),
+                true,
+            ),
+            (
+                "apps.kruise.io/v1alpha1",
+                "DaemonSet",
+                json!({"rollingUpdate": {"rollingUpdateType": "InPlaceIfPossible"}}),
+                false,
+            ),
+        ] {
+            manifest["spec"]["updateStrategy"] = strategy;
+            let read = read_by(&workload(api_version, kind), &manifest);
+            assert_eq!(!read.is_empty(), reads, "{api_version} {kind} {manifest}");
+        }
+    }
+
     const WHOLE: Read<'static> = Read { secret: "db", key: None };
     const PART: Read<'static> = Read { secret: "db", key: Some("user") };
 
@@ -301,6 +369,23 @@ mod tests {
         let mut now = made("another", &[], &[]);
         now.remember(&before);
         assert_eq!(now, made("another", &[], &[]), "it says nothing there");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_read_now_is_not() {
+        let names: Vec<String> = (0..=DIGESTS_MAX).map(|number| format!("{number:03}")).collect();
+        let held: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let reads: Vec<Read<'_>> =
+            names.iter().map(|name| Read { secret: "db", key: Some(name.as_str()) }).collect();
+        let before = made("ours", &reads, &held);
+        assert_eq!(before.digests.len(), DIGESTS_MAX + 1);
+        let mut now = made("ours", &[PART], &[("user", "1")]);
+        now.remember(&before);
+        assert_eq!(now.digests.len(), DIGESTS_MAX);
+        assert!(now.digests.contains_key("db/user"), "it is read now");
+        let mut all = before.clone();
+        all.remember(&now);
+        assert_eq!(all, before);
     }
 
     #[test]

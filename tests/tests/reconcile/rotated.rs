@@ -63,8 +63,11 @@ fn pods_run_with_what_a_secret_was_rotated_to() {
         "env": {"DB_PASSWORD": "secret://builtin/db", "GREETING": "hello"},
     }}));
     ground.deployed("prod", &version, Some(&changed));
+    let before = made_for(&ground);
     ground.set_secret("db", FIRST);
     ground.live(&ground.server.json(&crate::rollback::ROLLBACK));
+    // Pods of another template would run with it anyhow.
+    assert_ne!(made_for(&ground), before);
     assert_variable(space, "web", "GREETING", "");
     assert_variable(space, "web", "DB_PASSWORD", FIRST);
 }

@@ -5,6 +5,7 @@ use slipway_handoff::{Filled, Object, ObjectRef};
 use slipway_kubernetes::{Applied, CallError, Cluster};
 use slipway_records::fault_point;
 
+use super::look::Found;
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
 use crate::inventory::{
@@ -24,7 +25,8 @@ impl Work {
     ) -> Result<Vec<Filled>, Hitch> {
         notes.extend(self.found_first().await?.map(Note::Found));
         let cluster = self.cluster().await?;
-        let made_before = self.made_before(&cluster, &prepared, notes).await?;
+        let mut found = Found::new();
+        let made_before = self.made_before(&cluster, &prepared, &mut found, notes).await?;
         for (object, mut manifest) in prepared.objects {
             self.put_secrets(&object.object, &mut manifest).await?;
             if !prepared.is_rewritten {
@@ -32,7 +34,8 @@ impl Work {
             }
             let was_there = self.is_there_and_reads(&cluster, &object, &manifest).await?;
             self.apply_noted(&cluster, &object, &manifest, notes).await?;
-            self.renew(&cluster, (&object, &manifest), was_there, &made_before, notes).await?;
+            found.remove(&object.object);
+            self.renew(&cluster, (&object, &manifest), was_there, &made_before, &mut found, notes).await?;
             fault_point::reach("core.applied");
         }
         Ok(prepared.filled)

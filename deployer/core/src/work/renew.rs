@@ -1,12 +1,14 @@
 //! Making pods anew that run with what a Secret held before.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use slipway_handoff::{Object, ObjectRef};
 use slipway_kubernetes::{Applied, Cluster};
 
 use super::apply::{TRIES_MAX, told};
+use super::look::{Found, see};
 use super::{Note, Prepared, Work, key_of};
 use crate::hitch::Hitch;
 use crate::inventory::{Live, PODS_MANAGER, belongs_to};
@@ -23,47 +25,66 @@ struct Reader<'a> {
     secrets: Vec<(&'a Object, Value)>,
 }
 
+/// With what the pods of a node's workloads may have been made, before anything of it is written.
+pub(super) struct MadeBefore {
+    kept: Arc<PodSecrets>,
+    /// What their Secrets held that were there. What is kept may be older: what came of a turn that ends because its row
+    /// was changed, or because its server dies, is not kept.
+    there: PodSecrets,
+}
+
+impl MadeBefore {
+    fn of<'a>(&'a self, workload: &'a ObjectRef) -> impl Iterator<Item = &'a MadeWith> {
+        [&*self.kept, &self.there].into_iter().filter_map(move |known| known.of(workload))
+    }
+}
+
 impl Work {
-    /// With what the pods of a node's workloads were made, before anything of it is written. Where that is not kept, or
-    /// under another master key, it is what their Secrets hold that are there. What it adds to what is kept is noted.
+    /// With what the pods of a node's workloads may have been made, before anything of it is written. Where nothing is
+    /// kept of one, or under another master key, what its Secrets hold is noted. `found`: Secrets that were read.
     pub(super) async fn made_before(
         &self,
         cluster: &Cluster,
         prepared: &Prepared,
+        found: &mut Found,
         notes: &mut Vec<Note>,
-    ) -> Result<PodSecrets, Hitch> {
-        let mut before = PodSecrets::clone(&prepared.pods);
+    ) -> Result<MadeBefore, Hitch> {
+        let kept = Arc::clone(&prepared.pods);
+        let mut there = PodSecrets::default();
         for (object, manifest) in &prepared.objects {
+            self.goes_on()?;
             let Some(reader) = self.reader(object, manifest) else { continue };
-            if before.of(reader.object).is_some_and(|made| made.tells(&self.digests())) {
-                continue;
+            let made = self.made_now(cluster, &reader, found).await?;
+            if kept.of(reader.object).is_none_or(|known| !known.tells(&self.digests())) {
+                notes.push(Note::Made(made.clone()));
             }
-            let made = self.made_now(cluster, &reader).await?;
-            notes.push(Note::Made(made.clone()));
-            before.made(made);
+            there.made(made);
         }
-        Ok(before)
+        Ok(MadeBefore { kept, there })
     }
 
-    /// Has the pods of a workload that was just applied made anew, if they were made with another value than their
-    /// Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
-    /// `was_there`: else its pods are new.
+    /// Has the pods of a workload that was just applied made anew, if they may have been made with another value than
+    /// their Secrets hold; and notes with which they are made. What the cluster has counts: that is what pods get.
+    /// `was_there`: else its pods are new. `found`: Secrets that were read, none of which was written since.
     pub(super) async fn renew(
         &self,
         cluster: &Cluster,
         (object, manifest): (&Object, &Value),
         was_there: bool,
-        before: &PodSecrets,
+        before: &MadeBefore,
+        found: &mut Found,
         notes: &mut Vec<Note>,
     ) -> Result<(), Hitch> {
         let Some(reader) = self.reader(object, manifest) else { return Ok(()) };
-        let mut now = self.made_now(cluster, &reader).await?;
-        if let Some(before) = before.of(reader.object).filter(|_| was_there) {
-            if before.is_behind(&now) {
+        let mut now = self.made_now(cluster, &reader, found).await?;
+        if was_there {
+            if before.of(reader.object).any(|known| known.is_behind(&now)) {
                 let stamp = now.stamp(&self.digests());
                 self.make_pods_anew(cluster, reader.object, &stamp).await?;
             }
-            now.remember(before);
+            for known in before.of(reader.object) {
+                now.remember(known);
+            }
         }
         notes.push(Note::Made(now));
         Ok(())
@@ -96,12 +117,18 @@ impl Work {
         (!secrets.is_empty()).then_some(Reader { object: &object.object, read, secrets })
     }
 
-    /// With what pods would be made now.
-    async fn made_now(&self, cluster: &Cluster, reader: &Reader<'_>) -> Result<MadeWith, Hitch> {
+    /// With what pods would be made now. A Secret that is not in `found` yet is read.
+    async fn made_now(
+        &self,
+        cluster: &Cluster,
+        reader: &Reader<'_>,
+        found: &mut Found,
+    ) -> Result<MadeWith, Hitch> {
         let mut made = MadeWith::new(reader.object, &self.digests());
         for (secret, manifest) in &reader.secrets {
-            let Some(live) = cluster.get(&key_of(&secret.object)).await? else { continue };
-            let held = self.held(secret, manifest, &live);
+            self.goes_on()?;
+            let Some(live) = see(cluster, found, &secret.object).await? else { continue };
+            let held = self.held(secret, manifest, live);
             for read in reader.read.iter().filter(|read| read.is_of(&secret.object.name)) {
                 made.read(read, &held, &self.digests());
             }
@@ -127,9 +154,10 @@ impl Work {
             if says(&found, stamp) {
                 return Ok(());
             }
-            let body = annotated(object, live.resource_version(), stamp);
-            let applied = cluster.apply_at(&key, &body, PODS_MANAGER, true).await;
-            match applied.map_err(|error| told(object, Hitch::from(error)))? {
+            // By apply it would be made, of this alone, if it went meanwhile; merged, that is 404, which passes.
+            let patch = annotation(live.resource_version(), stamp);
+            let merged = cluster.merge_at(&key, &patch, PODS_MANAGER).await;
+            match merged.map_err(|error| told(object, Hitch::from(error)))? {
                 Applied::Done(_) => {
                     tracing::info!(%object, "its pods are made anew: a Secret that they read holds another value");
                     return Ok(());
@@ -150,13 +178,10 @@ fn says(workload: &Value, stamp: &str) -> bool {
     annotations.and_then(|annotations| annotations.get(HELD)).and_then(Value::as_str) == Some(stamp)
 }
 
-/// The whole of what [`PODS_MANAGER`] says of a workload, at the version that was read.
-fn annotated(object: &ObjectRef, resource_version: &str, stamp: &str) -> Value {
-    let ObjectRef { api_version, kind, namespace, name } = object;
+/// The merge patch by which the pod template of a workload says it, at the version that was read.
+fn annotation(resource_version: &str, stamp: &str) -> Value {
     json!({
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
+        "metadata": {"resourceVersion": resource_version},
         "spec": {"template": {"metadata": {"annotations": {HELD: stamp}}}},
     })
 }
@@ -167,15 +192,12 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_one_annotation_of_pods_and_is_seen_there() {
-        let object = ObjectRef {
-            api_version: "apps/v1".to_owned(),
-            kind: "Deployment".to_owned(),
-            namespace: Some("shop".to_owned()),
-            name: "web".to_owned(),
-        };
-        let body = annotated(&object, "5", "one");
-        assert_eq!(body["spec"], json!({"template": {"metadata": {"annotations": {HELD: "one"}}}}));
-        assert_eq!(body["metadata"]["resourceVersion"], "5");
-        assert!(says(&body, "one") && !says(&body, "other") && !says(&json!({}), "one"));
+        let patch = annotation("5", "one");
+        let expected = json!({
+            "metadata": {"resourceVersion": "5"},
+            "spec": {"template": {"metadata": {"annotations": {HELD: "one"}}}},
+        });
+        assert_eq!(patch, expected);
+        assert!(says(&patch, "one") && !says(&patch, "other") && !says(&json!({}), "one"));
     }
 }

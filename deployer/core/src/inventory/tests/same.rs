@@ -62,8 +62,8 @@ fn what_others_and_the_server_added_is_no_difference() {
 fn what_pods_were_made_anew_for_is_no_difference() {
     let mut live = live();
     live["spec"]["template"]["metadata"] = json!({"annotations": {"slipway.dev/secrets": "1"}});
-    let entry = json!({"manager": PODS_MANAGER, "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": {
-        "f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:slipway.dev/secrets": {}}}}}}});
+    let entry = json!({"manager": PODS_MANAGER, "operation": "Update", "apiVersion": "apps/v1", "fieldsV1": {
+        "f:spec": {"f:template": {"f:metadata": {"f:annotations": {".": {}, "f:slipway.dev/secrets": {}}}}}}});
     live["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
     assert!(same(&live, &sent()));
     // Where the manifest has annotations of its own too.
