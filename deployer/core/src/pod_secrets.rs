@@ -1,6 +1,8 @@
 //! Which Secrets the pods of a workload read, and what these held when the pods were last made anew, by a keyed digest.
 //!
-//! A pod that has a Secret as variables never sees another value, so a rotation reaches it only by another pod.
+//! A pod that has a Secret as variables never sees another value, so a rotation reaches it only by another pod. What it
+//! has as files changes under it within a minute or two, unless a part of a volume is mounted by itself: whoever reads
+//! files can see to that, and is not ended for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,8 +164,8 @@ impl Read<'_> {
     }
 }
 
-/// What the pods of a workload read of Secrets, by variables or as files; nothing, if it does not make pods anew when
-/// its template changes. With what images are pulled is none of it: that is asked for anew with each pull.
+/// What the pods of a workload read of Secrets once and for all; nothing, if it does not make pods anew when its
+/// template changes. With what images are pulled is none of it: that is asked for anew with each pull.
 pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet<Read<'a>> {
     let mut read = BTreeSet::new();
     let is_rolled = ROLLED.contains(&(workload.group(), workload.kind.as_str()));
@@ -171,6 +173,7 @@ pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet
         return read;
     }
     let Some(pods) = manifest.pointer("/spec/template/spec") else { return read };
+    let mut mounted_in_part = BTreeSet::new();
     for container in CONTAINERS.into_iter().flat_map(|field| items(&pods[field])) {
         let whole = items(&container["envFrom"]).filter_map(|from| all_of(&from["secretRef"]["name"]));
         read.extend(whole);
@@ -179,13 +182,22 @@ pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet
             Some(Read { secret: reference["name"].as_str()?, key: Some(reference["key"].as_str()?) })
         });
         read.extend(parts);
+        mounted_in_part.extend(items(&container["volumeMounts"]).filter_map(volume_in_part));
     }
-    for volume in items(&pods["volumes"]) {
+    let is_fixed = |volume: &&Value| volume["name"].as_str().is_some_and(|it| mounted_in_part.contains(it));
+    for volume in items(&pods["volumes"]).filter(is_fixed) {
         read.extend(all_of(&volume["secret"]["secretName"]));
         let projected = items(&volume["projected"]["sources"]);
         read.extend(projected.filter_map(|source| all_of(&source["secret"]["name"])));
     }
     read
+}
+
+/// The volume of which a mount shows a part, which stays as it was when the pod began
+/// (<https://kubernetes.io/docs/concepts/storage/volumes/#secret>).
+fn volume_in_part(mount: &Value) -> Option<&str> {
+    let is_in_part = ["subPath", "subPathExpr"].into_iter().any(|field| mount[field].is_string());
+    mount["name"].as_str().filter(|_| is_in_part)
 }
 
 /// Whether another annotation of its template makes no pods of a workload anew.
@@ -227,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_and_files_are_read_and_pull_secrets_are_not() {
+    fn variables_and_parts_of_volumes_are_read_and_other_files_are_not() {
         let web = workload("apps/v1", "Deployment");
         for (spec, expected) in [
             (json!({"containers": [{"name": "web", "env": [{"name": "A", "value": "b"}]}]}), vec![]),
@@ -239,9 +251,17 @@ mod tests {
                 json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "user"}}}]}]}),
                 vec![("db", Some("user"))],
             ),
-            (json!({"volumes": [{"secret": {"secretName": "tls"}}]}), vec![("tls", None)]),
             (
-                json!({"volumes": [{"projected": {"sources": [{"secret": {"name": "b"}}, {"secret": {"name": "a"}}]}}]}),
+                json!({"containers": [{"volumeMounts": [{"name": "tls", "mountPath": "/tls"}]}],
+                    "volumes": [{"name": "tls", "secret": {"secretName": "tls"}}]}),
+                vec![],
+            ),
+            (
+                json!({"containers": [{"volumeMounts": [{"name": "tls", "mountPath": "/tls/key", "subPath": "key"}]}],
+                "volumes": [
+                    {"name": "tls", "projected": {"sources": [{"secret": {"name": "b"}}, {"secret": {"name": "a"}}]}},
+                    {"name": "other", "secret": {"secretName": "other"}},
+                ]}),
                 vec![("a", None), ("b", None)],
             ),
         ] {

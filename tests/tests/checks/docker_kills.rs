@@ -64,7 +64,7 @@ fn a_check_that_was_killed_anywhere_has_one_end() {
 fn a_check_whose_server_was_killed_while_it_ran_runs_again() {
     let mut server = Server::start(options());
     let app = server.create_app("shop");
-    let repository = checked(&[script("unit", "echo begun; /bin/busybox sleep 3; echo over")]);
+    let repository = checked(&[script("unit", "echo begun; /bin/busybox sleep 10; echo over")]);
     let version = publish(&server, &app, &repository, "Slow");
     await_line(&server, &version, "unit", "begun\n");
     server.kill9();

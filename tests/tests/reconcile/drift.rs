@@ -56,7 +56,7 @@ fn drift_is_seen() {
 
     let is_there = || cluster::object(space, "configmap", "shop-settings").is_some();
     space.kubectl(&["delete", "configmap", "shop-settings"]);
-    assert_seen(&ground, &live, "shop-settings is not as it was applied", SEEN_WITHIN, || !is_there());
+    assert_seen(&ground, &live, "shop-settings is not there", SEEN_WITHIN, || !is_there());
     // Deployed once more everything is as wanted.
     let again = ground.deployed("prod", &version, Some(&document));
     assert!(is_there());

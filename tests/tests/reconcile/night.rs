@@ -141,7 +141,7 @@ impl Scene {
             if followed["away"].is_null() { Err(followed) } else { Ok(()) }
         });
         let found = server.cli(&["doctor", "-o", "json"]).json();
-        for builder in ["docker (", "kaniko ("] {
+        for builder in ["docker: ", "kaniko (nowhere): "] {
             let is = |row: &Value| row["detail"].as_str().is_some_and(|said| said.starts_with(builder));
             let mut rows = found.as_array().into_iter().flatten();
             assert!(rows.any(|row| row["check"] == "builds" && row["ok"] == false && is(row)), "{found:#}");

@@ -183,10 +183,10 @@ async fn backends(global: &Global) -> Vec<Finding> {
     found["items"].as_array().into_iter().flatten().map(finding).collect()
 }
 
-/// A back-end and how it is; where it is, once.
+/// A back-end and how it is; where it is, once: a socket says itself, the name of a cluster may stand in other words.
 fn place_line(place: &Value) -> String {
     let (backend, name, detail) = (text(&place["backend"]), text(&place["name"]), text(&place["detail"]));
-    if detail.contains(&name) {
+    if name.contains('/') && detail.contains(&name) {
         format!("{backend}: {detail}")
     } else {
         format!("{backend} ({name}): {detail}")
@@ -213,11 +213,18 @@ mod tests {
 
     #[test]
     fn where_a_back_end_is_stands_once() {
-        for (detail, told) in [
-            ("29.0 answers", "docker (unix:///run/docker.sock): 29.0 answers"),
-            ("nothing at unix:///run/docker.sock", "docker: nothing at unix:///run/docker.sock"),
+        let socket = "unix:///run/docker.sock";
+        for (backend, name, detail, told) in [
+            ("docker", socket, "29.0 answers", "docker (unix:///run/docker.sock): 29.0 answers"),
+            (
+                "docker",
+                socket,
+                "nothing at unix:///run/docker.sock",
+                "docker: nothing at unix:///run/docker.sock",
+            ),
+            ("kaniko", "test", "namespace test-1", "kaniko (test): namespace test-1"),
         ] {
-            let place = json!({"backend": "docker", "name": "unix:///run/docker.sock", "detail": detail});
+            let place = json!({"backend": backend, "name": name, "detail": detail});
             assert_eq!(place_line(&place), told);
         }
     }
