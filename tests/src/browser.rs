@@ -7,6 +7,7 @@
 use std::fs;
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,6 +32,9 @@ pub use keyboard::{Focus, Key};
 use driver::Driver;
 use picture::Gallery;
 use traffic::Journal;
+
+/// How long a page may take to look as approved.
+const LOOKS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Width and height of a telephone's window, in CSS pixels.
 pub const PHONE: (u32, u32) = (390, 844);
@@ -154,10 +158,20 @@ impl Browser {
     }
 
     /// Asserts that the page, from its top to its end, looks as the approved picture of this name does; see
-    /// [`picture`].
-    pub fn assert_looks_as(&self, name: &str) {
-        let compared = Gallery::of_repository().check(name, &self.photograph());
-        compared.unwrap_or_else(|difference| panic!("{difference}"));
+    /// [`picture`]. It is made ready before each look: what lives on the page may be told anew between two.
+    pub fn assert_looks_as(&self, name: &str, made_ready: impl Fn()) {
+        let (gallery, end) = (Gallery::of_repository(), Instant::now() + LOOKS_WITHIN);
+        loop {
+            made_ready();
+            let photograph = self.photograph();
+            if gallery.is_approved(name, &photograph) {
+                return;
+            }
+            if Instant::now() > end {
+                let compared = gallery.check(name, &photograph);
+                return compared.unwrap_or_else(|difference| panic!("{difference}"));
+            }
+        }
     }
 
     fn attempt_cdp(&self, command: &str, parameters: Value) -> Result<Value, String> {

@@ -203,6 +203,11 @@ impl Gallery {
         Err(said)
     }
 
+    /// Whether a PNG is the approved one of this name.
+    pub fn is_approved(&self, name: &str, png: &[u8]) -> bool {
+        self.compare(&self.approved.join(format!("{name}.png")), png).is_none()
+    }
+
     fn compare(&self, approved: &Path, png: &[u8]) -> Option<Difference> {
         let bytes = match fs::read(approved) {
             Ok(bytes) => bytes,
@@ -312,6 +317,7 @@ mod tests {
         );
         approving.check("page", &png).expect("approved");
         strict.check("page", &png).expect("the approved one");
+        assert!(strict.is_approved("page", &png) && !strict.is_approved("page", &other));
         let differs = strict.check("page", &other).expect_err("one pixel of a hundred");
         assert!(differs.contains("1 of 100 pixels differ"), "{differs}");
         assert_eq!(fs::read(failures.join("page.actual.png")).expect("the actual picture"), other);

@@ -81,8 +81,10 @@ impl<'s> Visit<'s> {
     /// that: a step begins with going elsewhere.
     pub(crate) fn look(&self, step: &str) {
         self.assert_sound();
-        self.browser.run_script(SAME, &[]);
-        self.browser.assert_looks_as(&format!("{step}-{}-{}", self.words.tag, self.window.0));
+        let name = format!("{step}-{}-{}", self.words.tag, self.window.0);
+        self.browser.assert_looks_as(&name, || {
+            self.browser.run_script(SAME, &[]);
+        });
     }
 
     /// Waits until the first state that the page shows is this.
