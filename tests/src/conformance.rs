@@ -6,6 +6,7 @@
 
 pub mod addons;
 pub mod applications;
+pub mod audit;
 pub mod builds;
 pub mod declared_checks;
 pub mod definitions;
@@ -86,6 +87,9 @@ macro_rules! conformance {
                 the_last_hundred_refusals_are_kept_and_all_are_counted
                 parallel_repeats_of_a_delivery_make_one
             ]
+            audit [
+                every_audit_entry_covers_the_one_before
+            ]
             deployments [
                 a_cluster_is_kept_whole_and_its_name_and_uid_are_taken_once
                 an_environment_is_found_by_name_and_address_and_saved_on_the_revision_read
@@ -102,7 +106,6 @@ macro_rules! conformance {
                 what_a_receiver_says_is_saved_only_on_the_version_read
                 a_person_has_one_word_on_a_deployment
                 holds_and_checks_are_kept_and_let_go
-                every_audit_entry_covers_the_one_before
             ]
             failures [
                 a_failure_is_kept_whole_and_once_for_each_attempt
