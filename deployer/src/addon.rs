@@ -149,7 +149,7 @@ impl AddonHandler {
             return self.fail(addon, fault.to_string()).await;
         }
         let minutes = self.stage.options.deadline_minutes;
-        if Utc::now() >= addon.changed_at + TimeDelta::minutes(i64::from(minutes)) {
+        if Utc::now() >= addon.runs_since() + TimeDelta::minutes(i64::from(minutes)) {
             let why = format!("deadline_minutes = {minutes} passed; last: {}", fault.message);
             return self.fail(addon, why).await;
         }
@@ -212,18 +212,20 @@ impl AddonHandler {
         Ok(Stepped::On)
     }
 
-    /// Hands the revision to the environment's receiver.
-    async fn hand_off(&self, subject: AddonSubject) -> Result<Stepped, JobError> {
+    /// Hands the revision to the environment's receiver, unless a cordon keeps it: what is applied and what is released.
+    async fn hand_off(&self, mut subject: AddonSubject) -> Result<Stepped, JobError> {
         if let Some(row) = self.stage.cluster_row(&subject.environment).await?
             && let Some(why) = &row.settings.cordoned
         {
             let why = format!("the cluster {} is cordoned: {why}", row.name);
+            subject.addon.cordoned_at = Some(Utc::now());
             return self.wait(subject.addon, why, CORDON_PAUSE).await;
         }
         match self.submit(&subject).await {
             Ok(()) => {
                 let mut addon = subject.addon;
                 addon.handed_off = addon.generation;
+                addon.state = addon.state.without_wait();
                 self.store(addon, None).await
             }
             Err(fault) => self.wait_or_fail(subject.addon, fault).await,
@@ -263,9 +265,9 @@ impl AddonHandler {
         let begun_by = match &addon.predecessor {
             Some(before) if matches!(addon.state, AddonState::Ending { .. }) => {
                 let before = self.stage.kept_revision(&key(subject), before).await?;
-                addon.changed_at + self.allowed(&before.revision)
+                addon.runs_since() + self.allowed(&before.revision)
             }
-            _ => addon.changed_at,
+            _ => addon.runs_since(),
         };
         Ok(begun_by + self.allowed(revision))
     }

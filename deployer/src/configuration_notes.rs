@@ -84,12 +84,10 @@ async fn concerned(
     application: &Application,
     environments: Vec<Environment>,
 ) -> Result<Vec<Concerned>, RecordsError> {
-    let out = read.deployments_out().await?;
+    let out = read.deployments_out_of(application.id).await?;
     let mut found = Vec::new();
     for environment in environments.iter().take(ENVIRONMENTS_MAX) {
-        let running = out.iter().find(|running| {
-            running.environment_id == environment.id && running.application_id == application.id
-        });
+        let running = out.iter().find(|running| running.environment_id == environment.id);
         let Some(running) = running else { continue };
         if let Some(bundle) = read.version_get(running.bundle_id).await? {
             let told = format!("{}, which runs {}", environment.name, bundle.version);

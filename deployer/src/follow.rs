@@ -85,11 +85,7 @@ impl FollowHandler {
         environment: &Environment,
         follow: &Follow,
     ) -> Result<Verdict, JobError> {
-        let name = application.name.to_string();
-        let concerns = follow.applications.is_empty()
-            || follow.applications.contains(&name)
-            || follow.applications.contains(&application.name.path());
-        if !concerns {
+        if !follow.concerns(&application.name) {
             return Ok(Verdict::Nothing);
         }
         let mut read = self.stage.records.read().await?;
@@ -111,7 +107,7 @@ impl FollowHandler {
         if let Some(failed) = last.clone().filter(stops) {
             return Ok(Verdict::Stop(Box::new(failed)));
         }
-        let selection = self.selection(application, follow);
+        let selection = selection(follow);
         let pick = read.pick(application.id, &selection, SelectionOrder::Precedence).await?;
         let Some(bundle) = pick.version else { return Ok(Verdict::Nothing) };
         if last.is_some_and(|last| last.bundle_id == bundle.id) {
@@ -125,33 +121,14 @@ impl FollowHandler {
         if !self.is_time(read.as_mut(), application, &bundle.fingerprint, follow).await? {
             return Ok(Verdict::Later);
         }
-        Ok(Verdict::Deploy(Box::new(NewDeployment {
-            application_id: application.id,
-            environment_id: environment.id,
-            bundle_id: bundle.id,
-            bundle_version: bundle.version.clone(),
-            bundle_digest: bundle.digest,
-            lock: bundle.fingerprint,
-            choice: json!({
-                "follow": follow,
-                "selection": selection,
-                "explanation": pick.explanation,
-            }),
-            cause: DeploymentCause::Follow,
-            created_by: format!("{} (follows)", environment.name),
-            document: None,
-        })))
-    }
-
-    fn selection(&self, _application: &Application, follow: &Follow) -> Selection {
-        Selection {
-            range: follow.range.clone(),
-            selector: follow.selector.clone().unwrap_or_default(),
-            branch: follow.branch.clone(),
-            channel: follow.channel.clone(),
-            deployed_in: follow.from.clone(),
-            ..Selection::default()
-        }
+        let person = format!("{} (follows)", environment.name);
+        let choice = json!({
+            "follow": follow,
+            "selection": selection,
+            "explanation": pick.explanation,
+        });
+        let new = NewDeployment::of(&bundle, environment.id, DeploymentCause::Follow, person);
+        Ok(Verdict::Deploy(Box::new(NewDeployment { choice, ..new })))
     }
 
     /// Whether a window is open and the soak is over.
@@ -188,7 +165,11 @@ impl FollowHandler {
         if !tx.deployment_list(&filter, Page::first(1)).await?.is_empty() {
             return Ok(());
         }
-        let deployment = tx.deployment_insert(new).await?;
+        let deployment = match tx.deployment_insert(new).await {
+            // The environment was removed meanwhile.
+            Err(RecordsError::Removed { .. }) => return Ok(()),
+            made => made?,
+        };
         tx.audit(crate::handler::entry(SLIPWAY, "deployment.create", &deployment, json!("follows"))).await?;
         let job = JobPayload::Deploy { deployment: deployment.id };
         tx.job_enqueue(NewJob::new(job, Some(application.id))).await?;
@@ -197,6 +178,7 @@ impl FollowHandler {
         Ok(())
     }
 
+    /// Holds the environment, unless somebody pinned or held it since it was looked at: that stays as it is.
     async fn stop(
         &self,
         application: &Application,
@@ -225,15 +207,28 @@ impl FollowHandler {
         if !tx.deployment_save(&mut failed).await? {
             return Ok(());
         }
-        tx.hold_put(&hold).await?;
-        tx.audit(NewAuditEntry {
-            actor: SLIPWAY.to_owned(),
-            action: "environment.hold",
-            subject: format!("environment/{}", environment.name),
-            detail: json!({"application": application.name, "reason": hold.reason}),
-        })
-        .await?;
+        if tx.hold_first(&hold).await? {
+            tx.audit(NewAuditEntry {
+                actor: SLIPWAY.to_owned(),
+                action: "environment.hold",
+                subject: format!("environment/{}", environment.name),
+                detail: json!({"application": application.name, "reason": hold.reason}),
+            })
+            .await?;
+        }
         Ok(tx.commit().await?)
+    }
+}
+
+/// The bundles that an environment follows.
+fn selection(follow: &Follow) -> Selection {
+    Selection {
+        range: follow.range.clone(),
+        selector: follow.selector.clone().unwrap_or_default(),
+        branch: follow.branch.clone(),
+        channel: follow.channel.clone(),
+        deployed_in: follow.from.clone(),
+        ..Selection::default()
     }
 }
 

@@ -17,6 +17,9 @@ use slipway_types::name::{ChannelName, CheckName, KeyName};
 
 use crate::signatures::Signatures;
 
+/// Most of those who reported a check that is not theirs who are named.
+const OTHERS_MAX: usize = 3;
+
 /// What gates are asked about.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -32,7 +35,7 @@ pub struct Facts {
     pub labels: Labels,
     /// Channels that name the bundle.
     pub channels: BTreeSet<ChannelName>,
-    /// The bundle's checks.
+    /// What was reported of the bundle's checks, by whomever.
     pub checks: Vec<BundleCheck>,
     /// Whose signatures over the bundle hold.
     pub signatures: Signatures,
@@ -175,13 +178,15 @@ fn channels(wanted: &BTreeSet<ChannelName>, named: &BTreeSet<ChannelName>) -> Ga
 }
 
 fn check(name: &CheckName, owner: Option<&CheckOwner>, facts: &Facts) -> Gate {
-    let found = facts.checks.iter().find(|check| check.name == *name);
-    let owner = owner.map(|owner| owner.by.as_str());
-    let (open, detail) = match found {
-        None => (false, format!("check `{name}` was not reported yet")),
-        Some(check) if Some(check.reported_by.as_str()) != owner => {
-            (false, format!("check `{name}` was reported by {}, whose word it is not", check.reported_by))
-        }
+    let Some(owner) = owner.map(|owner| owner.by.as_str()) else {
+        let detail =
+            format!("nobody's word on check `{name}` counts: name its owner under `checks` with `by`");
+        return Gate::new("check", false, detail);
+    };
+    let reports = facts.checks.iter().filter(|check| check.name == *name);
+    let (own, others): (Vec<_>, Vec<_>) = reports.partition(|check| check.reported_by == owner);
+    let (open, mut detail) = match own.first() {
+        None => (false, format!("check `{name}` was not reported yet; it is {owner}'s to report")),
         Some(check) => match check.state {
             CheckState::Passed => (true, format!("check `{name}` is green")),
             CheckState::Pending => (false, format!("check `{name}` is under way")),
@@ -191,10 +196,17 @@ fn check(name: &CheckName, owner: Option<&CheckOwner>, facts: &Facts) -> Gate {
             }
         },
     };
-    let detail = match owner {
-        Some(owner) if !open && found.is_none() => format!("{detail}; it is {owner}'s to report"),
-        _ => detail,
-    };
+    // Beside the owner's word only a red one is news.
+    let told = others.into_iter().filter(|check| own.is_empty() || check.state == CheckState::Failed);
+    let told: Vec<String> =
+        told.map(|check| format!("{} ({})", check.reported_by, check.state.word())).collect();
+    if !told.is_empty() {
+        detail.push_str("; not counted: ");
+        detail.push_str(&told[..told.len().min(OTHERS_MAX)].join(", "));
+    }
+    if told.len() > OTHERS_MAX {
+        detail.push_str(&format!(" and {} more", told.len() - OTHERS_MAX));
+    }
     Gate::new("check", open, detail)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use slipway_core::inventory::{INVENTORY, InventoryId, Live};
-use slipway_kubernetes::CallError;
+use slipway_kubernetes::{CallError, Freshness};
 use slipway_records::Environment;
 use slipway_types::environment::ReceiverSettings;
 use slipway_types::{ApplicationName, Fault};
@@ -40,12 +40,13 @@ impl Stage {
         let mut highest = None;
         for kind in kinds {
             let namespace = Some(environment.address.namespace());
-            let found = match cluster.labelled(&selector, &BTreeSet::from([kind]), namespace).await {
-                Ok(found) => found,
-                // Without the right to list, the core tells when it meets such an object.
-                Err(CallError::Refused(_)) => continue,
-                Err(error) => return Err(fault_of(environment.address.cluster(), &error)),
-            };
+            let found =
+                match cluster.labelled(&selector, &BTreeSet::from([kind]), namespace, Freshness::Now).await {
+                    Ok(found) => found,
+                    // Without the right to list, the core tells when it meets such an object.
+                    Err(CallError::Refused(_)) => continue,
+                    Err(error) => return Err(fault_of(environment.address.cluster(), &error)),
+                };
             let lives = found.iter().filter_map(|object| Live::of(object).ok());
             highest = highest.max(lives.filter_map(|live| live.generation()).max());
         }

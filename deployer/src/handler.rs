@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use slipway_records::job::JobPayload;
 use slipway_records::pipeline::Moved;
@@ -26,8 +26,10 @@ use crate::transition::advance;
 
 mod aborted;
 mod away;
+mod cordoned;
 mod handed_off;
 mod planned;
+mod removed;
 mod taken_up;
 
 /// Whose doing it is that a deployment moves by itself.
@@ -79,6 +81,9 @@ impl DeployHandler {
     }
 
     async fn step(&self, subject: Subject) -> Result<(), JobError> {
+        if subject.environment.removed_at.is_some() {
+            return self.without_place(subject).await;
+        }
         match &subject.deployment.state {
             DeploymentState::Draft { .. } => self.draft(subject).await,
             DeploymentState::Frozen { .. } | DeploymentState::Awaiting { .. } => self.ask(subject).await,
@@ -120,34 +125,27 @@ impl DeployHandler {
     async fn ask(&self, subject: Subject) -> Result<(), JobError> {
         let Subject { deployment, environment, bundle, .. } = subject;
         let hours = environment.settings.expire_after_hours();
-        if Utc::now() - deployment.created_at > TimeDelta::hours(i64::from(hours)) {
+        if has_waited_for(&deployment, hours, Utc::now()) {
             let which = format!("its gates stayed closed for longer than expireAfterHours = {hours}");
             return self.record(deployment, DeploymentEvent::Expire(which)).await;
         }
         let gates = standing::gates(&self.stage, &deployment, &environment, &bundle).await?;
-        let missing: Vec<String> =
-            gates.iter().filter(|gate| !gate.open).map(|gate| gate.detail.clone()).collect();
-        if missing.is_empty() {
+        let Some(why) = closed(&gates) else {
             return self.record(deployment, DeploymentEvent::Approve(None, Utc::now())).await;
-        }
-        let why = format!("gates are closed: {}", missing.join("; "));
+        };
         let delay = next_look(&gates).unwrap_or(GATES_PAUSE).min(GATES_PAUSE);
         if is_told_anew(&deployment.state, &gates) {
-            let approvals = gates.iter().find(|gate| gate.gate == "approvals" && !gate.open);
-            self.await_gates(deployment, missing, approvals.map(|gate| gate.detail.as_str())).await?;
+            self.await_gates(deployment, &gates).await?;
         }
         Err(JobError::Wait { why, delay })
     }
 
     /// Stores which gates are closed, and that people are to be told if theirs is among them.
-    async fn await_gates(
-        &self,
-        mut deployment: Deployment,
-        missing: Vec<String>,
-        approvals: Option<&str>,
-    ) -> Result<(), JobError> {
+    async fn await_gates(&self, mut deployment: Deployment, gates: &[Gate]) -> Result<(), JobError> {
+        let approvals = gates.iter().find(|gate| gate.gate == "approvals" && !gate.open);
+        let approvals = approvals.map(|gate| gate.detail.as_str());
         let mut tx = self.stage.records.begin().await?;
-        let event = DeploymentEvent::Await(missing);
+        let event = DeploymentEvent::Await(missing(gates));
         if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? == Moved::Stored {
             incident::awaits_approval(tx.as_mut(), &deployment, approvals).await?;
             tx.commit().await?;
@@ -155,6 +153,22 @@ impl DeployHandler {
         }
         Ok(())
     }
+}
+
+/// What is missing at closed gates, one line each.
+fn missing(gates: &[Gate]) -> Vec<String> {
+    gates.iter().filter(|gate| !gate.open).map(|gate| gate.detail.clone()).collect()
+}
+
+/// The closed gates in one line; `None` if all are open.
+fn closed(gates: &[Gate]) -> Option<String> {
+    let missing = missing(gates);
+    (!missing.is_empty()).then(|| format!("gates are closed: {}", missing.join("; ")))
+}
+
+/// Whether a deployment was made so long ago that it waits for people no more.
+fn has_waited_for(deployment: &Deployment, hours: u32, now: DateTime<Utc>) -> bool {
+    now - deployment.created_at > TimeDelta::hours(i64::from(hours))
 }
 
 /// Whether other gates are closed than a deployment says, or they say something else. What counts down by the
@@ -196,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn closed(gate: &'static str, detail: &str, opens_in_s: Option<u64>) -> Gate {
+    fn shut(gate: &'static str, detail: &str, opens_in_s: Option<u64>) -> Gate {
         Gate { gate, open: false, detail: detail.to_owned(), opens_in_s }
     }
 
@@ -204,8 +218,8 @@ mod tests {
     fn what_closed_gates_say_is_told_anew_unless_it_only_counts_down() {
         let missing = vec!["0 of 2 approvals".to_owned(), "opens in 9 min".to_owned()];
         let waits = DeploymentState::Awaiting { revision: Digest::of("a"), missing };
-        let approvals = |detail| closed("approvals", detail, None);
-        let window = |detail| closed("window", detail, Some(60));
+        let approvals = |detail| shut("approvals", detail, None);
+        let window = |detail| shut("window", detail, Some(60));
         let open = Gate { open: true, ..approvals("2 of 2 approvals") };
         for (gates, expected) in [
             (vec![approvals("0 of 2 approvals"), window("opens in 9 min")], false),
@@ -213,7 +227,7 @@ mod tests {
             (vec![approvals("1 of 2 approvals (ann)"), window("opens in 9 min")], true),
             (vec![approvals("0 of 2 approvals"), window("ran for 9 min")], true),
             (vec![open.clone(), window("opens in 9 min")], true),
-            (vec![open, closed("labels", "they do not match", None), window("opens in 9 min")], true),
+            (vec![open, shut("labels", "they do not match", None), window("opens in 9 min")], true),
         ] {
             assert_eq!(is_told_anew(&waits, &gates), expected, "{gates:?}");
         }

@@ -6,6 +6,8 @@
 //!
 //! The built-in core is asked only when it has news: it makes the job itself, and a sweep makes those that it
 //! could not make ([`slipway_records::ReadObservations::observations_behind`]).
+//!
+//! Before it listens it tells what people ordered and the receiver has not answered (`order/telling.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::{Handler, Job, JobContext, JobError, Trouble};
 use slipway_types::Fault;
 use slipway_types::environment::ReceiverSettings;
+use slipway_types::id::DeploymentId;
 use slipway_types::state::DeploymentState;
 
 use crate::receivers::key;
@@ -39,6 +42,8 @@ const PAUSE_SLOW: Duration = Duration::from_secs(10);
 const BUSY_FOR: TimeDelta = TimeDelta::minutes(5);
 /// How often what has arrived, or failed, is looked at.
 const PAUSE_SETTLED: Duration = Duration::from_secs(15);
+/// How often an order that its receiver has not answered is told again.
+const PAUSE_UNTOLD: Duration = Duration::from_secs(10);
 /// How soon a job that could not go on is tried anew.
 const PAUSE_BURIED: Duration = Duration::from_secs(60);
 /// Questions of one look: a receiver gives at most [`EVENTS_MAX`] events an answer.
@@ -59,6 +64,32 @@ pub(crate) fn is_watched(state: &DeploymentState) -> bool {
 impl Handler for ObserveHandler {
     async fn run(&self, job: &Job, context: &JobContext) -> Result<(), JobError> {
         let JobPayload::Observe { deployment } = job.payload else { return Ok(()) };
+        let untold = tokio::select! {
+            untold = self.stage.tell_again(deployment) => untold?,
+            () = context.cancelled.cancelled() => return Err(JobError::Stopped),
+        };
+        let watched = self.watch(deployment, context).await;
+        let Some(why) = untold else { return watched };
+        match watched {
+            Ok(()) => Err(JobError::Wait { why, delay: PAUSE_UNTOLD }),
+            Err(JobError::Wait { delay, .. }) => Err(JobError::Wait { why, delay: delay.min(PAUSE_UNTOLD) }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nobody else watches: it goes on after a while.
+    async fn bury(&self, job: &Job, fault: Fault) -> Result<(), JobError> {
+        let JobPayload::Observe { deployment } = job.payload else { return Ok(()) };
+        tracing::warn!(%deployment, fault = fault.message, "a receiver could not be asked; trying again");
+        let mut tx = self.stage.records.begin().await?;
+        tx.job_enqueue(NewJob::new(job.payload.clone(), job.application_id).after(PAUSE_BURIED)).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+impl ObserveHandler {
+    /// Hears the receiver of a deployment once; waits as long as there is anything to be heard.
+    async fn watch(&self, deployment: DeploymentId, context: &JobContext) -> Result<(), JobError> {
         let Some(subject) = self.stage.subject(deployment).await? else { return Ok(()) };
         if !is_watched(&subject.deployment.state) {
             return Ok(());
@@ -75,17 +106,6 @@ impl Handler for ObserveHandler {
         Err(JobError::Wait { why: waits_for(&stored.state, stored.trouble.as_ref()), delay })
     }
 
-    /// Nobody else watches: it goes on after a while.
-    async fn bury(&self, job: &Job, fault: Fault) -> Result<(), JobError> {
-        let JobPayload::Observe { deployment } = job.payload else { return Ok(()) };
-        tracing::warn!(%deployment, fault = fault.message, "a receiver could not be asked; trying again");
-        let mut tx = self.stage.records.begin().await?;
-        tx.job_enqueue(NewJob::new(job.payload.clone(), job.application_id).after(PAUSE_BURIED)).await?;
-        Ok(tx.commit().await?)
-    }
-}
-
-impl ObserveHandler {
     /// Asks the receiver. That it gives no answer is an answer too: it is told and has an end.
     async fn look(&self, subject: &Subject) -> Result<Look, JobError> {
         let mut read = self.stage.records.read().await?;

@@ -1,21 +1,11 @@
-//! What people tell the receiver of a deployment that it has.
+//! What people tell the receiver of a deployment that it has: what an order means, and where it fits.
 
-use chrono::{TimeDelta, Utc};
-use serde_json::json;
-use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, Order, told_by};
+use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, told_by};
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
-use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, NewAuditEntry, Observation};
-use slipway_types::Fault;
-use slipway_types::id::DeploymentId;
+use slipway_records::{Deployment, Observation, OrderState};
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
-use crate::handler::is_removal;
-use crate::receivers::key;
-use crate::stage::Stage;
-use crate::subject::Subject;
-use crate::transition::advance;
+mod telling;
 
 /// The command of an order, what follows from it, and the action's name in the audit record.
 fn meaning(order: &DeploymentOrder, removal: bool) -> (Command, DeploymentEvent, &'static str) {
@@ -59,6 +49,11 @@ fn fits(word: DeploymentWord, state: &DeploymentState) -> bool {
             )
         }
     }
+}
+
+/// Whether its receiver has nothing of it any more that could be told anything.
+fn is_gone(state: &DeploymentState) -> bool {
+    matches!(state, DeploymentState::Superseded { .. } | DeploymentState::Deleted)
 }
 
 /// Whether an order says nothing of where the whole stands: past the hold of a node somebody may still hold the whole.
@@ -129,117 +124,66 @@ fn is_contrary(order: &DeploymentOrder, state: &DeploymentState, observation: &O
     }
 }
 
-impl Stage {
-    /// Tells the receiver, then records it. Killed between the two, the receiver's own word tells the rest.
-    pub async fn tell(&self, order: &DeploymentOrder) -> Result<(), OrderRefused> {
-        let failed = OrderRefused::Failed;
-        let missing = || failed(Fault::permanent("deployment_missing", "there is no such deployment"));
-        let subject = self.subject(order.deployment).await.map_err(failed)?.ok_or_else(missing)?;
-        if !fits(order.word, &subject.deployment.state) {
-            return Err(wrong_state(order.word, &subject.deployment));
-        }
-        let order = &self.addressed(order, &subject).await?;
-        let deployment = subject.deployment;
-        let (command, event, action) = meaning(order, is_removal(&deployment));
-        let receiver = self.receiver(&subject.environment).await.map_err(failed)?;
-        let can = receiver.capabilities().await.map_err(|error| failed(error.into()))?;
-        let needed = command.capability();
-        if !can.contains(&needed) {
-            return Err(unsupported(needed, &receiver.kind().to_string()));
-        }
-        let told = Order {
-            id: uuid::Uuid::now_v7().to_string(),
-            key: key(&subject.application.name, &subject.environment),
-            generation: deployment.generation,
-            command,
-            by: order.person.clone(),
-            reason: order.reason.clone(),
-        };
-        let heard = last_word(&self.observed(deployment.id).await?);
-        match receiver.command(&told).await.map_err(|error| failed(error.into()))? {
-            Answer::Accepted { .. } => {}
+/// What came of telling a receiver, once that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It took the order.
+    Taken,
+    /// It did not.
+    Refused(OrderRefused),
+    /// Something newer took the place of what the order was about.
+    Overtaken(String),
+    /// It gave no answer for too long.
+    Expired(String),
+}
+
+impl Verdict {
+    fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Accepted { .. } => Self::Taken,
             Answer::Unsupported { capability, reason } => {
-                return Err(OrderRefused::Unsupported { capability, reason });
+                Self::Refused(OrderRefused::Unsupported { capability, reason })
             }
             Answer::Stale { current } => {
-                return Err(OrderRefused::Refused(format!("the receiver has generation {current} already")));
+                Self::Overtaken(format!("the receiver has generation {current} already"))
             }
             Answer::Rejected { violations } => {
                 let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                return Err(OrderRefused::Refused(said.join("; ")));
+                Self::Refused(OrderRefused::Refused(said.join("; ")))
             }
             Answer::Conflict { revision } => {
-                return Err(OrderRefused::Refused(format!("the receiver has another revision, {revision}")));
+                let why = format!("the receiver has another revision, {revision}");
+                Self::Refused(OrderRefused::Refused(why))
             }
         }
-        let minutes = self.minutes_of(&subject.environment);
-        self.record_order(order, (event, action), minutes, heard).await
     }
 
-    async fn observed(&self, deployment: DeploymentId) -> Result<Observation, OrderRefused> {
-        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
-        let mut read = self.records.read().await.map_err(fault)?;
-        Ok(read.observation_get(deployment).await.map_err(fault)?.unwrap_or_default())
-    }
-
-    /// The order with the node that it is about, where the word says that without naming it.
-    async fn addressed(
-        &self,
-        order: &DeploymentOrder,
-        subject: &Subject,
-    ) -> Result<DeploymentOrder, OrderRefused> {
-        let Some(revision) = subject.deployment.revision.filter(|_| order.word == DeploymentWord::Promote)
-        else {
-            return Ok(order.clone());
-        };
-        let key = key(&subject.application.name, &subject.environment);
-        let frozen = self.kept_revision(&key, &revision).await.map_err(OrderRefused::Failed)?;
-        let observation = self.observed(order.deployment).await?;
-        let held = held_beside(&frozen.revision.graph, &observation);
-        let node = promoted(&held, order.node.as_deref())?;
-        Ok(DeploymentOrder { node: Some(node), ..order.clone() })
-    }
-
-    /// `heard`: the receiver's last word on the whole before it was told.
-    async fn record_order(
-        &self,
-        order: &DeploymentOrder,
-        (event, action): (DeploymentEvent, &'static str),
-        minutes: Option<u32>,
-        heard: Option<u64>,
-    ) -> Result<(), OrderRefused> {
-        let fault = |error| OrderRefused::Failed(crate::records_fault(&error));
-        let mut tx = self.records.begin().await.map_err(fault)?;
-        let found = tx.deployment_get(order.deployment).await.map_err(fault)?;
-        let Some(mut deployment) = found else { return Ok(()) };
-        let mut observation = tx.observation_get(deployment.id).await.map_err(fault)?.unwrap_or_default();
-        // What the receiver reported meanwhile is newer than the order; the order is on record all the same.
-        let moves = last_word(&observation) == heard
-            && !is_contrary(order, &deployment.state, &observation)
-            && !leaves_whole(order, &deployment.state);
-        if moves
-            && advance(tx.as_mut(), &mut deployment, event, &order.person).await.map_err(fault)?
-                == Moved::Stored
-        {
-            let minutes = minutes.map(|minutes| TimeDelta::minutes(i64::from(minutes)));
-            let runs = deployment.state.is_under_way()
-                && !matches!(deployment.state, DeploymentState::Suspended { .. });
-            observation.deadline = minutes.filter(|_| runs).map(|minutes| Utc::now() + minutes);
-            tx.observation_save(deployment.id, &mut observation).await.map_err(fault)?;
+    /// As what the order is settled, and the action's name in the audit record.
+    fn settled(&self) -> (OrderState, &'static str) {
+        match self {
+            Self::Taken => (OrderState::Told, "order.told"),
+            Self::Refused(_) => (OrderState::Refused, "order.refused"),
+            Self::Overtaken(_) => (OrderState::Overtaken, "order.overtaken"),
+            Self::Expired(_) => (OrderState::Expired, "order.expired"),
         }
-        tx.audit(NewAuditEntry {
-            actor: order.actor.clone(),
-            action,
-            subject: format!("deployment/{}", deployment.id),
-            detail: json!({"person": order.person, "node": order.node, "reason": order.reason}),
-        })
-        .await
-        .map_err(fault)?;
-        let observe = JobPayload::Observe { deployment: deployment.id };
-        tx.job_enqueue(NewJob::new(observe, Some(deployment.application_id))).await.map_err(fault)?;
-        tx.commit().await.map_err(fault)?;
-        self.records.changes().send(Change::Deployment(deployment.id));
-        Ok(())
+    }
+
+    /// Why it was not taken.
+    fn why(&self) -> Option<String> {
+        match self {
+            Self::Taken => None,
+            Self::Refused(refused) => Some(refused.to_string()),
+            Self::Overtaken(why) | Self::Expired(why) => Some(why.clone()),
+        }
+    }
+
+    /// What whoever ordered is told.
+    fn told(self) -> Result<(), OrderRefused> {
+        match self {
+            Self::Taken => Ok(()),
+            Self::Refused(refused) => Err(refused),
+            Self::Overtaken(why) | Self::Expired(why) => Err(OrderRefused::Refused(why)),
+        }
     }
 }
 
@@ -263,8 +207,30 @@ fn unsupported(capability: Capability, receiver: &str) -> OrderRefused {
 #[cfg(test)]
 mod tests {
     use slipway_records::Seen;
+    use slipway_types::id::DeploymentId;
+    use slipway_types::{Digest, Fault, Violation};
 
     use super::*;
+
+    #[test]
+    fn an_answer_settles_an_order_for_good() {
+        let unsupported = Answer::unsupported(Capability::Suspend, "it cannot");
+        let violations = vec![Violation::new("bad", "web", "no such node")];
+        for (answer, state, told) in [
+            (Answer::Accepted { run: "r".into() }, OrderState::Told, None),
+            (unsupported, OrderState::Refused, Some("it cannot")),
+            (Answer::Rejected { violations }, OrderState::Refused, Some("no such node")),
+            (Answer::Conflict { revision: Digest::of("r") }, OrderState::Refused, Some("another revision")),
+            (Answer::Stale { current: 9 }, OrderState::Overtaken, Some("generation 9")),
+        ] {
+            let verdict = Verdict::of(answer);
+            assert_eq!(verdict.settled().0, state, "{verdict:?}");
+            let why = verdict.why();
+            let says = |told: &str| why.as_ref().is_some_and(|why| why.contains(told));
+            assert!(told.map_or(why.is_none(), says), "{verdict:?}");
+            assert_eq!(verdict.told().is_ok(), state == OrderState::Told);
+        }
+    }
 
     #[test]
     fn words_fit_states() {
@@ -293,6 +259,7 @@ mod tests {
                 };
                 assert_eq!(fits(word, &state), words.contains(&word), "{word:?} of {}", state.word());
                 if fits(word, &state) {
+                    assert!(!is_gone(&state), "{}", state.word());
                     assert!(
                         state.clone().apply(meaning(&order, false).1).is_ok(),
                         "{word:?} of {}",
@@ -350,7 +317,7 @@ mod tests {
             (W::Terminate, None, &suspended, false),
         ] {
             let order = DeploymentOrder {
-                deployment: slipway_types::id::DeploymentId::new(),
+                deployment: DeploymentId::new(),
                 word,
                 node: node.map(str::to_owned),
                 person: "ann".into(),

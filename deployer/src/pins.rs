@@ -1,21 +1,11 @@
 //! The gate `pin`: what people keep in an environment, against what is on its way there already. What is
 //! asked for later is refused at once.
 
-use slipway_records::{Deployment, Environment, Hold, Read, RecordsError};
+use slipway_records::{Deployment, Environment, Hold};
 
 use crate::gates::Gate;
 
-/// The closed gate, if a pin or hold stands against the deployment.
-pub(crate) async fn gate(
-    read: &mut dyn Read,
-    deployment: &Deployment,
-    environment: &Environment,
-) -> Result<Option<Gate>, RecordsError> {
-    let hold = read.hold_get(environment.id, deployment.application_id).await?;
-    Ok(of(hold.as_ref(), deployment, environment))
-}
-
-/// The same of what is kept there, if anything is.
+/// The closed gate, if what is kept there stands against the deployment.
 pub(crate) fn of(hold: Option<&Hold>, deployment: &Deployment, environment: &Environment) -> Option<Gate> {
     let hold = hold.filter(|hold| hold.stands_against(deployment.bundle_id, &deployment.cause))?;
     let what = match (hold.version_id, hold.rollback_to) {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use slipway_handoff::{Mode, Node};
 use slipway_records::deploying::{
     ClusterLook, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey, GateView, GraphNode,
-    HeardKind, InForce, ObjectChange, OrderRefused, OriginView, ReportRefused, ReportTaken, RunningView,
-    SecretName, SecretUser,
+    HeardKind, InForce, ObjectChange, OrderRefused, OrderTold, OriginView, ReportRefused, ReportTaken,
+    RunningView, SecretName, SecretUser,
 };
 use slipway_records::{
     AddonInstance, AdoptPlan, AdoptRequest, Application, Cluster, Deployment, Environment, LiveObjects,
@@ -273,7 +273,7 @@ impl Deploying for Stage {
         self.take_report(address, headers, body).await
     }
 
-    async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused> {
+    async fn order(&self, order: &DeploymentOrder) -> Result<OrderTold, OrderRefused> {
         self.tell(order).await
     }
 

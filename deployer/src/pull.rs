@@ -9,12 +9,15 @@ use serde_json::json;
 use slipway_kubernetes::{FIELD_MANAGER, ObjectKey};
 use slipway_oci::manifest::Manifest;
 use slipway_oci::source::{INTERNAL_HOST, ImageSource as _};
-use slipway_records::{Application, Environment, NewAuditEntry, NewToken, PackageVersion};
+use slipway_records::{
+    Application, Environment, NewAuditEntry, NewToken, PackageVersion, TokenRow, pull_token,
+};
 use slipway_types::environment::{ClusterSettings, PullRegistry};
 use slipway_types::state::BuiltImage;
-use slipway_types::{Fault, ImageReference, RegistryPrefix, Role, SecretReference, SecretScope};
+use slipway_types::{Class, Fault, ImageReference, RegistryPrefix, SecretReference, SecretScope};
 
 use crate::clusters::fault_of;
+use crate::handler::SLIPWAY;
 use crate::packages;
 use crate::plan::pull_secret_name;
 use crate::stage::Stage;
@@ -99,44 +102,52 @@ impl Stage {
         Ok(Some((host, "slipway".to_owned(), token)))
     }
 
-    /// The token by which an environment pulls an application: it reads that application, nothing else.
+    /// The token by which the nodes of an environment pull an application: its images and packages, nothing else.
     async fn pull_token(
         &self,
         application: &Application,
         environment: &Environment,
     ) -> Result<SecretString, Fault> {
-        let name = format!("pull {} {}", environment.name, application.name.path().replace('/', " "));
+        let name = pull_token::name(&environment.name, &application.name);
         let kept = SecretReference::builtin(format!("pull/{}/{}", environment.name, application.name.path()));
         let fault = |error| crate::records_fault(&error);
         let mut tx = self.records.begin().await.map_err(fault)?;
-        let live = tx.token_list().await.map_err(fault)?;
-        let is_live = live.iter().any(|token| token.name == name && token.revoked_at.is_none());
-        if is_live && let Ok(resolved) = self.secrets.resolve(&kept).await {
-            return Ok(resolved.value);
+        let live = tx.token_live_by_name(&name).await.map_err(fault)?;
+        let is_own = |token: &TokenRow| {
+            (token.pulls_for, token.application_id) == (Some(environment.id), Some(application.id))
+        };
+        if live.as_ref().is_some_and(is_own) {
+            match self.secrets.resolve(&kept).await {
+                Ok(resolved) => return Ok(resolved.value),
+                Err(error) => {
+                    let fault = Fault::from(error);
+                    // It may well be there: nodes go on with it.
+                    if fault.class == Class::Transient {
+                        return Err(fault);
+                    }
+                }
+            }
         }
-        let now = chrono::Utc::now();
-        for token in live.iter().filter(|token| token.name == name && token.revoked_at.is_none()) {
-            tx.token_revoke(token.id, now).await.map_err(fault)?;
-            tx.audit(entry("token.revoke", application, &name)).await.map_err(fault)?;
+        if let Some(other) = live {
+            let because = "another takes its place";
+            pull_token::end(tx.as_mut(), &other, SLIPWAY, because).await.map_err(fault)?;
         }
         let (plain, hash) = slipway_secrets::new_token();
-        tx.audit(entry("token.create", application, &name)).await.map_err(fault)?;
-        tx.token_insert(NewToken {
+        let made = tx.token_insert(NewToken {
             name,
             hash,
             person: None,
-            role: Some(Role::Reader),
+            role: None,
             break_glass: false,
             application_id: Some(application.id),
+            pulls_for: Some(environment.id),
             grants: Vec::new(),
             expires_at: None,
-        })
-        .await
-        .map_err(fault)?;
+        });
+        let made = made.await.map_err(fault)?;
+        tx.audit(created(&made, application, environment)).await.map_err(fault)?;
         let secrets = &self.secrets;
-        secrets
-            .set_within(tx.as_mut(), &SecretScope::Global, &kept.path, &plain, crate::handler::SLIPWAY)
-            .await?;
+        secrets.set_within(tx.as_mut(), &SecretScope::Global, &kept.path, &plain, SLIPWAY).await?;
         tx.commit().await.map_err(fault)?;
         Ok(plain)
     }
@@ -209,12 +220,12 @@ impl Stage {
 }
 
 /// What the audit record keeps of a token by which an environment pulls.
-fn entry(action: &'static str, application: &Application, name: &str) -> NewAuditEntry {
+fn created(token: &TokenRow, application: &Application, environment: &Environment) -> NewAuditEntry {
     NewAuditEntry {
-        actor: crate::handler::SLIPWAY.to_owned(),
-        action,
-        subject: format!("token/{name}"),
-        detail: json!({"role": Role::Reader, "application": application.name}),
+        actor: SLIPWAY.to_owned(),
+        action: "token.create",
+        subject: format!("token/{}", token.name),
+        detail: json!({"id": token.id, "pulls_for": environment.name, "application": application.name}),
     }
 }
 

@@ -18,7 +18,6 @@ use slipway_kubernetes::{Cluster, FIELD_MANAGER, ObjectKey};
 use slipway_oci::source::INTERNAL_HOST;
 use slipway_records::{AdoptedObject, Approval, Deployment, DeploymentCause, Environment};
 use slipway_types::environment::ReceiverSettings;
-use slipway_types::state::DeploymentState;
 use slipway_types::{ApplicationName, Class, Digest, Fault, Violation};
 
 use crate::handler::is_removal;
@@ -110,14 +109,12 @@ impl Stage {
         Ok(needs(revision, mode).into_iter().filter(|need| !can.contains(need)).map(violation).collect())
     }
 
-    /// Until when a deployment is to be brought about: counted from when it might go out.
+    /// Until when a deployment is to be brought about: counted from when its receiver was first asked. Until then it
+    /// is for how long it may wait for what cannot be reached: counted from when it might go out.
     pub fn deadline(&self, deployment: &Deployment) -> DateTime<Utc> {
-        let approved = match &deployment.state {
-            DeploymentState::Approved { at, .. } => *at,
-            _ => None,
-        };
         // The same at each try, so that handing off again says the same.
-        let begun = approved.or(deployment.frozen_at).unwrap_or(deployment.created_at);
+        let since = deployment.state.deadline_since();
+        let begun = since.or(deployment.frozen_at).unwrap_or(deployment.created_at);
         begun + TimeDelta::minutes(i64::from(self.options.deadline_minutes))
     }
 

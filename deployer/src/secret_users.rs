@@ -1,25 +1,24 @@
-//! Who uses a secret: what runs and what is on its way by their frozen revisions, builds by their plans,
-//! operators' configuration by its text, and the server by its settings.
+//! Who uses a secret: what runs and what is on its way by what was noted of their frozen revisions, builds by their
+//! plans, operators' configuration by its text, and the server by its settings.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use slipway_handoff::{Revision, SecretUse};
 use slipway_records::deploying::{SecretName, SecretUser, SecretUserKind};
 use slipway_records::plan::{ComponentPlan, ImagePlan};
+use slipway_records::secret_use::found_by;
 use slipway_records::{
-    Application, Deployment, DeploymentFilter, Environment, PAGE_ROWS_MAX, Page, Read, RecordsError,
-    RunFilter,
+    Application, Deployment, Environment, Page, Read, RecordsError, RevisionSecret, RunFilter,
 };
 use slipway_types::secret::SecretProvider;
 use slipway_types::{Digest, Fault, SecretReference, SecretScope};
+use tokio::time::{Instant, timeout_at};
 
 use crate::stage::Stage;
 
-/// The largest revision that is read, in bytes.
-const REVISION_BYTES_MAX: u64 = 256 << 20;
-/// States of deployments that are frozen and not handed off.
-const PENDING: [&str; 3] = ["frozen", "awaiting", "approved"];
+/// How long revisions whose secrets are not noted are read while somebody waits for who uses one.
+const READING_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where in clusters a reference leads, of an environment in the cluster `own`.
 fn in_cluster<'a>(
@@ -31,23 +30,13 @@ fn in_cluster<'a>(
 }
 
 /// Whether a revision's use is of this secret, in an environment in the cluster `own`.
-fn is_use(used: &SecretUse, secret: &SecretName, own: Option<&str>) -> bool {
+fn is_use(used: &RevisionSecret, secret: &SecretName, own: Option<&str>) -> bool {
     let (has, wanted) = (&used.reference, &secret.reference);
     // One Secret has two names where the cluster is the environment's: with it and without.
     let same_place = || in_cluster(has, own).is_some_and(|place| in_cluster(wanted, own) == Some(place));
     let same = (has.provider == wanted.provider && has.path == wanted.path) || same_place();
     let scope = used.scope.clone().unwrap_or(SecretScope::Global);
     same && secret.scope.as_ref().is_none_or(|wanted| *wanted == scope)
-}
-
-/// Components whose nodes hold the objects that a secret goes into.
-fn components(revision: &Revision, uses: &[&SecretUse]) -> Vec<String> {
-    let places: BTreeSet<_> = uses.iter().flat_map(|used| &used.used_in).map(|place| &place.object).collect();
-    let nodes = revision.graph.nodes().values();
-    let holding = nodes.filter(|node| node.objects.iter().any(|object| places.contains(&object.object)));
-    let names: BTreeSet<String> =
-        holding.filter_map(|node| node.component.as_ref()).map(ToString::to_string).collect();
-    names.into_iter().collect()
 }
 
 /// Whether an application sees a scope.
@@ -67,11 +56,10 @@ fn mentions(text: &str, reference: &SecretReference) -> bool {
 }
 
 /// A deployment that may use a secret, with what the records say of it.
-struct Candidate {
-    kind: SecretUserKind,
-    deployment: Deployment,
-    application: Option<Application>,
-    environment: Option<Environment>,
+pub(crate) struct Candidate {
+    pub(crate) deployment: Deployment,
+    pub(crate) application: Option<Application>,
+    pub(crate) environment: Option<Environment>,
 }
 
 impl Candidate {
@@ -83,53 +71,61 @@ impl Candidate {
         }
     }
 
-    /// What its revision makes of it: a user, none, or one of which that is not known.
-    fn user(&self, secret: &SecretName, revision: Result<Revision, String>) -> Option<SecretUser> {
-        let deployment = &self.deployment;
+    /// Which of `noted` are uses of the secret.
+    pub(crate) fn uses(&self, secret: &SecretName, noted: &[RevisionSecret]) -> Vec<RevisionSecret> {
+        let cluster = self.environment.as_ref().map(|environment| environment.address.cluster());
+        let is_use = |used: &&RevisionSecret| self.may_use(secret) && is_use(used, secret, cluster);
+        noted.iter().filter(is_use).cloned().collect()
+    }
+
+    /// Whether a receiver has it.
+    pub(crate) fn runs(&self) -> bool {
+        !self.deployment.state.is_pending()
+    }
+}
+
+/// A deployment that uses a secret, or of which that is not known.
+pub(crate) struct DeployedUser {
+    pub(crate) candidate: Candidate,
+    /// Its uses, one at least; or why nobody knows.
+    pub(crate) uses: Result<Vec<RevisionSecret>, Fault>,
+}
+
+impl DeployedUser {
+    fn shown(&self) -> SecretUser {
+        let Candidate { deployment, application, environment } = &self.candidate;
         let (generation, state) = (deployment.generation, deployment.state.word());
+        let kind = if self.candidate.runs() { SecretUserKind::Running } else { SecretUserKind::Pending };
         let user = SecretUser {
-            environment: self.environment.as_ref().map(|environment| environment.name.clone()),
+            environment: environment.as_ref().map(|environment| environment.name.clone()),
             generation: Some(generation),
             revision: deployment.revision,
             state: Some(state),
             ..user(
-                self.kind,
-                self.application.as_ref(),
+                kind,
+                application.as_ref(),
                 format!("generation {generation} of {}, {state}", deployment.bundle_version),
             )
         };
-        let revision = match revision {
-            Ok(revision) => revision,
-            Err(problem) => return Some(SecretUser { problem: Some(problem), ..user }),
-        };
-        let cluster = self.environment.as_ref().map(|environment| environment.address.cluster());
-        let uses: Vec<&SecretUse> =
-            revision.secrets.iter().filter(|used| is_use(used, secret, cluster)).collect();
-        let first = uses.first()?;
-        let (components, version) = (components(&revision, &uses), Some(first.version.clone()));
-        Some(SecretUser { components, version, ..user })
+        match &self.uses {
+            Err(fault) => SecretUser { problem: Some(fault.message.clone()), ..user },
+            Ok(uses) => {
+                let components: BTreeSet<&String> = uses.iter().flat_map(|used| &used.components).collect();
+                SecretUser {
+                    components: components.into_iter().cloned().collect(),
+                    version: uses.first().map(|used| used.version.clone()),
+                    ..user
+                }
+            }
+        }
     }
 }
 
-/// Everything that a receiver has or that is on its way there.
-async fn candidates(read: &mut dyn Read) -> Result<Vec<Candidate>, RecordsError> {
-    let mut rows: Vec<(SecretUserKind, Deployment)> =
-        read.deployments_out().await?.into_iter().map(|row| (SecretUserKind::Running, row)).collect();
-    let filter = DeploymentFilter { states: PENDING.to_vec(), ..DeploymentFilter::default() };
-    let mut page = Page::first(PAGE_ROWS_MAX);
-    loop {
-        let pending = read.deployment_list(&filter, page).await?;
-        let last = pending.last().map(|row| row.id.as_uuid());
-        let whole = pending.len() >= PAGE_ROWS_MAX as usize;
-        rows.extend(pending.into_iter().map(|row| (SecretUserKind::Pending, row)));
-        match last.filter(|_| whole) {
-            Some(after) => page = Page { limit: PAGE_ROWS_MAX, after: Some(after) },
-            None => break,
-        }
-    }
+/// Deployments with what the records say of them.
+async fn candidates(read: &mut dyn Read, rows: Vec<Deployment>) -> Result<Vec<Candidate>, RecordsError> {
     let mut applications = BTreeMap::new();
     let mut environments = BTreeMap::new();
-    for (_, row) in &rows {
+    for row in &rows {
         if let Entry::Vacant(place) = applications.entry(row.application_id) {
             place.insert(read.application_get(row.application_id).await?);
         }
@@ -137,8 +133,7 @@ async fn candidates(read: &mut dyn Read) -> Result<Vec<Candidate>, RecordsError>
             place.insert(read.environment_get(row.environment_id).await?);
         }
     }
-    let candidate = |(kind, deployment): (SecretUserKind, Deployment)| Candidate {
-        kind,
+    let candidate = |deployment: Deployment| Candidate {
         application: applications.get(&deployment.application_id).cloned().flatten(),
         environment: environments.get(&deployment.environment_id).cloned().flatten(),
         deployment,
@@ -151,20 +146,77 @@ impl Stage {
     /// no other from being told.
     pub(crate) async fn users_of(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault> {
         let fault = |error: RecordsError| crate::records_fault(&error);
+        let deployed = self.deployed_users(secret, Some(Instant::now() + READING_WITHIN)).await?;
+        let mut users: Vec<SecretUser> = deployed.iter().map(DeployedUser::shown).collect();
         let mut read = self.records.read().await.map_err(fault)?;
-        let candidates = candidates(read.as_mut()).await.map_err(fault)?;
-        let recorded = self.recorded_users(read.as_mut(), secret).await.map_err(fault)?;
+        users.extend(self.recorded_users(read.as_mut(), secret).await.map_err(fault)?);
+        Ok(users)
+    }
+
+    /// Deployments that use a secret, those that a receiver has first. Revisions of which nothing is noted are read,
+    /// until `until` if that is said.
+    pub(crate) async fn deployed_users(
+        &self,
+        secret: &SecretName,
+        until: Option<Instant>,
+    ) -> Result<Vec<DeployedUser>, Fault> {
+        let fault = |error: RecordsError| crate::records_fault(&error);
+        let mut read = self.records.read().await.map_err(fault)?;
+        let rows = read.deployments_with_unnoted_secrets().await.map_err(fault)?;
+        let unnoted = candidates(read.as_mut(), rows).await.map_err(fault)?;
         // Nobody waits for the connection while the object store is asked.
         drop(read);
-        let mut users = Vec::new();
-        for candidate in &candidates {
-            let Some(digest) = candidate.deployment.revision.filter(|_| candidate.may_use(secret)) else {
-                continue;
-            };
-            users.extend(candidate.user(secret, self.readable(digest).await));
+        let unnoted = unnoted.into_iter().filter(|candidate| candidate.may_use(secret)).collect();
+        let unknown = self.note_older(unnoted, until).await;
+        let name = found_by(&secret.reference);
+        let mut read = self.records.read().await.map_err(fault)?;
+        let mut noted: BTreeMap<Digest, Vec<RevisionSecret>> = BTreeMap::new();
+        for (revision, used) in read.secret_uses(&name).await.map_err(fault)? {
+            noted.entry(revision).or_default().push(used);
         }
-        users.extend(recorded);
+        let rows = read.deployments_with_secret(&name).await.map_err(fault)?;
+        let candidates = candidates(read.as_mut(), rows).await.map_err(fault)?;
+        let known = candidates.into_iter().filter_map(|candidate| {
+            let noted = noted.get(&candidate.deployment.revision?)?;
+            let uses = candidate.uses(secret, noted);
+            (!uses.is_empty()).then_some(DeployedUser { candidate, uses: Ok(uses) })
+        });
+        let mut users: Vec<DeployedUser> = known.chain(unknown).collect();
+        users.sort_by_key(|user| !user.candidate.runs());
         Ok(users)
+    }
+
+    /// Notes what revisions use that were frozen by a release that noted nothing; gives those of which that is still
+    /// not known.
+    async fn note_older(&self, unnoted: Vec<Candidate>, until: Option<Instant>) -> Vec<DeployedUser> {
+        let mut read: BTreeMap<Digest, Option<Fault>> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for candidate in unnoted {
+            let Some(digest) = candidate.deployment.revision else { continue };
+            let problem = if let Some(problem) = read.get(&digest) {
+                problem.clone()
+            } else {
+                let problem = self.note_until(&digest, until).await.err();
+                read.insert(digest, problem.clone());
+                problem
+            };
+            unknown.extend(problem.map(|fault| DeployedUser { candidate, uses: Err(fault) }));
+        }
+        unknown
+    }
+
+    async fn note_until(&self, digest: &Digest, until: Option<Instant>) -> Result<(), Fault> {
+        let Some(until) = until else { return self.note_secrets_of(digest).await };
+        let too_late = || {
+            Fault::transient(
+                "revision_unread",
+                "its revision was frozen by an earlier release and is not read yet: ask again",
+            )
+        };
+        if Instant::now() >= until {
+            return Err(too_late());
+        }
+        timeout_at(until, self.note_secrets_of(digest)).await.map_err(|_| too_late())?
     }
 
     /// Users of which the records know: builds, configuration, the server.
@@ -193,14 +245,6 @@ impl Stage {
             users.extend(uses.into_iter().map(|what| user(SecretUserKind::Server, None, what)));
         }
         Ok(users)
-    }
-
-    /// A kept revision, or why it cannot be read.
-    async fn readable(&self, digest: Digest) -> Result<Revision, String> {
-        let document = self.blobs.get(&digest, REVISION_BYTES_MAX).await;
-        let document = document.map_err(|error| format!("the object store fails: {error}"))?;
-        serde_json::from_slice(&document)
-            .map_err(|_| format!("the kept revision {digest} cannot be read by this release"))
     }
 }
 
@@ -255,6 +299,7 @@ mod tests {
     use serde_json::Value;
     use slipway_records::{DeploymentCause, NewDeployment};
     use slipway_types::id::{ApplicationId, EnvironmentId, SourceId, VersionId};
+    use slipway_types::state::DeploymentState;
 
     use super::*;
 
@@ -262,12 +307,12 @@ mod tests {
         SecretName { reference: reference.parse().unwrap(), scope: None }
     }
 
-    fn used(reference: &str) -> SecretUse {
-        SecretUse {
+    fn used(reference: &str, components: &[&str]) -> RevisionSecret {
+        RevisionSecret {
             reference: reference.parse().unwrap(),
             scope: None,
             version: "1".into(),
-            used_in: Vec::new(),
+            components: components.iter().copied().map(str::to_owned).collect(),
         }
     }
 
@@ -275,16 +320,16 @@ mod tests {
     fn a_secret_of_the_environments_cluster_is_one_under_both_names() {
         let (short, long) = ("secret://kubernetes/shop/db#user", "secret://kubernetes/kind/shop/db#user");
         for (has, wanted) in [(short, long), (long, short), (short, short), (long, long)] {
-            assert!(is_use(&used(has), &named(wanted), Some("kind")), "{has} {wanted}");
+            assert!(is_use(&used(has, &[]), &named(wanted), Some("kind")), "{has} {wanted}");
         }
-        assert!(!is_use(&used(short), &named(long), Some("other")));
-        assert!(!is_use(&used(long), &named(short), Some("other")));
-        assert!(!is_use(&used(short), &named("secret://kubernetes/kind/shop/x#user"), Some("kind")));
-        assert!(!is_use(&used("secret://builtin/db"), &named(long), Some("kind")));
+        assert!(!is_use(&used(short, &[]), &named(long), Some("other")));
+        assert!(!is_use(&used(long, &[]), &named(short), Some("other")));
+        assert!(!is_use(&used(short, &[]), &named("secret://kubernetes/kind/shop/x#user"), Some("kind")));
+        assert!(!is_use(&used("secret://builtin/db", &[]), &named(long), Some("kind")));
     }
 
     #[test]
-    fn a_deployment_that_cannot_be_read_is_told_as_such() {
+    fn a_deployment_is_told_with_its_components_or_as_one_that_cannot_be_read() {
         let new = NewDeployment {
             application_id: ApplicationId::new(),
             environment_id: EnvironmentId::new(),
@@ -304,19 +349,25 @@ mod tests {
             path: String::new(),
             created_at: Utc::now(),
         };
-        let candidate = Candidate {
-            kind: SecretUserKind::Running,
-            deployment: new.draft(7, Utc::now()),
-            application: Some(shop),
-            environment: None,
-        };
+        let mut deployment = new.draft(7, Utc::now());
+        deployment.state = DeploymentState::Live;
+        let candidate = Candidate { deployment, application: Some(shop), environment: None };
         let of = |name: &str| SecretName {
             reference: SecretReference::builtin("db"),
             scope: Some(SecretScope::Application(name.parse().unwrap())),
         };
         assert!(candidate.may_use(&of("shop")) && !candidate.may_use(&of("cart")));
-        let told = candidate.user(&named("secret://kubernetes/shop/db#user"), Err("it is away".into()));
-        let told = told.expect("it is told");
+        let uses = [used("secret://builtin/db#a", &["web"]), used("secret://builtin/db#b", &["api", "web"])];
+        assert!(candidate.uses(&of("shop"), &uses).is_empty(), "another scope gave it");
+        let uses = candidate.uses(&named("secret://builtin/db"), &uses);
+        let user = DeployedUser { candidate, uses: Ok(uses) };
+        let told = user.shown();
+        assert_eq!(
+            (told.kind, told.components, told.problem),
+            (SecretUserKind::Running, vec!["api".to_owned(), "web".to_owned()], None)
+        );
+        let away = Fault::transient("storage_unavailable", "it is away");
+        let told = DeployedUser { uses: Err(away), ..user }.shown();
         assert_eq!((told.problem.as_deref(), told.generation), (Some("it is away"), Some(7)));
     }
 

@@ -4,7 +4,7 @@ use chrono::Utc;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Deployment, NewAuditEntry, Result, Write, incident};
+use slipway_records::{Deployment, NewAuditEntry, Result, Write, incident, pull_token};
 use slipway_types::state::DeploymentEvent;
 
 use crate::waves;
@@ -61,6 +61,7 @@ pub async fn advance(
             }
         }
     }
+    pull_token::follow(tx, deployment).await?;
     incident::follow(tx, &was, deployment).await?;
     Ok(Moved::Stored)
 }

@@ -10,6 +10,9 @@ use crate::gates::Gate;
 use crate::handler::SLIPWAY;
 use crate::standing::ran_since;
 
+/// The gate's name.
+pub(crate) const ORDER: &str = "order";
+
 /// How many deployments are looked at.
 const LOOKED_AT_MAX: u32 = 200;
 
@@ -64,7 +67,7 @@ pub async fn gates(
     let mut found = Vec::new();
     for wait in order.iter().filter(|wait| wait.environment == environment.name.as_str()) {
         let (open, detail) = stands(read, deployment, wait, began).await?;
-        found.push(Gate { gate: "order", open, detail, opens_in_s: None });
+        found.push(Gate { gate: ORDER, open, detail, opens_in_s: None });
     }
     Ok(found)
 }
@@ -132,8 +135,8 @@ fn has_arrived(row: &Deployment, ran_since: Option<DateTime<Utc>>) -> bool {
     row.state.has_arrived() || ran_since.is_some()
 }
 
-/// Whether a deployment ended since nothing is deployed in its environment: Slipway itself takes back no
-/// other.
+/// Whether a deployment ended since nothing is deployed in its environment: Slipway itself takes back no other, but
+/// what waited for an environment that was removed, for whose deployments nobody waits.
 pub fn has_nothing_to_do(deployment: &Deployment) -> bool {
     let by_itself = matches!(&deployment.state, DeploymentState::Withdrawn { by } if by == SLIPWAY);
     by_itself && deployment.revision.is_none()

@@ -17,14 +17,20 @@ pub mod git;
 pub mod incidents;
 pub mod lineage;
 pub mod logs;
+pub mod orders;
 pub mod packages;
+pub mod pages;
+pub mod places;
 mod prelude;
+pub mod pull_tokens;
 pub mod queue;
 pub mod reconcile;
 pub mod registry;
 pub mod resolutions;
 pub mod rollbacks;
+pub mod rotations;
 pub mod runs;
+pub mod secret_uses;
 pub mod secrets;
 mod selection_model;
 pub mod selections;
@@ -139,6 +145,10 @@ macro_rules! conformance {
                 chunks_are_read_from_any_offset
                 the_last_mark_tells_how_far_a_log_reaches
             ]
+            orders [
+                an_order_is_kept_whole_and_settled_once
+                orders_are_pending_in_their_order_and_listed_newest_first
+            ]
             packages [
                 branch_numbers_are_never_given_twice
                 branch_numbers_outlive_the_application
@@ -154,6 +164,30 @@ macro_rules! conformance {
                 channels_move_by_compare_and_swap
                 every_move_of_a_channel_is_kept
                 parallel_moves_of_a_channel_have_one_winner
+            ]
+            pages [
+                applications_are_paged_by_full_name
+                sources_are_looked_up_together
+                clusters_are_paged_by_name
+                environments_are_paged_by_name
+                add_ons_are_paged_by_name_with_their_bindings
+                channels_are_paged_by_name
+                secrets_are_paged_by_name_and_by_what_that_begins_with
+            ]
+            places [
+                nothing_is_deployed_in_an_environment_that_was_removed
+                a_removal_and_a_deployment_at_the_same_time_have_one_winner
+                no_add_on_and_no_binding_comes_to_an_environment_that_was_removed
+                a_removal_and_an_add_on_at_the_same_time_have_one_winner
+                what_is_out_is_found_by_its_environment
+                the_first_hold_of_a_place_stays
+            ]
+            pull_tokens [
+                a_token_that_pulls_has_no_role_and_is_listed
+                a_token_is_found_by_its_name_until_it_is_revoked
+                tokens_that_pull_are_found_by_place_and_end_with_it
+                a_token_that_pulls_ends_with_the_last_deployment_of_its_place
+                stages_of_one_namespace_keep_what_their_pull_secret_may_hold
             ]
             queue [
                 a_job_is_claimed_once_and_done
@@ -215,6 +249,10 @@ macro_rules! conformance {
                 the_last_live_revisions_are_kept_however_often_each_was_live
                 a_kept_generation_is_found_by_any_part_of_its_bundle
             ]
+            rotations [
+                a_rotation_is_kept_whole_and_ends_once
+                a_place_is_restarted_once_for_each_version
+            ]
             runs [
                 a_run_is_kept_whole_and_numbered_in_its_application
                 a_commit_of_a_ref_makes_one_run
@@ -227,6 +265,10 @@ macro_rules! conformance {
                 live_runs_are_listed_oldest_first
                 applications_whose_last_run_failed_are_found
                 the_last_done_run_of_a_ref_is_found
+            ]
+            secret_uses [
+                who_uses_a_secret_is_told_while_it_is_out_or_on_its_way
+                what_was_frozen_without_notes_is_found_until_it_is_noted
             ]
             secrets [
                 a_secret_counts_its_versions_and_goes_on_after_removal

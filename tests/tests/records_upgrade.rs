@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use slipway_records::{LabelChange, NewRun, NewSource, NewVersion, Records, SourceKind};
+use slipway_records::{LabelChange, NewRun, NewSource, NewToken, NewVersion, Records, SourceKind};
 use slipway_records_postgres::{PostgresOptions, PostgresRecords};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
 use slipway_tests::server::Database;
-use slipway_types::{Digest, GitRef};
+use slipway_types::environment::EnvironmentSettings;
+use slipway_types::{Digest, GitRef, Role};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
@@ -186,4 +187,143 @@ async fn an_older_server_condemns_no_archive_of_a_definition_in_postgres() {
     assert_eq!(database.sql(NOTED).trim(), "a\nb");
     database.sql(CONDEMN);
     assert_eq!(database.sql(CONDEMNED).trim(), "a");
+}
+
+/// Tokens of a release that gave the nodes of environments those of readers, and some that people made.
+async fn fill_tokens(records: Arc<dyn Records>) {
+    let mut tx = records.begin().await.unwrap();
+    for name in ["prod", "test", "gone"] {
+        let (settings, address) =
+            (EnvironmentSettings::default(), format!("eu/kind/{name}").parse().unwrap());
+        let made = tx.environment_insert(&name.parse().unwrap(), &address, &settings, "ann").await.unwrap();
+        if name == "gone" {
+            assert!(tx.environment_remove(made.id).await.unwrap());
+        }
+    }
+    let source = NewSource {
+        name: "all".parse().unwrap(),
+        kind: SourceKind::Builtin,
+        credential: None,
+        poll_interval_s: 60,
+    };
+    let source = tx.source_insert(source).await.unwrap();
+    let mut applications = Vec::new();
+    for name in ["shop", "commerce/till", "dead"] {
+        let made = tx.application_insert(&name.parse().unwrap(), source.id, "").await.unwrap();
+        applications.push(made.id);
+    }
+    let [shop, till, dead] = applications[..] else { panic!("three applications") };
+    tx.application_delete(dead).await.unwrap();
+    for (name, application, role) in [
+        ("pull prod default shop", shop, Role::Reader),
+        ("pull gone commerce till", till, Role::Reader),
+        ("pull prod default dead", dead, Role::Reader),
+        ("pull me", shop, Role::Reader),
+        ("pull test default shop", till, Role::Reader),
+        ("pull test commerce till", till, Role::Developer),
+    ] {
+        let token = NewToken {
+            name: name.to_owned(),
+            hash: Digest::of(name),
+            person: None,
+            role: Some(role),
+            break_glass: false,
+            application_id: Some(application),
+            pulls_for: None,
+            grants: Vec::new(),
+            expires_at: None,
+        };
+        tx.token_insert(token).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// As it was before there were tokens that only pull.
+const UNDO_TOKENS: &str =
+    "drop index token_pulling; alter table token rename column pull_environment_id to of_before";
+const TOKENS: &str = "select t.name || ': ' || coalesce(e.name, 'nobody') || ' '
+    || case when t.revoked_at is null then 'live' else 'ended' end
+    from token t left join environment e on e.id = t.pull_environment_id order by t.name";
+const NARROWED: [&str; 6] = [
+    "pull gone commerce till: gone ended",
+    "pull me: nobody live",
+    "pull prod default dead: prod ended",
+    "pull prod default shop: prod live",
+    "pull test commerce till: nobody live",
+    "pull test default shop: nobody live",
+];
+
+#[tokio::test]
+async fn tokens_that_an_older_server_gave_to_nodes_only_pull_in_sqlite() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    let records = Arc::new(SqliteRecords::open(&path, SqliteOptions::default()).await.unwrap());
+    fill_tokens(records.clone()).await;
+    records.close().await;
+    let mut db = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    sqlx::raw_sql(UNDO_TOKENS).execute(&mut db).await.unwrap();
+    let migration = include_str!("../../migrations/sqlite/0033_pull_token.sql");
+    sqlx::raw_sql(migration).execute(&mut db).await.unwrap();
+    let rows = sqlx::query(TOKENS).fetch_all(&mut db).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>(), NARROWED);
+}
+
+#[tokio::test]
+async fn tokens_that_an_older_server_gave_to_nodes_only_pull_in_postgres() {
+    let database = Database::create();
+    let options = PostgresOptions { url: database.url().to_owned(), ..PostgresOptions::default() };
+    let records = Arc::new(PostgresRecords::connect(options).await.unwrap());
+    fill_tokens(records.clone()).await;
+    records.close().await;
+    database.sql(UNDO_TOKENS);
+    database.sql(include_str!("../../migrations/postgres/0033_pull_token.sql"));
+    assert_eq!(database.sql(TOKENS).lines().collect::<Vec<_>>(), NARROWED);
+}
+
+/// The table of the release before, with one report.
+const CHECKS_SQLITE: &str = "drop table bundle_check;
+    create table bundle_check (version_id text not null references version (id), name text not null,
+        state text not null, detail text, url text, reported_by text not null, reported_at integer not null,
+        primary key (version_id, name)) strict, without rowid;
+    insert into bundle_check select id, 'e2e', 'passed', '12 tests', null, 'ci', 5 from version limit 1";
+const CHECKS_POSTGRES: &str = "alter table bundle_check drop constraint bundle_check_pkey;
+    alter table bundle_check add primary key (version_id, name);
+    insert into bundle_check select id, 'e2e', 'passed', '12 tests', null, 'ci', now() from version limit 1";
+/// What somebody else says of the same check.
+const REPORT: &str = "insert into bundle_check (version_id, name, state, reported_by, reported_at)
+    select version_id, name, 'failed', 'ann', reported_at from bundle_check";
+const REPORTED: &str = "select name || ' ' || state || ' ' || coalesce(detail, '') || ' ' || reported_by
+    from bundle_check order by 1";
+const BOTH: [&str; 2] = ["e2e failed  ann", "e2e passed 12 tests ci"];
+
+#[tokio::test]
+async fn a_report_of_a_check_stays_beside_those_of_others_in_sqlite() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    let records = Arc::new(SqliteRecords::open(&path, SqliteOptions::default()).await.unwrap());
+    fill(records.clone()).await;
+    records.close().await;
+    let mut db = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    for statements in [CHECKS_SQLITE, include_str!("../../migrations/sqlite/0035_check_reporter.sql"), REPORT]
+    {
+        sqlx::raw_sql(statements).execute(&mut db).await.unwrap();
+    }
+    let rows = sqlx::query(REPORTED).fetch_all(&mut db).await.unwrap();
+    let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(rows, BOTH);
+}
+
+#[tokio::test]
+async fn a_report_of_a_check_stays_beside_those_of_others_in_postgres() {
+    let database = Database::create();
+    let options = PostgresOptions { url: database.url().to_owned(), ..PostgresOptions::default() };
+    let records = Arc::new(PostgresRecords::connect(options).await.unwrap());
+    fill(records.clone()).await;
+    records.close().await;
+    for statements in
+        [CHECKS_POSTGRES, include_str!("../../migrations/postgres/0035_check_reporter.sql"), REPORT]
+    {
+        database.sql(statements);
+    }
+    assert_eq!(database.sql(REPORTED).trim_end().lines().collect::<Vec<_>>(), BOTH);
 }

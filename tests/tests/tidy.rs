@@ -32,36 +32,6 @@ const LAYERS: &[&[&str]] = &[
     &["slipway-tests"],
 ];
 
-/// Who chooses a database: the composition root, and the tests.
-const CHOOSERS: &[&str] = &["slipway", "slipway-tests"];
-const DATABASES: &[&str] = &["slipway-records-sqlite", "slipway-records-postgres"];
-
-const DEPLOY_STAGE: &[&str] = &[
-    "slipway-oam",
-    "slipway-definitions",
-    "slipway-charts",
-    "slipway-handoff",
-    "slipway-health",
-    "slipway-core",
-    "slipway-notices",
-];
-
-/// Arrows that the layers would allow and the architecture does not: (crates, dependencies, why).
-const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
-    (
-        &["slipway-http"],
-        &["slipway-buildkits", "slipway-plugins"],
-        "HTTP asks for plans through a port, it knows no kits and runs no plug-in",
-    ),
-    (&["slipway-http"], DEPLOY_STAGE, "HTTP asks the deploy stage through ports"),
-    (&["slipway-builder", "slipway-packager"], DEPLOY_STAGE, "what builds knows nothing of what deploys"),
-    (
-        &["slipway-packager", "slipway-deployer", "slipway-core", "slipway-notices"],
-        &["slipway-buildkits"],
-        "kits are the builder's",
-    ),
-];
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -110,28 +80,66 @@ fn layer(name: &str) -> usize {
 fn dependencies_point_one_way() {
     let arrows = workspace_arrows(&metadata());
     assert!(arrows.len() > 5, "the workspace was not found");
-    let named = FORBIDDEN.iter().flat_map(|(from, to, _)| from.iter().chain(to.iter()));
-    for name in named.chain(CHOOSERS).chain(DATABASES) {
-        assert!(arrows.contains_key(*name), "a rule names {name}, which is no crate");
-    }
     let mut wrong = Vec::new();
     for (name, dependencies) in &arrows {
         for dependency in dependencies {
             if layer(dependency) >= layer(name) {
                 wrong.push(format!("{name} -> {dependency}: not of a lower layer"));
             }
-            let (name, dependency) = (name.as_str(), dependency.as_str());
-            let reason =
-                FORBIDDEN.iter().find(|(from, to, _)| from.contains(&name) && to.contains(&dependency));
-            if let Some((_, _, why)) = reason {
-                wrong.push(format!("{name} -> {dependency}: {why}"));
-            }
-            if DATABASES.contains(&dependency) && !CHOOSERS.contains(&name) {
-                wrong.push(format!("{name} -> {dependency}: only the composition root chooses a database"));
-            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The folder of each workspace crate, by its name.
+fn folders(metadata: &Value) -> BTreeMap<String, String> {
+    let workspace = Path::new(metadata["workspace_root"].as_str().unwrap());
+    let members =
+        metadata["packages"].as_array().unwrap().iter().filter(|package| package["source"].is_null());
+    let folder = |package: &Value| {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        manifest.parent().unwrap().strip_prefix(workspace).unwrap().to_str().unwrap().to_owned()
+    };
+    members.map(|package| (package["name"].as_str().unwrap().to_owned(), folder(package))).collect()
+}
+
+/// What each folder's crate uses, as the table of docs/architecture.md says it: names without `slipway-`.
+fn told_arrows() -> BTreeMap<String, BTreeSet<String>> {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let table = page.lines().skip_while(|line| !line.starts_with("| crate |"));
+    let mut told = BTreeMap::new();
+    for row in table.skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [folder, _, uses] = cells[..] else { panic!("not `| folder | holds | uses |`: {row}") };
+        let uses = uses.split(", ").filter(|name| *name != "nothing").map(str::to_owned).collect();
+        let before = told.insert(folder.trim_matches('`').to_owned(), uses);
+        assert!(before.is_none(), "{folder} has two rows");
+    }
+    told
+}
+
+#[test]
+fn the_table_of_crates_says_who_uses_whom() {
+    let metadata = metadata();
+    let arrows = workspace_arrows(&metadata);
+    let mut told = told_arrows();
+    let mut wrong = Vec::new();
+    for (name, folder) in folders(&metadata) {
+        let Some(told) = told.remove(&folder) else {
+            wrong.push(format!("{folder} has no row"));
+            continue;
+        };
+        let short = |name: &String| name.strip_prefix("slipway-").unwrap_or(name).to_owned();
+        let used: BTreeSet<String> = arrows[&name].iter().map(short).collect();
+        wrong.extend(
+            used.difference(&told).map(|new| format!("{folder} uses {new}, which its row does not say")),
+        );
+        wrong.extend(
+            told.difference(&used).map(|old| format!("{folder} does not use {old}, as its row says")),
+        );
+    }
+    wrong.extend(told.into_keys().map(|folder| format!("{folder} has a row and is no crate")));
+    assert!(wrong.is_empty(), "docs/architecture.md, Where things are:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -20,6 +20,9 @@ const TOLD_AFTER: Duration = Duration::from_secs(20);
 /// How much longer an answer is waited for: the copy of a large image takes minutes.
 const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How many rows of a list are asked for at once.
+const ROWS_AT_ONCE: usize = 200;
+
 /// Where the server of the default configuration listens.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
 
@@ -257,7 +260,7 @@ impl Client {
         let mut after: Option<String> = None;
         while rows.len() < limit {
             let mut query = query.to_vec();
-            query.push(("limit", (limit - rows.len()).min(200).to_string()));
+            query.push(("limit", (limit - rows.len()).min(ROWS_AT_ONCE).to_string()));
             query.extend(after.take().map(|after| ("after", after)));
             let page = self.get(path, &query).await?;
             rows.extend(page["items"].as_array().cloned().unwrap_or_default());
@@ -267,6 +270,22 @@ impl Client {
             }
         }
         Ok(rows)
+    }
+
+    /// Every row of a paged list. A release that gives such a list whole may refuse `limit`, so pages are made larger
+    /// once it is known that there are some.
+    pub(crate) async fn whole(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<Value>> {
+        let mut page = self.get(path, query).await?;
+        let mut rows: Vec<Value> = Vec::new();
+        loop {
+            rows.extend(
+                page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default(),
+            );
+            let Some(next) = page["next"].as_str() else { return Ok(rows) };
+            let mut query = query.to_vec();
+            query.extend([("limit", ROWS_AT_ONCE.to_string()), ("after", next.to_owned())]);
+            page = self.get(path, &query).await?;
+        }
     }
 
     /// A request with a JSON body; `Null` for an answer without one.
@@ -382,11 +401,42 @@ async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::Json;
+    use axum::extract::Query;
+    use serde_json::json;
+
     use super::*;
 
     fn code(problem: &str) -> u8 {
         let problem: Problem = serde_json::from_str(problem).unwrap();
         exit_code(&problem.into())
+    }
+
+    /// A list of three rows in two pages; what asks for another page is told of none.
+    async fn page(Query(asked): Query<BTreeMap<String, String>>) -> Json<Value> {
+        let given = |key: &str| asked.get(key).map(String::as_str);
+        Json(match (given("of"), given("after"), given("limit")) {
+            (Some("a"), None, None) => json!({"items": [1, 2], "next": "b/2"}),
+            (Some("a"), Some("b/2"), Some("200")) => json!({"items": [3]}),
+            (None, None, None) => json!([]),
+            _ => json!({"items": ["not asked for as it should be"]}),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_whole_list_is_followed_to_its_end() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let served = axum::Router::new().route("/rows", axum::routing::get(page));
+        let serving = tokio::spawn(async move { axum::serve(listener, served).await });
+        let client = Client::connect(&base, None).unwrap();
+        let rows = client.whole("/rows", &[("of", "a".to_owned())]).await.unwrap();
+        assert_eq!(rows, [1, 2, 3]);
+        assert!(client.whole("/rows", &[]).await.unwrap().is_empty());
+        serving.abort();
     }
 
     #[test]

@@ -52,7 +52,7 @@ macro_rules! sections {
 sections! {
     Server {
         listen: String, public_url: String, data: PathBuf, tls_certificate: PathBuf, tls_key: PathBuf,
-        roles: Vec<Role>, stop_timeout_ms: u64, admin_token: String,
+        roles: Vec<Role>, idle_timeout_ms: u64, stop_timeout_ms: u64, admin_token: String,
     }
     Database { url: String, password: String, max_connections: u32 }
     Storage {
@@ -160,6 +160,9 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Less time than this for the head of a request would cut off clients that are merely far away.
+const IDLE_MS_MIN: u64 = 1000;
+
 /// What is wrong with values by themselves and beside each other.
 fn check(config: &Config, mistakes: &mut Mistakes) {
     check_server(&config.server, mistakes);
@@ -206,6 +209,11 @@ fn check_server(server: &Server, mistakes: &mut Mistakes) {
     if server.roles.is_empty() {
         let message = "server.roles is empty: name at least one of api, registry, builder, deployer, gc";
         mistakes.note("server.roles", message);
+    }
+    if server.idle_timeout_ms < IDLE_MS_MIN {
+        let given = server.idle_timeout_ms;
+        let message = format!("server.idle_timeout_ms is {given}: give at least {IDLE_MS_MIN}");
+        mistakes.note("server.idle_timeout_ms", message);
     }
     let listen = server.listen.parse::<std::net::SocketAddr>();
     let listen = listen.with_context(|| format!("server.listen `{}` is not ADDRESS:PORT", server.listen));
@@ -385,6 +393,8 @@ mod tests {
             let wrong = message(&[("SLIPWAY__DEPLOY__ROLLBACK_DEPTH", depth)]);
             assert!(wrong.contains(&format!("deploy.rollback_depth is {depth}")), "{wrong}");
         }
+        let idle = message(&[("SLIPWAY__SERVER__IDLE_TIMEOUT_MS", "999")]);
+        assert!(idle.contains("server.idle_timeout_ms is 999: give at least 1000"), "{idle}");
         let mistyped = message(&[("SLIPWAY_SERVER__LISTEN", "127.0.0.1:1")]);
         assert!(mistyped.contains("SLIPWAY__SERVER__LISTEN"), "{mistyped}");
         load_env(&[("SLIPWAY_SECRET_SERVER__X", "1"), ("SLIPWAY_SERVER", "http://127.0.0.1:1")]).unwrap();

@@ -22,6 +22,7 @@ pub(crate) mod machine;
 mod network;
 mod notices;
 mod observe;
+mod opening;
 mod parts;
 mod registry;
 mod secrets;

@@ -308,5 +308,8 @@
     }
   }
 
+  // What is looked through in pieces goes on by itself.
+  document.querySelector("[data-goes-on] form")?.requestSubmit();
+
   revealCopying(document);
 })();

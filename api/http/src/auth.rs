@@ -6,8 +6,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::Utc;
-use slipway_records::{Application, Read};
+use chrono::{DateTime, Utc};
+use slipway_records::{Application, Read, TokenRow};
 use slipway_secrets::AuthError;
 use slipway_types::id::ApplicationId;
 use slipway_types::{ApplicationName, Principal, Role};
@@ -35,6 +35,11 @@ pub async fn authenticate(state: &ServerState, headers: &HeaderMap) -> Result<Ca
         Err(AuthError::Records(error)) => Err(error.into()),
         Err(error) => Err(ApiError::unauthorized(error.to_string())),
     }
+}
+
+/// Whether a token that let somebody in still does at `now`.
+pub(crate) fn holds(token: &TokenRow, now: DateTime<Utc>) -> bool {
+    token.revoked_at.is_none() && token.expires_at.is_none_or(|at| now < at)
 }
 
 /// The token of `Authorization: Bearer TOKEN` or of Basic, whose password it is.
@@ -67,7 +72,7 @@ impl Caller {
     pub fn limited_to(&self) -> Option<ApplicationId> {
         match &self.0 {
             Principal::Token { application, .. } => *application,
-            Principal::Build { .. } => None,
+            Principal::Build { .. } | Principal::Puller { .. } => None,
         }
     }
 

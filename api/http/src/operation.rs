@@ -3,5 +3,6 @@
 pub(crate) mod health;
 pub(crate) mod landing;
 pub mod metrics;
+pub(crate) mod open_streams;
 pub(crate) mod rate;
 pub(crate) mod request;

@@ -39,7 +39,6 @@ mod log_search;
 mod log_stream;
 mod log_window;
 mod new_application;
-mod open_streams;
 mod origin;
 mod package;
 mod package_filter;
@@ -62,14 +61,15 @@ mod version_labels;
 mod visitor;
 
 pub(crate) use failure::{nowhere, otherwise};
+pub(crate) use infrastructure::Surroundings;
 pub(crate) use sign_in::SIGN_INS_PER_MINUTE;
+pub(crate) use visitor::still_signed_in;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use self::open_streams::OpenStreams;
 use crate::operation;
 use crate::state::ServerState;
 
@@ -110,7 +110,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/applications/{application}/runs/{number}/logs/{log}/stream", get(log_stream::stream))
         .route("/applications/{application}/runs/{number}/logs/{log}/download", get(log::download))
         .merge(deployment::streams())
-        .layer(from_fn_with_state((state.clone(), OpenStreams::default()), open_streams::bounded));
+        .layer(from_fn_with_state(state.clone(), visitor::bounded));
     pages
         .merge(streams)
         .layer(CatchPanicLayer::custom(operation::request::panicked))

@@ -223,6 +223,8 @@ impl From<RecordsError> for ApiError {
             RecordsError::Conflict { what } => {
                 Self::conflict("exists_already", format!("{what} exists already"))
             }
+            RecordsError::Removed { .. } => Self::conflict("removed_meanwhile", error.to_string())
+                .hint("look at what there is now, then decide again"),
             RecordsError::TooLarge { .. } => Self::of_fault(Fault::permanent("too_large", error.to_string())),
             RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
                 Self::internal(&error)

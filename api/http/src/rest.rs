@@ -5,6 +5,7 @@ pub(crate) mod addons;
 mod adoptions;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod audit_verification;
 mod bundle_comparisons;
 mod bundle_query;
 pub(crate) mod bundles;
@@ -15,6 +16,7 @@ mod compositions;
 mod configuration_sources;
 mod configurations;
 pub(crate) mod definition_holds;
+mod definition_key;
 mod definition_users;
 pub(crate) mod definitions;
 pub(crate) mod deployment_aborts;
@@ -30,6 +32,7 @@ pub(crate) mod deployment_plans;
 pub(crate) mod deployment_views;
 pub(crate) mod deployment_words;
 pub(crate) mod deployments;
+mod environment_use;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod following;
@@ -48,6 +51,7 @@ pub(crate) mod rollbacks;
 pub(crate) mod run_actions;
 pub(crate) mod run_views;
 pub(crate) mod runs;
+pub(crate) mod secret_restarts;
 pub(crate) mod secret_users;
 pub(crate) mod secrets;
 pub(crate) mod server;
@@ -59,13 +63,20 @@ pub(crate) mod version_views;
 pub(crate) use logs::wait_for;
 pub(crate) use run_views::names_of;
 
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
+use slipway_types::Principal;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::{Caller, authenticate};
+use crate::operation::open_streams::{self, Holder};
+use crate::operation::request::compose_limit;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -93,7 +104,12 @@ impl Modify for TokenSecurity {
 }
 
 fn calls() -> OpenApiRouter<ServerState> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(Document::openapi()).merge(of_bundles()).merge(of_places()).merge(of_server())
+}
+
+/// From pushes to packages and bundles, and what is about them.
+fn of_bundles() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::new()
         .routes(routes!(applications::list, applications::create))
         .routes(routes!(applications::show, applications::delete))
         .routes(routes!(sources::list))
@@ -126,9 +142,16 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(secrets::put, secrets::remove))
         .routes(routes!(secret_users::users))
         .routes(routes!(secret_users::rotate))
+        .routes(routes!(secret_restarts::newest))
+        .routes(routes!(secret_restarts::of_version))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(plan::plan))
+}
+
+/// Where bundles are deployed, and what is deployed there.
+fn of_places() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::new()
         .routes(routes!(clusters::list))
         .routes(routes!(clusters::show, clusters::put, clusters::remove))
         .routes(routes!(clusters::check))
@@ -170,6 +193,11 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(addons::show, addons::put, addons::release))
         .routes(routes!(addons::protect))
         .routes(routes!(addon_bindings::bind, addon_bindings::unbind))
+}
+
+/// Checks, what is installed, and the server itself.
+fn of_server() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::new()
         .routes(routes!(checks::list))
         .routes(routes!(checks::put))
         .routes(routes!(checks::rerun))
@@ -185,7 +213,7 @@ fn calls() -> OpenApiRouter<ServerState> {
         .routes(routes!(definition_holds::list))
         .routes(routes!(definition_holds::put, definition_holds::release))
         .routes(routes!(audit::list))
-        .routes(routes!(audit::verify))
+        .routes(routes!(audit_verification::verify))
         .routes(routes!(server::queue))
         .routes(routes!(server::dead_jobs))
         .routes(routes!(server::show))
@@ -202,13 +230,17 @@ fn endless() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::stream_of_check))
         .routes(routes!(logs::stream_of_bundle_check))
         .routes(routes!(events::stream))
-        .routes(routes!(compositions::create))
         .routes(routes!(deployment_events::stream))
+}
+
+fn slow() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::new().routes(routes!(compositions::create))
 }
 
 /// The description of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = calls().into_openapi();
+    document.merge(slow().into_openapi());
     document.merge(endless().into_openapi());
     document.merge(crate::reports::calls().into_openapi());
     document
@@ -221,7 +253,21 @@ pub(crate) fn router(_state: &ServerState) -> Router<ServerState> {
     router.route("/openapi.json", get(async move || Json(document.clone())))
 }
 
+/// What takes longer than other calls, and has a limit of its own.
+pub(crate) fn composing(state: &ServerState) -> Router<ServerState> {
+    slow().split_for_parts().0.layer(from_fn_with_state(state.clone(), compose_limit))
+}
+
 /// Streams that last as long as what they show.
-pub(crate) fn streams() -> Router<ServerState> {
-    endless().split_for_parts().0
+pub(crate) fn streams(state: &ServerState) -> Router<ServerState> {
+    endless().split_for_parts().0.layer(from_fn_with_state(state.clone(), bounded))
+}
+
+/// Around a stream: it ends with its token, which has a bounded number of them.
+async fn bounded(State(state): State<ServerState>, request: Request, next: Next) -> Response {
+    let holder = match authenticate(&state, request.headers()).await {
+        Ok(Caller(Principal::Token { id, .. })) => Some(Holder::Token(id)),
+        _ => None,
+    };
+    open_streams::bounded(state, holder, request, next).await
 }

@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 
 use crate::hooks::intake::Intake;
 use crate::hooks::secret_cache::SecretCache;
-use crate::operation::{self, metrics::Metrics, rate::RateLimit};
+use crate::operation::{self, metrics::Metrics, open_streams::OpenStreams, rate::RateLimit};
 use crate::{git_remote, hooks, pages, reports, rest, v2};
 
 /// The release of this build.
@@ -88,6 +88,8 @@ pub struct HttpOptions {
     pub max_push_bytes: u64,
     /// How long a REST call or hook may take.
     pub request_timeout_ms: u64,
+    /// How long composing a bundle may take: images of other registries are copied meanwhile.
+    pub compose_timeout_ms: u64,
     /// How many unverified hook requests one address may make in a minute before it gets 429.
     pub max_hook_refusals_per_minute: u32,
     /// How long a webhook secret is kept in memory.
@@ -102,6 +104,8 @@ pub struct HttpOptions {
     pub stream_poll_ms: u64,
     /// Largest piece of a log in one answer, in bytes.
     pub max_log_bytes: u64,
+    /// Most entries of the audit record that one request looks through.
+    pub max_audit_entries: u32,
     /// Whether `X-Forwarded-For` tells the client's address: only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
     /// What upkeep keeps how long; absent where that is not known.
@@ -121,6 +125,7 @@ impl Default for HttpOptions {
             upload_idle_timeout_ms: 5 * 60_000,
             max_push_bytes: 4 << 30,
             request_timeout_ms: 30_000,
+            compose_timeout_ms: 15 * 60_000,
             max_hook_refusals_per_minute: 60,
             webhook_secret_cache_ms: 5_000,
             max_signature_age_ms: 5 * 60_000,
@@ -128,6 +133,7 @@ impl Default for HttpOptions {
             start_wait_ms: 5_000,
             stream_poll_ms: 1_000,
             max_log_bytes: 4 << 20,
+            max_audit_entries: 20_000,
             trust_forwarded_for: false,
             retention: None,
         }
@@ -183,6 +189,10 @@ pub struct Shared {
     pub(crate) refusals: RateLimit<IpAddr>,
     /// Sign-ins by each token: every one is a row, and an entry of the audit record.
     pub(crate) sign_ins: RateLimit<TokenId>,
+    /// Streams that each sign-in and token has open.
+    pub(crate) open_streams: OpenStreams,
+    /// What stands around the server, for the page that shows it.
+    pub(crate) surroundings: pages::Surroundings,
     pub(crate) intake: Intake,
 }
 
@@ -194,6 +204,8 @@ impl ServerState {
             webhook_secrets: SecretCache::new(Duration::from_millis(options.webhook_secret_cache_ms)),
             refusals: RateLimit::per_minute(options.max_hook_refusals_per_minute),
             sign_ins: RateLimit::per_minute(pages::SIGN_INS_PER_MINUTE),
+            open_streams: OpenStreams::default(),
+            surroundings: pages::Surroundings::default(),
             intake: Intake::new(Arc::clone(&parts.records)),
             parts,
         }))
@@ -249,7 +261,8 @@ pub fn router(state: ServerState) -> Router {
             .layer(from_fn_with_state(state.clone(), operation::request::time_limit));
         router = router
             .merge(limited)
-            .merge(rest::streams())
+            .merge(rest::composing(&state))
+            .merge(rest::streams(&state))
             .merge(git_remote::router())
             .merge(pages::router(&state));
     } else {

@@ -15,16 +15,6 @@ use crate::applied_secrets::{Digests, WHICH_KEY};
 /// Annotation of pod templates: tells, by a keyed digest, what the Secrets hold that the pods were made anew for.
 pub(crate) const HELD: &str = "slipway.dev/secrets";
 
-/// What makes its pods anew when their template changes, by group and kind. Templates of Jobs never change, and those
-/// of CronJobs count from the next run on.
-const ROLLED: [(&str, &str); 6] = [
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("apps.kruise.io", "CloneSet"),
-    ("apps.kruise.io", "StatefulSet"),
-    ("apps.kruise.io", "DaemonSet"),
-];
 /// Where a workload says how its pods come to another template.
 const UPDATES: [&str; 3] = [
     "/spec/updateStrategy/type",
@@ -168,8 +158,7 @@ impl Read<'_> {
 /// template changes. With what images are pulled is none of it: that is asked for anew with each pull.
 pub(crate) fn read_by<'a>(workload: &ObjectRef, manifest: &'a Value) -> BTreeSet<Read<'a>> {
     let mut read = BTreeSet::new();
-    let is_rolled = ROLLED.contains(&(workload.group(), workload.kind.as_str()));
-    if !is_rolled || keeps_pods(manifest) {
+    if !workload.rolls_pods() || keeps_pods(manifest) {
         return read;
     }
     let Some(pods) = manifest.pointer("/spec/template/spec") else { return read };

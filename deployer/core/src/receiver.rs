@@ -63,7 +63,7 @@ impl Default for CoreOptions {
             turns_a_cluster: 16,
             calls: false,
             ladder: LadderOptions::default(),
-            revision_cache_bytes: 32 << 20,
+            revision_cache_bytes: 8 << 20,
         }
     }
 }

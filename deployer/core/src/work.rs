@@ -35,11 +35,13 @@ mod prune;
 mod renew;
 mod rerun;
 mod secrets;
+mod written;
 
 pub(crate) use evidence::Failed;
 pub use inspect::Inspection;
 
 use look::Seen;
+use written::Written;
 
 /// How long a node that begins anew waits for what is found of the attempt before.
 const GATHERED_WITHIN: Duration = Duration::from_secs(15);
@@ -59,6 +61,8 @@ pub(crate) struct Work {
     looks: Arc<Semaphore>,
     /// Whether it is known what the cluster has of the key.
     is_listed: Arc<Mutex<bool>>,
+    /// Objects as the cluster gave them back when they were written, of nodes that are looked at next.
+    written: Arc<Written>,
     /// Nothing more is begun once it is cancelled; a write that is under way is brought to its end.
     stop: CancellationToken,
 }
@@ -136,6 +140,7 @@ impl Work {
             marks: Arc::new(marks.fenced(fence)),
             looks: Arc::new(looks),
             is_listed: Arc::new(Mutex::new(is_listed)),
+            written: Arc::default(),
             stop: CancellationToken::new(),
         }
     }

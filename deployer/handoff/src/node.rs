@@ -169,6 +169,16 @@ impl ObjectRef {
     pub fn is_secret(&self) -> bool {
         self.group().is_empty() && self.kind == "Secret"
     }
+
+    /// Whether it makes its pods anew when its template changes. Templates of Jobs never change, and those of CronJobs
+    /// count from the next run on.
+    pub fn rolls_pods(&self) -> bool {
+        matches!(
+            (self.group(), self.kind.as_str()),
+            ("apps", "Deployment" | "StatefulSet" | "DaemonSet")
+                | ("apps.kruise.io", "CloneSet" | "StatefulSet" | "DaemonSet")
+        )
+    }
 }
 
 impl fmt::Display for ObjectRef {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use slipway_definitions::label;
-use slipway_kubernetes::{CallError, Cluster, ObjectKey};
+use slipway_kubernetes::{CallError, Cluster, Freshness, ObjectKey};
 use slipway_types::Fault;
 
 use super::subject::AddonSubject;
@@ -46,7 +46,7 @@ impl Stage {
         ];
         let own = own.map(|(key, value)| format!("{key}={value}")).join(",");
         let kinds = BTreeSet::from([(JOBS.0.to_owned(), JOBS.1.to_owned())]);
-        let jobs = match cluster.labelled(&own, &kinds, Some(address.namespace())).await {
+        let jobs = match cluster.labelled(&own, &kinds, Some(address.namespace()), Freshness::Now).await {
             // Without the right to list them they are looked at one by one.
             Err(CallError::Refused(_)) => self.addon_jobs(subject, &cluster).await?,
             jobs => jobs.map_err(fault)?,
@@ -55,7 +55,7 @@ impl Stage {
             return Ok(Some(format!("the Job {} has not ended", name_of(job))));
         }
         let of_runs = format!("{own},{}={}", label::COMPONENT, component_of_runs(addon.name.as_str()));
-        match cluster.pods_of(address.namespace(), &of_runs).await {
+        match cluster.pods_of(address.namespace(), &of_runs, Freshness::Now).await {
             Ok(pods) => {
                 let alive = pods.iter().find(|pod| !is_over(pod));
                 Ok(alive.map(|pod| format!("the pod {} has not ended", name_of(pod))))

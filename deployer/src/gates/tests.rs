@@ -73,6 +73,7 @@ fn only_those_who_are_named_may_approve() {
 
 #[test]
 fn a_check_is_its_owners_to_report() {
+    use CheckState::{Failed, Passed, Pending};
     let name: CheckName = "e2e".parse().unwrap();
     let mut settings = EnvironmentSettings::default();
     settings.gates.checks.insert(name.clone());
@@ -87,16 +88,43 @@ fn a_check_is_its_owners_to_report() {
         reported_at: "2026-03-04T11:00:00Z".parse().unwrap(),
     };
     let source: CheckName = "source/e2e".parse().unwrap();
-    for (check, open) in [
-        (report(&name, "ci", CheckState::Passed), true),
-        (report(&name, "ci", CheckState::Pending), false),
-        (report(&name, "ci", CheckState::Failed), false),
-        (report(&name, "mallory", CheckState::Passed), false),
-        (report(&source, "ci", CheckState::Passed), false),
+    for (checks, open, told) in [
+        (vec![], false, "check `e2e` was not reported yet; it is ci's to report"),
+        (vec![report(&name, "ci", Passed)], true, "check `e2e` is green"),
+        (vec![report(&name, "ci", Pending)], false, "check `e2e` is under way"),
+        (vec![report(&name, "ci", Failed)], false, "check `e2e` failed"),
+        (
+            vec![report(&name, "mallory", Passed)],
+            false,
+            "check `e2e` was not reported yet; it is ci's to report; not counted: mallory (passed)",
+        ),
+        (
+            vec![report(&source, "ci", Passed)],
+            false,
+            "check `e2e` was not reported yet; it is ci's to report",
+        ),
+        // Who reported first closes nothing, and opens nothing.
+        (vec![report(&name, "ann", Pending), report(&name, "ci", Passed)], true, "check `e2e` is green"),
+        (
+            vec![report(&name, "ann", Failed), report(&name, "ci", Passed)],
+            true,
+            "check `e2e` is green; not counted: ann (failed)",
+        ),
+        (vec![report(&name, "ann", Passed), report(&name, "ci", Failed)], false, "check `e2e` failed"),
+        (
+            ["a", "b", "c", "d", "e"].map(|by| report(&name, by, Failed)).to_vec(),
+            false,
+            "check `e2e` was not reported yet; it is ci's to report; \
+             not counted: a (failed), b (failed), c (failed) and 2 more",
+        ),
     ] {
-        let facts = Facts { checks: vec![check.clone()], ..facts() };
-        assert_eq!(is_open(&settings, &facts), open, "{check:?}");
+        let gates = ask(&settings, &Facts { checks: checks.clone(), ..facts() });
+        assert_eq!((gates[0].open, gates[0].detail.as_str()), (open, told), "{checks:?}");
     }
+    // Settings without an owner are refused; should there be some all the same, nobody opens the gate.
+    settings.checks.clear();
+    let checks = vec![report(&name, "ci", Passed)];
+    assert!(!is_open(&settings, &Facts { checks, ..facts() }));
 }
 
 #[test]

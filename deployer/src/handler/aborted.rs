@@ -3,7 +3,7 @@
 //! An abort is one row: a rollback that names the generation it aborts. So whoever is killed after it was stored leaves
 //! nothing half done: this job stops that generation, and then brings back what was live.
 
-use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
+use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused, OrderTold};
 use slipway_records::{Deployment, JobError};
 use slipway_types::{Class, Fault};
 
@@ -32,12 +32,16 @@ impl DeployHandler {
             reason: Some(format!("generation {} takes it back", rollback.generation)),
         };
         match self.stage.tell(&order).await {
-            Err(OrderRefused::Failed(fault)) if fault.class == Class::Transient => Ok(Some(fault)),
+            Ok(OrderTold::Kept(fault)) | Err(OrderRefused::Failed(fault))
+                if fault.class == Class::Transient =>
+            {
+                Ok(Some(fault))
+            }
             Err(refused) => {
                 tracing::info!(generation, %refused, "what is taken back is not stopped before");
                 Ok(None)
             }
-            Ok(()) => Ok(None),
+            Ok(_) => Ok(None),
         }
     }
 }

@@ -3,62 +3,100 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use slipway_handoff::Capability;
+use slipway_handoff::{Capability, Receiver};
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::pipeline::Moved;
-use slipway_records::{Change, Deployment, JobError, Observation, RecordsError, fault_point};
-use slipway_types::Fault;
+use slipway_records::{Approval, Change, Deployment, JobError, Observation, RecordsError, fault_point};
 use slipway_types::id::DeploymentId;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
+use slipway_types::{Digest, Fault};
 
-use super::{CORDON_PAUSE, DeployHandler, SLIPWAY, is_removal};
+use super::{DeployHandler, SLIPWAY, closed, is_removal};
 use crate::gates::Gate;
-use crate::pins;
+use crate::plan::Frozen;
 use crate::receivers::{accepted, key, submission};
+use crate::standing;
 use crate::subject::Subject;
 use crate::transition::advance;
+use crate::waves::ORDER;
 
 impl DeployHandler {
     /// Hands the revision to the environment's receiver.
-    pub(super) async fn hand_off(&self, subject: Subject) -> Result<(), JobError> {
+    pub(super) async fn hand_off(&self, mut subject: Subject) -> Result<(), JobError> {
         if let Some(newer) = self.newer_out(&subject.deployment).await? {
             return self.record(subject.deployment, DeploymentEvent::Supersede(newer)).await;
         }
         // Whoever was asked and whose answer is not on record may have it: nothing comes before asking again.
-        if !matches!(subject.deployment.state, DeploymentState::Approved { submitted: true, .. }) {
-            return self.before_hand_off(subject).await;
+        let is_asked = matches!(subject.deployment.state, DeploymentState::Approved { submitted: true, .. });
+        if !is_asked && !self.may_go(&subject).await? {
+            return Ok(());
         }
-        match self.submit(&subject).await {
+        let ready = match self.prepare(&subject).await {
+            Ok(ready) => ready,
+            Err(fault) => return self.wait_or_fail(subject.deployment, fault).await,
+        };
+        if !is_asked {
+            // Making images ready to be pulled takes a while: what was settled meanwhile counts.
+            let Some(now) = self.load(subject.deployment.id).await? else { return Ok(()) };
+            let is_as_before = now.deployment.row_version == subject.deployment.row_version;
+            if !is_as_before || !self.may_go(&now).await? {
+                return Ok(());
+            }
+            subject = now;
+            if !self.note_asking(&mut subject.deployment).await? {
+                return Ok(());
+            }
+        }
+        match self.submit(&subject, ready).await {
             Ok(taken) => self.handed_off(subject, taken).await,
             Err(fault) => self.wait_or_fail(subject.deployment, fault).await,
         }
     }
 
-    /// What keeps an approved deployment here; else notes that its receiver is asked now.
-    async fn before_hand_off(&self, subject: Subject) -> Result<(), JobError> {
-        if let Some(pinned) = self.pinned(&subject).await? {
-            return self.wait_or_fail(subject.deployment, Fault::transient("pinned", pinned.detail)).await;
+    /// Whether an approved deployment may go to its receiver now. Else what keeps it is stored, and nothing more is to
+    /// be done now.
+    async fn may_go(&self, subject: &Subject) -> Result<bool, JobError> {
+        if self.is_cordoned(subject).await? || self.is_away(subject).await? {
+            return Ok(false);
         }
-        if let Some(row) = self.stage.cluster_row(&subject.environment).await?
-            && let Some(why) = &row.settings.cordoned
-        {
-            let why = format!("the cluster {} is cordoned: {why}", row.name);
-            self.record(subject.deployment, DeploymentEvent::Wait(why.clone())).await?;
-            return Err(JobError::Wait { why, delay: CORDON_PAUSE });
-        }
-        if self.is_away(&subject).await? {
-            return Ok(());
-        }
-        self.record(subject.deployment, DeploymentEvent::Submit).await
+        self.are_gates_open(subject).await
     }
 
-    /// What came between its gates and its hand-off. Who broke the glass goes past pins too.
-    async fn pinned(&self, subject: &Subject) -> Result<Option<Gate>, JobError> {
-        if matches!(subject.deployment.state, DeploymentState::Approved { break_glass: Some(_), .. }) {
-            return Ok(None);
+    /// Asks the gates once more, for time has passed since all were open. Where some have closed, it goes back to them;
+    /// but a receiver that was asked may have it, so that it waits for them as it is. Who broke the glass goes past them.
+    async fn are_gates_open(&self, subject: &Subject) -> Result<bool, JobError> {
+        let Subject { deployment, environment, bundle, .. } = subject;
+        if matches!(deployment.state, DeploymentState::Approved { break_glass: Some(_), .. }) {
+            return Ok(true);
         }
-        let mut read = self.stage.records.read().await?;
-        Ok(pins::gate(read.as_mut(), &subject.deployment, &subject.environment).await?)
+        let gates = match standing::gates(&self.stage, deployment, environment, bundle).await {
+            Ok(gates) => gates,
+            Err(fault) => {
+                self.wait_or_fail(deployment.clone(), fault).await?;
+                return Ok(false);
+            }
+        };
+        // Its turn came once: what goes before it moves on, or is removed.
+        let gates: Vec<Gate> = gates.into_iter().filter(|gate| gate.open || gate.gate != ORDER).collect();
+        let Some(why) = closed(&gates) else { return Ok(true) };
+        if deployment.state.was_asked() {
+            self.wait_or_fail(deployment.clone(), Fault::transient("gates_closed", why)).await?;
+        } else {
+            self.await_gates(deployment.clone(), &gates).await?;
+        }
+        Ok(false)
+    }
+
+    /// Notes that the receiver is asked now; `false`: somebody changed the row meanwhile, and it is looked at again.
+    async fn note_asking(&self, deployment: &mut Deployment) -> Result<bool, JobError> {
+        let mut tx = self.stage.records.begin().await?;
+        let event = DeploymentEvent::Submit(Utc::now());
+        if advance(tx.as_mut(), deployment, event, SLIPWAY).await? != Moved::Stored {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        self.stage.records.changes().send(Change::Deployment(deployment.id));
+        Ok(true)
     }
 
     async fn newer_out(&self, deployment: &Deployment) -> Result<Option<DeploymentId>, JobError> {
@@ -71,15 +109,15 @@ impl DeployHandler {
         Ok(newer.map(|other| other.id))
     }
 
-    async fn submit(&self, subject: &Subject) -> Result<Taken, Fault> {
+    /// Lets nodes pull, and gathers what the receiver is asked with.
+    async fn prepare(&self, subject: &Subject) -> Result<Ready, Fault> {
         let Subject { deployment, application, environment, .. } = subject;
         let revision = deployment
             .revision
             .ok_or_else(|| Fault::bug("revision_missing", "an approved deployment has no revision"))?;
-        let key = key(&application.name, environment);
-        let frozen = self.stage.kept_revision(&key, &revision).await?;
+        let frozen = self.stage.kept_revision(&key(&application.name, environment), &revision).await?;
         if !is_removal(deployment) {
-            self.stage.prepare_pull(subject.application.clone(), environment, &subject.bundle).await?;
+            self.stage.prepare_pull(application.clone(), environment, &subject.bundle).await?;
         }
         fault_point::reach("deploy.pull_ready");
         let fault = |error: RecordsError| crate::records_fault(&error);
@@ -93,10 +131,16 @@ impl DeployHandler {
             let wanted = &environment.settings.gates.signatures;
             self.stage.signatures(&application.name, &subject.bundle, wanted).await?.digests()
         };
-        let submission =
-            submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals, &signed);
         let receiver = self.stage.receiver(environment).await?;
         let reports = receiver.capabilities().await?.contains(&Capability::Observe);
+        Ok(Ready { frozen, approvals, signed, receiver, reports })
+    }
+
+    async fn submit(&self, subject: &Subject, ready: Ready) -> Result<Taken, Fault> {
+        let Subject { deployment, application, environment, .. } = subject;
+        let Ready { frozen, approvals, signed, receiver, reports } = ready;
+        let submission =
+            submission(&self.stage, deployment, &application.name, environment, &frozen, &approvals, &signed);
         fault_point::reach("deploy.before_submit");
         let answer = receiver.submit(&submission, &frozen.manifests).await?;
         fault_point::reach("deploy.submitted");
@@ -136,6 +180,16 @@ impl DeployHandler {
         self.stage.records.changes().send(Change::Deployment(deployment.id));
         Ok(())
     }
+}
+
+/// What a receiver is asked with, and who that is.
+struct Ready {
+    frozen: Frozen,
+    approvals: Vec<Approval>,
+    signed: BTreeSet<Digest>,
+    receiver: Box<dyn Receiver>,
+    /// Whether it will say what becomes of it.
+    reports: bool,
 }
 
 /// What a receiver that accepted a submission gave back.

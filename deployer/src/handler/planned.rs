@@ -16,8 +16,9 @@ use slipway_types::name::EnvironmentName;
 use slipway_types::state::DeploymentEvent;
 
 use super::{DeployHandler, SLIPWAY, entry};
-use crate::plan::{Plan, PlanRequest, compare};
+use crate::plan::{Frozen, Plan, PlanRequest, compare};
 use crate::receivers::key;
+use crate::revision_secrets::secrets_of;
 use crate::subject::Subject;
 use crate::transition::advance;
 use crate::waves::Asked;
@@ -72,7 +73,6 @@ impl DeployHandler {
                 return self.raise(deployment.clone(), floor).await;
             }
         }
-        let made_by = plan.made_by();
         let mut deployment = subject.deployment.clone();
         deployment.notes = std::mem::take(&mut plan.notes);
         deployment.violations = std::mem::take(&mut plan.violations);
@@ -83,7 +83,7 @@ impl DeployHandler {
                 let passed = (!passed_on.is_empty()).then(|| format!("passed on to {}", names.join(", ")));
                 deployment.notes.extend(passed);
                 return self
-                    .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on, &[])
+                    .pass_on(deployment, DeploymentEvent::Withdraw(SLIPWAY.to_owned()), passed_on, None)
                     .await;
             }
             let count = deployment.violations.len();
@@ -94,7 +94,7 @@ impl DeployHandler {
         fault_point::reach("deploy.kept");
         deployment.revision = Some(revision);
         deployment.frozen_at = Some(Utc::now());
-        self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on, &made_by).await?;
+        self.pass_on(deployment, DeploymentEvent::Freeze(revision), passed_on, Some(&frozen)).await?;
         fault_point::reach("deploy.frozen");
         Ok(())
     }
@@ -151,15 +151,24 @@ impl DeployHandler {
         mut deployment: Deployment,
         event: DeploymentEvent,
         others: Vec<NewDeployment>,
-        made_by: &[FrozenDefinition],
+        frozen: Option<&Frozen>,
     ) -> Result<(), JobError> {
         let mut tx = self.stage.records.begin().await?;
         if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? != Moved::Stored {
             return Ok(());
         }
-        hold_majors(tx.as_mut(), &deployment, made_by).await?;
+        if let (Some(frozen), Some(revision)) = (frozen, &deployment.revision) {
+            let made_by = frozen.made_by();
+            tx.revision_made_by(revision, &made_by).await?;
+            tx.revision_secrets_note(revision, &secrets_of(&frozen.revision)).await?;
+            hold_majors(tx.as_mut(), &deployment, &made_by).await?;
+        }
         for new in others {
-            let other = tx.deployment_insert(new).await?;
+            let other = match tx.deployment_insert(new).await {
+                // Its environment was removed since this was planned.
+                Err(RecordsError::Removed { .. }) => continue,
+                other => other?,
+            };
             tx.audit(entry(SLIPWAY, "deployment.create", &other, json!({"reached_by": deployment.id})))
                 .await?;
             let job = JobPayload::Deploy { deployment: other.id };
@@ -179,15 +188,12 @@ impl DeployHandler {
     }
 }
 
-/// Notes what a revision was made by. The first deployment of an application holds the major versions.
+/// The first deployment of an application holds the major versions of what it was made by.
 async fn hold_majors(
     tx: &mut dyn Write,
     deployment: &Deployment,
     made_by: &[FrozenDefinition],
 ) -> Result<(), RecordsError> {
-    if let Some(revision) = &deployment.revision {
-        tx.revision_made_by(revision, made_by).await?;
-    }
     let mut held = BTreeMap::new();
     for definition in made_by {
         let hold = DefinitionHold {

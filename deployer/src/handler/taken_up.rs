@@ -11,6 +11,7 @@ use slipway_types::state::DeploymentEvent;
 use super::{DeployHandler, SLIPWAY};
 use crate::plan::Frozen;
 use crate::receivers::key;
+use crate::revision_secrets::secrets_of;
 use crate::rollback::Earlier;
 use crate::subject::Subject;
 use crate::transition::advance;
@@ -66,6 +67,7 @@ impl DeployHandler {
         let event = DeploymentEvent::Freeze(revision);
         if advance(tx.as_mut(), &mut deployment, event, SLIPWAY).await? == Moved::Stored {
             tx.revision_made_by(&revision, &frozen.made_by()).await?;
+            tx.revision_secrets_note(&revision, &secrets_of(&frozen.revision)).await?;
             tx.commit().await?;
             self.stage.records.changes().send(Change::Deployment(deployment.id));
         }

@@ -27,16 +27,6 @@ use crate::stage::Stage;
 
 mod left;
 
-/// By group and kind: what makes pods anew when its template changes.
-const POD_MAKERS: [(&str, &str); 6] = [
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("apps.kruise.io", "CloneSet"),
-    ("apps.kruise.io", "StatefulSet"),
-    ("apps.kruise.io", "DaemonSet"),
-];
-
 impl Stage {
     /// Plans a bundle and says of each of its objects whether it would be taken over from a tool. Of what the
     /// revision would change in objects that are not taken over, an ordinary plan tells.
@@ -283,8 +273,7 @@ fn taken_over(
 
 /// Whether a change makes pods anew.
 fn restarts(object: &ObjectRef, live: &Value, after: &Value) -> bool {
-    let makes_pods = POD_MAKERS.contains(&(object.group(), object.kind.as_str()));
-    makes_pods && live.pointer("/spec/template") != after.pointer("/spec/template")
+    object.rolls_pods() && live.pointer("/spec/template") != after.pointer("/spec/template")
 }
 
 /// Whether a difference is one of the marks by which tools and Slipway know what is theirs.

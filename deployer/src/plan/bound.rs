@@ -257,6 +257,7 @@ mod tests {
             created_by: "ann".into(),
             changed_at: Utc::now(),
             changed_by: "ann".into(),
+            cordoned_at: None,
             row_version: 1,
         };
         let binding = AddonBinding {

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::breaker::Breaker;
 use crate::call::CallError;
 use crate::kinds::{Look, Scoped};
+use crate::rounds::Rounds;
 
 /// How many requests of one question are under way at once.
 pub(crate) const AT_ONCE: usize = 4;
@@ -58,13 +59,15 @@ pub struct Cluster {
     /// When something that defines kinds was last applied from here.
     pub(crate) defined: Arc<std::sync::Mutex<Option<Instant>>>,
     pub(crate) breaker: Arc<Breaker>,
+    pub(crate) rounds: Arc<Rounds>,
 }
 
 impl Cluster {
     /// A cluster behind a client.
     pub fn new(client: Client, options: ClusterOptions) -> Self {
-        let (kinds, defined, breaker) = (Arc::default(), Arc::default(), Arc::default());
-        Self { client, options, kinds, defined, breaker }
+        let (kinds, defined) = (Arc::default(), Arc::default());
+        let (breaker, rounds) = (Arc::default(), Arc::default());
+        Self { client, options, kinds, defined, breaker, rounds }
     }
 
     /// How long one request may take.

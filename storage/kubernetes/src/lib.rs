@@ -11,6 +11,7 @@ mod logs;
 mod objects;
 mod presence;
 mod rights;
+mod rounds;
 mod trimming;
 mod watching;
 
@@ -19,7 +20,7 @@ pub use call::CallError;
 pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
 pub use glimpse::Glimpse;
-pub use listing::{Labelled, Listed};
+pub use listing::{Freshness, Labelled, Listed};
 pub use objects::{Applied, Deleted, ObjectKey};
 pub use rights::Followed;
 pub use watching::{Sensed, digest_of};

@@ -17,6 +17,25 @@ use crate::objects::{ObjectKey, typed};
 /// How often a list is begun anew that the API server forgot between two pages.
 const LISTED_ANEW_MAX: usize = 3;
 
+/// How current a list has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// As everything is. Older API servers read every object of the kind from their storage for it, whatever is chosen.
+    Now,
+    /// As the API server asked last heard, which is what its watches tell: for what is looked at again when it changes.
+    Lately,
+}
+
+impl Freshness {
+    /// A list that is as current.
+    pub(crate) fn list(self) -> ListParams {
+        match self {
+            Self::Now => ListParams::default(),
+            Self::Lately => ListParams::default().match_any(),
+        }
+    }
+}
+
 /// Objects of one kind in one namespace.
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
@@ -67,6 +86,7 @@ impl Cluster {
         selector: &str,
         kinds: &BTreeSet<(String, String)>,
         namespace: Option<&str>,
+        freshness: Freshness,
     ) -> Result<Vec<Value>, CallError> {
         let mut known = self.kinds().await?;
         let is_known =
@@ -77,7 +97,7 @@ impl Cluster {
         let mut lists: Vec<OfKind<'_>> = Vec::with_capacity(kinds.len());
         for (api_version, kind) in kinds {
             if let Some(served) = known.find(api_version, kind)? {
-                lists.push(Box::pin(self.of_kind(served, selector, namespace)));
+                lists.push(Box::pin(self.of_kind(served, freshness.list().labels(selector), namespace)));
             }
         }
         let lists: Vec<_> = stream::iter(lists).buffered(AT_ONCE).collect().await;
@@ -107,7 +127,7 @@ impl Cluster {
         let gathered = kinds.gathered();
         let mut lists: Vec<OfKind<'_>> = Vec::with_capacity(gathered.len());
         for served in &gathered {
-            lists.push(Box::pin(self.of_kind(served, selector, None)));
+            lists.push(Box::pin(self.of_kind(served, ListParams::default().labels(selector), None)));
         }
         let lists: Vec<_> = stream::iter(lists).buffered(AT_ONCE).collect().await;
         let mut labelled = Labelled { objects: Vec::new(), unreadable: kinds.silent().cloned().collect() };
@@ -131,11 +151,11 @@ impl Cluster {
     async fn of_kind(
         &self,
         served: &Served,
-        selector: &str,
+        chosen: ListParams,
         namespace: Option<&str>,
     ) -> Result<Vec<Value>, CallError> {
         let api = self.api_of(served, namespace);
-        self.every(&api, &served.resource, &ListParams::default().labels(selector)).await
+        self.every(&api, &served.resource, &chosen).await
     }
 
     /// All objects that `chosen` chooses, page by page.
@@ -175,7 +195,10 @@ impl Cluster {
         take: &(dyn Fn(DynamicObject) -> T + Send + Sync),
     ) -> Result<Vec<T>, CallError> {
         let mut found = Vec::new();
-        let mut wanted = chosen.clone().limit(self.options.page_objects);
+        // What the API server has at hand it gives whole: with a limit it reads from its storage.
+        let is_at_hand = chosen.resource_version.is_some();
+        let limit = (!is_at_hand).then_some(self.options.page_objects);
+        let mut wanted = ListParams { limit, ..chosen.clone() };
         loop {
             let page = self.ask(api.list(&wanted)).await?;
             found.extend(page.items.into_iter().map(take));

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::call::CallError;
 use crate::cluster::Cluster;
+use crate::listing::Freshness;
 
 /// The end of a log that is kept, in bytes.
 const LOG_BYTES_MAX: usize = 256 * 1024;
@@ -18,10 +19,15 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 impl Cluster {
     /// The pods in a namespace that a label selector chooses, the oldest first.
-    pub async fn pods_of(&self, namespace: &str, selector: &str) -> Result<Vec<Value>, CallError> {
+    pub async fn pods_of(
+        &self,
+        namespace: &str,
+        selector: &str,
+        freshness: Freshness,
+    ) -> Result<Vec<Value>, CallError> {
         let resource = ApiResource::erase::<Pod>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let mut pods = self.every(&api, &resource, &ListParams::default().labels(selector)).await?;
+        let mut pods = self.every(&api, &resource, &freshness.list().labels(selector)).await?;
         let made = |pod: &Value| text_at(pod, "/metadata/creationTimestamp").to_owned();
         pods.sort_by_cached_key(|pod| (made(pod), text_at(pod, "/metadata/name").to_owned()));
         pods.iter_mut().for_each(without_managers);

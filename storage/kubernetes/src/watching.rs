@@ -4,8 +4,9 @@
 //! with a full list again. It keeps no objects, only their names and labels: so what was deleted while
 //! nobody watched is told as soon as that list is complete, as if it had been seen to go.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -22,8 +23,8 @@ use crate::cluster::Cluster;
 use crate::objects::{ObjectKey, typed};
 use crate::presence::is_silence;
 
-/// Labels by their keys.
-type Labels = BTreeMap<String, String>;
+/// Labels by their keys. Objects of one application mostly have the same ones.
+type Labels = Arc<BTreeMap<String, String>>;
 
 /// Namespace and name.
 type Place = (String, String);
@@ -42,7 +43,7 @@ pub enum Sensed {
         /// Which one.
         key: ObjectKey,
         /// Its labels.
-        labels: BTreeMap<String, String>,
+        labels: Arc<BTreeMap<String, String>>,
         /// Of all that it is: see [`digest_of`].
         digest: Digest,
         /// The object without its `managedFields`.
@@ -53,7 +54,7 @@ pub enum Sensed {
         /// Which one.
         key: ObjectKey,
         /// Its last labels.
-        labels: BTreeMap<String, String>,
+        labels: Arc<BTreeMap<String, String>>,
     },
     /// Every object there is was told since the watch began or broke, and every one that went meanwhile.
     /// Of a kind that the cluster does not serve there is none.
@@ -267,6 +268,8 @@ fn meaning(error: watcher::Error) -> CallError {
 struct Told {
     resource: ApiResource,
     objects: BTreeMap<Place, Labels>,
+    /// Those that objects have, each once.
+    labels: HashSet<Labels>,
     /// What the list had so far that is under way.
     listed: Option<BTreeSet<Place>>,
 }
@@ -277,7 +280,7 @@ impl Told {
         let (group, version) = (group.to_owned(), version.to_owned());
         // Its place in the API comes with the list of kinds.
         let resource = ApiResource { group, version, api_version, kind, plural: String::new() };
-        Self { resource, objects: BTreeMap::new(), listed: None }
+        Self { resource, objects: BTreeMap::new(), labels: HashSet::new(), listed: None }
     }
 
     fn is_listing(&self) -> bool {
@@ -300,7 +303,7 @@ impl Told {
             Event::Delete(object) => {
                 let place = place_of(&object);
                 self.objects.remove(&place);
-                vec![self.gone(place, object.metadata.labels.unwrap_or_default())]
+                vec![self.gone(place, Arc::new(object.metadata.labels.unwrap_or_default()))]
             }
             Event::InitDone => self.end(),
         }
@@ -308,13 +311,23 @@ impl Told {
 
     fn seen(&mut self, mut object: DynamicObject) -> Sensed {
         object.metadata.managed_fields = None;
-        let (place, labels) = (place_of(&object), object.metadata.labels.clone().unwrap_or_default());
+        let place = place_of(&object);
+        let labels = self.labels_once(object.metadata.labels.clone().unwrap_or_default());
         if let Some(listed) = &mut self.listed {
             listed.insert(place.clone());
         }
-        self.objects.insert(place.clone(), labels.clone());
+        self.objects.insert(place.clone(), Arc::clone(&labels));
         let object = typed(object, &self.resource);
         Sensed::Seen { key: self.key(place), labels, digest: digest_of(&object), object }
+    }
+
+    fn labels_once(&mut self, labels: BTreeMap<String, String>) -> Labels {
+        if let Some(known) = self.labels.get(&labels) {
+            return Arc::clone(known);
+        }
+        let labels = Arc::new(labels);
+        self.labels.insert(Arc::clone(&labels));
+        labels
     }
 
     /// The list is complete: what it does not have went.
@@ -324,6 +337,8 @@ impl Told {
         let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
             all.partition(|(place, _)| listed.contains(place));
         self.objects = kept;
+        // Only here: what comes and goes in between is little.
+        self.labels.retain(|labels| Arc::strong_count(labels) > 1);
         let gone = gone.into_iter().map(|(place, labels)| self.gone(place, labels));
         gone.chain([Sensed::Listed]).collect()
     }
@@ -423,6 +438,23 @@ mod tests {
         assert_eq!(told_of(&mut told, events), ["listed", "+a"]);
         assert_eq!(told_of(&mut told, [Event::Delete(object("a", ""))]), ["-a of a"]);
         assert_eq!(told_of(&mut told, [Event::Init, Event::InitDone]), ["listed"]);
+    }
+
+    #[test]
+    fn labels_are_kept_once_and_only_while_an_object_has_them() {
+        let mut told = told();
+        let labelled = |name: &str, of: &str| {
+            let mut object = object(name, "");
+            object.metadata.labels = Some([("of".to_owned(), of.to_owned())].into());
+            Event::Apply(object)
+        };
+        let all =
+            [labelled("a", "shop"), labelled("b", "shop"), labelled("c", "blog"), labelled("c", "shop")];
+        told_of(&mut told, [Event::Init].into_iter().chain(all).chain([Event::InitDone]));
+        assert_eq!(told.labels.len(), 1, "{:?}", told.labels);
+        assert_eq!(told_of(&mut told, [Event::Init, Event::InitDone]).len(), 4);
+        told_of(&mut told, [Event::Init, Event::InitDone]);
+        assert!(told.labels.is_empty(), "{:?}", told.labels);
     }
 
     #[test]

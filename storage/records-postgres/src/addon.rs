@@ -8,9 +8,10 @@ use slipway_types::id::{AddonBindingId, AddonId, ApplicationId, EnvironmentId};
 use slipway_types::name::{AddonName, EnvironmentName};
 use slipway_types::state::AddonState;
 
+use crate::environment::keep_environment;
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Id, Int, Json, Text, int, json, text};
+use crate::value::{Id, Int, Json, Text, int, json, rows, text};
 
 struct InstanceRow {
     detail: Json<AddonInstance>,
@@ -106,6 +107,14 @@ impl<H: Handle> ReadAddons for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(AddonInstance::from).collect())
     }
 
+    async fn addon_page(&mut self, after: Option<&AddonName>, limit: u32) -> Result<Vec<AddonInstance>> {
+        let after = after.map_or("", AddonName::as_str);
+        let found =
+            instances!("where not is_released and name > $1 order by name limit $2", after, rows(limit));
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(AddonInstance::from).collect())
+    }
+
     async fn addon_bindings(&mut self, addon: AddonId) -> Result<Vec<AddonBinding>> {
         let rows = bindings!("where b.addon_id = $1 order by b.id", addon.as_uuid());
         let rows = rows.fetch_all(self.db()).await.map_err(failed)?;
@@ -115,6 +124,13 @@ impl<H: Handle> ReadAddons for Session<H> {
     async fn addon_bindings_live(&mut self) -> Result<Vec<AddonBinding>> {
         let rows = bindings!("where b.ended_at is null order by b.id").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(AddonBinding::from).collect())
+    }
+
+    async fn addon_bindings_among(&mut self, addons: &[AddonId]) -> Result<Vec<AddonBinding>> {
+        let ids: Vec<uuid::Uuid> = addons.iter().map(AddonId::as_uuid).collect();
+        let found = bindings!("where b.addon_id = any($1) and b.ended_at is null order by b.id", &ids);
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(AddonBinding::from).collect())
     }
 
     async fn addon_bindings_of(
@@ -135,6 +151,7 @@ impl<H: Handle> ReadAddons for Session<H> {
 #[async_trait]
 impl WriteAddons for Writer {
     async fn addon_insert(&mut self, addon: &AddonInstance) -> Result<()> {
+        keep_environment(self.db(), addon.environment_id).await?;
         let made = sqlx::query!(
             "insert into addon_instance (id, name, environment_id, detail, is_released, row_version)
             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
@@ -175,6 +192,7 @@ impl WriteAddons for Writer {
     }
 
     async fn addon_bind(&mut self, binding: &AddonBinding) -> Result<bool> {
+        keep_environment(self.db(), binding.environment_id).await?;
         let made = sqlx::query!(
             "insert into addon_binding (id, addon_id, application_id, environment_id, account, prefix,
             generation, created_at, created_by) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -107,6 +107,12 @@ impl<H: Handle> ReadApplications for Session<H> {
         Ok(found.into_iter().map(Source::from).collect())
     }
 
+    async fn sources_get(&mut self, ids: &[SourceId]) -> Result<Vec<Source>> {
+        let ids: Vec<uuid::Uuid> = ids.iter().map(SourceId::as_uuid).collect();
+        let found = sources!("where id = any($1)", &ids).fetch_all(self.db()).await;
+        Ok(found.map_err(failed)?.into_iter().map(Source::from).collect())
+    }
+
     async fn application_get(&mut self, id: ApplicationId) -> Result<Option<Application>> {
         let row = applications!("where id = $1", id.as_uuid()).fetch_optional(self.db()).await;
         Ok(row.map_err(failed)?.map(Application::from))
@@ -122,6 +128,21 @@ impl<H: Handle> ReadApplications for Session<H> {
     async fn application_list(&mut self) -> Result<Vec<Application>> {
         let rows = applications!("where deleted_at is null order by name").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(Application::from).collect())
+    }
+
+    async fn application_page(
+        &mut self,
+        after: Option<&ApplicationName>,
+        limit: u32,
+    ) -> Result<Vec<Application>> {
+        let after = after.map(ApplicationName::path).unwrap_or_default();
+        let found = applications!(
+            "where deleted_at is null and name > $1 order by name limit $2",
+            after,
+            rows(limit)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Application::from).collect())
     }
 
     async fn applications_of_source(&mut self, source: SourceId) -> Result<Vec<Application>> {

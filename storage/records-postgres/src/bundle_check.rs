@@ -41,7 +41,7 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
             CheckRow,
             r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
             reported_by as "reported_by!", reported_at as "reported_at!" from bundle_check
-            where version_id = $1 order by name"#,
+            where version_id = $1 order by name, reported_by"#,
             version.as_uuid(),
         )
         .fetch_all(self.db())
@@ -56,7 +56,7 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
             CheckRow,
             r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
             reported_by as "reported_by!", reported_at as "reported_at!" from bundle_check
-            where version_id = any($1) order by version_id, name"#,
+            where version_id = any($1) order by version_id, name, reported_by"#,
             &versions,
         )
         .fetch_all(self.db())
@@ -71,9 +71,9 @@ impl WriteBundleChecks for Writer {
     async fn check_put(&mut self, check: &BundleCheck) -> Result<()> {
         sqlx::query!(
             "insert into bundle_check (version_id, name, state, detail, url, reported_by, reported_at)
-            values ($1, $2, $3, $4, $5, $6, $7) on conflict (version_id, name) do update
+            values ($1, $2, $3, $4, $5, $6, $7) on conflict (version_id, name, reported_by) do update
             set state = excluded.state, detail = excluded.detail, url = excluded.url,
-            reported_by = excluded.reported_by, reported_at = excluded.reported_at",
+            reported_at = excluded.reported_at",
             check.version_id.as_uuid(),
             check.name.as_str(),
             check.state.word(),

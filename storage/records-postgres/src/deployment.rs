@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_records::{
     Approval, Change, Deployment, DeploymentCause, DeploymentFilter, NewDeployment, Page, ReadDeployments,
-    Result, WriteDeployments,
+    RecordsError, Result, WriteDeployments,
 };
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
 use slipway_types::state::DeploymentState;
@@ -91,6 +91,7 @@ macro_rules! deployments {
 
 // After the macro, which it uses.
 mod rollback;
+mod secret_use;
 
 struct ApprovalRow {
     deployment_id: Id<DeploymentId>,
@@ -267,6 +268,22 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_out_in(&mut self, environment: EnvironmentId) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where environment_id = $1
+            and state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by application_id",
+            environment.as_uuid()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployment_out(
         &mut self,
         environment: EnvironmentId,
@@ -303,16 +320,23 @@ impl<H: Handle> ReadDeployments for Session<H> {
     }
 }
 
-/// The generation that comes next at an environment's address. Generations are given one after the other.
+/// The generation that comes next at an environment's address. Generations are given one after the other, and none
+/// once a removal of the environment was committed, for which this waits.
 async fn next_generation(
     db: &mut PgConnection,
     environment: EnvironmentId,
     application: ApplicationId,
 ) -> Result<u64> {
-    sqlx::query!("select 1 as one from environment where id = $1 for update", environment.as_uuid())
-        .fetch_optional(&mut *db)
-        .await
-        .map_err(failed)?;
+    let place = sqlx::query!(
+        r#"select name as "name!", removed_at is not null as "removed!" from environment where id = $1 for update"#,
+        environment.as_uuid(),
+    )
+    .fetch_optional(&mut *db)
+    .await
+    .map_err(failed)?;
+    if let Some(place) = place.filter(|place| place.removed) {
+        return Err(RecordsError::Removed { what: format!("environment `{}`", place.name) });
+    }
     let generation = sqlx::query_scalar!(
         r#"select coalesce(max(taken.generation), 0) + 1 as "generation!: Int<u64>" from (
             select generation from deployment where application_id = $2 and environment_id in

@@ -10,6 +10,7 @@ use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSetti
 use slipway_types::id::{ApplicationId, ClusterId, EnvironmentId};
 use slipway_types::name::{ClusterName, EnvironmentName};
 use slipway_types::{Address, Digest};
+use sqlx::PgConnection;
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
@@ -63,6 +64,7 @@ struct EnvironmentRow {
     created_by: String,
     changed_at: DateTime<Utc>,
     changed_by: String,
+    removed_at: Option<DateTime<Utc>>,
 }
 
 impl From<EnvironmentRow> for Environment {
@@ -77,6 +79,7 @@ impl From<EnvironmentRow> for Environment {
             created_by: row.created_by,
             changed_at: row.changed_at,
             changed_by: row.changed_by,
+            removed_at: row.removed_at,
         }
     }
 }
@@ -87,7 +90,8 @@ macro_rules! environments {
             EnvironmentRow,
             r#"select id as "id!: _", name as "name!: _", address as "address!: _", settings as "settings!: _",
             revision as "revision!", created_at as "created_at!", created_by as "created_by!",
-            changed_at as "changed_at!", changed_by as "changed_by!" from environment "# + $tail
+            changed_at as "changed_at!", changed_by as "changed_by!", removed_at as "removed_at?"
+            from environment "# + $tail
             $(, $arg)*
         )
     };
@@ -133,6 +137,23 @@ macro_rules! configurations {
     };
 }
 
+/// Lets nothing be made in an environment that was removed, and nobody remove it until the transaction ends. Waits for
+/// a removal that has not ended.
+pub(crate) async fn keep_environment(db: &mut PgConnection, environment: EnvironmentId) -> Result<()> {
+    // A foreign key's own lock on the row does not meet that of a removal.
+    let place = sqlx::query!(
+        r#"select name as "name!", removed_at is not null as "removed!" from environment where id = $1 for share"#,
+        environment.as_uuid(),
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed)?;
+    match place.filter(|place| place.removed) {
+        Some(place) => Err(RecordsError::Removed { what: format!("environment `{}`", place.name) }),
+        None => Ok(()),
+    }
+}
+
 #[async_trait]
 impl<H: Handle> ReadEnvironments for Session<H> {
     async fn cluster_by_name(&mut self, name: &ClusterName) -> Result<Option<Cluster>> {
@@ -150,9 +171,22 @@ impl<H: Handle> ReadEnvironments for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(Cluster::from).collect())
     }
 
+    async fn cluster_page(&mut self, after: Option<&ClusterName>, limit: u32) -> Result<Vec<Cluster>> {
+        let after = after.map_or("", ClusterName::as_str);
+        let found = clusters!("and name > $1 order by name limit $2", after, rows(limit));
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Cluster::from).collect())
+    }
+
     async fn environment_get(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
         let row = environments!("where id = $1", id.as_uuid()).fetch_optional(self.db()).await;
         Ok(row.map_err(failed)?.map(Environment::from))
+    }
+
+    async fn environments_get(&mut self, ids: &[EnvironmentId]) -> Result<Vec<Environment>> {
+        let ids: Vec<uuid::Uuid> = ids.iter().map(EnvironmentId::as_uuid).collect();
+        let found = environments!("where id = any($1)", &ids).fetch_all(self.db()).await;
+        Ok(found.map_err(failed)?.into_iter().map(Environment::from).collect())
     }
 
     async fn environment_by_name(&mut self, name: &EnvironmentName) -> Result<Option<Environment>> {
@@ -172,6 +206,21 @@ impl<H: Handle> ReadEnvironments for Session<H> {
     async fn environment_list(&mut self) -> Result<Vec<Environment>> {
         let rows = environments!("where removed_at is null order by name").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(Environment::from).collect())
+    }
+
+    async fn environment_page(
+        &mut self,
+        after: Option<&EnvironmentName>,
+        limit: u32,
+    ) -> Result<Vec<Environment>> {
+        let after = after.map_or("", EnvironmentName::as_str);
+        let found = environments!(
+            "where removed_at is null and name > $1 order by name limit $2",
+            after,
+            rows(limit)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Environment::from).collect())
     }
 
     async fn configuration_at(
@@ -291,6 +340,7 @@ impl WriteEnvironments for Writer {
             created_by: by.to_owned(),
             changed_at: at,
             changed_by: by.to_owned(),
+            removed_at: None,
         };
         let made = sqlx::query!(
             "insert into environment (id, name, address, settings, revision, created_at, created_by, changed_at,

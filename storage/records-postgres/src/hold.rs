@@ -90,6 +90,24 @@ impl WriteHolds for Writer {
         Ok(())
     }
 
+    async fn hold_first(&mut self, hold: &Hold) -> Result<bool> {
+        let inserted = sqlx::query!(
+            "insert into hold (environment_id, application_id, version_id, reason, set_by, set_at, rollback_to)
+            values ($1, $2, $3, $4, $5, $6, $7) on conflict (environment_id, application_id) do nothing",
+            hold.environment_id.as_uuid(),
+            hold.application_id.as_uuid(),
+            hold.version_id.map(|id| id.as_uuid()),
+            text(&hold.reason),
+            text(&hold.by),
+            hold.at,
+            hold.rollback_to.map(int),
+        )
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
     async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool> {
         let released = sqlx::query!(
             "delete from hold where environment_id = $1 and application_id = $2",

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use slipway_records::{NewToken, ReadTokens, RecordsError, Result, TokenPage, TokenRow, WriteTokens};
 use slipway_types::access::RepositoryGrant;
-use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::id::{ApplicationId, EnvironmentId, TokenId};
 use slipway_types::{Digest, Role};
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ struct StoredToken {
     role: Option<Text<Role>>,
     break_glass: bool,
     application_id: Option<Id<ApplicationId>>,
+    pulls_for: Option<Id<EnvironmentId>>,
     grants: Json<Vec<RepositoryGrant>>,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
@@ -28,13 +29,15 @@ struct StoredToken {
 
 impl From<StoredToken> for TokenRow {
     fn from(row: StoredToken) -> Self {
+        let role = row.role.filter(|_| row.pulls_for.is_none());
         Self {
             id: row.id.0,
             name: row.name,
             person: row.person,
-            role: row.role.map(|role| role.0),
+            role: role.map(|role| role.0),
             break_glass: row.break_glass,
             application_id: row.application_id.map(|id| id.0),
+            pulls_for: row.pulls_for.map(|id| id.0),
             grants: row.grants.0,
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -44,13 +47,19 @@ impl From<StoredToken> for TokenRow {
     }
 }
 
+/// The role in a token's row. One that only pulls has the least: it is all that the release before knows of it.
+fn stored_role(row: &TokenRow) -> Option<Role> {
+    row.role.or(row.pulls_for.map(|_| Role::Reader))
+}
+
 macro_rules! tokens {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             StoredToken,
             r#"select id as "id!: _", name as "name!", person, role as "role?: _",
             break_glass as "break_glass!",
-            application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!",
+            application_id as "application_id?: _", pull_environment_id as "pulls_for?: _",
+            grants as "grants!: _", created_at as "created_at!",
             expires_at as "expires_at?", last_used_at as "last_used_at?", revoked_at as "revoked_at?"
             from token "# + $tail
             $(, $arg)*
@@ -68,6 +77,38 @@ impl<H: Handle> ReadTokens for Session<H> {
     async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>> {
         let row = tokens!("where id = $1", id.as_uuid()).fetch_optional(self.db()).await;
         Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn token_live_by_name(&mut self, name: &str) -> Result<Option<TokenRow>> {
+        let row = if H::WRITES {
+            tokens!("where name = $1 and revoked_at is null for no key update", name)
+                .fetch_optional(self.db())
+                .await
+        } else {
+            tokens!("where name = $1 and revoked_at is null", name).fetch_optional(self.db()).await
+        };
+        Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn pull_tokens_of_environment(&mut self, environment: EnvironmentId) -> Result<Vec<TokenRow>> {
+        let rows = tokens!(
+            "where pull_environment_id = $1 and revoked_at is null order by name",
+            environment.as_uuid()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+
+    async fn pull_tokens_of_application(&mut self, application: ApplicationId) -> Result<Vec<TokenRow>> {
+        let rows = tokens!(
+            "where pull_environment_id is not null and application_id = $1 and revoked_at is null
+            order by name",
+            application.as_uuid()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
     }
 
     async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
@@ -127,29 +168,32 @@ impl WriteTokens for Writer {
             id: TokenId::new(),
             name: token.name,
             person: token.person,
-            role: token.role,
+            role: token.role.filter(|_| token.pulls_for.is_none()),
             break_glass: token.break_glass,
             application_id: token.application_id,
+            pulls_for: token.pulls_for,
             grants: token.grants,
             created_at: now(),
             expires_at: token.expires_at,
             last_used_at: None,
             revoked_at: None,
         };
+        let role = stored_role(&row);
         let made = sqlx::query!(
             "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at, person,
-            break_glass)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+            break_glass, pull_environment_id)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing",
             row.id.as_uuid(),
             row.name,
             token.hash.to_string(),
-            row.role.map(|role| role.to_string()),
+            role.map(|role| role.to_string()),
             row.application_id.map(|id| id.as_uuid()),
             json(&row.grants),
             row.created_at,
             row.expires_at,
             row.person,
             row.break_glass,
+            row.pulls_for.map(|id| id.as_uuid()),
         )
         .execute(self.db())
         .await

@@ -8,9 +8,10 @@ use slipway_types::id::{AddonBindingId, AddonId, ApplicationId, EnvironmentId};
 use slipway_types::name::{AddonName, EnvironmentName};
 use slipway_types::state::AddonState;
 
+use crate::environment::refuse_removed;
 use crate::error::{failed, failed_insert};
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Json, Millis, Text, int, json, millis};
+use crate::value::{Int, Json, Millis, Text, int, json, millis, rows};
 
 struct InstanceRow {
     detail: Json<AddonInstance>,
@@ -106,6 +107,14 @@ impl<H: Handle> ReadAddons for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(AddonInstance::from).collect())
     }
 
+    async fn addon_page(&mut self, after: Option<&AddonName>, limit: u32) -> Result<Vec<AddonInstance>> {
+        let after = after.map_or("", AddonName::as_str);
+        let found =
+            instances!("where is_released = 0 and name > ?1 order by name limit ?2", after, rows(limit));
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(AddonInstance::from).collect())
+    }
+
     async fn addon_bindings(&mut self, addon: AddonId) -> Result<Vec<AddonBinding>> {
         let rows = bindings!("where b.addon_id = ?1 order by b.id", addon.to_string());
         let rows = rows.fetch_all(self.db()).await.map_err(failed)?;
@@ -115,6 +124,16 @@ impl<H: Handle> ReadAddons for Session<H> {
     async fn addon_bindings_live(&mut self) -> Result<Vec<AddonBinding>> {
         let rows = bindings!("where b.ended_at is null order by b.id").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(AddonBinding::from).collect())
+    }
+
+    async fn addon_bindings_among(&mut self, addons: &[AddonId]) -> Result<Vec<AddonBinding>> {
+        let ids: Vec<String> = addons.iter().map(ToString::to_string).collect();
+        let found = bindings!(
+            "where b.addon_id in (select value from json_each(?1)) and b.ended_at is null order by b.id",
+            json(&ids)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(AddonBinding::from).collect())
     }
 
     async fn addon_bindings_of(
@@ -135,6 +154,7 @@ impl<H: Handle> ReadAddons for Session<H> {
 #[async_trait]
 impl WriteAddons for Writer {
     async fn addon_insert(&mut self, addon: &AddonInstance) -> Result<()> {
+        refuse_removed(self.db(), addon.environment_id).await?;
         sqlx::query!(
             "insert into addon_instance (id, name, environment_id, detail, is_released, row_version)
             values (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -172,6 +192,7 @@ impl WriteAddons for Writer {
     }
 
     async fn addon_bind(&mut self, binding: &AddonBinding) -> Result<bool> {
+        refuse_removed(self.db(), binding.environment_id).await?;
         let made = sqlx::query!(
             "insert into addon_binding (id, addon_id, application_id, environment_id, account, prefix,
             generation, created_at, created_by) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)

@@ -38,9 +38,9 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
     async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>> {
         let found = sqlx::query_as!(
             CheckRow,
-            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
+            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail as "detail?", url as "url?",
             reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
-            where version_id = ?1 order by name"#,
+            where version_id = ?1 order by name, reported_by"#,
             version.to_string(),
         )
         .fetch_all(self.db())
@@ -53,9 +53,9 @@ impl<H: Handle> ReadBundleChecks for Session<H> {
         let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         let found = sqlx::query_as!(
             CheckRow,
-            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail, url,
+            r#"select version_id as "version_id!: _", name as "name!: _", state as "state!: _", detail as "detail?", url as "url?",
             reported_by as "reported_by!", reported_at as "reported_at!: _" from bundle_check
-            where version_id in (select value from json_each(?1)) order by version_id, name"#,
+            where version_id in (select value from json_each(?1)) order by version_id, name, reported_by"#,
             json(&versions),
         )
         .fetch_all(self.db())
@@ -70,9 +70,9 @@ impl WriteBundleChecks for Writer {
     async fn check_put(&mut self, check: &BundleCheck) -> Result<()> {
         sqlx::query!(
             "insert into bundle_check (version_id, name, state, detail, url, reported_by, reported_at)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (version_id, name) do update
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (version_id, name, reported_by) do update
             set state = excluded.state, detail = excluded.detail, url = excluded.url,
-            reported_by = excluded.reported_by, reported_at = excluded.reported_at",
+            reported_at = excluded.reported_at",
             check.version_id.to_string(),
             check.name.as_str(),
             check.state.word(),

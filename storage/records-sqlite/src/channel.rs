@@ -87,6 +87,22 @@ impl<H: Handle> ReadChannels for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(Channel::from).collect())
     }
 
+    async fn channel_page(
+        &mut self,
+        application: ApplicationId,
+        after: Option<&ChannelName>,
+        limit: u32,
+    ) -> Result<Vec<Channel>> {
+        let found = channels!(
+            "where c.application_id = ?1 and c.name > ?2 order by c.name limit ?3",
+            application.to_string(),
+            after.map_or("", ChannelName::as_str),
+            rows(limit)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Channel::from).collect())
+    }
+
     async fn channel_history(
         &mut self,
         application: ApplicationId,

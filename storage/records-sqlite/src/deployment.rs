@@ -10,6 +10,7 @@ use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 use sqlx::SqliteConnection;
 
+use crate::environment::refuse_removed;
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
 use crate::value::{Int, Json, Millis, Text, below, int, json, millis, now, rows};
@@ -90,6 +91,7 @@ macro_rules! deployments {
 
 // After the macro, which it uses.
 mod rollback;
+mod secret_use;
 
 struct ApprovalRow {
     deployment_id: Text<DeploymentId>,
@@ -265,6 +267,22 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_out_in(&mut self, environment: EnvironmentId) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where environment_id = ?1
+            and state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by application_id",
+            environment.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployment_out(
         &mut self,
         environment: EnvironmentId,
@@ -301,12 +319,13 @@ impl<H: Handle> ReadDeployments for Session<H> {
     }
 }
 
-/// The generation that comes next at an environment's address.
+/// The generation that comes next at an environment's address; none once the environment was removed.
 async fn next_generation(
     db: &mut SqliteConnection,
     environment: EnvironmentId,
     application: ApplicationId,
 ) -> Result<u64> {
+    refuse_removed(db, environment).await?;
     let generation = sqlx::query_scalar!(
         r#"select coalesce(max(taken.generation), 0) + 1 as "generation!: Int<u64>" from (
             select generation from deployment where application_id = ?2 and environment_id in

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use slipway_records::{
-    Cluster, Configuration, ConfigurationOrigin, Environment, NewConfiguration, ReadEnvironments, Result,
-    WriteEnvironments,
+    Cluster, Configuration, ConfigurationOrigin, Environment, NewConfiguration, ReadEnvironments,
+    RecordsError, Result, WriteEnvironments,
 };
 use slipway_types::environment::{ClusterFacts, ClusterSettings, EnvironmentSettings};
 use slipway_types::id::{ApplicationId, ClusterId, EnvironmentId};
 use slipway_types::name::{ClusterName, EnvironmentName};
 use slipway_types::{Address, Digest};
+use sqlx::SqliteConnection;
 
 use crate::error::{failed, failed_insert};
 use crate::session::{Handle, Session, Writer};
@@ -62,6 +63,7 @@ struct EnvironmentRow {
     created_by: String,
     changed_at: Millis,
     changed_by: String,
+    removed_at: Option<Millis>,
 }
 
 impl From<EnvironmentRow> for Environment {
@@ -76,6 +78,7 @@ impl From<EnvironmentRow> for Environment {
             created_by: row.created_by,
             changed_at: row.changed_at.0,
             changed_by: row.changed_by,
+            removed_at: row.removed_at.map(|at| at.0),
         }
     }
 }
@@ -86,7 +89,8 @@ macro_rules! environments {
             EnvironmentRow,
             r#"select id as "id!: _", name as "name!: _", address as "address!: _", settings as "settings!: _",
             revision as "revision!", created_at as "created_at!: _", created_by as "created_by!",
-            changed_at as "changed_at!: _", changed_by as "changed_by!" from environment "# + $tail
+            changed_at as "changed_at!: _", changed_by as "changed_by!", removed_at as "removed_at?: _"
+            from environment "# + $tail
             $(, $arg)*
         )
     };
@@ -132,6 +136,21 @@ macro_rules! configurations {
     };
 }
 
+/// Lets nothing be made in an environment that was removed.
+pub(crate) async fn refuse_removed(db: &mut SqliteConnection, environment: EnvironmentId) -> Result<()> {
+    let place = sqlx::query!(
+        r#"select name as "name!", removed_at is not null as "removed!: bool" from environment where id = ?1"#,
+        environment.to_string(),
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed)?;
+    match place.filter(|place| place.removed) {
+        Some(place) => Err(RecordsError::Removed { what: format!("environment `{}`", place.name) }),
+        None => Ok(()),
+    }
+}
+
 #[async_trait]
 impl<H: Handle> ReadEnvironments for Session<H> {
     async fn cluster_by_name(&mut self, name: &ClusterName) -> Result<Option<Cluster>> {
@@ -149,9 +168,24 @@ impl<H: Handle> ReadEnvironments for Session<H> {
         Ok(rows.map_err(failed)?.into_iter().map(Cluster::from).collect())
     }
 
+    async fn cluster_page(&mut self, after: Option<&ClusterName>, limit: u32) -> Result<Vec<Cluster>> {
+        let after = after.map_or("", ClusterName::as_str);
+        let found = clusters!("and name > ?1 order by name limit ?2", after, rows(limit));
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Cluster::from).collect())
+    }
+
     async fn environment_get(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
         let row = environments!("where id = ?1", id.to_string()).fetch_optional(self.db()).await;
         Ok(row.map_err(failed)?.map(Environment::from))
+    }
+
+    async fn environments_get(&mut self, ids: &[EnvironmentId]) -> Result<Vec<Environment>> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let found = environments!("where id in (select value from json_each(?1))", json(&ids))
+            .fetch_all(self.db())
+            .await;
+        Ok(found.map_err(failed)?.into_iter().map(Environment::from).collect())
     }
 
     async fn environment_by_name(&mut self, name: &EnvironmentName) -> Result<Option<Environment>> {
@@ -171,6 +205,21 @@ impl<H: Handle> ReadEnvironments for Session<H> {
     async fn environment_list(&mut self) -> Result<Vec<Environment>> {
         let rows = environments!("where removed_at is null order by name").fetch_all(self.db()).await;
         Ok(rows.map_err(failed)?.into_iter().map(Environment::from).collect())
+    }
+
+    async fn environment_page(
+        &mut self,
+        after: Option<&EnvironmentName>,
+        limit: u32,
+    ) -> Result<Vec<Environment>> {
+        let after = after.map_or("", EnvironmentName::as_str);
+        let found = environments!(
+            "where removed_at is null and name > ?1 order by name limit ?2",
+            after,
+            rows(limit)
+        );
+        let found = found.fetch_all(self.db()).await.map_err(failed)?;
+        Ok(found.into_iter().map(Environment::from).collect())
     }
 
     async fn configuration_at(
@@ -287,6 +336,7 @@ impl WriteEnvironments for Writer {
             created_by: by.to_owned(),
             changed_at: at,
             changed_by: by.to_owned(),
+            removed_at: None,
         };
         sqlx::query!(
             "insert into environment (id, name, address, settings, revision, created_at, created_by, changed_at,

@@ -329,8 +329,9 @@ impl Writer {
         .await
         .map_err(failed)?;
         sqlx::query!(
+            // Labels come first: from figures of a smaller table the planner would look through all pairs there are.
             "insert into version_label (pair_id, version_id, key) select p.id, ?2, p.key
-            from json_each(?1) l join label_pair p on p.key = l.key and p.value = l.value",
+            from json_each(?1) l cross join label_pair p on p.key = l.key and p.value = l.value",
             labels,
             version.to_string(),
         )

@@ -5,7 +5,10 @@ use slipway_records::{ReadSecrets, Result, SealedSecret, SecretRow, WriteSecrets
 
 use crate::error::failed;
 use crate::session::{Handle, Session, Writer};
-use crate::value::{Int, Millis, millis, now};
+use crate::value::{Int, Millis, millis, now, rows};
+
+/// A text that comes after whatever a name goes on with.
+const ABOVE_ALL: char = char::MAX;
 
 struct StoredSecret {
     name: String,
@@ -62,6 +65,23 @@ impl<H: Handle> ReadSecrets for Session<H> {
         .await
         .map_err(failed)?;
         Ok(rows.into_iter().map(SecretRow::from).collect())
+    }
+
+    async fn secret_page(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<SecretRow>> {
+        let found = sqlx::query_as!(
+            StoredSecret,
+            r#"select name as "name!", version as "version!: _", set_by as "set_by!", set_at as "set_at!: _"
+            from secret where sealed_value is not null and name >= ?1 and name < ?2 and name > ?3
+            order by name limit ?4"#,
+            prefix,
+            format!("{prefix}{ABOVE_ALL}"),
+            after.unwrap_or_default(),
+            rows(limit),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(SecretRow::from).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use slipway_records::{NewToken, ReadTokens, Result, TokenPage, TokenRow, WriteTokens};
 use slipway_types::access::RepositoryGrant;
-use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::id::{ApplicationId, EnvironmentId, TokenId};
 use slipway_types::{Digest, Role};
 
 use crate::error::{failed, failed_insert};
@@ -18,6 +18,7 @@ struct StoredToken {
     role: Option<Text<Role>>,
     break_glass: bool,
     application_id: Option<Text<ApplicationId>>,
+    pulls_for: Option<Text<EnvironmentId>>,
     grants: Json<Vec<RepositoryGrant>>,
     created_at: Millis,
     expires_at: Option<Millis>,
@@ -27,13 +28,15 @@ struct StoredToken {
 
 impl From<StoredToken> for TokenRow {
     fn from(row: StoredToken) -> Self {
+        let role = row.role.filter(|_| row.pulls_for.is_none());
         Self {
             id: row.id.0,
             name: row.name,
             person: row.person,
-            role: row.role.map(|role| role.0),
+            role: role.map(|role| role.0),
             break_glass: row.break_glass,
             application_id: row.application_id.map(|id| id.0),
+            pulls_for: row.pulls_for.map(|id| id.0),
             grants: row.grants.0,
             created_at: row.created_at.0,
             expires_at: row.expires_at.map(|at| at.0),
@@ -43,13 +46,19 @@ impl From<StoredToken> for TokenRow {
     }
 }
 
+/// The role in a token's row. One that only pulls has the least: it is all that the release before knows of it.
+fn stored_role(row: &TokenRow) -> Option<Role> {
+    row.role.or(row.pulls_for.map(|_| Role::Reader))
+}
+
 macro_rules! tokens {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             StoredToken,
             r#"select id as "id!: _", name as "name!", person, role as "role?: _",
             break_glass as "break_glass!: _",
-            application_id as "application_id?: _", grants as "grants!: _", created_at as "created_at!: _",
+            application_id as "application_id?: _", pull_environment_id as "pulls_for?: _",
+            grants as "grants!: _", created_at as "created_at!: _",
             expires_at as "expires_at?: _", last_used_at as "last_used_at?: _", revoked_at as "revoked_at?: _"
             from token "# + $tail
             $(, $arg)*
@@ -67,6 +76,32 @@ impl<H: Handle> ReadTokens for Session<H> {
     async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>> {
         let row = tokens!("where id = ?1", id.to_string()).fetch_optional(self.db()).await;
         Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn token_live_by_name(&mut self, name: &str) -> Result<Option<TokenRow>> {
+        let row = tokens!("where name = ?1 and revoked_at is null", name).fetch_optional(self.db()).await;
+        Ok(row.map_err(failed)?.map(TokenRow::from))
+    }
+
+    async fn pull_tokens_of_environment(&mut self, environment: EnvironmentId) -> Result<Vec<TokenRow>> {
+        let rows = tokens!(
+            "where pull_environment_id = ?1 and revoked_at is null order by name",
+            environment.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
+    }
+
+    async fn pull_tokens_of_application(&mut self, application: ApplicationId) -> Result<Vec<TokenRow>> {
+        let rows = tokens!(
+            "where pull_environment_id is not null and application_id = ?1 and revoked_at is null
+            order by name",
+            application.to_string()
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(rows.map_err(failed)?.into_iter().map(TokenRow::from).collect())
     }
 
     async fn token_list(&mut self) -> Result<Vec<TokenRow>> {
@@ -127,29 +162,32 @@ impl WriteTokens for Writer {
             id: TokenId::new(),
             name: token.name,
             person: token.person,
-            role: token.role,
+            role: token.role.filter(|_| token.pulls_for.is_none()),
             break_glass: token.break_glass,
             application_id: token.application_id,
+            pulls_for: token.pulls_for,
             grants: token.grants,
             created_at: now(),
             expires_at: token.expires_at,
             last_used_at: None,
             revoked_at: None,
         };
+        let role = stored_role(&row);
         sqlx::query!(
             "insert into token (id, name, hash, role, application_id, grants, created_at, expires_at, person,
-            break_glass)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            break_glass, pull_environment_id)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             row.id.to_string(),
             row.name,
             token.hash.to_string(),
-            row.role.map(|role| role.to_string()),
+            role.map(|role| role.to_string()),
             row.application_id.map(|id| id.to_string()),
             json(&row.grants),
             millis(row.created_at),
             row.expires_at.map(millis),
             row.person,
             row.break_glass,
+            row.pulls_for.map(|id| id.to_string()),
         )
         .execute(self.db())
         .await

@@ -66,10 +66,13 @@ pub struct AddonInstance {
     pub created_at: DateTime<Utc>,
     /// By whom.
     pub created_by: String,
-    /// When its generation was made; its receiver's deadline counts from here.
+    /// When its generation was made.
     pub changed_at: DateTime<Utc>,
     /// By whom.
     pub changed_by: String,
+    /// When this generation was last kept by a cordon.
+    #[serde(default)]
+    pub cordoned_at: Option<DateTime<Utc>>,
     /// Rises with every stored change; the key of compare-and-swap.
     #[serde(skip)]
     pub row_version: i64,
@@ -111,7 +114,13 @@ impl AddonInstance {
         self.revision = None;
         self.changed_at = at;
         by.clone_into(&mut self.changed_by);
+        self.cordoned_at = None;
         true
+    }
+
+    /// What deadlines of its generation count from: none runs during a cordon.
+    pub fn runs_since(&self) -> DateTime<Utc> {
+        self.cordoned_at.unwrap_or(self.changed_at)
     }
 
     /// The job that brings it on.
@@ -192,10 +201,15 @@ pub trait ReadAddons {
     async fn addon_by_name(&mut self, name: &AddonName) -> Result<Option<AddonInstance>>;
     /// All instances by name but released ones.
     async fn addon_list(&mut self) -> Result<Vec<AddonInstance>>;
+    /// The instances by name that come after that name, released ones left out, at most `limit`, which is capped at
+    /// [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn addon_page(&mut self, after: Option<&AddonName>, limit: u32) -> Result<Vec<AddonInstance>>;
     /// Who is or was bound to an instance, oldest first.
     async fn addon_bindings(&mut self, addon: AddonId) -> Result<Vec<AddonBinding>>;
     /// All bindings that have not ended, oldest first.
     async fn addon_bindings_live(&mut self) -> Result<Vec<AddonBinding>>;
+    /// The bindings of these instances that have not ended, oldest first.
+    async fn addon_bindings_among(&mut self, addons: &[AddonId]) -> Result<Vec<AddonBinding>>;
     /// What an application in an environment is bound to, oldest first.
     async fn addon_bindings_of(
         &mut self,
@@ -207,12 +221,14 @@ pub trait ReadAddons {
 /// Changing add-ons.
 #[async_trait]
 pub trait WriteAddons {
-    /// Stores a new instance. `Conflict` if its name is taken.
+    /// Stores a new instance. `Conflict` if its name is taken. [`Removed`](crate::RecordsError::Removed) if its
+    /// environment was; until the transaction ends that is not.
     async fn addon_insert(&mut self, addon: &AddonInstance) -> Result<()>;
     /// Stores everything that may change if the row still has `addon.row_version`, and raises it; `false` if
     /// somebody was faster.
     async fn addon_save(&mut self, addon: &mut AddonInstance) -> Result<bool>;
-    /// Stores a binding; `false` if that application is bound there already.
+    /// Stores a binding; `false` if that application is bound there already. [`Removed`](crate::RecordsError::Removed)
+    /// if the environment was; until the transaction ends that is not.
     async fn addon_bind(&mut self, binding: &AddonBinding) -> Result<bool>;
     /// Ends a binding; `false` if it has ended.
     async fn addon_unbind(&mut self, binding: AddonBindingId, by: &str, at: DateTime<Utc>) -> Result<bool>;
@@ -249,6 +265,7 @@ mod tests {
             created_by: "ann".into(),
             changed_at: Utc::now(),
             changed_by: "ann".into(),
+            cordoned_at: None,
             row_version: 1,
         }
     }
@@ -266,6 +283,18 @@ mod tests {
         assert_eq!((orders.generation, orders.predecessor), (4, Some(Digest::of("third"))));
         assert!(!orders.change(AddonEvent::Change, "bob", Utc::now()));
         assert_eq!(orders.generation, 4);
+    }
+
+    #[test]
+    fn deadlines_count_from_the_end_of_a_cordon_until_the_next_change() {
+        let mut orders = instance();
+        assert_eq!(orders.runs_since(), orders.changed_at);
+        let later = orders.changed_at + chrono::TimeDelta::days(2);
+        orders.cordoned_at = Some(later);
+        assert_eq!(orders.runs_since(), later);
+        let last = later + chrono::TimeDelta::days(1);
+        assert!(orders.change(AddonEvent::Change, "bob", last));
+        assert_eq!((orders.runs_since(), orders.cordoned_at), (last, None));
     }
 
     #[test]

@@ -83,12 +83,21 @@ pub trait ReadApplications {
     /// The sources by name that come after that name, at most `limit`, which is capped at [`crate::PAGE_ROWS_MAX`];
     /// `None`: from the first.
     async fn source_page(&mut self, after: Option<&SourceName>, limit: u32) -> Result<Vec<Source>>;
+    /// Those of these sources that there are, each once, in no order.
+    async fn sources_get(&mut self, ids: &[SourceId]) -> Result<Vec<Source>>;
     /// One application.
     async fn application_get(&mut self, id: ApplicationId) -> Result<Option<Application>>;
     /// One application by full name. Deleted ones are not found.
     async fn application_by_name(&mut self, name: &ApplicationName) -> Result<Option<Application>>;
     /// All applications by name, deleted ones left out.
     async fn application_list(&mut self) -> Result<Vec<Application>>;
+    /// The applications by full name that come after that name, deleted ones left out, at most `limit`, which is
+    /// capped at [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn application_page(
+        &mut self,
+        after: Option<&ApplicationName>,
+        limit: u32,
+    ) -> Result<Vec<Application>>;
     /// The applications that a source feeds, by name.
     async fn applications_of_source(&mut self, source: SourceId) -> Result<Vec<Application>>;
 }

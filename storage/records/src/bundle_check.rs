@@ -49,7 +49,7 @@ impl std::str::FromStr for CheckState {
     }
 }
 
-/// A check of a bundle version.
+/// One person's report of a check of a bundle version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleCheck {
     /// Of which version.
@@ -71,15 +71,15 @@ pub struct BundleCheck {
 /// Looking up reported checks.
 #[async_trait]
 pub trait ReadBundleChecks {
-    /// The checks of a bundle version, by name.
+    /// The checks of a bundle version, by name and who reported.
     async fn checks_of(&mut self, version: VersionId) -> Result<Vec<BundleCheck>>;
-    /// The checks of these bundle versions, by version and name.
+    /// The checks of these bundle versions, by version, name and who reported.
     async fn checks_among(&mut self, versions: &[VersionId]) -> Result<Vec<BundleCheck>>;
 }
 
 /// Keeping reported checks.
 #[async_trait]
 pub trait WriteBundleChecks {
-    /// Keeps a check's newest report.
+    /// Keeps a report: it takes the place of what the same person said of the check before, and of nobody else's word.
     async fn check_put(&mut self, check: &BundleCheck) -> Result<()>;
 }

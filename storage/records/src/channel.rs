@@ -70,6 +70,14 @@ pub trait ReadChannels {
     ) -> Result<Option<Channel>>;
     /// An application's channels by name.
     async fn channel_list(&mut self, application: ApplicationId) -> Result<Vec<Channel>>;
+    /// An application's channels by name that come after that name, at most `limit`, which is capped at
+    /// [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn channel_page(
+        &mut self,
+        application: ApplicationId,
+        after: Option<&ChannelName>,
+        limit: u32,
+    ) -> Result<Vec<Channel>>;
     /// The moves of one channel, newest first, those before `before`; at most `limit`. A channel that never
     /// was has none.
     async fn channel_history(

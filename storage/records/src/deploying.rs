@@ -261,7 +261,7 @@ pub enum DeploymentWord {
 }
 
 /// Somebody's word on a deployment that a receiver has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeploymentOrder {
     /// Which deployment.
     pub deployment: DeploymentId,
@@ -275,6 +275,15 @@ pub struct DeploymentOrder {
     pub actor: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// What came of an order that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderTold {
+    /// The receiver took it.
+    Told,
+    /// It is not known that the receiver took it, which is told again. Why.
+    Kept(Fault),
 }
 
 /// Why a receiver was not told, or did not take it.
@@ -430,8 +439,9 @@ pub trait Deploying: Send + Sync {
         headers: &BTreeMap<String, String>,
         body: &[u8],
     ) -> Result<ReportTaken, ReportRefused>;
-    /// Tells a deployment's receiver something, and records what follows.
-    async fn order(&self, order: &DeploymentOrder) -> Result<(), OrderRefused>;
+    /// Keeps an order, tells the deployment's receiver, and records what follows. The same order of the same person that
+    /// is still pending is told once more, under its own identifier.
+    async fn order(&self, order: &DeploymentOrder) -> Result<OrderTold, OrderRefused>;
     /// Who uses a secret: deployments, builds, configuration, the server.
     async fn secret_users(&self, secret: &SecretName) -> Result<Vec<SecretUser>, Fault>;
     /// An instance of an add-on as it would be stored: what its definition is called, its `version` (without one the

@@ -7,7 +7,7 @@ use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
 use slipway_types::state::DeploymentState;
 use slipway_types::{Digest, Version, Violation};
 
-use crate::{AdoptFrom, AdoptedObject, Page, Result};
+use crate::{AdoptFrom, AdoptedObject, PackageVersion, Page, Result};
 
 /// Why a deployment exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +173,27 @@ pub struct NewDeployment {
 }
 
 impl NewDeployment {
+    /// Of a bundle of its application, with nothing told of the choice and no document of its own.
+    pub fn of(
+        bundle: &PackageVersion,
+        environment: EnvironmentId,
+        cause: DeploymentCause,
+        created_by: String,
+    ) -> Self {
+        Self {
+            application_id: bundle.application_id,
+            environment_id: environment,
+            bundle_id: bundle.id,
+            bundle_version: bundle.version.clone(),
+            bundle_digest: bundle.digest,
+            lock: bundle.fingerprint,
+            choice: serde_json::Value::Null,
+            cause,
+            created_by,
+            document: None,
+        }
+    }
+
     /// The row to be stored.
     pub fn draft(self, generation: u64, at: DateTime<Utc>) -> Deployment {
         Deployment {
@@ -263,6 +284,8 @@ pub trait ReadDeployments {
     async fn deployments_out(&mut self) -> Result<Vec<Deployment>>;
     /// The same of one application.
     async fn deployments_out_of(&mut self, application: ApplicationId) -> Result<Vec<Deployment>>;
+    /// The same of one environment.
+    async fn deployments_out_in(&mut self, environment: EnvironmentId) -> Result<Vec<Deployment>>;
     /// The same of one application in one environment.
     async fn deployment_out(
         &mut self,
@@ -277,10 +300,12 @@ pub trait ReadDeployments {
 #[async_trait]
 pub trait WriteDeployments {
     /// Makes a draft of the next generation: above all that were ever made of the application at the
-    /// environment's address, be it by environments that were removed.
+    /// environment's address, be it by environments that were removed. [`Removed`](crate::RecordsError::Removed) if
+    /// this environment was.
     async fn deployment_insert(&mut self, new: NewDeployment) -> Result<Deployment>;
     /// Gives a draft the next generation that is above `floor`, if the row still has `deployment.row_version`, and
-    /// raises that; `false` if somebody was faster, or it is no draft any more.
+    /// raises that; `false` if somebody was faster, or it is no draft any more. [`Removed`](crate::RecordsError::Removed)
+    /// if its environment was.
     async fn deployment_raise(&mut self, deployment: &mut Deployment, floor: u64) -> Result<bool>;
     /// Stores revision, violations, notes, state and times if the row still has
     /// `deployment.row_version`, and raises it; `false` if somebody was faster.

@@ -51,6 +51,8 @@ pub struct Environment {
     pub changed_at: DateTime<Utc>,
     /// By whom.
     pub changed_by: String,
+    /// When it was removed; `None`: it is there.
+    pub removed_at: Option<DateTime<Utc>>,
 }
 
 /// What operators wrote for an application at one level of the address.
@@ -102,14 +104,26 @@ pub trait ReadEnvironments {
     async fn cluster_by_uid(&mut self, uid: &str) -> Result<Option<Cluster>>;
     /// All clusters by name.
     async fn cluster_list(&mut self) -> Result<Vec<Cluster>>;
+    /// The clusters by name that come after that name, at most `limit`, which is capped at
+    /// [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn cluster_page(&mut self, after: Option<&ClusterName>, limit: u32) -> Result<Vec<Cluster>>;
     /// One environment, removed ones too.
     async fn environment_get(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
+    /// Those of these environments that there are or were, each once, in no order.
+    async fn environments_get(&mut self, ids: &[EnvironmentId]) -> Result<Vec<Environment>>;
     /// One environment by name.
     async fn environment_by_name(&mut self, name: &EnvironmentName) -> Result<Option<Environment>>;
     /// One environment by address.
     async fn environment_by_address(&mut self, address: &Address) -> Result<Option<Environment>>;
     /// All environments by name.
     async fn environment_list(&mut self) -> Result<Vec<Environment>>;
+    /// The environments by name that come after that name, at most `limit`, which is capped at
+    /// [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn environment_page(
+        &mut self,
+        after: Option<&EnvironmentName>,
+        limit: u32,
+    ) -> Result<Vec<Environment>>;
     /// The newest configuration of an application at a level.
     async fn configuration_at(
         &mut self,
@@ -153,7 +167,9 @@ pub trait WriteEnvironments {
     /// Stores settings if the row still has `environment.revision`, and raises it; `false` if somebody
     /// was faster.
     async fn environment_save(&mut self, environment: &mut Environment, by: &str) -> Result<bool>;
-    /// Forgets an environment; `false` if it was forgotten.
+    /// Forgets an environment; `false` if it was forgotten. Until the transaction ends nobody makes a deployment, an
+    /// add-on or a binding there: whoever wants to waits, and gets [`Removed`](crate::RecordsError::Removed) once this is
+    /// committed. So what is read there after this call is all there will be.
     async fn environment_remove(&mut self, id: EnvironmentId) -> Result<bool>;
     /// Stores the next version of a configuration.
     async fn configuration_put(&mut self, new: NewConfiguration) -> Result<Configuration>;

@@ -58,6 +58,9 @@ pub const DEPLOY_POINTS: [&str; 7] = [
     "deploy.committed",
 ];
 
+/// Those that only orders to receivers come to, in that order.
+pub const ORDER_POINTS: [&str; 3] = ["order.kept", "order.answered", "order.settled"];
+
 /// Those that only what the built-in core drives comes to.
 pub const CORE_POINTS: [&str; 5] =
     ["core.accepted", "core.saved", "core.applied", "core.checked", "core.pruned"];
@@ -70,6 +73,9 @@ pub const CHECK_POINTS: [&str; 3] = ["check.started", "check.ended", "check.comm
 
 /// Those that only notices come to, in that order.
 pub const NOTICE_POINTS: [&str; 3] = ["notice.spread", "notice.before_send", "notice.sent"];
+
+/// Those that only restarts after a rotation come to, in that order.
+pub const ROTATE_POINTS: [&str; 2] = ["rotate.gathered", "rotate.restarted"];
 
 struct Armed {
     point: String,
@@ -115,10 +121,12 @@ pub fn reach(point: &'static str) {
             &POINTS[..],
             &CLUSTER_POINTS,
             &DEPLOY_POINTS,
+            &ORDER_POINTS,
             &CORE_POINTS,
             &FAILURE_POINTS,
             &CHECK_POINTS,
             &NOTICE_POINTS,
+            &ROTATE_POINTS,
         ]
         .concat()
         .contains(&point),

@@ -68,6 +68,8 @@ pub trait ReadHolds {
 pub trait WriteHolds {
     /// Pins or holds; takes the place of an earlier one.
     async fn hold_put(&mut self, hold: &Hold) -> Result<()>;
+    /// Pins or holds, if nothing does; `false` if something did, which stays.
+    async fn hold_first(&mut self, hold: &Hold) -> Result<bool>;
     /// Lets go; `false` if nothing held.
     async fn hold_release(&mut self, environment: EnvironmentId, application: ApplicationId) -> Result<bool>;
 }

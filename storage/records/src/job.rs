@@ -79,6 +79,13 @@ pub enum JobPayload {
         /// Whose bundles.
         application: ApplicationId,
     },
+    /// Restart what runs with a secret that got its next value.
+    Rotate {
+        /// The name under which it is stored.
+        secret: String,
+        /// The version that it got.
+        version: u64,
+    },
     /// Take over operators' configuration that is followed from a source.
     Configure {
         /// Which source.
@@ -112,7 +119,7 @@ pub enum JobPayload {
 
 impl JobPayload {
     /// Every kind's word.
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 20] = [
         "deliver",
         "plan",
         "build",
@@ -126,6 +133,7 @@ impl JobPayload {
         "deploy",
         "observe",
         "follow",
+        "rotate",
         "configure",
         "reconcile",
         "incident",
@@ -150,6 +158,7 @@ impl JobPayload {
             Self::Deploy { .. } => "deploy",
             Self::Observe { .. } => "observe",
             Self::Follow { .. } => "follow",
+            Self::Rotate { .. } => "rotate",
             Self::Configure { .. } => "configure",
             Self::Reconcile { .. } => "reconcile",
             Self::Incident { .. } => "incident",
@@ -173,6 +182,7 @@ impl JobPayload {
             Self::Deploy { deployment } => format!("deploy/{deployment}"),
             Self::Observe { deployment } => format!("observe/{deployment}"),
             Self::Follow { application } => format!("follow/{application}"),
+            Self::Rotate { secret, version } => format!("rotate/{version}/{secret}"),
             Self::Configure { source } => format!("configure/{source}"),
             Self::Reconcile { environment, application } => format!("reconcile/{environment}/{application}"),
             Self::Incident { incident } => format!("incident/{incident}"),

@@ -39,17 +39,21 @@ pub mod log;
 pub mod notice;
 pub mod noticing;
 pub mod observation;
+pub mod order;
 pub mod package;
 pub mod pipeline;
 pub mod plan;
 pub mod port;
+pub mod pull_token;
 pub mod queue;
 pub mod reconcile;
 pub mod registry;
 pub mod resolution;
 pub mod rollback;
+pub mod rotation;
 pub mod run;
 pub mod secret;
+pub mod secret_use;
 pub mod selection;
 pub mod sign_in;
 pub mod token;
@@ -91,6 +95,7 @@ pub use live_object::{LiveObject, LiveObjects, LiveState, LiveWanted};
 pub use log::{LogChunk, ReadLogs, WriteLogs};
 pub use notice::{NewNotice, NoticeCounts, NoticeDelivery, NoticeState, ReadNotices, Tried, WriteNotices};
 pub use observation::{Observation, ReadObservations, Seen, Trouble, WriteObservations};
+pub use order::{OrderRow, OrderState, ReadOrders, WriteOrders};
 pub use package::{LabelChange, NewVersion, PackageVersion, ReadPackages, VersionFilter, WritePackages};
 pub use queue::{Job, JobState, Queue, QueueDepth};
 pub use reconcile::{
@@ -99,8 +104,10 @@ pub use reconcile::{
 pub use registry::{ManifestRow, ReadRegistry, WriteRegistry};
 pub use resolution::{ReadResolutions, Resolution, WriteResolutions};
 pub use rollback::{ReadRollbacks, Returnable};
+pub use rotation::{ReadRotations, RestartFate, RestartPlace, Rotation, RotationRestart, WriteRotations};
 pub use run::{NewRun, ReadRuns, Run, RunFilter, WriteRuns};
 pub use secret::{ReadSecrets, SealedSecret, SecretRow, WriteSecrets};
+pub use secret_use::{ReadSecretUses, RevisionSecret, WriteSecretUses};
 pub use selection::{
     Deployed, Explanation, Pick, ReadSelections, Selected, SelectionCursor, SelectionPage, WriteSelections,
 };
@@ -127,6 +134,12 @@ pub enum RecordsError {
     #[error("{what} exists already")]
     Conflict {
         /// What, in words for people, e.g. ``application `shop` ``.
+        what: String,
+    },
+    /// What something was to be made for was removed meanwhile.
+    #[error("{what} was removed: nothing is made for it any more")]
+    Removed {
+        /// What, in words for people, e.g. ``environment `prod` ``.
         what: String,
     },
     /// A value is larger than what is kept.
@@ -233,12 +246,15 @@ pub trait Read:
     + ReadLogs
     + ReadNotices
     + ReadObservations
+    + ReadOrders
     + ReadPackages
     + ReadReconcile
     + ReadRegistry
     + ReadResolutions
     + ReadRollbacks
+    + ReadRotations
     + ReadRuns
+    + ReadSecretUses
     + ReadSecrets
     + ReadSelections
     + ReadSignIns
@@ -273,11 +289,14 @@ pub trait Write:
     + WriteLogs
     + WriteNotices
     + WriteObservations
+    + WriteOrders
     + WritePackages
     + WriteReconcile
     + WriteRegistry
     + WriteResolutions
+    + WriteRotations
     + WriteRuns
+    + WriteSecretUses
     + WriteSecrets
     + WriteSelections
     + WriteSignIns

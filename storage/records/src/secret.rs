@@ -34,6 +34,9 @@ pub trait ReadSecrets {
     async fn secret_get(&mut self, name: &str) -> Result<Option<(SecretRow, SealedSecret)>>;
     /// All secrets by name.
     async fn secret_list(&mut self) -> Result<Vec<SecretRow>>;
+    /// The secrets by name whose names begin with `prefix` and come after `after`, at most `limit`, which is capped
+    /// at [`crate::PAGE_ROWS_MAX`]; `None`: from the first.
+    async fn secret_page(&mut self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<SecretRow>>;
 }
 
 /// Changing secrets.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use slipway_types::access::RepositoryGrant;
-use slipway_types::id::{ApplicationId, TokenId};
+use slipway_types::id::{ApplicationId, EnvironmentId, TokenId};
 use slipway_types::{Digest, Role};
 
 use crate::Result;
@@ -17,12 +17,14 @@ pub struct TokenRow {
     pub name: String,
     /// Whose it is; unset: nobody's but its own.
     pub person: Option<String>,
-    /// Role; unset for a build's token, which has grants instead.
+    /// Role; unset for a build's token, which has grants instead, and for one that only pulls.
     pub role: Option<Role>,
     /// Whether it may go past closed gates.
     pub break_glass: bool,
     /// The one application it is limited to.
     pub application_id: Option<ApplicationId>,
+    /// The environment whose nodes pull the application by it, and may do nothing else.
+    pub pulls_for: Option<EnvironmentId>,
     /// A build token's repositories.
     pub grants: Vec<RepositoryGrant>,
     /// When it was made.
@@ -44,12 +46,14 @@ pub struct NewToken {
     pub hash: Digest,
     /// Whose it is.
     pub person: Option<String>,
-    /// Role.
+    /// Role; kept only where it neither builds nor pulls for an environment.
     pub role: Option<Role>,
     /// Whether it may go past closed gates.
     pub break_glass: bool,
     /// The one application it is limited to.
     pub application_id: Option<ApplicationId>,
+    /// The environment whose nodes pull the application by it, and may do nothing else.
+    pub pulls_for: Option<EnvironmentId>,
     /// A build token's repositories.
     pub grants: Vec<RepositoryGrant>,
     /// When it ends.
@@ -63,15 +67,22 @@ pub trait ReadTokens {
     async fn token_by_hash(&mut self, hash: &Digest) -> Result<Option<TokenRow>>;
     /// One token, a revoked or expired one too.
     async fn token_get(&mut self, id: TokenId) -> Result<Option<TokenRow>>;
-    /// All tokens that people made, by name.
+    /// The token of that name that was not revoked, an expired one too. In a transaction nobody else ends it before
+    /// that is over.
+    async fn token_live_by_name(&mut self, name: &str) -> Result<Option<TokenRow>>;
+    /// The tokens that were not revoked and by which the nodes of an environment pull, by name.
+    async fn pull_tokens_of_environment(&mut self, environment: EnvironmentId) -> Result<Vec<TokenRow>>;
+    /// The same of one application, for all environments.
+    async fn pull_tokens_of_application(&mut self, application: ApplicationId) -> Result<Vec<TokenRow>>;
+    /// All tokens that people made, and those by which environments pull, by name.
     async fn token_list(&mut self) -> Result<Vec<TokenRow>>;
-    /// A page of the tokens that people made, by name and id.
+    /// A page of these, by name and id.
     async fn token_page(&mut self, page: &TokenPage) -> Result<Vec<TokenRow>>;
-    /// Whether some of the tokens that people made let nobody in at that time: revoked ones, and those that ended.
+    /// Whether some of these let nobody in at that time: revoked ones, and those that ended.
     async fn token_any_ended(&mut self, at: DateTime<Utc>) -> Result<bool>;
 }
 
-/// Which page of the tokens that people made.
+/// Which page of the tokens that people made, and of those by which environments pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenPage {
     /// Those alone that let somebody in at that time; `None`: all.

@@ -89,6 +89,7 @@ pub fn fault_of(error: &RecordsError) -> Fault {
         RecordsError::Unavailable(_) => Fault::transient("database_unavailable", error.to_string()),
         RecordsError::NoSpace(_) => Fault::transient("database_full", error.to_string()),
         RecordsError::Conflict { .. } => Fault::permanent("conflict", error.to_string()),
+        RecordsError::Removed { .. } => Fault::permanent("removed", error.to_string()),
         RecordsError::TooLarge { .. } => Fault::permanent("too_large", error.to_string()),
         RecordsError::Unreadable { .. } | RecordsError::Refused(_) | RecordsError::Damaged(_) => {
             Fault::bug("database", error.to_string())

@@ -95,13 +95,14 @@ async fn touch(records: &dyn Records, row: &TokenRow, now: DateTime<Utc>) -> Res
 }
 
 fn principal(row: TokenRow) -> Principal {
-    let TokenRow { id, name, person, break_glass, .. } = row;
-    match row.role {
-        Some(role) => {
+    let TokenRow { id, name, person, break_glass, application_id, .. } = row;
+    match (row.role, row.pulls_for, application_id) {
+        (None, Some(_), Some(application)) => Principal::Puller { id, name, application },
+        (Some(role), ..) => {
             let person = person.unwrap_or_else(|| name.clone());
-            Principal::Token { id, name, person, role, application: row.application_id, break_glass }
+            Principal::Token { id, name, person, role, application: application_id, break_glass }
         }
-        None => Principal::Build { id, name, grants: row.grants },
+        (None, ..) => Principal::Build { id, name, grants: row.grants },
     }
 }
 
@@ -139,6 +140,7 @@ mod tests {
             break_glass: false,
             role: Some(Role::Developer),
             application_id: None,
+            pulls_for: None,
             grants: vec![],
             expires_at: Some(now + TimeDelta::hours(1)),
         };

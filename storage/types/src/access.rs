@@ -87,13 +87,22 @@ pub enum Principal {
         /// Where it may pull and push.
         grants: Vec<RepositoryGrant>,
     },
+    /// The nodes of an environment: they pull the images and packages of one application, and do nothing else.
+    Puller {
+        /// The token.
+        id: TokenId,
+        /// Its name, e.g. `pull prod default shop`.
+        name: String,
+        /// What they pull.
+        application: ApplicationId,
+    },
 }
 
 impl Principal {
     /// The actor's name for records and pages.
     pub fn name(&self) -> &str {
         match self {
-            Self::Token { name, .. } | Self::Build { name, .. } => name,
+            Self::Token { name, .. } | Self::Build { name, .. } | Self::Puller { name, .. } => name,
         }
     }
 
@@ -101,7 +110,7 @@ impl Principal {
     pub fn person(&self) -> &str {
         match self {
             Self::Token { person, .. } => person,
-            Self::Build { name, .. } => name,
+            Self::Build { name, .. } | Self::Puller { name, .. } => name,
         }
     }
 
@@ -117,7 +126,7 @@ impl Principal {
             Self::Token { role, application, .. } => {
                 *role >= wanted && (application.is_none() || (on.is_some() && *application == on))
             }
-            Self::Build { .. } => false,
+            Self::Build { .. } | Self::Puller { .. } => false,
         }
     }
 }
@@ -140,5 +149,14 @@ mod tests {
         assert!(token.may(Role::Reader, Some(mine)) && token.may(Role::Developer, Some(mine)));
         assert!(!token.may(Role::Admin, Some(mine)));
         assert!(!token.may(Role::Reader, Some(other)) && !token.may(Role::Reader, None));
+    }
+
+    #[test]
+    fn nodes_that_pull_an_application_hold_no_role_on_it() {
+        let application = ApplicationId::new();
+        let name = "pull prod default shop".to_owned();
+        let nodes = Principal::Puller { id: TokenId::new(), name, application };
+        assert!(!nodes.may(Role::Reader, Some(application)) && !nodes.may(Role::Reader, None));
+        assert!(!nodes.may_break_glass());
     }
 }

@@ -70,6 +70,8 @@ id!(
     VersionId,
     /// One choice of a bundle for an environment.
     DeploymentId,
+    /// What a person orders of the receiver of a deployment; that tells repetitions by it.
+    OrderId,
     /// An environment.
     EnvironmentId,
     /// A registered cluster.

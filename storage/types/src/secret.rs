@@ -165,6 +165,33 @@ impl SecretScope {
         narrower.unwrap_or((Self::Global, key))
     }
 
+    /// What the names begin with under which secrets of this scope and of narrower ones are stored, in the order of
+    /// those names. Some that begin so are of another scope: a global secret may be named `application/a/b`.
+    pub fn key_prefixes(&self) -> Vec<String> {
+        match self {
+            Self::Global => vec![String::new()],
+            Self::Team(team) => {
+                vec![format!("application/{team}/"), format!("environment/{team}/"), format!("{self}:")]
+            }
+            Self::Application(application) => {
+                vec![format!("{self}:"), format!("environment/{}/", application.path())]
+            }
+            Self::Environment(..) => vec![format!("{self}:")],
+        }
+    }
+
+    /// Whether the other is this scope or a narrower one: all are narrower than global.
+    pub fn holds(&self, other: &Self) -> bool {
+        match self {
+            Self::Global => true,
+            Self::Team(team) => {
+                other == self || other.application().is_some_and(|application| application.team() == team)
+            }
+            Self::Application(application) => other.application() == Some(application),
+            Self::Environment(..) => other == self,
+        }
+    }
+
     /// The kind's word.
     pub fn word(&self) -> &'static str {
         match self {
@@ -297,6 +324,34 @@ impl<'de> Deserialize<'de> for SecretReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_scope_holds_is_stored_under_names_that_begin_so() {
+        let scopes = [
+            "global",
+            "team/a",
+            "team/a-b",
+            "application/a/b",
+            "application/a/b-c",
+            "application/a-b/b",
+            "environment/a/b/c",
+            "environment/a/b/c-d",
+            "environment/a/b-c/c",
+        ];
+        let scopes: Vec<SecretScope> = scopes.iter().map(|text| text.parse().unwrap()).collect();
+        let mut held = 0;
+        for wide in &scopes {
+            let prefixes = wide.key_prefixes();
+            assert!(prefixes.is_sorted(), "{prefixes:?}");
+            for narrow in &scopes {
+                let begins = prefixes.iter().any(|prefix| narrow.key("x").starts_with(prefix));
+                assert_eq!(begins, wide.holds(narrow), "{wide} {narrow}");
+                held += usize::from(begins);
+            }
+        }
+        // Everything is in the global one, and each in itself.
+        assert_eq!(held, 9 + 6 + 2 + 3 + 2 + 1 + 3);
+    }
 
     #[test]
     fn references_round_trip() {

@@ -7,7 +7,7 @@ use slipway_types::state::{AddonEvent, AddonState};
 use super::deployments::environment;
 use super::prelude::*;
 
-fn instance(name: &str, place: &Environment) -> AddonInstance {
+pub(super) fn instance(name: &str, place: &Environment) -> AddonInstance {
     AddonInstance {
         id: AddonId::new(),
         name: word(name),
@@ -37,11 +37,12 @@ fn instance(name: &str, place: &Environment) -> AddonInstance {
         created_by: "ann".into(),
         changed_at: at(2),
         changed_by: "bob".into(),
+        cordoned_at: Some(at(3)),
         row_version: 1,
     }
 }
 
-fn binding(addon: &AddonInstance, application: &Application, place: &Environment) -> AddonBinding {
+pub(super) fn binding(addon: &AddonInstance, application: &Application, place: &Environment) -> AddonBinding {
     AddonBinding {
         id: AddonBindingId::new(),
         addon_id: addon.id,

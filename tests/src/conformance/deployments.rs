@@ -273,7 +273,14 @@ pub async fn a_deployment_is_kept_whole_and_numbered_in_its_place(records: Share
     let row = bundle(&records, &shop, 1).await;
     let mut made = insert(&records, new_deployment(&shop, &prod, &row)).await;
     assert_eq!((made.generation, &made.state), (1, &DeploymentState::Draft { why: None }));
-    made.state = made.state.clone().apply(DeploymentEvent::Freeze(Digest::of("r"))).unwrap();
+    let asked = [
+        DeploymentEvent::Freeze(Digest::of("r")),
+        DeploymentEvent::Approve(Some("ann".into()), at(3)),
+        DeploymentEvent::Cordon("upgrade".into()),
+        DeploymentEvent::Uncordon(at(4)),
+        DeploymentEvent::Submit(at(5)),
+    ];
+    made.state = asked.into_iter().try_fold(made.state.clone(), DeploymentState::apply).unwrap();
     made.revision = Some(Digest::of("r"));
     made.violations = vec![Violation::new("x", "components[web]", "y").hint("z")];
     made.notes = vec!["a note".into()];
@@ -567,8 +574,15 @@ pub async fn holds_and_checks_are_kept_and_let_go(records: Shared) {
     let green = BundleCheck { state: CheckState::Passed, detail: Some("12 tests".into()), ..check };
     tx.check_put(&green).await.unwrap();
     assert_eq!(tx.checks_of(row.id).await.unwrap(), std::slice::from_ref(&green));
+    let of = |by: &str| BundleCheck { state: CheckState::Failed, reported_by: by.into(), ..green.clone() };
+    let (first, last) = (of("Ann"), of("dev"));
+    for report in [&last, &first] {
+        tx.check_put(report).await.unwrap();
+    }
+    let all = [first, green, last];
+    assert_eq!(tx.checks_of(row.id).await.unwrap(), all);
     let other = VersionId::new();
-    assert_eq!(tx.checks_among(&[other, row.id]).await.unwrap(), [green]);
+    assert_eq!(tx.checks_among(&[other, row.id]).await.unwrap(), all);
     assert!(tx.checks_among(&[other]).await.unwrap().is_empty());
     tx.commit().await.unwrap();
 }

@@ -12,6 +12,7 @@ async fn token(records: &Shared, name: &str) -> TokenId {
         break_glass: false,
         role: Some(Role::Reader),
         application_id: None,
+        pulls_for: None,
         grants: Vec::new(),
         expires_at: None,
     };

@@ -12,6 +12,7 @@ fn new_token(name: &str, role: Option<Role>) -> NewToken {
         break_glass: false,
         role,
         application_id: None,
+        pulls_for: None,
         grants: Vec::new(),
         expires_at: None,
     }

@@ -298,6 +298,7 @@ pub async fn expired_tokens_of_builds_go(records: Shared) {
         break_glass: false,
         role,
         application_id: None,
+        pulls_for: None,
         grants: Vec::new(),
         expires_at,
     };

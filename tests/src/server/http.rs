@@ -27,6 +27,12 @@ impl Answer {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether all came that was announced.
+    fn is_whole(&self) -> bool {
+        let announced = self.header("content-length").and_then(|length| length.parse().ok());
+        announced.is_none_or(|length: usize| self.body.len() >= length)
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -76,7 +82,8 @@ pub(super) fn request(
     drop(stream.write_all(body));
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
-    parse(&bytes).ok_or_else(|| read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+    let whole = parse(&bytes).filter(|answer| method == "HEAD" || answer.is_whole());
+    whole.ok_or_else(|| read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

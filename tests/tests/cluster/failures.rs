@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use slipway_kubernetes::{Applied, CallError};
+use slipway_kubernetes::{Applied, CallError, Freshness};
 use slipway_tests::wait::wait_until;
 
 use crate::{Field, WRITER, text};
@@ -38,10 +38,10 @@ async fn a_pod_that_failed_leaves_its_log_and_its_events() {
     })
     .await;
 
-    let pods = cluster.pods_of(namespace, &field.selector()).await.expect("a list");
+    let pods = cluster.pods_of(namespace, &field.selector(), Freshness::Now).await.expect("a list");
     assert_eq!(pods.len(), 1, "{pods:#?}");
     assert_eq!((text(&pods[0], "/kind"), text(&pods[0], "/metadata/name")), ("Pod", "fails"));
-    assert!(cluster.pods_of(namespace, "app=another").await.expect("a list").is_empty());
+    assert!(cluster.pods_of(namespace, "app=another", Freshness::Lately).await.expect("a list").is_empty());
 
     let last = cluster.last_log(namespace, "fails", "main", false, 3).await.expect("a log");
     assert_eq!(last, "99998\n99999\n100000\n");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use slipway_kubernetes::{CallError, ClusterOptions, Deleted, Followed, digest_of};
+use slipway_kubernetes::{CallError, ClusterOptions, Deleted, Followed, Freshness, digest_of};
 
 use crate::{Field, text};
 
@@ -35,7 +35,8 @@ async fn labelled_finds_what_is_labelled_and_no_more() {
 
     let wanted = kinds(&[("v1", "ConfigMap"), ("v1", "Secret"), ("nowhere.test/v1", "Thing")]);
     let mine = Some(field.namespace.name.as_str());
-    let found = field.cluster.labelled(&field.selector(), &wanted, mine).await.expect("a list");
+    let found =
+        field.cluster.labelled(&field.selector(), &wanted, mine, Freshness::Now).await.expect("a list");
     let expected = [
         ("ConfigMap", "a"),
         ("ConfigMap", "b"),
@@ -46,9 +47,11 @@ async fn labelled_finds_what_is_labelled_and_no_more() {
     ];
     assert_eq!(names(&found), expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
     assert!(found.iter().all(|object| object["apiVersion"] == "v1"));
-    let anywhere = field.cluster.labelled(&field.selector(), &wanted, None).await.expect("a list");
+    let anywhere =
+        field.cluster.labelled(&field.selector(), &wanted, None, Freshness::Now).await.expect("a list");
     assert_eq!(names(&anywhere), names(&found));
-    let elsewhere = field.cluster.labelled(&field.selector(), &wanted, Some("default")).await;
+    let elsewhere =
+        field.cluster.labelled(&field.selector(), &wanted, Some("default"), Freshness::Lately).await;
     assert!(elsewhere.expect("a list").is_empty());
 }
 
@@ -59,7 +62,11 @@ async fn more_objects_than_allowed_are_an_error_that_names_the_limit() {
         field.apply(&field.key("v1", "ConfigMap", name), &json!({})).await;
     }
     let wanted = kinds(&[("v1", "ConfigMap")]);
-    let error = field.cluster.labelled(&field.selector(), &wanted, None).await.expect_err("too many");
+    let error = field
+        .cluster
+        .labelled(&field.selector(), &wanted, None, Freshness::Lately)
+        .await
+        .expect_err("too many");
     assert!(matches!(error, CallError::Refused(_)), "asked again it is the same: {error}");
     assert!(error.says().contains("max_listed_objects"), "{}", error.says());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use slipway_kubernetes::{ClusterOptions, ObjectKey, Sensed};
+use slipway_kubernetes::{ClusterOptions, Freshness, ObjectKey, Sensed};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::plain_api::PlainApi;
 use slipway_tests::server::{FickleProxy, Mood};
@@ -54,7 +54,7 @@ impl Watch {
     async fn gone(&mut self, key: &ObjectKey) -> Value {
         let is_it = |sensed: &Sensed| matches!(sensed, Sensed::Gone { key: gone, .. } if gone == key);
         match self.until("it goes", is_it).await.pop() {
-            Some(Sensed::Gone { labels, .. }) => json!(labels),
+            Some(Sensed::Gone { labels, .. }) => json!(*labels),
             other => panic!("{other:?}"),
         }
     }
@@ -87,7 +87,8 @@ async fn a_watch_tells_what_comes_changes_and_goes() {
 
     // A list of the namespace beside it, and the end of another, are nothing to it.
     let kinds = [kind].into();
-    let listed = field.cluster.labelled(&field.selector(), &kinds, Some(&field.namespace.name)).await;
+    let listed =
+        field.cluster.labelled(&field.selector(), &kinds, Some(&field.namespace.name), Freshness::Now).await;
     assert_eq!(listed.expect("a list").len(), 1);
     drop(Namespace::create());
     field.namespace.kubectl(&["annotate", "deployment", "web", "by=hand"]);

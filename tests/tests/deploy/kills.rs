@@ -24,7 +24,8 @@ fn state_at(point: &str) -> &'static str {
     }
 }
 
-fn await_marker(marker: &Path, point: &str) {
+/// Waits until the server has come to a point.
+pub(crate) fn await_marker(marker: &Path, point: &str) {
     wait::holds(&format!("the server comes to {point}"), POINT_WITHIN, || {
         fs::read_to_string(marker).is_ok_and(|reached| reached == point)
     });

@@ -2,6 +2,7 @@
 
 mod charts;
 mod configured;
+mod cordons;
 mod definitions;
 mod edges;
 mod following;
@@ -10,7 +11,9 @@ mod kubevela;
 mod ledger;
 mod notices;
 mod observing;
+mod orders;
 mod plans;
+mod removed;
 mod rotation;
 mod secrets;
 mod service;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use slipway_handoff::http::Purpose;
 use slipway_handoff::{Capability, Command, Mode, NodeState};
@@ -17,14 +19,14 @@ use crate::world::{Field, options};
 use Capability::{Delete, Observe, Ownership, Resume, Retry, Secrets, Suspend, Terminate};
 
 /// The field, whose environment `prod` hands off to a service.
-struct Ground {
-    field: Field,
-    service: Service,
+pub(crate) struct Ground {
+    pub(crate) field: Field,
+    pub(crate) service: Service,
     address: String,
 }
 
 impl Ground {
-    fn prepare(can: &[Capability], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn prepare(can: &[Capability], env: &[(&str, &str)]) -> Self {
         let namespace = Namespace::create();
         let allowed = options(&namespace).env("SLIPWAY__DEPLOY__ALLOW_HTTP_RECEIVERS", "true");
         let options = env.iter().fold(allowed, |options, (key, value)| options.env(key, value));
@@ -39,17 +41,35 @@ impl Ground {
         Self { field, service, address }
     }
 
-    fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         &self.field.server
     }
 
-    fn deploy(&self, version: &str) -> Value {
+    pub(crate) fn deploy(&self, version: &str) -> Value {
         let create = ["deploy", "create", "shop", "--env", "prod", "--bundle", version, "--no-wait"];
         self.server().json(&create)
     }
 
-    fn show(&self) -> Value {
+    pub(crate) fn show(&self) -> Value {
         self.server().json(&["deploy", "show", "shop@prod"])
+    }
+
+    /// The token by which nodes pull the shop, as their namespace holds it.
+    fn pull_token(&self) -> String {
+        let get = ["get", "secret", "slipway-pull-default-shop", "--output", "json"];
+        let secret: Value = serde_json::from_str(&self.field.namespace.kubectl(&get)).expect("a Secret");
+        let decoded = |text: &Value| STANDARD.decode(text.as_str().expect("a text")).expect("base64");
+        let config = decoded(&secret["data"][".dockerconfigjson"]);
+        let config: Value = serde_json::from_slice(&config).expect("a configuration");
+        let registry = config["auths"].as_object().and_then(|auths| auths.values().next()).expect("one");
+        let pair = String::from_utf8(decoded(&registry["auth"])).expect("user and password");
+        pair.split_once(':').expect("a password").1.to_owned()
+    }
+
+    /// What the server says to whoever brings the token.
+    fn status(&self, token: &str, path: &str) -> u16 {
+        let authorization = format!("Bearer {token}");
+        self.server().request("GET", path, &[("Authorization", &authorization)], b"").status
     }
 
     fn reported(&self, events: &[slipway_handoff::Event]) -> (u16, Value) {
@@ -254,6 +274,11 @@ fn an_application_is_taken_away_through_the_gates_and_then_its_environment() {
     ground.field.wait_for(&made, &["live"]);
     let in_use = server.cli(&["env", "remove", "prod", "--yes"]);
     assert!(in_use.code == 1 && in_use.stderr.contains("deployed in"), "{}", in_use.stderr);
+    let nodes = ground.pull_token();
+    assert_eq!(
+        ["/v2/", "/v2/default/shop/tags/list", "/api/v1/runs"].map(|path| ground.status(&nodes, path)),
+        [200, 200, 403]
+    );
 
     let gates = ["env", "set", "prod", "--approvals", "1"];
     server.cli(&gates).ok();
@@ -279,6 +304,7 @@ fn an_application_is_taken_away_through_the_gates_and_then_its_environment() {
     let watched = server.cli(&["deploy", "watch", "shop@prod"]).ok();
     assert!(watched.stdout.contains("deleted"), "{}", watched.stdout);
     assert_eq!(ground.field.place("prod"), None);
+    assert_eq!(ground.status(&nodes, "/v2/"), 401, "no node pulls what is nowhere any more");
     let back = ["deploy", "rollback", "shop", "--env", "prod", "--to", "2", "--reason", "x", "--no-wait"];
     let never = server.cli(&back);
     assert!(never.code == 2 && never.stderr.contains("never ran"), "{}", never.stderr);

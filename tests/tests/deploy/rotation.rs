@@ -1,14 +1,21 @@
 //! Rotating a secret with everything that runs with it.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use slipway_records::fault_point::ROTATE_POINTS;
+use slipway_tests::database_file::DatabaseFile;
+use slipway_tests::wait;
 
+use crate::kills::await_marker;
+use crate::ledger::Ledger;
 use crate::secrets::{application, deploy, document, recorded, set};
 use crate::world::Field;
 
 const FIRST: &str = "the-first-value";
 const NEXT: &str = "the-next-value-of-all";
+const ENDS_WITHIN: Duration = Duration::from_secs(90);
 
 /// Rotates `db` of the shop, with restarts; gives the answer and the exit code.
 pub(crate) fn rotate(field: &Field, value: &str) -> (Value, i32) {
@@ -143,4 +150,97 @@ fn a_restart_for_secrets_moves_no_scope() {
     let after = field.wait("staging", &["delivered"]);
     assert_eq!(after["generation"], 3);
     assert_eq!(recorded(&field, &after)[0]["scope"], "environment/default/shop/staging");
+}
+
+/// Two environments in which the shop runs with `db`.
+fn in_both_places(field: &Field) {
+    let external = json!({"receiver": {"type": "oci", "secrets": "external"}});
+    field.environment("staging", "default", &external);
+    field.environment("prod", "prod", &external);
+    let first = field.publish("one\n");
+    let admin = field.server.token().to_owned();
+    assert_eq!(set(field, &admin, "db", FIRST, &["--app", "shop"]), 0);
+    deploy(field, &["secret://builtin/db"]);
+    let file = field.server.scratch().join("application.json").display().to_string();
+    field.server.cli(&["deploy", "create", "shop", "--env", "prod", "--bundle", &first, "-f", &file]).ok();
+    field.wait("prod", &["delivered"]);
+}
+
+/// Starts a server that was stopped, and rotates `db` until the job comes to a point, where it is held.
+fn rotate_to(field: &mut Field, point: &str) {
+    let (marker, value) = (field.server.scratch().join("stopped"), field.server.scratch().join("value"));
+    drop(fs::remove_file(&marker));
+    fs::write(&value, NEXT).expect("a file");
+    let value = value.display().to_string();
+    let options = field.server.options_mut();
+    options.env.insert("SLIPWAY_TEST_STOP_AT".into(), format!("{point}:1"));
+    options.env.insert("SLIPWAY_TEST_STOP_MARKER".into(), marker.display().to_string());
+    field.server.restart();
+    let rotate = ["secret", "rotate", "db", "--app", "shop", "--from-file", &value, "--restart", "--no-wait"];
+    field.server.cli(&rotate).ok();
+    await_marker(&marker, point);
+}
+
+/// Kills the server, and starts it again; gives the restarts once they have ended.
+fn ended_after_kill(field: &mut Field) -> Value {
+    field.server.kill9();
+    field.server.options_mut().env.remove("SLIPWAY_TEST_STOP_AT");
+    field.server.restart();
+    wait::until("the restarts end", ENDS_WITHIN, || {
+        let said = field.server.cli(&["secret", "restarts", "db", "--app", "shop", "-o", "json"]);
+        let found = said.json();
+        if found["ended_at"].is_null() || said.code != 0 { Err(found) } else { Ok(found) }
+    })
+}
+
+#[test]
+fn faults_of_kills_among_restarts_restart_each_place_once() {
+    let mut field = Field::prepare();
+    in_both_places(&field);
+    let (ledger, database) = (Ledger::open(&field.server.data()), DatabaseFile::open(&field.server.data()));
+    for (point, version) in ROTATE_POINTS.into_iter().zip(2..) {
+        field.server.stop();
+        // As a release left it that noted nothing.
+        for forget in ["delete from revision_secret", "delete from revision_secret_noted"] {
+            database.execute(forget);
+        }
+        rotate_to(&mut field, point);
+        ended_after_kill(&mut field);
+        for environment in ["staging", "prod"] {
+            let after = field.wait(environment, &["delivered"]);
+            let found = (&after["generation"], &after["cause"]);
+            assert_eq!(found, (&json!(version), &json!("restart")), "{point}");
+        }
+        let used = users(&field, &["db", "--app", "shop"]);
+        let has: Vec<_> = of_kind(&used, "running").iter().map(|user| user["version"].to_string()).collect();
+        assert_eq!(has, vec![format!("\"{version}\""); 2], "{point}: {used:#?}");
+    }
+    let rows = ledger.rows("select count(*) from deployment");
+    assert_eq!(
+        rows,
+        [(2 * (1 + ROTATE_POINTS.len())).to_string()],
+        "each place was restarted once a rotation"
+    );
+}
+
+#[test]
+fn faults_of_a_kill_pass_over_a_place_that_got_the_value_meanwhile() {
+    let mut field = Field::prepare();
+    in_both_places(&field);
+    field.server.stop();
+    rotate_to(&mut field, "rotate.gathered");
+    // Both are noted by now, and neither was come to.
+    let brought = deploy(&field, &["secret://builtin/db"]);
+    assert_eq!((&brought["generation"], &brought["cause"]), (&json!(2), &json!("deploy")));
+    let ended = ended_after_kill(&mut field);
+    let rows = ended["restarts"].as_array().cloned().unwrap_or_default();
+    assert_eq!(rows.len(), 2, "{ended:#}");
+    for row in &rows {
+        assert_eq!((&row["state"], &row["generation"]), (&json!("restarted"), &json!(2)), "{ended:#}");
+    }
+    for (environment, cause) in [("staging", "deploy"), ("prod", "restart")] {
+        let newest = field.wait(environment, &["delivered"]);
+        let found = (&newest["generation"], &newest["cause"]);
+        assert_eq!(found, (&json!(2), &json!(cause)), "{environment}");
+    }
 }

@@ -31,8 +31,10 @@ const ASKED_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) enum Fault {
     /// Every answer is this status.
     Answers(u16),
-    /// It takes a submission and does not get round to saying so.
+    /// It takes a submission or an order and does not get round to saying so.
     TakesInSilence,
+    /// It hears no order.
+    HearsNoOrders,
     /// It answers with a run that is no name.
     LiesAboutTheRun,
 }
@@ -43,7 +45,10 @@ struct Kept {
     known: BTreeMap<Key, Known>,
     submissions: Vec<Submission>,
     events: Vec<Event>,
+    /// Those that did something: one that comes again does nothing.
     orders: Vec<Order>,
+    /// The identifiers of those that came, repetitions included.
+    ordered: Vec<String>,
     fault: Option<Fault>,
     refused: usize,
 }
@@ -95,7 +100,12 @@ impl Service {
         self.kept().submissions.clone()
     }
 
-    /// What it was told to do.
+    /// The identifiers of orders that came, repetitions included.
+    pub(crate) fn ordered(&self) -> Vec<String> {
+        self.kept().ordered.clone()
+    }
+
+    /// What it was told to do, each once.
     pub(crate) fn commands(&self) -> Vec<Command> {
         self.kept().orders.iter().map(|order| order.command.clone()).collect()
     }
@@ -190,9 +200,7 @@ async fn handle(
         }
         _ => {
             let order: Order = serde_json::from_slice(&body).expect("an order");
-            let run = kept.known.get(&order.key).map(|known| known.run.clone()).unwrap_or_default();
-            kept.orders.push(order);
-            answer(&Answer::Accepted { run })
+            kept.order(order)
         }
     }
 }
@@ -203,6 +211,24 @@ fn answer(value: &impl Serialize) -> Response {
 }
 
 impl Kept {
+    fn order(&mut self, order: Order) -> Response {
+        if self.fault == Some(Fault::HearsNoOrders) {
+            self.refused += 1;
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        let run = self.known.get(&order.key).map(|known| known.run.clone()).unwrap_or_default();
+        self.ordered.push(order.id.clone());
+        match self.orders.iter().find(|known| known.id == order.id) {
+            Some(known) => assert_eq!(*known, order, "what comes again says the same"),
+            None => self.orders.push(order),
+        }
+        if self.fault == Some(Fault::TakesInSilence) {
+            self.refused += 1;
+            return StatusCode::GATEWAY_TIMEOUT.into_response();
+        }
+        answer(&Answer::Accepted { run })
+    }
+
     fn submit(&mut self, submission: Submission) -> Response {
         let known = self.known.get(&submission.key).cloned();
         if let Some(refusal) = admit(&submission, known.as_ref(), &self.can, &Limits::default()) {

@@ -76,7 +76,15 @@ fn faults_of_a_deleted_pod_lose_no_build() {
     let mut setting = Setting::new(&[]);
     let commit = setting.push("echo begun; /bin/busybox sleep 8; echo built");
     await_running(&setting.namespace);
-    setting.namespace.kubectl(&["delete", "pod", "--selector", "slipway.dev/owner", "--grace-period", "0"]);
+    setting.namespace.kubectl(&[
+        "delete",
+        "pod",
+        "--selector",
+        "slipway.dev/owner",
+        "--grace-period",
+        "0",
+        "--wait=false",
+    ]);
     let run = setting.assert_done(&commit);
     let log = setting.log(&run);
     assert!(log.contains("\nbegun\n") && log.matches("\nbuilt\n").count() == 1, "{log}");

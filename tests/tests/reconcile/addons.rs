@@ -1,10 +1,12 @@
 //! Add-ons on a real cluster: applied, bound by two applications in two namespaces, and released.
 
 use serde_json::{Value, json};
+use slipway_tests::database_file::DatabaseFile;
 use slipway_tests::namespace::Namespace;
+use slipway_tests::wait;
 
 use crate::cluster::{self, assert_none, assert_variable};
-use crate::ground::{Ground, core, of_web};
+use crate::ground::{Ground, LIVE_WITHIN, core, of_web};
 
 /// Installs the definition that `definition new` writes: a message for all, and a password for each.
 fn install(ground: &Ground) {
@@ -93,4 +95,48 @@ fn an_add_on_is_bound_by_two_applications_and_released_once_nobody_needs_it() {
     let left = secrets_left(&ground);
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(server.json(&["addon", "list"]), json!([]));
+}
+
+/// Waits until `board` is in a state for that reason.
+fn stands(ground: &Ground, state: &str, reason: Option<&str>) {
+    wait::until(&format!("board is {state}"), LIVE_WITHIN, || {
+        let shown = ground.server.json(&["addon", "show", "board"]);
+        let is = (shown["state"].as_str(), shown["reason"].as_str()) == (Some(state), reason);
+        if is { Ok(()) } else { Err(shown) }
+    });
+}
+
+#[test]
+fn an_add_on_waits_for_the_end_of_a_cordon_and_has_its_whole_time_then() {
+    const CORDONED: &str = "the cluster test is cordoned: it is upgraded";
+    let mut ground = Ground::prepare();
+    install(&ground);
+    let cordon = ["cluster", "cordon", "test", "--reason", "it is upgraded"];
+    ground.server.cli(&cordon).ok();
+    let apply = ["addon", "apply", "board", "--definition", "board", "--env", "prod", "--no-wait"];
+    ground.server.cli(&[&apply[..], &["--set", "message=hello"]].concat()).ok();
+    stands(&ground, "applying", Some(CORDONED));
+    // Two hours, where a receiver has one.
+    ground.server.stop();
+    let database = DatabaseFile::open(&ground.server.data());
+    let earlier = "update addon_instance set detail = json_set(detail, '$.changed_at',
+        strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-2 hours'))";
+    assert_eq!(database.execute(earlier), 1);
+    ground.server.restart();
+    assert_none(&ground.namespace, "slipway.dev/team=addons");
+    ground.server.cli(&["cluster", "uncordon", "test"]).ok();
+    stands(&ground, "ready", None);
+    assert_eq!(cluster::field(&ground.namespace, "configmap", "board", "/data/message"), "hello");
+
+    ground.server.cli(&cordon).ok();
+    ground.server.cli(&["addon", "protect", "board", "--off"]).ok();
+    ground.server.cli(&["addon", "release", "board", "--yes", "--no-wait"]).ok();
+    stands(&ground, "releasing", Some(CORDONED));
+    assert!(cluster::object(&ground.namespace, "configmap", "board").is_some(), "it stays until then");
+    ground.server.cli(&["cluster", "uncordon", "test"]).ok();
+    wait::until("board is gone", LIVE_WITHIN, || {
+        let left = ground.server.json(&["addon", "list"]);
+        if left == json!([]) { Ok(()) } else { Err(left) }
+    });
+    assert_none(&ground.namespace, "slipway.dev/team=addons");
 }

@@ -1,15 +1,13 @@
 //! `slipway addon`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::run::duration;
-use super::waiting::{NOT_ENDED, Waiting};
+use super::waiting::{NOT_ENDED, WaitArgs, Waiting};
 use super::{Exit, Global, in_path};
 use crate::client::{Client, Usage};
 use crate::output::{ago, data, json as print_json, say, table, text};
@@ -52,17 +50,6 @@ pub(crate) enum AddonCommand {
         after_help = "What its definition runs at a release runs first, and nothing goes before it has come to its end.\nExit codes: 0 it is gone, 1 it failed, 3 the wait ran out.\nExample: slipway addon release orders --yes"
     )]
     Release(ReleaseArgs),
-}
-
-/// How long to wait for what was asked for.
-#[derive(Debug, Args)]
-pub(crate) struct WaitArgs {
-    /// Do not wait
-    #[arg(long)]
-    no_wait: bool,
-    /// How long to wait, such as 90s, 10m or 1h
-    #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
-    timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -295,7 +282,7 @@ fn state_of(addon: &Value) -> String {
 }
 
 async fn list(client: &Client, global: &Global) -> Result<()> {
-    let rows = client.list("/api/v1/addons", &[], 1000).await?;
+    let rows = client.whole("/api/v1/addons", &[]).await?;
     if global.json() {
         print_json(&Value::Array(rows));
         return Ok(());

@@ -62,7 +62,7 @@ pub(crate) async fn run(command: AppCommand, global: &Global) -> Result<Exit> {
             show_created(&made, args.source.is_some(), global);
         }
         AppCommand::List => {
-            let rows = client.list("/api/v1/applications", &[], 1000).await?;
+            let rows = client.whole("/api/v1/applications", &[]).await?;
             if global.json() {
                 print_json(&Value::Array(rows));
             } else {

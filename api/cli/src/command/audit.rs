@@ -1,12 +1,12 @@
 //! `slipway audit`: who changed what, and whether that record is whole.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Exit, Global};
 use crate::client::Client;
-use crate::output::{ago, data, json as print_json, table, text};
+use crate::output::{ago, data, json as print_json, say, table, text};
 
 /// Rows asked for at once.
 const PAGE: usize = 200;
@@ -49,8 +49,7 @@ pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<Exit> 
             Ok(Exit::OK)
         }
         AuditCommand::Verify { expect } => {
-            let query: Vec<_> = expect.into_iter().map(|digest| ("expect", digest)).collect();
-            let found = client.get("/api/v1/audit/verify", &query).await?;
+            let found = verify(&client, expect).await?;
             let is_whole = found["ok"] == true;
             if global.json() {
                 print_json(&found);
@@ -70,6 +69,42 @@ pub(crate) async fn run(command: AuditCommand, global: &Global) -> Result<Exit> 
             Ok(if is_whole { Exit::OK } else { Exit(1) })
         }
     }
+}
+
+/// What the server says of a whole record: of a long one it looks through a piece at a time.
+async fn verify(client: &Client, mut expect: Option<String>) -> Result<Value> {
+    let is_expected = expect.is_some();
+    let (mut entries, mut broken_at, mut newest) = (0, Value::Null, Value::Null);
+    let mut begin: Option<(i64, String)> = None;
+    loop {
+        let mut query: Vec<_> = expect.iter().map(|digest| ("expect", digest.clone())).collect();
+        if let Some((from, digest)) = &begin {
+            query.extend([("from", from.to_string()), ("digest", digest.clone())]);
+        }
+        let piece = client.get("/api/v1/audit/verify", &query).await?;
+        entries += piece["entries"].as_u64().unwrap_or_default();
+        if newest.is_null() {
+            newest = piece["newest"].clone();
+        }
+        // Pieces go back: what is told last is the first that is broken.
+        if !piece["broken_at"].is_null() {
+            broken_at = piece["broken_at"].clone();
+        }
+        if piece["has_expected"] == true {
+            expect = None;
+        }
+        let Some(next) = piece["next"].as_i64() else { break };
+        if begin.is_some_and(|(from, _)| from <= next) {
+            bail!("the server does not get on with the record: it names entry {next} again");
+        }
+        say(format!("{entries} entries looked through, back to entry {next}"));
+        begin = Some((next, text(&piece["next_digest"])));
+    }
+    let has_expected = is_expected.then_some(expect.is_none());
+    let ok = broken_at.is_null() && has_expected != Some(false);
+    Ok(json!({
+        "ok": ok, "entries": entries, "broken_at": broken_at, "newest": newest, "has_expected": has_expected,
+    }))
 }
 
 /// The record is read backwards by number, not by pages of the usual kind.
@@ -134,9 +169,50 @@ fn detail(detail: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    use axum::extract::Query;
+    use axum::routing::get;
+    use axum::{Json, Router};
 
     use super::*;
+
+    /// A record of seven entries, looked through in two pieces; `old` is in the second.
+    async fn piece(Query(asked): Query<BTreeMap<String, String>>) -> Json<Value> {
+        let asked = |name: &str| asked.get(name).map(String::as_str);
+        Json(match (asked("from"), asked("digest")) {
+            (None, None) => {
+                json!({"ok": false, "entries": 4, "newest": "new", "next": 3, "next_digest": "third"})
+            }
+            (Some("3"), Some("third")) => {
+                let has_expected = asked("expect").map(|expected| expected == "old");
+                json!({"ok": has_expected != Some(false), "entries": 3, "newest": "third", "has_expected": has_expected})
+            }
+            other => panic!("{other:?} is no piece"),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_long_record_is_looked_through_to_its_first_entry() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/api/v1/audit/verify", get(piece));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::connect(&base, None).unwrap();
+        for (expect, ok, has_expected) in [
+            (None, true, Value::Null),
+            (Some("old"), true, json!(true)),
+            (Some("other"), false, json!(false)),
+        ] {
+            let found = verify(&client, expect.map(ToOwned::to_owned)).await.unwrap();
+            let wanted = json!({
+                "ok": ok, "entries": 7, "broken_at": null, "newest": "new", "has_expected": has_expected,
+            });
+            assert_eq!(found, wanted, "{expect:?}");
+        }
+        serving.abort();
+    }
 
     #[test]
     fn details_fit_a_line() {

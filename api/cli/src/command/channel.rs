@@ -73,9 +73,7 @@ pub(crate) async fn run(command: ChannelCommand, global: &Global) -> Result<Exit
             history(&moves(&client, &path, limit).await?, global);
         }
         ChannelCommand::List { app } => {
-            // An application has few: they come whole, not in pages.
-            let answer = client.get("/api/v1/channels", &[("application", app.clone())]).await?;
-            let rows = answer["items"].as_array().cloned().unwrap_or_default();
+            let rows = client.whole("/api/v1/channels", &[("application", app.clone())]).await?;
             if global.json() {
                 print_json(&Value::Array(rows));
             } else {

@@ -11,7 +11,7 @@ use crate::output::{ago, json as print_json, say, table, text};
 pub(crate) enum CheckCommand {
     /// Report how a check of a bundle stands
     #[command(
-        after_help = "An environment's gates count a report only if its settings name you as the check's owner.\nExample: slipway check report shop 1.4.2 e2e --state passed --url https://ci.example.com/812"
+        after_help = "An environment's gates count a report only if its settings name you as the check's owner.\nYour report takes the place of your earlier one, and of nobody else's.\nExample: slipway check report shop 1.4.2 e2e --state passed --url https://ci.example.com/812"
     )]
     Report(ReportArgs),
     /// Run a check again that slipway.yaml declares
@@ -134,7 +134,7 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             global.tell(&waived, said);
         }
         CheckCommand::List { app, version } => {
-            let rows = client.list(&path(&app, &version), &[], 1000).await?;
+            let rows = client.whole(&path(&app, &version), &[]).await?;
             if global.json() {
                 print_json(&Value::Array(rows));
                 return Ok(Exit::OK);

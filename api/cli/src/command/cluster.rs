@@ -40,7 +40,9 @@ pub(crate) enum ClusterCommand {
         name: String,
     },
     /// Let nothing new go to a cluster; what runs there stays
-    #[command(after_help = "Example: slipway cluster cordon kind --reason 'upgrade to 1.34'")]
+    #[command(
+        after_help = "Approved deployments wait, at most expireAfterHours of their environment; then their gates are asked again.\nExample: slipway cluster cordon kind --reason 'upgrade to 1.34'"
+    )]
     Cordon {
         /// The cluster
         name: String,
@@ -122,7 +124,7 @@ pub(crate) async fn run(command: ClusterCommand, global: &Global) -> Result<Exit
     match command {
         ClusterCommand::Add(args) => add(&client, args, global).await?,
         ClusterCommand::Check { name } => return check(&client, &name, global).await,
-        ClusterCommand::List => list(client.list("/api/v1/clusters", &[], 1000).await?, global),
+        ClusterCommand::List => list(client.whole("/api/v1/clusters", &[]).await?, global),
         ClusterCommand::Show { name } => {
             let cluster = client.get(&path(&name), &[]).await?;
             if global.json() { print_json(&cluster) } else { show(&cluster) }

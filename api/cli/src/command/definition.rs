@@ -125,7 +125,7 @@ pub(crate) async fn run(command: DefinitionCommand, global: &Global) -> Result<E
 }
 
 async fn all(client: &Client) -> Result<Vec<Value>> {
-    client.list("/api/v1/definitions", &[], 10_000).await
+    client.whole("/api/v1/definitions", &[]).await
 }
 
 fn is_of(row: &Value, kind: DefinitionKind) -> bool {
@@ -185,7 +185,7 @@ fn users(definition: &Value) -> String {
 /// Says what the server found or was given and cannot use.
 async fn faults(client: &Client) -> Result<()> {
     // One who may see only an application is not told of the server's machine.
-    let Ok(faults) = client.list("/api/v1/definitions/faults", &[], 1000).await else { return Ok(()) };
+    let Ok(faults) = client.whole("/api/v1/definitions/faults", &[]).await else { return Ok(()) };
     for fault in &faults {
         say(format!("{} cannot be used:", one_line(&text(&fault["place"]))));
         let violations: Vec<Violation> =

@@ -195,7 +195,7 @@ fn place_line(place: &Value) -> String {
 
 /// Definitions that the server found or was given and cannot use.
 async fn definitions(global: &Global) -> Vec<Finding> {
-    let asked = async { global.client()?.list("/api/v1/definitions/faults", &[], 100).await };
+    let asked = async { global.client()?.whole("/api/v1/definitions/faults", &[]).await };
     let Ok(found) = asked.await else { return Vec::new() };
     let finding = |fault: &Value| Finding {
         what: "definitions".to_owned(),

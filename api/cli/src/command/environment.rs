@@ -39,7 +39,7 @@ pub(crate) enum EnvironmentCommand {
         /// The environment
         name: String,
     },
-    /// Forget an environment that nothing is deployed in
+    /// Forget an environment where nothing is deployed or waits to be
     #[command(after_help = "Example: slipway env remove prod --yes")]
     Remove {
         /// The environment
@@ -88,7 +88,7 @@ pub(crate) async fn run(command: EnvironmentCommand, global: &Global) -> Result<
     match command {
         EnvironmentCommand::Create(args) => create(&client, args, global).await?,
         EnvironmentCommand::Set(args) => set(&client, args, global).await?,
-        EnvironmentCommand::List => list(client.list("/api/v1/environments", &[], 1000).await?, global),
+        EnvironmentCommand::List => list(client.whole("/api/v1/environments", &[]).await?, global),
         EnvironmentCommand::Show { name } => {
             let environment = client.get(&path(&name), &[]).await?;
             if global.json() {

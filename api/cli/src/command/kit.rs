@@ -25,7 +25,7 @@ pub(crate) enum KitCommand {
 pub(crate) async fn run(command: KitCommand, global: &Global) -> Result<Exit> {
     let client = global.client()?;
     match command {
-        KitCommand::List => list(client.list("/api/v1/kits", &[], 1000).await?, global),
+        KitCommand::List => list(client.whole("/api/v1/kits", &[]).await?, global),
         KitCommand::Show { kit } => {
             show(&client.get(&format!("/api/v1/kits/{}", in_path(&kit)), &[]).await?, global);
         }

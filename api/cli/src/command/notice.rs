@@ -88,8 +88,7 @@ pub(crate) async fn run(command: NoticeCommand, global: &Global) -> Result<Exit>
             }
         }
         NoticeCommand::List => {
-            let answer = client.get("/api/v1/notices/channels", &[]).await?;
-            channels(answer["items"].as_array().cloned().unwrap_or_default(), global);
+            channels(client.whole("/api/v1/notices/channels", &[]).await?, global);
         }
         NoticeCommand::Test { name } => {
             let path = format!("/api/v1/notices/channels/{}/test", in_path(&name));

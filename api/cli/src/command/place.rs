@@ -57,8 +57,7 @@ pub(crate) struct ReleaseArgs {
 pub(crate) async fn places(client: &Client, app: Option<&str>, env: Option<&str>) -> Result<Vec<Value>> {
     let given = [("application", app), ("environment", env)];
     let query: Vec<_> = given.into_iter().filter_map(|(key, value)| Some((key, value?.to_owned()))).collect();
-    let answer = client.get("/api/v1/where", &query).await?;
-    Ok(answer["items"].as_array().cloned().unwrap_or_default())
+    client.whole("/api/v1/where", &query).await
 }
 
 pub(crate) async fn show(args: WhereArgs, global: &Global) -> Result<Exit> {

@@ -1,14 +1,20 @@
 //! `slipway secret`.
 
+mod restarts;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::waiting::WaitArgs;
 use super::{Exit, Global, in_path};
+use crate::client::Client;
 use crate::output::{ago, json as print_json, say, table, text};
 use crate::secret_input;
+
+use restarts::Restarts;
 
 /// For whom a secret is. Who asks gets that of the narrowest scope: environment, application, team, everybody.
 #[derive(Debug, Args)]
@@ -28,6 +34,12 @@ impl ScopeArgs {
     fn query(&self) -> Vec<(&'static str, String)> {
         let given = [("application", &self.app), ("environment", &self.env), ("team", &self.team)];
         given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
+
+    /// The same as a command has them, with a space before each.
+    fn arguments(&self) -> String {
+        let given = [("app", &self.app), ("env", &self.env), ("team", &self.team)];
+        given.into_iter().filter_map(|(key, value)| Some(format!(" --{key} {}", value.as_ref()?))).collect()
     }
 
     /// An address with the scope as its query.
@@ -68,7 +80,7 @@ pub(crate) enum SecretCommand {
     },
     /// Give a secret its next value, tell who uses it, and restart those if asked
     #[command(
-        after_help = "Ends with 1 if one of those could not be restarted; the value is set all the same.\nExample: slipway secret rotate db --app shop --env prod --restart < password.txt"
+        after_help = "With --restart it waits until each of those is deployed again or left alone; that goes on if the command is ended.\nExit codes: 0 done, 1 one of those is left alone, or without --restart it is not known who uses it, 3 the wait ran out. The value is set in any case.\nExample: slipway secret rotate db --app shop --env prod --restart < password.txt"
     )]
     Rotate {
         /// Its name
@@ -84,6 +96,21 @@ pub(crate) enum SecretCommand {
         /// Why; kept with the restarts
         #[arg(long, requires = "restart")]
         reason: Option<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Show what became of what ran with a secret when it was rotated with --restart
+    #[command(
+        after_help = "Exit codes: 0 all is deployed again, 1 something is left alone, 3 the restarts go on.\nExample: slipway secret restarts db --app shop --env prod"
+    )]
+    Restarts {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// When it got this version, instead of the newest that was rotated so
+        #[arg(id = "secret_version", long = "version", value_name = "NUMBER", allow_negative_numbers = true)]
+        version: Option<u32>,
     },
     /// Remove a secret
     #[command(
@@ -115,7 +142,7 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
             );
         }
         SecretCommand::List { scope } => {
-            let rows = client.list("/api/v1/secrets", &scope.query(), 1000).await?;
+            let rows = client.whole("/api/v1/secrets", &scope.query()).await?;
             if global.json() {
                 print_json(&Value::Array(rows));
             } else {
@@ -131,7 +158,7 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
                 users(&found["items"], "Nobody uses it.");
             }
         }
-        SecretCommand::Rotate { name, scope, from_file, restart, reason } => {
+        SecretCommand::Rotate { name, scope, from_file, restart, reason, wait } => {
             let mut body =
                 json!({"value": secret_input::read("value", from_file.as_deref())?, "restart": restart});
             if let Some(reason) = reason {
@@ -139,7 +166,20 @@ pub(crate) async fn run(command: SecretCommand, global: &Global) -> Result<Exit>
             }
             let address = scope.address(&format!("/api/v1/secrets/{}/rotate", in_path(&name)));
             let done = client.post(&address, &body).await?;
-            return Ok(rotated(&name, &done, restart, global));
+            if !restart {
+                return Ok(rotated(&name, &done, global));
+            }
+            return restarted(&client, (name.as_str(), &scope), done, &wait, global).await;
+        }
+        SecretCommand::Restarts { name, scope, version } => {
+            let version = version.map(|version| version.to_string());
+            let found = Restarts { client: &client, name: &name, scope: &scope, version }.found().await?;
+            if global.json() {
+                print_json(&found);
+            } else {
+                restarts::show(&found);
+            }
+            return Ok(restarts::exit(&found));
         }
         SecretCommand::Remove { name, scope, yes } => {
             super::confirmed(yes, &format!("the secret {name} would be gone for all who name it"))?;
@@ -209,40 +249,57 @@ pub(super) fn tell_left(removed: &Value) {
     }
 }
 
-/// Tells what a rotation came to; 1 if something was not restarted.
-fn rotated(name: &str, done: &Value, restart: bool, global: &Global) -> Exit {
-    let restarts = done["restarts"].as_array().cloned().unwrap_or_default();
-    let failed = restarts.iter().filter(|one| !one["problem"].is_null()).count();
-    if global.json() {
-        print_json(done);
-    } else {
+/// Tells that a secret has its next value, and who uses it; whether that is known.
+fn tell_rotated(name: &str, done: &Value, global: &Global) -> bool {
+    if !global.json() {
         say(format!("Secret {name} has version {}.", text(&done["secret"]["version"])));
         if done["problem"].is_null() {
             users(&done["users"], "Nobody uses it.");
-        }
-        for one in &restarts {
-            let place = format!("{}@{}", text(&one["application"]), text(&one["environment"]));
-            if one["problem"].is_null() {
-                say(format!(
-                    "{place}: restarts as generation {0}. Watch it: slipway deploy watch {place}",
-                    text(&one["generation"])
-                ));
-            } else {
-                say(format!("{place}: not restarted: {}", text(&one["problem"])));
-                if !one["hint"].is_null() {
-                    say(format!("  {}", text(&one["hint"])));
-                }
-            }
-        }
-        let runs = done["users"].as_array().into_iter().flatten().any(|user| user["kind"] == "running");
-        if runs && !restart {
-            say(
-                "What runs keeps the version it has until it is deployed again: slipway deploy restart, or --restart",
-            );
         }
     }
     if let Some(problem) = done["problem"].as_str() {
         say(format!("The value is set, but {problem}. Look again: slipway secret used-by {name}"));
     }
-    Exit(u8::from(failed > 0 || !done["problem"].is_null()))
+    done["problem"].is_null()
+}
+
+/// Tells what a rotation without restarts came to; 1 if it is not known who uses the secret.
+fn rotated(name: &str, done: &Value, global: &Global) -> Exit {
+    let is_known = tell_rotated(name, done, global);
+    if global.json() {
+        print_json(done);
+    } else if done["users"].as_array().into_iter().flatten().any(|user| user["kind"] == "running") {
+        say(
+            "What runs keeps the version it has until it is deployed again: slipway deploy restart, or --restart",
+        );
+    }
+    Exit(u8::from(!is_known))
+}
+
+/// The same of one with restarts, once these have ended.
+async fn restarted(
+    client: &Client,
+    (name, scope): (&str, &ScopeArgs),
+    mut done: Value,
+    wait: &WaitArgs,
+    global: &Global,
+) -> Result<Exit> {
+    tell_rotated(name, &done, global);
+    let restarts = Restarts { client, name, scope, version: Some(text(&done["secret"]["version"])) };
+    let exit = if wait.no_wait {
+        say(format!("What runs with it is being restarted. Look at it: {}", restarts.look()));
+        Exit::OK
+    } else {
+        let found = restarts.ended(wait).await?;
+        if let Some(problem) = found["problem"].as_str() {
+            say(format!("Not all were come to: {problem}"));
+        }
+        done["restarts"] = found["restarts"].clone();
+        done["restarting"] = found["ended_at"].is_null().into();
+        restarts::exit(&found)
+    };
+    if global.json() {
+        print_json(&done);
+    }
+    Ok(exit)
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(command: SourceCommand, global: &Global) -> Result<Exit>
     let client = global.client()?;
     match command {
         SourceCommand::List => {
-            let rows = client.list("/api/v1/sources", &[], 1000).await?;
+            let rows = client.whole("/api/v1/sources", &[]).await?;
             list(rows, global);
         }
         SourceCommand::Show { name } => {

@@ -82,7 +82,7 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> 
             }
         }
         TokenCommand::List => {
-            let rows = client.list("/api/v1/tokens", &[], 1000).await?;
+            let rows = client.whole("/api/v1/tokens", &[]).await?;
             if global.json() {
                 print_json(&Value::Array(rows));
             } else {
@@ -91,13 +91,12 @@ pub(crate) async fn run(command: TokenCommand, global: &Global) -> Result<Exit> 
                     .map(|t| {
                         let ends =
                             if t["revoked_at"].is_null() { text(&t["expires_at"]) } else { "revoked".into() };
-                        vec![
-                            text(&t["name"]),
-                            text(&t["role"]),
-                            text(&t["application"]),
-                            ago(&t["last_used_at"]),
-                            ends,
-                        ]
+                        // Some are no people's: nodes of an environment pull by them.
+                        let role = match t["pulls_for"].as_str() {
+                            Some(environment) => format!("pulls for {environment}"),
+                            None => text(&t["role"]),
+                        };
+                        vec![text(&t["name"]), role, text(&t["application"]), ago(&t["last_used_at"]), ends]
                     })
                     .collect();
                 table(&["NAME", "ROLE", "APPLICATION", "LAST USED", "ENDS"], &cells, "No token.");

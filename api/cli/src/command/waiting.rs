@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use clap::Args;
 
 use super::Exit;
+use super::run::duration;
 use crate::client::{Client, is_away};
 use crate::output::say;
 
@@ -14,6 +16,17 @@ pub(super) const NOT_ENDED: Exit = Exit(3);
 const EVERY: Duration = Duration::from_millis(700);
 /// How long the server may be away: one that is replaced by another is back by then.
 const AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// How long to wait for what was asked for.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Do not wait
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// How long to wait, such as 90s, 10m or 1h
+    #[arg(long, default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
+    pub(super) timeout: Duration,
+}
 
 /// A wait with its end.
 pub(super) struct Waiting<'a> {

@@ -124,6 +124,7 @@ async fn insert(tx: &mut dyn Write, hash: Digest) -> Result<()> {
         break_glass: false,
         role: Some(Role::Admin),
         application_id: None,
+        pulls_for: None,
         grants: Vec::new(),
         expires_at: None,
     };

@@ -19,6 +19,7 @@ use slipway_deployer::handler::DeployHandler;
 use slipway_deployer::live_objects::Looks;
 use slipway_deployer::observe::ObserveHandler;
 use slipway_deployer::packages::PackageLimits;
+use slipway_deployer::rotation::RotateHandler;
 use slipway_deployer::{Stage, StageOptions};
 use slipway_git::GitStore;
 use slipway_handoff::CorePort;
@@ -144,6 +145,11 @@ pub(super) fn lanes(stage: &Arc<Stage>, core: &Core, git: &GitStore, config: &De
         Lane {
             name: "following",
             handlers: vec![("follow", Arc::new(FollowHandler { stage: Arc::clone(stage) }))],
+            slots: 2,
+        },
+        Lane {
+            name: "restarting",
+            handlers: vec![("rotate", Arc::new(RotateHandler { stage: Arc::clone(stage) }))],
             slots: 2,
         },
         Lane {

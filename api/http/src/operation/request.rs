@@ -58,10 +58,22 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// Ends requests that take longer than `request_timeout_ms`.
 pub(crate) async fn time_limit(State(state): State<ServerState>, request: Request, next: Next) -> Response {
-    let limit_ms = state.options.request_timeout_ms;
+    within(("request_timeout_ms", state.options.request_timeout_ms), request, next).await
+}
+
+/// Ends requests to compose that take longer than `compose_timeout_ms`, their bodies included.
+pub(crate) async fn compose_limit(
+    State(state): State<ServerState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    within(("compose_timeout_ms", state.options.compose_timeout_ms), request, next).await
+}
+
+async fn within((name, limit_ms): (&str, u64), request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(Duration::from_millis(limit_ms), next.run(request)).await;
     answer.unwrap_or_else(|_| {
-        let detail = format!("no answer within request_timeout_ms = {limit_ms}");
+        let detail = format!("no answer within {name} = {limit_ms}");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail).into_response()
     })
 }

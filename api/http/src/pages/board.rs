@@ -301,6 +301,7 @@ mod tests {
             created_by: "ann".to_owned(),
             changed_at: at,
             changed_by: "ann".to_owned(),
+            removed_at: None,
         }
     }
 

@@ -38,7 +38,7 @@ use crate::state::ServerState;
 use action_page::name_of;
 use actions::Standing;
 use evidence::FailureRow;
-use facts::{ApprovalRow, AuditRow, Facts, GateRow, Known, ReceiverRow};
+use facts::{ApprovalRow, AuditRow, Facts, GateRow, Known, OrderRow, ReceiverRow};
 use list::Row;
 use nodes::{NodeRow, Seen};
 use objects::Asked;
@@ -63,6 +63,7 @@ struct DeploymentPage {
     /// What is approved.
     revision_value: String,
     revision: Option<ShortDigest>,
+    orders: Vec<OrderRow>,
     gates: Vec<GateRow>,
     approvals: Vec<ApprovalRow>,
     drawing: Option<Drawing>,
@@ -153,6 +154,7 @@ async fn page(
         pages: pages.iter().map(button).collect(),
         revision_value: deployment.revision.map(|revision| revision.to_string()).unwrap_or_default(),
         revision: deployment.revision.as_ref().map(|revision| ShortDigest::new(t, revision)),
+        orders: facts::orders(t, &detail.orders, now),
         gates: detail.gates.iter().map(|gate| facts::gate(t, gate)).collect(),
         approvals: detail.approvals.iter().map(|approval| facts::approval(t, approval, now)).collect(),
         drawing: Drawing::new(t.deployment.graph.to_owned(), &nodes::drawn(&nodes)),

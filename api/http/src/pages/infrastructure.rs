@@ -26,6 +26,7 @@ mod secrets;
 mod server;
 mod source;
 mod sources;
+mod surroundings;
 mod tokens;
 
 use askama::Template;
@@ -34,6 +35,8 @@ use axum::Router;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use slipway_types::Role;
+
+pub(crate) use surroundings::Surroundings;
 
 use super::forms::{Fields, Posted};
 use super::frame::{Frame, Section};

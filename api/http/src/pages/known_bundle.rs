@@ -49,6 +49,8 @@ pub(super) struct KnownBundle {
 pub(super) struct CheckLine {
     pub(super) name: String,
     pub(super) status: Status,
+    /// The person whose word it is; absent of those that Slipway runs.
+    pub(super) reported_by: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) log: Option<String>,
     pub(super) waived_by: Option<String>,
@@ -115,6 +117,7 @@ impl KnownBundle {
         let declared = self.declared.iter().map(|check| CheckLine {
             name: check.name.to_string(),
             status: Status::of(t, check.state.word()),
+            reported_by: None,
             reason: check.state.reason(),
             log: self.log_of(check),
             waived_by: check.waiver.as_ref().map(|waiver| format!("{}: {}", waiver.by, waiver.reason)),
@@ -122,6 +125,7 @@ impl KnownBundle {
         let reported = self.reported.iter().map(|check| CheckLine {
             name: check.name.to_string(),
             status: Status::of(t, check.state.word()),
+            reported_by: Some(check.reported_by.clone()),
             reason: check.detail.clone(),
             log: None,
             waived_by: None,

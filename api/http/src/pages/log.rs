@@ -121,15 +121,13 @@ pub(super) async fn page(
     let ended = owner.ended(read.as_mut()).await?;
     let word = owner.state(read.as_mut()).await?;
     let bytes = read.log_size(owner.log()).await?;
+    drop(read);
     let here = log_address(&application, number, &what);
     let find = query.find.trim().to_owned();
     let (window, matches) = if find.is_empty() {
         let part = query.part(bytes);
-        let window = window(&state, read.as_mut(), owner.log(), bytes, part, query.weight()).await?;
-        drop(read);
-        (window, None)
+        (window(&state, owner.log(), bytes, part, query.weight()).await?, None)
     } else {
-        drop(read);
         let from = query.from.unwrap_or_default();
         let found = search(&state, owner.log(), (from, bytes), &find, &here).await?;
         (Window { from: 0, to: bytes, lines: Vec::new() }, Some(found))
@@ -172,10 +170,7 @@ pub(super) async fn download(
         if offset >= size {
             return Ok::<_, ApiError>(None);
         }
-        let mut read = state.records.read().await?;
-        let piece =
-            read_piece(&state, read.as_mut(), owner.log(), offset, PIECE_BYTES.min(size - offset)).await?;
-        drop(read);
+        let piece = read_piece(&state, owner.log(), offset, PIECE_BYTES.min(size - offset)).await?;
         if piece.is_empty() {
             return Ok(None);
         }

@@ -44,10 +44,7 @@ pub(super) async fn search(
     let (mut offset, mut found) = (from, Vec::new());
     let (mut weight, mut is_full) = (0, false);
     while offset < size && offset - from < SCAN_BYTES_MAX && !is_full {
-        // For one piece alone: others need the connection while this one is looked through.
-        let mut read = state.records.read().await?;
-        let piece = read_piece(state, read.as_mut(), log, offset, PIECE_BYTES.min(size - offset)).await?;
-        drop(read);
+        let piece = read_piece(state, log, offset, PIECE_BYTES.min(size - offset)).await?;
         let is_last = offset + piece.len() as u64 >= size;
         let whole = piece.iter().rposition(|byte| *byte == b'\n').map(|place| place + 1);
         let length = if is_last { piece.len() } else { whole.unwrap_or(piece.len()) };

@@ -72,9 +72,9 @@ async fn follow(
     loop {
         let mut read = state.records.read().await?;
         let ended = owner.ended(read.as_mut()).await?;
-        let bytes = read_piece(state, read.as_mut(), owner.log(), offset, EVENT_BYTES_MAX).await?;
         let rest = read.log_size(owner.log()).await?.saturating_sub(offset);
         drop(read);
+        let bytes = read_piece(state, owner.log(), offset, EVENT_BYTES_MAX).await?;
         let length = whole_lines(&bytes, ended && bytes.len() as u64 >= rest);
         if length > 0 {
             let lines = terminal.lines(&bytes[..length], offset);

@@ -1,7 +1,6 @@
 //! As many lines of a log as a page may weigh, from a place on or up to one. Windows end where the next ones begin,
 //! so whoever goes through all of them, either way, misses nothing.
 
-use slipway_records::Read;
 use uuid::Uuid;
 
 use super::ansi::{Line, Span, Terminal};
@@ -43,7 +42,6 @@ pub(super) struct Window {
 /// The window of a log of `size` bytes that shows this part in at most `weight` bytes of HTML.
 pub(super) async fn window(
     state: &ServerState,
-    read: &mut dyn Read,
     log: Uuid,
     size: u64,
     part: Part,
@@ -54,7 +52,7 @@ pub(super) async fn window(
     match part {
         Part::From(from) => {
             let to = size.min(from.saturating_add(length));
-            let bytes = read_between(state, read, log, from, to).await?;
+            let bytes = read_between(state, log, from, to).await?;
             let is_end = from + bytes.len() as u64 >= size;
             Ok(Window::first_of(&bytes, from, is_end, weight))
         }
@@ -62,7 +60,7 @@ pub(super) async fn window(
             let begin = to.saturating_sub(length);
             // One byte more tells whether a line begins there.
             let probe = begin.saturating_sub(1);
-            let bytes = read_between(state, read, log, probe, to).await?;
+            let bytes = read_between(state, log, probe, to).await?;
             let skipped = if begin == 0 { 0 } else { first_line(&bytes) };
             let to = probe + bytes.len() as u64;
             Ok(Window::last_of(&bytes[skipped..], to, weight))
@@ -71,20 +69,14 @@ pub(super) async fn window(
 }
 
 /// The bytes between two places. One look into the records takes so many pieces and no more.
-async fn read_between(
-    state: &ServerState,
-    read: &mut dyn Read,
-    log: Uuid,
-    from: u64,
-    to: u64,
-) -> Result<Vec<u8>, ApiError> {
+async fn read_between(state: &ServerState, log: Uuid, from: u64, to: u64) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     loop {
         let next = from + bytes.len() as u64;
         if next >= to {
             return Ok(bytes);
         }
-        let piece = read_piece(state, read, log, next, to - next).await?;
+        let piece = read_piece(state, log, next, to - next).await?;
         if piece.is_empty() {
             return Ok(bytes);
         }

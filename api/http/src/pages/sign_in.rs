@@ -102,9 +102,12 @@ pub(super) async fn sign_in(
             return form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(error.to_string()));
         }
     };
-    let Principal::Token { id, name, .. } = principal else {
-        let refusal = visitor.texts().token_of_build.to_owned();
-        return form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(refusal));
+    let refused =
+        |why: &str| form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(why.to_owned()));
+    let (id, name) = match principal {
+        Principal::Token { id, name, .. } => (id, name),
+        Principal::Build { .. } => return refused(visitor.texts().token_of_build),
+        Principal::Puller { .. } => return refused(visitor.texts().token_of_environment),
     };
     if !state.sign_ins.allow(&id) {
         return Err(too_many());

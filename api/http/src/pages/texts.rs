@@ -72,7 +72,7 @@ texts! {
     nothing_written nothing_yet nowhere on_its_way own_remote packages packaging pinned planning published push_first push_help
     reload request_id retry_run reused run run_graph runs runs_there save settings show_all sign_in
     sign_in_by_token sign_out size skip_log skip_to_content slowest_one source source_help source_url started_by
-    state_of_run time timeline to_application to_applications token_help token_of_build upstream version version_commit_author webhook
+    state_of_run time timeline to_application to_applications token_help token_of_build token_of_environment upstream version version_commit_author webhook
     webhook_help webhook_secret_once what_slipway_does where_you_are whole_log
 }
 

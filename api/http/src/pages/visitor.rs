@@ -1,11 +1,13 @@
 //! Who looks at a page: language and colours, and who is signed in.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use slipway_records::{RecordsError, SignIn, TokenRow};
+use slipway_records::{RecordsError, SignIn};
 use slipway_secrets::AuthError;
 use slipway_types::{Digest, Principal};
 use url::Url;
@@ -16,7 +18,8 @@ use super::texts::Texts;
 use super::theme::Theme;
 use super::times::Times;
 use super::{cookie, origin};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
+use crate::operation::open_streams::{self, Holder};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -97,7 +100,7 @@ async fn session_of(state: &ServerState, headers: &HeaderMap) -> Result<Option<S
     drop(read);
     let principal = match slipway_secrets::admit(state.records.as_ref(), token, now).await {
         Ok(principal @ Principal::Token { .. }) => principal,
-        Ok(Principal::Build { .. }) => return Ok(None),
+        Ok(Principal::Build { .. } | Principal::Puller { .. }) => return Ok(None),
         Err(AuthError::Records(error)) => return Err(error.into()),
         Err(AuthError::Unknown | AuthError::Expired { .. } | AuthError::Revoked { .. }) => return Ok(None),
     };
@@ -114,14 +117,20 @@ fn lasts(sign_in: &SignIn, now: DateTime<Utc>) -> bool {
 }
 
 /// Whether a sign-in still lets somebody in. To ask is no use of it.
-pub(super) async fn still_holds(state: &ServerState, sign_in: &Digest) -> Result<bool, RecordsError> {
+pub(crate) async fn still_signed_in(state: &ServerState, sign_in: &Digest) -> Result<bool, RecordsError> {
     let now = Utc::now();
     let mut read = state.records.read().await?;
     let kept = read.sign_in_get(sign_in).await?.filter(|kept| lasts(kept, now));
     let Some(kept) = kept else { return Ok(false) };
     let token = read.token_get(kept.token_id).await?;
-    let holds = |token: TokenRow| token.revoked_at.is_none() && token.expires_at.is_none_or(|at| now < at);
-    Ok(token.is_some_and(holds))
+    Ok(token.is_some_and(|token| auth::holds(&token, now)))
+}
+
+/// Around what lasts on a page: it ends with its sign-in, which has a bounded number of it.
+pub(super) async fn bounded(State(state): State<ServerState>, request: Request, next: Next) -> Response {
+    let visitor = request.extensions().get::<Visitor>();
+    let holder = visitor.and_then(Visitor::signed_in).map(|session| Holder::SignIn(session.hash));
+    open_streams::bounded(state, holder, request, next).await
 }
 
 async fn note(state: &ServerState, hash: &Digest, now: DateTime<Utc>) -> Result<(), RecordsError> {

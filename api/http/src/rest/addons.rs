@@ -17,7 +17,7 @@ use slipway_types::{Role, TeamName, Version};
 use utoipa::{IntoParams, ToSchema};
 
 use super::environments;
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
@@ -218,20 +218,42 @@ pub(super) fn releasing(addon: &AddonInstance) -> ApiError {
     ApiError::conflict("addon_releasing", detail).hint(hint)
 }
 
-/// All instances that are not released.
-#[utoipa::path(get, path = "/api/v1/addons", tag = "addons",
+/// Instances with who is bound to them, for people.
+async fn views(
+    read: &mut dyn Read,
+    caller: &Caller,
+    rows: Vec<AddonInstance>,
+) -> Result<Vec<AddonView>, ApiError> {
+    let ids: Vec<AddonId> = rows.iter().map(|addon| addon.id).collect();
+    let bindings = read.addon_bindings_among(&ids).await?;
+    let lying: Vec<EnvironmentId> = rows.iter().map(|addon| addon.environment_id).collect();
+    let places = read.environments_get(&lying).await?;
+    let places = places.into_iter().map(|place| (place.id, place)).collect();
+    Ok(rows.into_iter().map(|addon| view(caller, addon, &bindings, &places)).collect())
+}
+
+/// All instances that are not released, for the page that shows every one.
+pub(crate) async fn all(state: &ServerState, caller: &Caller) -> Result<Vec<AddonView>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let mut read = state.records.read().await?;
+    let rows = read.addon_list().await?;
+    views(read.as_mut(), caller, rows).await
+}
+
+/// The instances that are not released, by name.
+#[utoipa::path(get, path = "/api/v1/addons", tag = "addons", params(NamePageQuery),
     responses((status = 200, body = List<AddonView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<AddonView>>, ApiError> {
     caller.somewhere(Role::Reader)?;
+    let page = query.page::<AddonName>()?;
     let mut read = state.records.read().await?;
-    let bindings = read.addon_bindings_live().await?;
-    let places = read.environment_list().await?.into_iter().map(|place| (place.id, place)).collect();
-    let rows = read.addon_list().await?;
-    let items = rows.into_iter().map(|addon| view(&caller, addon, &bindings, &places)).collect();
-    Ok(Json(List::whole(items)))
+    let rows = read.addon_page(page.after.as_ref(), page.limit).await?;
+    let views = views(read.as_mut(), &caller, rows).await?;
+    Ok(Json(List::keyed(page.limit, views.into_iter().map(|view| (view.name.clone(), view)).collect())))
 }
 
 /// One instance.
@@ -289,6 +311,7 @@ fn drafted(
         created_by: caller.name().to_owned(),
         changed_at: now,
         changed_by: caller.name().to_owned(),
+        cordoned_at: None,
         row_version: 1,
     })
 }

@@ -7,17 +7,19 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slipway_git::GitOptions;
-use slipway_records::{Application, NewAuditEntry, NewSource, Read, RecordsError, Source, SourceKind, Write};
-use slipway_types::id::ApplicationId;
+use slipway_records::{
+    Application, NewAuditEntry, NewSource, Read, RecordsError, Source, SourceKind, Write, pull_token,
+};
+use slipway_types::id::{ApplicationId, SourceId};
 use slipway_types::name::{ADDON_TEAM, DEFAULT_TEAM, SourceName};
 use slipway_types::{ApplicationName, Role, SecretReference, SecretScope};
 use utoipa::ToSchema;
 
-use super::list::List;
+use super::list::{List, NamePage, NamePageQuery};
 use super::secrets::{LeftView, left};
 use super::sources::new_webhook_secret;
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -122,26 +124,51 @@ fn entry(by: &str, action: &'static str, subject: String, detail: Value) -> NewA
 
 async fn source_of(read: &mut dyn Read, application: &Application) -> Result<Source, ApiError> {
     let source = read.source_get(application.source_id).await?;
-    source.ok_or_else(|| ApiError::not_found("source of application", &application.name))
+    source.ok_or_else(|| no_source(application))
 }
 
-/// The applications this token may see.
-#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", responses((status = 200, body = List<ApplicationView>)))]
+fn no_source(application: &Application) -> ApiError {
+    ApiError::not_found("source of application", &application.name)
+}
+
+/// The applications of a page that the caller may see: all of them, or the one they are limited to.
+async fn seen(
+    read: &mut dyn Read,
+    caller: &Caller,
+    page: &NamePage<ApplicationName>,
+) -> Result<Vec<Application>, ApiError> {
+    let Some(limited) = caller.limited_to() else {
+        return Ok(read.application_page(page.after.as_ref(), page.limit).await?);
+    };
+    let Some(known) = read.application_get(limited).await? else { return Ok(Vec::new()) };
+    // One that was deleted is found by its identity alone.
+    let own = read.application_by_name(&known.name).await?;
+    let is_behind =
+        |own: &Application| page.after.as_ref().is_none_or(|after| own.name.path() > after.path());
+    Ok(own.into_iter().filter(is_behind).collect())
+}
+
+/// The applications this token may see, by team and name.
+#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(NamePageQuery),
+    responses((status = 200, body = List<ApplicationView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<ApplicationView>>, ApiError> {
     caller.somewhere(Role::Reader)?;
+    let page = query.page::<ApplicationName>()?;
     let mut read = state.records.read().await?;
-    let sources = read.source_list().await?;
-    let mut items = Vec::new();
-    for application in read.application_list().await? {
+    let applications = seen(read.as_mut(), &caller, &page).await?;
+    let ids: Vec<SourceId> = applications.iter().map(|application| application.source_id).collect();
+    let sources = read.sources_get(&ids).await?;
+    let mut rows = Vec::with_capacity(applications.len());
+    for application in applications {
         let source = sources.iter().find(|source| source.id == application.source_id);
-        if let Some(source) = source.filter(|_| caller.may(Role::Reader, Some(application.id))) {
-            items.push(view(&state, &application, source));
-        }
+        let source = source.ok_or_else(|| no_source(&application))?;
+        rows.push((application.name.path(), view(&state, &application, source)));
     }
-    Ok(Json(List::whole(items)))
+    Ok(Json(List::keyed(page.limit, rows)))
 }
 
 /// One application.
@@ -194,17 +221,17 @@ pub(crate) async fn delete(
     let left = left(tx.as_mut(), is_gone).await?;
     let subject = format!("application/{name}");
     tx.audit(entry(caller.name(), "application.remove", subject, json!({}))).await?;
+    pull_token::end_of_application(tx.as_mut(), application.id, caller.name()).await?;
     tx.commit().await?;
     Ok(Json(left))
 }
 
 /// Names of the environments where something of an application is, or may come yet.
 async fn deployed_in(tx: &mut dyn Write, application: ApplicationId) -> Result<Vec<String>, ApiError> {
-    let out = tx.deployments_out().await?;
+    let out = tx.deployments_out_of(application).await?;
     let mut places = Vec::new();
     for environment in tx.environment_list().await? {
-        let is_out =
-            out.iter().any(|one| (one.application_id, one.environment_id) == (application, environment.id));
+        let is_out = out.iter().any(|one| one.environment_id == environment.id);
         if is_out || !tx.deployments_open(environment.id, application).await?.is_empty() {
             places.push(format!("`{}`", environment.name));
         }

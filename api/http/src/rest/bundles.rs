@@ -37,7 +37,7 @@ pub(crate) async fn list(
     filter.component = Some(None);
     let versions = read.version_list(&filter, page.clone()).await?;
     let rows = versions.iter().map(|version| (version.id.as_uuid(), ())).collect();
-    let next = List::<()>::page(&page, rows).next.map(|next| next.to_string());
+    let next = List::<()>::page(&page, rows).next;
     let items = views(&state, read.as_mut(), &versions).await?;
     Ok(Json(BundleList { items, next, explanation: None }))
 }

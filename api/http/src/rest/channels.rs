@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::following;
 use super::labels::checked_reason;
-use super::list::{LIMIT_MAX, List};
+use super::list::{List, NamePageQuery, checked_limit};
 use super::precondition::Precondition;
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
@@ -38,6 +38,10 @@ pub(crate) struct ChannelQuery {
     /// Of this application.
     #[param(value_type = String)]
     application: ApplicationName,
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
 }
 
 /// One move of a channel.
@@ -62,6 +66,9 @@ pub(crate) struct HistoryQuery {
     before: Option<i64>,
     /// Rows in the answer, 1 to 500; 50 if absent.
     limit: Option<u32>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<i64>,
 }
 
 /// Where a channel shall point.
@@ -112,7 +119,7 @@ pub(crate) async fn found(
     })
 }
 
-/// An application's channels.
+/// An application's channels, by name.
 #[utoipa::path(get, path = "/api/v1/channels", tag = "channels", params(ChannelQuery),
     responses((status = 200, body = List<ChannelView>)))]
 pub(crate) async fn list(
@@ -120,10 +127,12 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ChannelQuery>,
 ) -> Result<Json<List<ChannelView>>, ApiError> {
+    let page = NamePageQuery::new(query.limit, query.after).page::<ChannelName>()?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &query.application, Role::Reader).await?;
-    let channels = read.channel_list(application.id).await?;
-    Ok(Json(List::whole(channels.into_iter().map(|channel| view(channel, &application.name)).collect())))
+    let channels = read.channel_page(application.id, page.after.as_ref(), page.limit).await?;
+    let row = |channel: Channel| (channel.name.clone(), view(channel, &application.name));
+    Ok(Json(List::keyed(page.limit, channels.into_iter().map(row).collect())))
 }
 
 /// One channel.
@@ -149,16 +158,13 @@ pub(crate) async fn history(
     Path((application, name)): Path<(ApplicationName, ChannelName)>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<List<ChannelMoveView>>, ApiError> {
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let detail = format!("limit: {limit} is not between 1 and {LIMIT_MAX}");
-        return Err(ApiError::bad_request("bad_query", detail));
-    }
+    let limit = checked_limit(query.limit)?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
     found(read.as_mut(), application.id, &name).await?;
-    let moves = read.channel_history(application.id, &name, query.before, limit).await?;
-    Ok(Json(List::whole(moves.into_iter().map(move_view).collect())))
+    let before = query.before.into_iter().chain(query.after).min();
+    let moves = read.channel_history(application.id, &name, before, limit).await?;
+    Ok(Json(List::keyed(limit, moves.into_iter().map(|moved| (moved.seq, move_view(moved))).collect())))
 }
 
 /// Makes or moves a channel.

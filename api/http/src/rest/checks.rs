@@ -13,9 +13,9 @@ use slipway_types::{ApplicationName, Role, Version};
 use utoipa::ToSchema;
 
 use super::following;
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -31,6 +31,7 @@ pub(crate) struct CheckView {
     state: &'static str,
     detail: Option<String>,
     url: Option<String>,
+    /// The person whose word it is; `slipway` of those that developers declare.
     reported_by: String,
     reported_at: DateTime<Utc>,
     /// What more there is of one that developers declare.
@@ -112,15 +113,17 @@ pub(crate) struct CheckBody {
     url: Option<String>,
 }
 
-/// The checks of a bundle.
+/// The checks of a bundle: those that its developers declare, then reported ones by name and who reported.
 #[utoipa::path(get, path = "/api/v1/bundles/{application}/{version}/checks", tag = "bundles",
-    params(("application" = String, Path), ("version" = String, Path)),
+    params(("application" = String, Path), ("version" = String, Path), NamePageQuery),
     responses((status = 200, body = List<CheckView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
     Path((application, version)): Path<(ApplicationName, Version)>,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<CheckView>>, ApiError> {
+    let page = query.page::<String>()?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &application, Role::Reader).await?;
     let row = read.version_find(application.id, None, &version).await?;
@@ -135,11 +138,15 @@ pub(crate) async fn list(
         reported_at: check.reported_at,
         declared: None,
     });
-    Ok(Json(List::whole(declared.chain(reported).collect())))
+    let key = |check: &CheckView| match check.declared {
+        Some(_) => format!("declared {}", check.name),
+        None => format!("reported {} {}", check.name, check.reported_by),
+    };
+    Ok(Json(page.cut(declared.chain(reported).map(|check| (key(&check), check)).collect())))
 }
 
-/// Reports a check. Only reports of the person that an environment names as the check's owner open its
-/// gate.
+/// Reports a check. It takes the place of what the same person said of it before; each person has one report of
+/// a check. Only that of the person that an environment names as the check's owner opens its gate.
 #[utoipa::path(put, path = "/api/v1/bundles/{application}/{version}/checks/{name}", tag = "bundles",
     params(("application" = String, Path), ("version" = String, Path), ("name" = String, Path)),
     request_body = CheckBody, responses((status = 204)))]
@@ -157,7 +164,8 @@ pub(crate) async fn put(
     for (field, text) in [("detail", &body.detail), ("url", &body.url)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
             let detail = format!("{field}: longer than {TEXT_CHARS_MAX} characters");
-            return Err(ApiError::bad_request("bad_body", detail));
+            return Err(ApiError::bad_request("bad_body", detail)
+                .hint("say it shorter, and let `url` lead to the rest"));
         }
     }
     let mut tx = state.records.begin().await?;
@@ -165,11 +173,6 @@ pub(crate) async fn put(
     let row = tx.version_find(application.id, None, &version).await?;
     let row = row.ok_or_else(|| ApiError::not_found("bundle version", &version))?;
     let person = caller.0.person().to_owned();
-    let known = tx.checks_of(row.id).await?;
-    if let Some(other) = known.iter().find(|check| check.name == name && check.reported_by != person) {
-        let detail = format!("check `{name}` of this bundle is {}'s to report", other.reported_by);
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "check_of_another", detail));
-    }
     let check = BundleCheck {
         version_id: row.id,
         name: name.clone(),

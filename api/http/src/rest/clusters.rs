@@ -16,9 +16,9 @@ use slipway_types::{Fault, Role, SecretReference};
 use utoipa::ToSchema;
 
 use super::labels::checked_reason;
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -134,15 +134,26 @@ fn moved(name: &ClusterName) -> ApiError {
         .hint("look at it again and decide anew")
 }
 
-/// All clusters.
-#[utoipa::path(get, path = "/api/v1/clusters", tag = "clusters", responses((status = 200, body = List<ClusterView>)))]
+/// All clusters, for pages that show or offer every one.
+pub(crate) async fn all(state: &ServerState, caller: &Caller) -> Result<Vec<ClusterView>, ApiError> {
+    caller.on_server(Role::Reader)?;
+    let rows = state.records.read().await?.cluster_list().await?;
+    Ok(rows.into_iter().map(ClusterView::from).collect())
+}
+
+/// The clusters, by name.
+#[utoipa::path(get, path = "/api/v1/clusters", tag = "clusters", params(NamePageQuery),
+    responses((status = 200, body = List<ClusterView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<ClusterView>>, ApiError> {
     caller.on_server(Role::Reader)?;
-    let rows = state.records.read().await?.cluster_list().await?;
-    Ok(Json(List::whole(rows.into_iter().map(ClusterView::from).collect())))
+    let page = query.page::<ClusterName>()?;
+    let rows = state.records.read().await?.cluster_page(page.after.as_ref(), page.limit).await?;
+    let rows = rows.into_iter().map(|row| (row.name.clone(), ClusterView::from(row))).collect();
+    Ok(Json(List::keyed(page.limit, rows)))
 }
 
 /// One cluster.

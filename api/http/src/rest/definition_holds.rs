@@ -11,9 +11,9 @@ use slipway_types::name::DefinitionName;
 use slipway_types::{ApplicationName, DefinitionKind, Role};
 use utoipa::ToSchema;
 
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -36,14 +36,16 @@ pub(crate) struct HoldWish {
     pub(crate) major: u64,
 }
 
-/// The major versions that an application holds.
+/// The major versions that an application holds, by kind and name.
 #[utoipa::path(get, path = "/api/v1/applications/{application}/definitions", tag = "definitions",
-    params(("application" = String, Path)), responses((status = 200, body = List<HoldView>)))]
+    params(("application" = String, Path), NamePageQuery), responses((status = 200, body = List<HoldView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<ApplicationName>,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<HoldView>>, ApiError> {
+    let page = query.page::<String>()?;
     let mut read = state.records.read().await?;
     let application = caller.application(read.as_mut(), &name, Role::Reader).await?;
     let view = |hold: DefinitionHold| HoldView {
@@ -54,7 +56,8 @@ pub(crate) async fn list(
         set_by: hold.set_by,
     };
     let holds = read.definition_holds(Some(application.id)).await?;
-    Ok(Json(List::whole(holds.into_iter().map(view).collect())))
+    let keyed = |hold: DefinitionHold| (format!("{}/{}", hold.kind, hold.name), view(hold));
+    Ok(Json(page.cut(holds.into_iter().map(keyed).collect())))
 }
 
 fn entry(

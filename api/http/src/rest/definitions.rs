@@ -14,8 +14,9 @@ use slipway_types::name::DefinitionName;
 use slipway_types::{DefinitionKind, ImageReference, Role, Version, Violation};
 use utoipa::{IntoParams, ToSchema};
 
+use super::definition_key::DefinitionKey;
 use super::definition_users::{CONFIGURATION_OF, Users};
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
@@ -132,13 +133,11 @@ fn row_of<'a>(
     rows.iter().find(|row| row.kind == kind && row.name == *name && row.version == *version)
 }
 
-/// All definitions.
-#[utoipa::path(get, path = "/api/v1/definitions", tag = "definitions",
-    responses((status = 200, body = List<DefinitionView>)))]
-pub(crate) async fn list(
-    State(state): State<ServerState>,
-    caller: Caller,
-) -> Result<Json<List<DefinitionView>>, ApiError> {
+/// All definitions, each with where it stands in the list.
+async fn keyed(
+    state: &ServerState,
+    caller: &Caller,
+) -> Result<Vec<(DefinitionKey, DefinitionView)>, ApiError> {
     caller.somewhere(Role::Reader)?;
     let known = state.defining.known().await.map_err(ApiError::of_fault)?;
     let mut read = state.records.read().await?;
@@ -147,37 +146,66 @@ pub(crate) async fn list(
     let disabled = known.disabled.iter().map(of_row);
     let all = known.usable.into_iter().chain(disabled).map(|known| {
         let row = row_of(&rows, known.kind, &known.name, &known.version);
-        DefinitionView::of(known, row, &users)
+        (DefinitionKey::of(&known), DefinitionView::of(known, row, &users))
     });
     let unusable = known.unusable.iter().map(|row| {
-        let view = DefinitionView::of(of_row(row), Some(row), &users);
-        DefinitionView { usable: false, ..view }
+        let known = of_row(row);
+        let key = DefinitionKey::of(&known);
+        (key, DefinitionView { usable: false, ..DefinitionView::of(known, Some(row), &users) })
     });
-    let mut items: Vec<DefinitionView> = all.chain(unusable).collect();
+    let mut items: Vec<(DefinitionKey, DefinitionView)> = all.chain(unusable).collect();
     if caller.limited_to().is_some() {
         // What others run is not theirs to see.
-        for item in &mut items {
+        for (_, item) in &mut items {
             item.used_by.clear();
             item.held_by.clear();
         }
     }
-    Ok(Json(List::whole(items)))
+    Ok(items)
 }
 
-/// Definitions that were found or installed and cannot be used by this server.
-#[utoipa::path(get, path = "/api/v1/definitions/faults", tag = "definitions",
-    responses((status = 200, body = List<DefinitionFaultView>)))]
-pub(crate) async fn faults(
+/// All definitions, for the page that searches them.
+pub(crate) async fn all(state: &ServerState, caller: &Caller) -> Result<Vec<DefinitionView>, ApiError> {
+    Ok(keyed(state, caller).await?.into_iter().map(|(_, view)| view).collect())
+}
+
+/// The definitions, by kind, name and rising version.
+#[utoipa::path(get, path = "/api/v1/definitions", tag = "definitions", params(NamePageQuery),
+    responses((status = 200, body = List<DefinitionView>)))]
+pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
-) -> Result<Json<List<DefinitionFaultView>>, ApiError> {
+    Query(query): Query<NamePageQuery>,
+) -> Result<Json<List<DefinitionView>>, ApiError> {
+    let page = query.page::<DefinitionKey>()?;
+    Ok(Json(page.cut(keyed(&state, &caller).await?)))
+}
+
+/// All that was found or installed and cannot be used by this server, for the page that tells it.
+pub(crate) async fn all_faults(
+    state: &ServerState,
+    caller: &Caller,
+) -> Result<Vec<DefinitionFaultView>, ApiError> {
     caller.on_server(Role::Reader)?;
     let known = state.defining.known().await.map_err(ApiError::of_fault)?;
     let view = |fault: slipway_records::defining::DefinitionFault| DefinitionFaultView {
         place: fault.place,
         violations: fault.violations,
     };
-    Ok(Json(List::whole(known.faults.into_iter().map(view).collect())))
+    Ok(known.faults.into_iter().map(view).collect())
+}
+
+/// Definitions that were found or installed and cannot be used by this server, by where they lie.
+#[utoipa::path(get, path = "/api/v1/definitions/faults", tag = "definitions", params(NamePageQuery),
+    responses((status = 200, body = List<DefinitionFaultView>)))]
+pub(crate) async fn faults(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<NamePageQuery>,
+) -> Result<Json<List<DefinitionFaultView>>, ApiError> {
+    let page = query.page::<String>()?;
+    let faults = all_faults(&state, &caller).await?;
+    Ok(Json(page.cut(faults.into_iter().map(|fault| (fault.place.clone(), fault)).collect())))
 }
 
 /// One definition, with the schema of its properties and its files.

@@ -164,16 +164,6 @@ impl DeployBody {
     ) -> Self {
         Self { rollback_to: Some(generation), ..Self::plain(names, (None, None), None, Some(reason)) }
     }
-
-    /// The revision that runs, once more, with nothing moved but versions of secrets.
-    pub(super) fn rotation(
-        application: ApplicationName,
-        environment: EnvironmentName,
-        reason: Option<String>,
-    ) -> Self {
-        let plain = Self::plain((application, environment), (None, None), None, reason);
-        Self { restart: true, secrets_only: true, ..plain }
-    }
 }
 
 /// The bundle that a body means.
@@ -300,16 +290,10 @@ pub(super) fn request(chosen: &Chosen) -> DeployRequest {
 
 /// The draft of what was chosen.
 pub(super) fn new_deployment(chosen: &Chosen, caller: &Caller) -> NewDeployment {
+    let person = caller.0.person().to_owned();
     NewDeployment {
-        application_id: chosen.application.id,
-        environment_id: chosen.environment.id,
-        bundle_id: chosen.bundle.id,
-        bundle_version: chosen.bundle.version.clone(),
-        bundle_digest: chosen.bundle.digest,
-        lock: chosen.bundle.fingerprint,
         choice: chosen.explanation.clone(),
-        cause: chosen.cause.clone(),
-        created_by: caller.0.person().to_owned(),
         document: chosen.document.clone(),
+        ..NewDeployment::of(&chosen.bundle, chosen.environment.id, chosen.cause.clone(), person)
     }
 }

@@ -143,10 +143,11 @@ pub(crate) async fn log(
     let mut read = state.records.read().await?;
     let (deployment, ..) = find(&caller, read.as_mut(), name, Role::Reader).await?;
     let failures = read.failures_of(deployment.id).await?;
+    drop(read);
     let failure = failures.into_iter().find(|failure| failure.id == id);
     let failure = failure.ok_or_else(|| ApiError::not_found("failure", id))?;
     let piece = choose(&failure.found, &query)?;
-    let bytes = read_piece(&state, read.as_mut(), failure.id, piece.offset, piece.bytes).await?;
+    let bytes = read_piece(&state, failure.id, piece.offset, piece.bytes).await?;
     if bytes.is_empty() {
         let detail = "there is no log: it is older than `gc.keep_log_days`";
         return Err(ApiError::new(StatusCode::NOT_FOUND, "no_log", detail));

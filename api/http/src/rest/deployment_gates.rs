@@ -1,8 +1,7 @@
 //! How an environment's gates would stand for bundles that nobody deployed there yet.
 
-use serde_json::Value;
 use slipway_records::deploying::GateView;
-use slipway_records::{Application, DeploymentCause, Environment, NewDeployment, PackageVersion};
+use slipway_records::{DeploymentCause, Environment, NewDeployment, PackageVersion};
 
 use crate::auth::Caller;
 use crate::problem::ApiError;
@@ -13,22 +12,12 @@ use crate::state::ServerState;
 pub(crate) async fn of_bundles(
     state: &ServerState,
     caller: &Caller,
-    (application, environment): (&Application, &Environment),
+    environment: &Environment,
     bundles: &[PackageVersion],
 ) -> Vec<Result<Vec<GateView>, ApiError>> {
     let draft = |bundle: &PackageVersion| {
-        let wanted = NewDeployment {
-            application_id: application.id,
-            environment_id: environment.id,
-            bundle_id: bundle.id,
-            bundle_version: bundle.version.clone(),
-            bundle_digest: bundle.digest,
-            lock: bundle.fingerprint,
-            choice: Value::Null,
-            cause: DeploymentCause::Deploy,
-            created_by: caller.0.person().to_owned(),
-            document: None,
-        };
+        let person = caller.0.person().to_owned();
+        let wanted = NewDeployment::of(bundle, environment.id, DeploymentCause::Deploy, person);
         wanted.draft(0, bundle.created_at)
     };
     let drafts: Vec<_> = bundles.iter().map(|bundle| (draft(bundle), bundle)).collect();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use slipway_records::deploying::GateView;
-use slipway_records::{Application, Deployment, Environment, Observation, Read};
+use slipway_records::{Application, Deployment, Environment, Observation, OrderRow, Read};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
 use slipway_types::{Role, Violation};
 use utoipa::ToSchema;
@@ -14,6 +14,9 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::problem::ApiError;
 use crate::state::ServerState;
+
+/// So many orders are shown: at least as many as may be pending.
+const ORDERS_SHOWN: u32 = 20;
 
 /// A deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -107,6 +110,42 @@ impl From<Observation> for ObservationView {
     }
 }
 
+/// An order to the receiver, and what came of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct OrderView {
+    /// The receiver tells repetitions by it.
+    pub(crate) id: String,
+    /// `suspend`, `resume`, `retry`, `terminate` or `promote`.
+    pub(crate) word: &'static str,
+    /// Only at this node.
+    pub(crate) node: Option<String>,
+    pub(crate) person: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) given_at: DateTime<Utc>,
+    /// `pending`: it is told until the receiver answers. Then `told`, `refused`, `overtaken` by something newer, or
+    /// `expired`.
+    pub(crate) state: &'static str,
+    /// Why it waits, or was not taken.
+    pub(crate) why: Option<String>,
+    pub(crate) settled_at: Option<DateTime<Utc>>,
+}
+
+impl From<OrderRow> for OrderView {
+    fn from(row: OrderRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            word: row.order.word.word(),
+            node: row.order.node,
+            person: row.order.person,
+            reason: row.order.reason,
+            given_at: row.given_at,
+            state: row.state.word(),
+            why: row.why,
+            settled_at: row.settled_at,
+        }
+    }
+}
+
 /// A deployment with all that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentDetail {
@@ -119,6 +158,8 @@ pub(crate) struct DeploymentDetail {
     #[schema(value_type = Vec<Object>)]
     pub(crate) gates: Vec<GateView>,
     pub(crate) approvals: Vec<ApprovalView>,
+    /// The newest orders to its receiver, at most 20, newest first.
+    pub(crate) orders: Vec<OrderView>,
     /// What the receiver says, of one that reports.
     pub(crate) receiver: Option<ObservationView>,
     /// Why this bundle, in words.
@@ -167,6 +208,7 @@ pub(crate) async fn detail(
     let approvals = read.approvals_of(deployment.id).await?;
     let bundle = read.version_get(deployment.bundle_id).await?;
     let observation = read.observation_get(deployment.id).await?;
+    let orders = read.orders_of(deployment.id, ORDERS_SHOWN).await?;
     drop(read);
     let gates = match &bundle {
         Some(bundle) if deployment.state.is_pending() => {
@@ -191,6 +233,7 @@ pub(crate) async fn detail(
                 reason: approval.reason,
             })
             .collect(),
+        orders: orders.into_iter().map(OrderView::from).collect(),
         receiver: observation.map(ObservationView::from),
         explanation: in_words(&deployment.choice),
         choice: deployment.choice.clone(),

@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{Approval, Change, Deployment, NewAuditEntry, Write, incident};
+use slipway_records::{Approval, Change, Deployment, NewAuditEntry, Write, incident, pull_token};
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 use slipway_types::{Digest, Role};
 use utoipa::ToSchema;
@@ -161,6 +161,7 @@ pub(crate) async fn decline(
     let event = DeploymentEvent::Decline(caller.0.person().to_owned(), reason.clone());
     say(tx.as_mut(), &mut deployment, event, "declined").await?;
     tx.audit(entry(&caller, "deployment.decline", &deployment, reason.as_ref())).await?;
+    pull_token::follow(tx.as_mut(), &deployment).await?;
     wake(tx.as_mut(), &deployment).await?;
     tx.commit().await?;
     shown(&state, &caller, name).await
@@ -179,6 +180,7 @@ pub(crate) async fn withdraw(
     let event = DeploymentEvent::Withdraw(caller.0.person().to_owned());
     say(tx.as_mut(), &mut deployment, event, "withdrawn").await?;
     tx.audit(entry(&caller, "deployment.withdraw", &deployment, None)).await?;
+    pull_token::follow(tx.as_mut(), &deployment).await?;
     wake(tx.as_mut(), &deployment).await?;
     tx.commit().await?;
     shown(&state, &caller, name).await

@@ -81,20 +81,11 @@ pub(crate) async fn create(
 /// Makes a deployment.
 async fn make(state: &ServerState, caller: &Caller, body: &DeployBody) -> Result<DeploymentView, ApiError> {
     let mut tx = state.records.begin().await?;
-    let made = make_within(tx.as_mut(), caller, body).await?;
+    let reason = checked_reason(body.reason.clone())?;
+    let chosen = choose(caller, tx.as_mut(), body, Role::Operator).await?;
+    let made = store(tx.as_mut(), caller, &chosen, reason).await?;
     tx.commit().await?;
     Ok(made)
-}
-
-/// The same as part of a transaction.
-pub(super) async fn make_within(
-    tx: &mut dyn Write,
-    caller: &Caller,
-    body: &DeployBody,
-) -> Result<DeploymentView, ApiError> {
-    let reason = checked_reason(body.reason.clone())?;
-    let chosen = choose(caller, tx, body, Role::Operator).await?;
-    store(tx, caller, &chosen, reason).await
 }
 
 /// Makes a deployment for somebody who saw `newest` as the newest of that application there; if another is by now,

@@ -7,17 +7,18 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{AddonInstance, Cluster, Environment, Hold, NewAuditEntry, Read, Write};
-use slipway_types::environment::EnvironmentSettings;
+use slipway_records::{Cluster, Environment, Hold, NewAuditEntry, Read, Write, pull_token};
+use slipway_types::environment::{EnvironmentSettings, Follow};
 use slipway_types::name::EnvironmentName;
 use slipway_types::{Address, ApplicationName, Role, SecretScope, Version, Violation};
 use utoipa::ToSchema;
 
+use super::environment_use::in_use;
 use super::labels::checked_reason;
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use super::secrets::{LeftView, left};
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -85,9 +86,11 @@ impl From<Environment> for EnvironmentView {
 
 /// The environment of that name.
 pub(crate) async fn found(read: &mut dyn Read, name: &EnvironmentName) -> Result<Environment, ApiError> {
-    read.environment_by_name(name).await?.ok_or_else(|| {
-        ApiError::not_found("environment", name).hint("`slipway env list` shows those there are")
-    })
+    read.environment_by_name(name).await?.ok_or_else(|| missing(name))
+}
+
+fn missing(name: &EnvironmentName) -> ApiError {
+    ApiError::not_found("environment", name).hint("`slipway env list` shows those there are")
 }
 
 fn entry(
@@ -99,25 +102,40 @@ fn entry(
     NewAuditEntry { actor: caller.name().to_owned(), action, subject: format!("environment/{name}"), detail }
 }
 
-/// Lets every environment that follows look again.
-pub(super) async fn wake_all(tx: &mut dyn Write) -> Result<(), ApiError> {
+/// Has what an environment followed or follows from now on looked at again.
+async fn wake_followed(tx: &mut dyn Write, followed: [Option<&Follow>; 2]) -> Result<(), ApiError> {
+    if followed == [None, None] {
+        return Ok(());
+    }
     for application in tx.application_list().await? {
-        let follow = JobPayload::Follow { application: application.id };
-        tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+        if followed.into_iter().flatten().any(|follow| follow.concerns(&application.name)) {
+            let follow = JobPayload::Follow { application: application.id };
+            tx.job_enqueue(NewJob::new(follow, Some(application.id))).await?;
+        }
     }
     Ok(())
 }
 
-/// All environments.
-#[utoipa::path(get, path = "/api/v1/environments", tag = "environments",
+/// All environments, for pages that show or offer every one.
+pub(crate) async fn all(state: &ServerState, caller: &Caller) -> Result<Vec<EnvironmentView>, ApiError> {
+    caller.somewhere(Role::Reader)?;
+    let rows = state.records.read().await?.environment_list().await?;
+    Ok(rows.into_iter().map(EnvironmentView::from).collect())
+}
+
+/// The environments, by name.
+#[utoipa::path(get, path = "/api/v1/environments", tag = "environments", params(NamePageQuery),
     responses((status = 200, body = List<EnvironmentView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<EnvironmentView>>, ApiError> {
     caller.somewhere(Role::Reader)?;
-    let rows = state.records.read().await?.environment_list().await?;
-    Ok(Json(List::whole(rows.into_iter().map(EnvironmentView::from).collect())))
+    let page = query.page::<EnvironmentName>()?;
+    let rows = state.records.read().await?.environment_page(page.after.as_ref(), page.limit).await?;
+    let rows = rows.into_iter().map(|row| (row.name.clone(), EnvironmentView::from(row))).collect();
+    Ok(Json(List::keyed(page.limit, rows)))
 }
 
 /// One environment.
@@ -172,7 +190,7 @@ pub(crate) async fn put(
     if !wrong.is_empty() {
         return Err(ApiError::violations(wrong));
     }
-    let (status, environment) = match tx.environment_by_name(&name).await? {
+    let (status, environment, followed) = match tx.environment_by_name(&name).await? {
         Some(mut environment) => {
             if body.address.is_some_and(|address| address != environment.address) {
                 let detail = format!("environment `{name}` is at {} for ever", environment.address);
@@ -184,7 +202,7 @@ pub(crate) async fn put(
             }
             let is_drift_new = environment.settings.drift() != body.settings.drift();
             let is_receiver_new = environment.settings.receiver != body.settings.receiver;
-            environment.settings = body.settings;
+            let followed = std::mem::replace(&mut environment.settings, body.settings).follow;
             if !tx.environment_save(&mut environment, caller.name()).await? {
                 return Err(moved(&name, environment.revision));
             }
@@ -194,7 +212,7 @@ pub(crate) async fn put(
             if is_receiver_new {
                 ask_again(tx.as_mut(), &environment).await?;
             }
-            (StatusCode::OK, environment)
+            (StatusCode::OK, environment, followed)
         }
         None => {
             let address = body.address.ok_or_else(|| {
@@ -206,12 +224,12 @@ pub(crate) async fn put(
                 return Err(unregistered(cluster.as_str(), &tx.cluster_list().await?));
             }
             let made = tx.environment_insert(&name, &address, &body.settings, caller.name()).await?;
-            (StatusCode::CREATED, made)
+            (StatusCode::CREATED, made, None)
         }
     };
     let detail = json!({"address": environment.address, "settings": environment.settings});
     tx.audit(entry(&caller, "environment.put", &name, detail)).await?;
-    wake_all(tx.as_mut()).await?;
+    wake_followed(tx.as_mut(), [followed.as_ref(), environment.settings.follow.as_ref()]).await?;
     let clusters = tx.cluster_list().await?;
     tx.commit().await?;
     let notes = notes(&state, &environment, &clusters).await;
@@ -236,9 +254,7 @@ fn unregistered(cluster: &str, clusters: &[Cluster]) -> ApiError {
 
 /// Has the built-in core look at what runs in an environment.
 async fn look_again(tx: &mut dyn Write, environment: &Environment) -> Result<(), ApiError> {
-    let mut running = tx.deployments_out().await?;
-    running.retain(|running| running.environment_id == environment.id);
-    for running in running {
+    for running in tx.deployments_out_in(environment.id).await? {
         let Some(application) = tx.application_get(running.application_id).await? else { continue };
         let address = environment.address.clone();
         let look = JobPayload::Reconcile { environment: address, application: application.name };
@@ -249,11 +265,9 @@ async fn look_again(tx: &mut dyn Write, environment: &Environment) -> Result<(),
 
 /// Has the receiver of an environment asked about what runs there: the one before may have told by itself.
 async fn ask_again(tx: &mut dyn Write, environment: &Environment) -> Result<(), ApiError> {
-    for running in tx.deployments_out().await? {
-        if running.environment_id == environment.id {
-            let observe = JobPayload::Observe { deployment: running.id };
-            tx.job_enqueue(NewJob::new(observe, Some(running.application_id))).await?;
-        }
+    for running in tx.deployments_out_in(environment.id).await? {
+        let observe = JobPayload::Observe { deployment: running.id };
+        tx.job_enqueue(NewJob::new(observe, Some(running.application_id))).await?;
     }
     Ok(())
 }
@@ -273,7 +287,7 @@ fn moved(name: &EnvironmentName, revision: i64) -> ApiError {
     ApiError::conflict("changed_meanwhile", detail).hint("look at it again and decide anew")
 }
 
-/// Forgets an environment in which nothing is deployed, and tells which secrets are left of it.
+/// Forgets an environment in which nothing is deployed or on its way, and tells which secrets are left of it.
 #[utoipa::path(delete, path = "/api/v1/environments/{environment}", tag = "environments",
     params(("environment" = String, Path)), responses((status = 200, body = LeftView)))]
 pub(crate) async fn remove(
@@ -284,25 +298,15 @@ pub(crate) async fn remove(
     caller.on_server(Role::Admin)?;
     let mut tx = state.records.begin().await?;
     let environment = found(tx.as_mut(), &name).await?;
-    let out = tx.deployments_out().await?;
-    if out.iter().any(|deployment| deployment.environment_id == environment.id) {
-        let detail = format!("applications are deployed in `{name}`");
-        return Err(ApiError::conflict("environment_in_use", detail)
-            .hint("`slipway where` shows them; take them away first"));
+    // First, for from then on nothing new comes there. If it is in use, it never happened.
+    if !tx.environment_remove(environment.id).await? {
+        return Err(missing(&name));
     }
-    let of_it = |addon: &AddonInstance| addon.environment_id == environment.id;
-    let lying = tx.addon_list().await?.into_iter().filter(of_it).map(|addon| format!("`{}`", addon.name));
-    let bound = tx.addon_bindings_live().await?.into_iter();
-    let bound = bound.filter(|binding| binding.environment_id == environment.id);
-    let bound = bound.map(|binding| format!("`{}` (bound by `{}`)", binding.addon, binding.application));
-    let addons: Vec<String> = lying.chain(bound).collect();
-    if !addons.is_empty() {
-        let detail = format!("`{name}` has or is bound to add-ons: {}", addons.join(", "));
-        return Err(ApiError::conflict("environment_in_use", detail)
-            .hint("`slipway addon list` shows them; unbind and release them first"));
+    if let Some(used) = in_use(tx.as_mut(), &environment).await? {
+        return Err(used);
     }
-    tx.environment_remove(environment.id).await?;
     tx.audit(entry(&caller, "environment.remove", &name, json!({}))).await?;
+    pull_token::end_of_environment(tx.as_mut(), &environment, caller.name()).await?;
     let is_gone = |scope: &SecretScope| matches!(scope, SecretScope::Environment(_, of) if *of == name);
     let left = left(tx.as_mut(), is_gone).await?;
     tx.commit().await?;

@@ -180,10 +180,10 @@ fn log_of(check: &DeclaredCheck) -> Owner {
     })
 }
 
-/// Up to `limit` bytes from `offset` on.
+/// Up to `limit` bytes from `offset` on. Callers hold no connection to the records meanwhile: an object store that is
+/// slow would keep all others from theirs.
 pub(crate) async fn read_piece(
     state: &ServerState,
-    read: &mut dyn Read,
     log: Uuid,
     offset: u64,
     limit: u64,
@@ -193,7 +193,8 @@ pub(crate) async fn read_piece(
     if i64::try_from(offset).is_err() {
         return Ok(piece);
     }
-    for chunk in read.log_chunks(log, offset, CHUNKS_MAX).await? {
+    let chunks = state.records.read().await?.log_chunks(log, offset, CHUNKS_MAX).await?;
+    for chunk in chunks {
         let wanted = limit - piece.len() as u64;
         if wanted == 0 {
             break;
@@ -227,9 +228,11 @@ async fn piece(
     let owner = owner_of(caller, read.as_mut(), place).await?;
     // Asked before reading: what ended then has written all it will.
     let ended = owner.ended(read.as_mut()).await?;
-    let bytes = read_piece(state, read.as_mut(), owner.log(), query.offset, limit).await?;
+    let size = read.log_size(owner.log()).await?;
+    drop(read);
+    let bytes = read_piece(state, owner.log(), query.offset, limit).await?;
     let next = query.offset + bytes.len() as u64;
-    let complete = ended && next >= read.log_size(owner.log()).await?;
+    let complete = ended && next >= size;
     let headers = [
         (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (NEXT_OFFSET, next.to_string()),
@@ -265,8 +268,8 @@ async fn follow(
     loop {
         let mut read = state.records.read().await?;
         let ended = owner.ended(read.as_mut()).await?;
-        let bytes = read_piece(state, read.as_mut(), owner.log(), offset, EVENT_BYTES_MAX).await?;
         drop(read);
+        let bytes = read_piece(state, owner.log(), offset, EVENT_BYTES_MAX).await?;
         let length = if ended && (bytes.len() as u64) < EVENT_BYTES_MAX {
             bytes.len()
         } else {

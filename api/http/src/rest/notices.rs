@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::noticing::NoticeChannel;
-use slipway_records::{NewAuditEntry, NoticeCounts, NoticeDelivery, Write};
+use slipway_records::{NewAuditEntry, NoticeCounts, NoticeDelivery, Read, Write};
 use slipway_types::Role;
 use slipway_types::id::NoticeId;
 use slipway_types::name::NoticeChannelName;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::list::{List, PageQuery};
+use super::list::{List, NamePageQuery, PageQuery};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::ApiError;
@@ -99,17 +99,13 @@ pub(crate) struct ChannelTested {
     pub(crate) hint: Option<String>,
 }
 
-/// All channels.
-#[utoipa::path(get, path = "/api/v1/notices/channels", tag = "notices",
-    responses((status = 200, body = List<NoticeChannelView>)))]
-pub(crate) async fn list(
-    State(state): State<ServerState>,
-    caller: Caller,
-) -> Result<Json<List<NoticeChannelView>>, ApiError> {
-    caller.on_server(Role::Operator)?;
-    let mut read = state.records.read().await?;
-    let mut items = Vec::new();
-    for NoticeChannel { name, kind, teams, environments, selector, events } in state.noticing.channels() {
+/// Channels with how they do.
+async fn views(
+    read: &mut dyn Read,
+    channels: Vec<NoticeChannel>,
+) -> Result<Vec<NoticeChannelView>, ApiError> {
+    let mut items = Vec::with_capacity(channels.len());
+    for NoticeChannel { name, kind, teams, environments, selector, events } in channels {
         let NoticeCounts { pending, failed } = read.notices_counted(&name).await?;
         let last = read.notice_last(&name).await?;
         let last =
@@ -127,7 +123,29 @@ pub(crate) async fn list(
             last,
         });
     }
-    Ok(Json(List::whole(items)))
+    Ok(items)
+}
+
+/// All channels, in the order of the settings, for the page that shows every one.
+pub(crate) async fn all(state: &ServerState, caller: &Caller) -> Result<Vec<NoticeChannelView>, ApiError> {
+    caller.on_server(Role::Operator)?;
+    views(state.records.read().await?.as_mut(), state.noticing.channels()).await
+}
+
+/// The channels, by name.
+#[utoipa::path(get, path = "/api/v1/notices/channels", tag = "notices", params(NamePageQuery),
+    responses((status = 200, body = List<NoticeChannelView>)))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<NamePageQuery>,
+) -> Result<Json<List<NoticeChannelView>>, ApiError> {
+    caller.on_server(Role::Operator)?;
+    let page = query.page::<NoticeChannelName>()?;
+    let channels = state.noticing.channels().into_iter();
+    let List { items, next } = page.cut(channels.map(|channel| (channel.name.clone(), channel)).collect());
+    let items = views(state.records.read().await?.as_mut(), items).await?;
+    Ok(Json(List { items, next }))
 }
 
 /// Sends a test to a channel at once.

@@ -30,7 +30,7 @@ pub(crate) async fn list(
     let names = names_of(read.as_mut(), versions.iter().map(|version| version.application_id)).await?;
     // The cursor counts bundles too where no component was asked for; they are left out of the items.
     let next =
-        versions.last().filter(|_| versions.len() >= page.limit as usize).map(|last| last.id.as_uuid());
+        versions.last().filter(|_| versions.len() >= page.limit as usize).map(|last| last.id.to_string());
     let is_package = |version: &&PackageVersion| version.component.is_some();
     let views = versions.iter().filter(is_package);
     let views = views.map(|version| package_view(&state, version, &names[&version.application_id]));

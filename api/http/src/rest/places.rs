@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::configuration_sources::{FollowedView, broken_at};
 use super::environments;
-use super::list::List;
+use super::list::{List, checked_limit};
 use crate::auth::Caller;
 use crate::extract::Query;
 use crate::problem::ApiError;
@@ -33,6 +33,10 @@ pub(crate) struct WhereQuery {
     /// Only this environment.
     #[param(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
 }
 
 /// What keeps it as it is.
@@ -106,6 +110,8 @@ impl WhereQuery {
         Ok(Self {
             application: application.map_err(|error| bad("application", &error))?,
             environment: environment.map_err(|error| bad("environment", &error))?,
+            limit: None,
+            after: None,
         })
     }
 }
@@ -271,7 +277,18 @@ async fn asked(
     Ok(applications)
 }
 
-/// What every environment runs of every application.
+/// Everything that a query asks about, for the page of one environment.
+pub(crate) async fn all(
+    state: &ServerState,
+    caller: &Caller,
+    query: &WhereQuery,
+) -> Result<Vec<PlaceView>, ApiError> {
+    let mut read = state.records.read().await?;
+    let applications = asked(read.as_mut(), caller, query).await?;
+    views(read.as_mut(), &applications, query.environment.as_ref()).await
+}
+
+/// What every environment runs of every application, by application and environment.
 #[utoipa::path(get, path = "/api/v1/where", tag = "deployments", params(WhereQuery),
     responses((status = 200, body = List<PlaceView>)))]
 pub(crate) async fn list(
@@ -279,10 +296,13 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<WhereQuery>,
 ) -> Result<Json<List<PlaceView>>, ApiError> {
-    let mut read = state.records.read().await?;
-    let applications = asked(read.as_mut(), &caller, &query).await?;
-    let items = views(read.as_mut(), &applications, query.environment.as_ref()).await?;
-    Ok(Json(List::whole(items)))
+    let limit = checked_limit(query.limit)?;
+    let after = query.after.as_deref().unwrap_or_default();
+    if !after.is_empty() && !after.contains('@') {
+        return Err(ApiError::bad_request("bad_query", "after: give the `next` of the page before"));
+    }
+    let (items, next) = one_page(&state, &caller, &query, (after, limit as usize)).await?;
+    Ok(Json(List { items, next }))
 }
 
 /// What environments run of these applications, or what `only` runs of them.
@@ -305,8 +325,8 @@ fn names((application, environment): &Told<'_>) -> (String, String) {
     (application.name.to_string(), environment.name.to_string())
 }
 
-/// `limit` of what [`list`] gives, by name, behind the place that `after` marks; and the mark of the last of them if
-/// more follow.
+/// `limit` of what a query asks about, by name, behind the place that `after` marks; and the mark of the last of them
+/// if more follow.
 pub(crate) async fn one_page(
     state: &ServerState,
     caller: &Caller,

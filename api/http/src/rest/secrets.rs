@@ -13,7 +13,7 @@ use slipway_types::{ApplicationName, Role, SecretScope, TeamName};
 use utoipa::{IntoParams, ToSchema};
 
 use super::environments;
-use super::list::List;
+use super::list::{List, NamePage, NamePageQuery};
 use crate::auth::Caller;
 use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
@@ -74,16 +74,10 @@ pub(crate) struct SecretQuery {
     /// Of the application in this environment alone.
     #[param(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
-    /// As for other lists; this one comes whole.
-    #[serde(rename = "limit")]
-    _limit: Option<u32>,
-}
-
-impl From<ScopeQuery> for SecretQuery {
-    fn from(scope: ScopeQuery) -> Self {
-        let ScopeQuery { team, application, environment } = scope;
-        Self { team, application, environment, _limit: None }
-    }
+    /// Rows in the answer, 1 to 500; 50 if absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
 }
 
 impl From<SecretRow> for SecretView {
@@ -194,7 +188,47 @@ pub(super) fn entry(
     NewAuditEntry { actor: caller.name().to_owned(), action, subject, detail }
 }
 
-/// Secrets without their values: all, or those of an application or team and of what is narrower.
+/// The stored secrets of a page that are of a scope or a narrower one.
+async fn stored_within(
+    read: &mut dyn Read,
+    wanted: &SecretScope,
+    page: &NamePage<String>,
+) -> Result<Vec<SecretRow>, ApiError> {
+    let mut found: Vec<SecretRow> = Vec::new();
+    let limit = page.limit as usize;
+    for prefix in wanted.key_prefixes() {
+        let mut after = page.after.clone();
+        while found.len() < limit {
+            let missing = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);
+            let rows = read.secret_page(&prefix, after.as_deref(), missing).await?;
+            let is_last = rows.len() < missing as usize;
+            after = rows.last().map(|row| row.name.clone());
+            found.extend(rows.into_iter().filter(|row| wanted.holds(&SecretScope::split(&row.name).0)));
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// All secrets of a scope and of narrower ones without their values, for pages that show every one.
+pub(crate) async fn all(
+    state: &ServerState,
+    caller: &Caller,
+    query: &ScopeQuery,
+) -> Result<Vec<SecretView>, ApiError> {
+    let mut read = state.records.read().await?;
+    let (wanted, gone) = query.scope_or_left(caller, read.as_mut()).await?;
+    let rows = read.secret_list().await?.into_iter().map(SecretView::from);
+    let rows: Vec<SecretView> = rows.filter(|row| wanted.holds(&row.scope)).collect();
+    match gone.filter(|_| rows.is_empty()) {
+        Some(gone) => Err(gone),
+        None => Ok(rows),
+    }
+}
+
+/// Secrets without their values, by scope and name: all, or those of an application or team and of what is narrower.
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", params(SecretQuery),
     responses((status = 200, body = List<SecretView>)))]
 pub(crate) async fn list(
@@ -202,23 +236,19 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<SecretQuery>,
 ) -> Result<Json<List<SecretView>>, ApiError> {
+    let SecretQuery { team, application, environment, limit, after } = query;
+    let is_first = after.is_none();
+    let page = NamePageQuery::new(limit, after).page::<String>()?;
     let mut read = state.records.read().await?;
-    let SecretQuery { team, application, environment, .. } = query;
     let query = ScopeQuery { team, application, environment };
     let (wanted, gone) = query.scope_or_left(&caller, read.as_mut()).await?;
-    let is_wanted = |found: &SecretScope| match &wanted {
-        SecretScope::Global => true,
-        SecretScope::Team(team) => {
-            found == &wanted || found.application().is_some_and(|found| found.team() == team)
-        }
-        SecretScope::Application(application) => found.application() == Some(application),
-        SecretScope::Environment(..) => found == &wanted,
-    };
-    let rows = read.secret_list().await?.into_iter().map(SecretView::from);
-    let rows: Vec<SecretView> = rows.filter(|row| is_wanted(&row.scope)).collect();
-    match gone.filter(|_| rows.is_empty()) {
+    let rows = stored_within(read.as_mut(), &wanted, &page).await?;
+    match gone.filter(|_| is_first && rows.is_empty()) {
         Some(gone) => Err(gone),
-        None => Ok(Json(List::whole(rows))),
+        None => {
+            let rows = rows.into_iter().map(|row| (row.name.clone(), SecretView::from(row)));
+            Ok(Json(List::keyed(page.limit, rows.collect())))
+        }
     }
 }
 

@@ -54,7 +54,9 @@ pub(crate) struct LimitsView {
     pub(crate) max_manifest_bytes: usize,
     pub(crate) max_upload_bytes: u64,
     pub(crate) max_push_bytes: u64,
+    pub(crate) max_audit_entries: u32,
     pub(crate) request_timeout_ms: u64,
+    pub(crate) compose_timeout_ms: u64,
     pub(crate) push_progress_timeout_ms: u64,
 }
 
@@ -137,7 +139,9 @@ pub(crate) async fn show(
             max_manifest_bytes: options.max_manifest_bytes,
             max_upload_bytes: options.max_upload_bytes,
             max_push_bytes: options.max_push_bytes,
+            max_audit_entries: options.max_audit_entries,
             request_timeout_ms: options.request_timeout_ms,
+            compose_timeout_ms: options.compose_timeout_ms,
             push_progress_timeout_ms: options.push_progress_timeout_ms,
         },
         retention: options.retention,

@@ -13,7 +13,7 @@ use slipway_types::{Role, SecretScope};
 use utoipa::ToSchema;
 
 use super::applications::WebhookUrls;
-use super::list::{List, PageQuery};
+use super::list::{List, NamePageQuery, PageQuery};
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
 use crate::hooks::webhook_secret_name;
@@ -180,19 +180,18 @@ pub(crate) async fn new_webhook_secret(
     Ok(secret.expose_secret().to_owned())
 }
 
-/// All sources.
-#[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses((status = 200, body = List<SourceView>)))]
+/// The sources, by name.
+#[utoipa::path(get, path = "/api/v1/sources", tag = "sources", params(NamePageQuery),
+    responses((status = 200, body = List<SourceView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<SourceView>>, ApiError> {
-    caller.on_server(Role::Reader)?;
-    let mut read = state.records.read().await?;
-    let mut items = Vec::new();
-    for source in read.source_list().await? {
-        items.push(view(&state, read.as_mut(), &source).await?);
-    }
-    Ok(Json(List::whole(items)))
+    let wanted = query.page::<SourceName>()?;
+    let views = page(&state, &caller, wanted.after.as_ref(), wanted.limit).await?;
+    let rows = views.into_iter().map(|view| (view.name.clone(), view)).collect();
+    Ok(Json(List::keyed(wanted.limit, rows)))
 }
 
 /// The sources by name that come after that one, at most `limit`.

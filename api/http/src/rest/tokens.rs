@@ -1,5 +1,9 @@
 //! Access tokens.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,13 +12,14 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use slipway_records::{NewAuditEntry, NewToken, Read, TokenPage, TokenRow};
+use slipway_types::id::{EnvironmentId, TokenId};
 use slipway_types::{ApplicationName, Role};
 use utoipa::ToSchema;
 
-use super::list::List;
+use super::list::{List, NamePageQuery};
 use super::run_views::names_of;
 use crate::auth::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -31,13 +36,15 @@ pub(crate) struct TokenView {
     pub(crate) name: String,
     /// Whose it is: approvals count people, not tokens.
     pub(crate) person: Option<String>,
-    /// `reader`, `developer`, `operator` or `admin`.
+    /// `reader`, `developer`, `operator` or `admin`; none where `pulls_for` says what it is for.
     #[schema(value_type = Option<String>)]
     pub(crate) role: Option<Role>,
     /// Whether it may go past closed gates.
     pub(crate) break_glass: bool,
     /// The one application it is limited to.
     pub(crate) application: Option<String>,
+    /// The environment whose nodes pull images and packages of the application by it; it may do nothing else.
+    pub(crate) pulls_for: Option<String>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// To the minute.
@@ -74,7 +81,7 @@ pub(crate) struct NewTokenBody {
     pub(crate) expires_in_s: Option<u32>,
 }
 
-fn view(row: TokenRow, application: Option<String>) -> TokenView {
+fn view(row: TokenRow, application: Option<String>, pulls_for: Option<String>) -> TokenView {
     TokenView {
         id: row.id.to_string(),
         name: row.name,
@@ -82,6 +89,7 @@ fn view(row: TokenRow, application: Option<String>) -> TokenView {
         role: row.role,
         break_glass: row.break_glass,
         application,
+        pulls_for,
         created_at: row.created_at,
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
@@ -106,29 +114,72 @@ fn entry(caller: &Caller, action: &'static str, row: &TokenRow, application: Opt
     }
 }
 
-/// All tokens that people made.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses((status = 200, body = List<TokenView>)))]
+/// Where a token stands in the list: its name, and its identity, for ended ones may share a name. Written `NAME/ID`.
+pub(crate) struct TokenPlace(pub(crate) String, pub(crate) TokenId);
+
+impl TokenPlace {
+    /// Where this token stands.
+    pub(crate) fn of(view: &TokenView) -> String {
+        format!("{}/{}", view.name, view.id)
+    }
+}
+
+impl FromStr for TokenPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (name, id) = text.rsplit_once('/').ok_or(())?;
+        Ok(Self(name.to_owned(), id.parse().map_err(|_| ())?))
+    }
+}
+
+/// The tokens that people made, and those by which environments pull, by name.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(NamePageQuery),
+    responses((status = 200, body = List<TokenView>)))]
 pub(crate) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
+    Query(query): Query<NamePageQuery>,
 ) -> Result<Json<List<TokenView>>, ApiError> {
     caller.on_server(Role::Admin)?;
+    let wanted = query.page::<TokenPlace>()?;
+    let after = wanted.after.map(|TokenPlace(name, id)| (name, id));
+    let page = TokenPage { holding_at: None, after, limit: wanted.limit };
     let mut read = state.records.read().await?;
-    let rows = read.token_list().await?;
-    Ok(Json(List::whole(views(read.as_mut(), rows).await?)))
+    let rows = read.token_page(&page).await?;
+    let views = views(read.as_mut(), rows).await?;
+    Ok(Json(List::keyed(wanted.limit, views.into_iter().map(|view| (TokenPlace::of(&view), view)).collect())))
 }
 
-/// Tokens without their texts, with the names of the applications they are limited to.
+/// Tokens without their texts, with the names of the applications they are limited to and of the environments that
+/// pull by them.
 async fn views(read: &mut dyn Read, rows: Vec<TokenRow>) -> Result<Vec<TokenView>, ApiError> {
     let names = names_of(read, rows.iter().filter_map(|row| row.application_id)).await?;
+    let places = environments_of(read, rows.iter().filter_map(|row| row.pulls_for)).await?;
     let named = |row: TokenRow| {
         let application = row.application_id.and_then(|id| names.get(&id).cloned());
-        view(row, application)
+        let pulls_for = row.pulls_for.and_then(|id| places.get(&id).cloned());
+        view(row, application, pulls_for)
     };
     Ok(rows.into_iter().map(named).collect())
 }
 
-/// A page of the tokens that people made, by name and id, and whether some of all of them let nobody in any more.
+/// The names of the environments with those ids, removed ones too.
+async fn environments_of(
+    read: &mut dyn Read,
+    ids: impl Iterator<Item = EnvironmentId>,
+) -> Result<HashMap<EnvironmentId, String>, ApiError> {
+    let mut names = HashMap::new();
+    for id in ids {
+        if let Entry::Vacant(place) = names.entry(id) {
+            let environment = read.environment_get(id).await?;
+            place.insert(environment.map_or_else(|| id.to_string(), |found| found.name.to_string()));
+        }
+    }
+    Ok(names)
+}
+
+/// A page of the tokens, by name and id, and whether some of all of them let nobody in any more.
 pub(crate) async fn page(
     state: &ServerState,
     caller: &Caller,
@@ -184,6 +235,7 @@ pub(crate) async fn create(
         role,
         break_glass: wanted.break_glass,
         application_id: id,
+        pulls_for: None,
         grants: Vec::new(),
         expires_at,
     };
@@ -194,7 +246,21 @@ pub(crate) async fn create(
     tx.audit(entry).await?;
     tx.commit().await?;
     let token = plain.expose_secret().to_owned();
-    Ok((StatusCode::CREATED, Json(CreatedToken { row: view(row, name), token })))
+    Ok((StatusCode::CREATED, Json(CreatedToken { row: view(row, name, None), token })))
+}
+
+/// The token of the list that has this id, else the live one of this name.
+async fn meant(read: &mut (dyn Read + '_), text: &str) -> Result<Option<TokenRow>, ApiError> {
+    if let Ok(id) = text.parse::<TokenId>()
+        // A build's token is in no list: it has grants, and ends with its build.
+        && let Some(row) = read.token_get(id).await?.filter(|row| row.grants.is_empty())
+    {
+        return Ok(Some(row));
+    }
+    if text.contains('\0') {
+        return Ok(None);
+    }
+    Ok(read.token_live_by_name(text).await?.filter(|row| row.grants.is_empty()))
 }
 
 /// Revokes a token, by its id or its name.
@@ -207,12 +273,9 @@ pub(crate) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     caller.on_server(Role::Admin)?;
     let mut tx = state.records.begin().await?;
-    let rows = tx.token_list().await?;
-    let named =
-        |row: &&TokenRow| row.id.to_string() == name || (row.name == name && row.revoked_at.is_none());
-    let row = rows.iter().find(named);
+    let row = meant(tx.as_mut(), &name).await?;
     let not_found = || ApiError::not_found("token", name.chars().take(NAME_CHARS_MAX).collect::<String>());
-    let row = row.ok_or_else(not_found)?;
+    let row = &row.ok_or_else(not_found)?;
     if tx.token_revoke(row.id, Utc::now()).await? {
         let names = names_of(tx.as_mut(), row.application_id.into_iter()).await?;
         let application = row.application_id.and_then(|id| names.get(&id).cloned());

@@ -1,5 +1,6 @@
 //! Who may do what in which repository: `team/app/…` belongs to the application.
 
+use slipway_types::id::ApplicationId;
 use slipway_types::image::is_repository;
 use slipway_types::{ApplicationName, Principal, Role};
 
@@ -30,6 +31,9 @@ pub(super) async fn may(
         };
         return Ok(grants.iter().any(|grant| grant.repository == repository && granted(grant.push)));
     }
+    if let Principal::Puller { application, .. } = &caller.0 {
+        return Ok(right == Right::Pull && may_run(state, *application, repository).await?);
+    }
     let role = match right {
         Right::Pull => Role::Reader,
         Right::Push => Role::Developer,
@@ -42,6 +46,17 @@ pub(super) async fn may(
     let Some(name) = ApplicationName::owning(repository) else { return Ok(false) };
     let application = state.records.read().await?.application_by_name(&name).await?;
     Ok(application.is_some_and(|application| caller.may(role, Some(application.id))))
+}
+
+/// Whether what an application may run lies in the repository: its bundles, packages and images, and what people pushed
+/// beside them. What is frozen of its deployments (`team/app/d/…`) is read by people.
+async fn may_run(state: &ServerState, application: ApplicationId, repository: &str) -> Result<bool> {
+    let Some(name) = ApplicationName::owning(repository) else { return Ok(false) };
+    if repository.split('/').nth(2) == Some("d") {
+        return Ok(false);
+    }
+    let found = state.records.read().await?.application_by_name(&name).await?;
+    Ok(found.is_some_and(|found| found.id == application))
 }
 
 /// Refuses callers without the right. What may not be pulled is not found.

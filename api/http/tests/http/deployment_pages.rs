@@ -3,11 +3,14 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
+use slipway_records::deploying::{DeploymentOrder, DeploymentWord};
 use slipway_records::failure::{Found, FoundContainer, FoundLog, FoundObject};
 use slipway_records::{
-    Deployment, DeploymentCause, Failure, NewDeployment, Observation, PackageVersion, Seen,
+    Deployment, DeploymentCause, Failure, NewDeployment, Observation, OrderRow, OrderState, PackageVersion,
+    Seen,
 };
 use slipway_types::environment::{Approvals, EnvironmentSettings, Gates};
+use slipway_types::id::OrderId;
 use slipway_types::state::{DeploymentState, NOT_AS_APPLIED};
 use slipway_types::{Digest, Fault, Role};
 use uuid::Uuid;
@@ -360,6 +363,48 @@ async fn what_a_receiver_refuses_is_said_beside_the_form() {
     let refused = browser.post(&format!("{}/suspend", page_of(&going)), "reason=%22%3Cb%3E").await.is(409);
     let refused = is_page(&refused);
     assert!(refused.contains("there is no deployment") && refused.contains("value=\"&#34;&#60;b&#62;\""));
+}
+
+#[tokio::test]
+async fn an_order_that_its_receiver_has_not_answered_is_kept_and_shown() {
+    let server = Server::start().await;
+    let (one, _) = bundles(&server).await;
+    let held = deployed(&server, &one, DeploymentState::Suspended { by: "ann".into() }).await;
+    let order = |node: &str, state| OrderRow {
+        id: OrderId::new(),
+        order: DeploymentOrder {
+            deployment: held.id,
+            word: DeploymentWord::Resume,
+            node: Some(node.to_owned()),
+            person: hostile(),
+            actor: "ann".to_owned(),
+            reason: Some(hostile()),
+        },
+        heard: None,
+        state,
+        why: Some(hostile()),
+        given_at: held.created_at,
+        settled_at: None,
+    };
+    let mut tx = server.records.begin().await.unwrap();
+    for (node, state) in
+        [("old", OrderState::Refused), ("done", OrderState::Told), ("away", OrderState::Pending)]
+    {
+        tx.order_insert(&order(node, state)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let path = format!("/api/v1/deployments/{}/resume", held.id);
+    let kept = server.post(&path, json!({"node": "away"})).await.is(202).json();
+    let states: Vec<_> = kept["orders"].as_array().unwrap().iter().map(|order| &order["state"]).collect();
+    assert_eq!(json!(states), json!(["pending", "told", "refused"]), "{kept:#}");
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (language, said) in [("en", "not answered yet"), ("zh", "尚未应答")] {
+        let text = is_page(&browser.get_in(&page_of(&held), language).await.is(200));
+        assert!(text.contains(said) && text.contains(">away<"), "{text}");
+        // What the receiver took since is not told any more, and nothing from before it.
+        assert!(!text.contains(">done<") && !text.contains(">old<"), "{text}");
+        assert!(!text.contains("<script>alert"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -323,6 +323,10 @@ async fn no_secret_is_shown_again() {
     let rotate = page.replace('?', "/rotate?");
     let rotated = is_page(&browser.post(&rotate, "value=swordfish2&restart=yes").await.is(200));
     assert!(rotated.contains("It has its next value.") && !rotated.contains("swordfish"), "{rotated}");
+    for shown in [&rotated, &is_page(&browser.get(&page).await.is(200))] {
+        assert!(shown.contains("What runs with it is being restarted."), "{shown}");
+        assert!(shown.contains(&format!("<a href=\"{page}\">Look again</a>")), "{shown}");
+    }
     browser.post(&page.replace('?', "/remove?"), "confirmed=yes").await.is(303);
     is_page(&browser.get(&page).await.is(404));
 
@@ -444,6 +448,7 @@ async fn sources_and_tokens_come_in_pages() {
             role: Some(Role::Reader),
             break_glass: false,
             application_id: None,
+            pulls_for: None,
             grants: Vec::new(),
             expires_at: None,
         };

@@ -5,8 +5,10 @@ use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use slipway_records::pipeline::{Moved, run_move};
 use slipway_records::{LogChunk, Run};
+use slipway_records_sqlite::SqliteOptions;
 use slipway_types::state::RunEvent;
 
+use crate::pages::Browser;
 use crate::rest::run;
 use crate::server::{Answer, Server};
 
@@ -104,4 +106,23 @@ async fn a_runs_events_show_it_until_it_ends() {
     let run: Value = serde_json::from_str(&events[events.len() - 2].2).unwrap();
     assert_eq!((&run["state"], &run["reason"]), (&json!("skipped"), &json!("[skip ci]")));
     assert_eq!(events.last().unwrap().0, "end");
+}
+
+#[tokio::test]
+async fn whoever_reads_a_log_has_one_connection_and_none_while_its_bytes_come() {
+    // With a single one, who asked for a second would wait for the first.
+    let options = SqliteOptions { readers: 1, acquire_timeout_ms: 2_000, ..SqliteOptions::default() };
+    let server = Server::over(options, |_| {}).await;
+    server.application("shop").await;
+    let run = run(&server, "shop").await;
+    append(&server, &run, 0, "hello\n").await;
+    finish(&server, &run).await;
+    for path in ["/api/v1/runs/shop%231/log", "/api/v1/runs/shop%231/log/stream"] {
+        assert!(server.get(path).await.is(200).text().contains("hello"), "{path}");
+    }
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let log = "/applications/shop/runs/1/logs/run";
+    for rest in ["", "?find=hell", "/stream?from=0", "/download"] {
+        assert!(browser.get(&format!("{log}{rest}")).await.is(200).text().contains("hello"), "{rest}");
+    }
 }

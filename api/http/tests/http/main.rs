@@ -3,18 +3,24 @@
 
 mod access;
 mod addons;
+mod audit;
 mod board_pages;
 mod deploy_pages;
 mod deployment_pages;
+mod environments;
 mod every_form;
 mod git;
 mod hooks;
 mod infrastructure;
+mod lists;
 mod logs;
 mod pages;
+mod pull_tokens;
 mod registry;
 mod rest;
 mod rollbacks;
+mod rotations;
 mod run_pages;
 mod server;
+mod streams;
 mod version_pages;

@@ -36,7 +36,7 @@ pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     rest.split_once(after).unwrap().0
 }
 
-async fn sign_in(server: &Server, token: &str) -> Answer {
+pub(crate) async fn sign_in(server: &Server, token: &str) -> Answer {
     sign_in_from(server, token, "same-origin").await
 }
 

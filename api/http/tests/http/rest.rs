@@ -281,6 +281,31 @@ async fn people_set_labels_but_not_the_servers_or_the_sources() {
 }
 
 #[tokio::test]
+async fn each_person_has_one_report_of_a_check_and_closes_it_to_nobody() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    bundle(&server, &run(&server, "shop").await, "0.1.0-main.1").await;
+    let dev = server.token("dev", Some(Role::Developer), None, vec![]).await;
+    let ci = server.token("ci", Some(Role::Developer), None, vec![]).await;
+    let checks = "/api/v1/bundles/shop/0.1.0-main.1/checks";
+    let put = async |token: &str, name: &str, body: Value| {
+        server.call(token, Method::PUT, &format!("{checks}/{name}"), Some(body)).await
+    };
+    put(&dev, "e2e", json!({"state": "failed"})).await.is(204);
+    put(&ci, "e2e", json!({"state": "pending"})).await.is(204);
+    put(&ci, "e2e", json!({"state": "passed", "detail": "12 tests"})).await.is(204);
+    let listed = server.get(checks).await.is(200).json();
+    let said = listed["items"].as_array().unwrap().iter();
+    let said: Vec<_> = said.map(|check| [&check["name"], &check["reported_by"], &check["state"]]).collect();
+    assert_eq!(json!(said), json!([["e2e", "ci", "passed"], ["e2e", "dev", "failed"]]));
+    let refused = put(&ci, "source%2Fe2e", json!({"state": "passed"})).await.problem(403, "check_reserved");
+    assert!(refused["hint"].is_string(), "{refused}");
+    let long = json!({"state": "passed", "detail": "x".repeat(2001)});
+    let refused = put(&ci, "e2e", long).await.problem(400, "bad_body");
+    assert!(refused["hint"].is_string(), "{refused}");
+}
+
+#[tokio::test]
 async fn a_channel_moves_only_from_where_it_was_seen() {
     let server = Server::start().await;
     server.application("shop").await;

@@ -20,7 +20,7 @@ use slipway_records::defining::{
 };
 use slipway_records::deploying::{
     ClusterLook, ComponentInForce, DeployPlan, DeployRequest, Deploying, DeploymentOrder, ExplainedKey,
-    GateView, GraphNode, HeardKind, InForce, OrderRefused, ReportRefused, ReportTaken, SecretName,
+    GateView, GraphNode, HeardKind, InForce, OrderRefused, OrderTold, ReportRefused, ReportTaken, SecretName,
     SecretUser,
 };
 use slipway_records::failure::FoundEvent;
@@ -310,8 +310,12 @@ impl Deploying for NoPlanning {
         Err(ReportRefused::Unproven("nobody hands anything off".to_owned()))
     }
 
-    async fn order(&self, _: &DeploymentOrder) -> Result<(), OrderRefused> {
-        Err(OrderRefused::WrongState("there is no deployment".to_owned()))
+    /// The receiver answers nothing about the node `away`.
+    async fn order(&self, order: &DeploymentOrder) -> Result<OrderTold, OrderRefused> {
+        match order.node.as_deref() {
+            Some("away") => Ok(OrderTold::Kept(Fault::transient("receiver_unavailable", "it is away"))),
+            _ => Err(OrderRefused::WrongState("there is no deployment".to_owned())),
+        }
     }
 
     async fn secret_users(&self, _: &SecretName) -> Result<Vec<SecretUser>, Fault> {
@@ -387,9 +391,14 @@ impl Server {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut HttpOptions)) -> Self {
+        Self::over(SqliteOptions::default(), change).await
+    }
+
+    /// A server whose records have such limits.
+    pub(crate) async fn over(records: SqliteOptions, change: impl FnOnce(&mut HttpOptions)) -> Self {
         let directory = TempDir::new().unwrap();
         let at = |name: &str| directory.path().join(name);
-        let records = SqliteRecords::open(&at("slipway.db"), SqliteOptions::default()).await.unwrap();
+        let records = SqliteRecords::open(&at("slipway.db"), records).await.unwrap();
         let records: Arc<dyn Records> = Arc::new(records);
         let url = format!("file://{}", at("objects").display());
         let blobs = Blobs::open(BlobsOptions::new(url, at("spool"))).await.unwrap();
@@ -442,6 +451,7 @@ impl Server {
             role,
             break_glass: false,
             application_id,
+            pulls_for: None,
             grants,
             expires_at: None,
         })

@@ -108,6 +108,24 @@ const BUNDLE: &str = "/applications/shop/bundles/1.1.0";
 const PACKAGE: &str = "/applications/shop/packages/api/1.1.0";
 
 #[tokio::test]
+async fn a_reported_check_is_shown_with_whose_word_it_is() {
+    let server = shop().await;
+    let path = "/api/v1/bundles/shop/1.1.0/checks/e2e";
+    for (person, state) in [("ci", "passed"), ("<b>ann", "failed")] {
+        let token = server.token(person, Some(Role::Developer), None, vec![]).await;
+        server.call(&token, Method::PUT, path, Some(json!({"state": state}))).await.is(204);
+    }
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (language, said) in [("en", "reported by"), ("zh", "报告人")] {
+        let page = browser.get_in(BUNDLE, language).await.text();
+        for person in ["ci", "&#60;b&#62;ann"] {
+            let chip = format!("<span class=\"chip\">{said} <bdi>{person}</bdi></span>");
+            assert!(page.contains(&chip), "{chip}: {page}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bundle_and_a_package_say_where_they_come_from_and_how_to_get_them() {
     let server = shop().await;
     let browser = Browser::of(&server, &server.admin.clone()).await;

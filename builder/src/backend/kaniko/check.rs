@@ -74,6 +74,7 @@ impl Inner {
             break_glass: false,
             role: None,
             application_id: None,
+            pulls_for: None,
             grants: vec![RepositoryGrant { repository: repository(run), push: false }],
             expires_at: Some(expires_at),
         };

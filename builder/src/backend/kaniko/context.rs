@@ -142,6 +142,7 @@ impl Inner {
             break_glass: false,
             role: None,
             application_id: None,
+            pulls_for: None,
             grants: grants.collect(),
             expires_at: Some(expires_at),
         };

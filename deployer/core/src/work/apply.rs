@@ -64,6 +64,7 @@ impl Work {
         manifest: &Value,
     ) -> Result<Option<Note>, Hitch> {
         let key = key_of(&object.object);
+        self.written.forget(&object.object);
         for _ in 0..TRIES_MAX {
             self.goes_on()?;
             let found = cluster.get(&key).await?;
@@ -160,6 +161,7 @@ impl Work {
         match applied.map_err(|error| told(reference, Hitch::from(error)))? {
             Applied::Done(done) => {
                 let uid = done["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                self.written.keep(object, done);
                 Ok(Some(Note::Applied { object: reference.clone(), uid }))
             }
             Applied::Outrun => Ok(None),

@@ -119,7 +119,9 @@ impl Work {
             )));
         }
         let cluster: &Cluster = &cluster;
-        self.apply_noted(cluster, &drift.object, &manifest, notes).await
+        let done = self.apply_noted(cluster, &drift.object, &manifest, notes).await;
+        self.written.forget(&drift.object.object);
+        done
     }
 }
 

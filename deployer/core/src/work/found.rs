@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use slipway_handoff::{Object, ObjectRef};
-use slipway_kubernetes::{CallError, Cluster};
+use slipway_kubernetes::{CallError, Cluster, Freshness};
 
 use super::Work;
 use crate::hitch::Hitch;
@@ -38,7 +38,7 @@ impl Work {
 
     async fn list(&self, cluster: &Cluster) -> Result<Inventory, CallError> {
         let inventory = self.marks.inventory();
-        let labelled = cluster.labelled_everywhere(&format!("{INVENTORY}={inventory}")).await?;
+        let labelled = cluster.labelled_as(INVENTORY, inventory.as_str()).await?;
         if !labelled.unreadable.is_empty() {
             let unreadable = labelled.unreadable.join(", ");
             tracing::warn!(key = %self.submission.key, unreadable, "not known what there is of these kinds");
@@ -74,7 +74,8 @@ impl Work {
             objects.filter(|(_, object)| of(object)).map(|(_, object)| kind_of(&object.object)).collect();
         let mut found = Vec::new();
         for kind in kinds {
-            match cluster.labelled(selector, &BTreeSet::from([kind.clone()]), namespace).await {
+            match cluster.labelled(selector, &BTreeSet::from([kind.clone()]), namespace, Freshness::Now).await
+            {
                 Ok(objects) => found.extend(objects),
                 Err(error) => {
                     let (key, kind) = (&self.submission.key, kind.1);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use slipway_handoff::{Object, Ready};
 use slipway_health::ObjectState;
-use slipway_kubernetes::Cluster;
+use slipway_kubernetes::{Cluster, Freshness};
 
 use super::pods::pods_of_workload;
 
@@ -21,7 +21,7 @@ pub(super) async fn is_growing(cluster: &Cluster, object: &Object, manifest: &Va
     if object.ready != Ready::Kstatus || !lacks || !is_scaled(object, manifest, live) {
         return false;
     }
-    match pods_of_workload(cluster, live).await {
+    match pods_of_workload(cluster, live, Freshness::Lately).await {
         Ok(Some(pods)) => pods.iter().all(is_ready_or_new),
         Ok(None) | Err(_) => false,
     }

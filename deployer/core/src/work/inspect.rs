@@ -8,7 +8,7 @@ use chrono::Utc;
 use futures::future::{BoxFuture, join_all};
 use serde_json::Value;
 use slipway_handoff::{Key, ManifestSet, NodeName, Object, Revision};
-use slipway_kubernetes::{Cluster, ObjectKey};
+use slipway_kubernetes::{Cluster, Freshness, ObjectKey};
 use slipway_records::failure::FoundEvent;
 use slipway_records::{LiveObject, LiveObjects, LiveState, LiveWanted};
 use slipway_secrets::Mask;
@@ -214,7 +214,7 @@ impl Inspection<'_> {
         asking: &Asking<'_>,
     ) -> (usize, Vec<FoundEvent>, Vec<String>) {
         let mut notes = Vec::new();
-        let pods = asking.ask(pods_of_workload(self.cluster, live)).await;
+        let pods = asking.ask(pods_of_workload(self.cluster, live, Freshness::Now)).await;
         let mut pods = pods.ok().flatten().unwrap_or_default();
         pods.retain(|pod| !slipway_health::of(pod).state.is_ready());
         pods.truncate(PODS_MAX);

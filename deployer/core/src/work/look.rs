@@ -47,7 +47,10 @@ impl Work {
 
     async fn look_at(&self, node: (&str, &Node), applied: Option<&Prepared>) -> Result<Seen, Hitch> {
         let cluster = self.cluster().await?;
-        let mut found = Found::new();
+        let mut found = match applied {
+            None => self.written.take(node.1),
+            Some(_) => Found::new(),
+        };
         let verdict = self.standing_of(&cluster, node, applied.is_some(), &mut found).await?;
         let drifts = match applied {
             Some(applied) => self.drifts(&cluster, applied, &mut found).await?,

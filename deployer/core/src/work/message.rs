@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use slipway_handoff::{Graph, Node, ObjectRef, Output};
 use slipway_health::ObjectState;
-use slipway_kubernetes::Cluster;
+use slipway_kubernetes::{Cluster, Freshness};
 
 use super::given::has_ended;
 use super::look::{Found, see};
@@ -33,7 +33,7 @@ pub(super) async fn of_node<'n>(
             return Ok(Err(Verdict::NotYet { blocker }));
         };
         let is_over = has_ended(job);
-        match left(object, is_over, &cluster.pods_of(&namespace, &selector).await?) {
+        match left(object, is_over, &cluster.pods_of(&namespace, &selector, Freshness::Now).await?) {
             Ok(message) => all.insert(object, message),
             Err(verdict) => return Ok(Err(verdict)),
         };
@@ -68,7 +68,7 @@ pub(super) async fn is_lacking(
         return Ok(false);
     }
     let Some((namespace, selector)) = selector(job) else { return Ok(false) };
-    Ok(lacks(object, &keys, &cluster.pods_of(&namespace, &selector).await?))
+    Ok(lacks(object, &keys, &cluster.pods_of(&namespace, &selector, Freshness::Now).await?))
 }
 
 /// What is read from the message of a Job.

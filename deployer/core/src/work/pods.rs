@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use slipway_health::ObjectState;
-use slipway_kubernetes::{CallError, Cluster};
+use slipway_kubernetes::{CallError, Cluster, Freshness};
 
 use super::Work;
 use crate::schedule::Verdict;
@@ -46,13 +46,14 @@ pub(super) fn selector(workload: &Value) -> Option<(String, String)> {
 pub(super) async fn pods_of_workload(
     cluster: &Cluster,
     workload: &Value,
+    freshness: Freshness,
 ) -> Result<Option<Vec<Value>>, CallError> {
     let Some((namespace, selector)) = selector(workload) else { return Ok(None) };
-    let mut pods = cluster.pods_of(&namespace, &selector).await?;
+    let mut pods = cluster.pods_of(&namespace, &selector, freshness).await?;
     let mut owners: BTreeSet<String> = uid(workload).map(str::to_owned).into_iter().collect();
     if pods.iter().any(|pod| !is_owned(pod, &owners)) {
         let kinds = BTreeSet::from([("apps/v1".to_owned(), "ReplicaSet".to_owned())]);
-        let sets = match cluster.labelled(&selector, &kinds, Some(&namespace)).await {
+        let sets = match cluster.labelled(&selector, &kinds, Some(&namespace), freshness).await {
             Ok(sets) => sets,
             Err(CallError::Refused(_)) => return Ok(Some(pods)),
             Err(away) => return Err(away),
@@ -80,7 +81,7 @@ fn is_owned(object: &Value, owners: &BTreeSet<String>) -> bool {
 
 /// What the first pod that cannot run says. That nobody answers says nothing.
 async fn cause(cluster: &Cluster, workload: &Value) -> Option<String> {
-    let pods = pods_of_workload(cluster, workload).await.ok()??;
+    let pods = pods_of_workload(cluster, workload, Freshness::Lately).await.ok()??;
     let told = |wanted: ObjectState| {
         pods.iter().find_map(|pod| {
             let health = slipway_health::of(pod);

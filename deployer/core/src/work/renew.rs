@@ -156,6 +156,7 @@ impl Work {
             }
             // By apply it would be made, of this alone, if it went meanwhile; merged, that is 404, which passes.
             let patch = annotation(live.resource_version(), stamp);
+            self.written.forget(object);
             let merged = cluster.merge_at(&key, &patch, PODS_MANAGER).await;
             match merged.map_err(|error| told(object, Hitch::from(error)))? {
                 Applied::Done(_) => {

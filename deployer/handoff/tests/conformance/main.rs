@@ -144,6 +144,20 @@ async fn what_a_service_does_wrong_is_classed() {
 }
 
 #[tokio::test]
+async fn a_service_that_takes_a_connection_and_says_nothing_is_given_up_in_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", silent.local_addr().unwrap());
+    let taken = tokio::spawn(async move { silent.accept().await.unwrap() });
+    let impatient = HttpOptions { request_timeout_ms: 300, ..HttpOptions::default() };
+    let (id, command, by) = ("1".into(), Command::Suspend, "ann".into());
+    let order = Order { id, key: key(), generation: 5, command, by, reason: None };
+    let error = client(&address, impatient).command(&order).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains("does not answer in time"), "{error}");
+    drop(taken.await.unwrap());
+}
+
+#[tokio::test]
 async fn answers_that_cannot_be_kept_are_refused() {
     let (submission, manifests) = probe::submission(&key(), 5, "hello");
     for body in [

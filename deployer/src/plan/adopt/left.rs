@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use slipway_core::inventory::{INSTANCE, LAST_APPLIED, Live, MANAGED_BY, Tool, controller_of};
 use slipway_handoff::ObjectRef;
-use slipway_kubernetes::CallError;
+use slipway_kubernetes::{CallError, Freshness};
 use slipway_records::AdoptPlan;
 
 use super::Look;
@@ -69,7 +69,7 @@ impl Look<'_> {
         let namespaced = objects.filter(|object| object.namespace.is_some() && !object.is_secret());
         let kinds: BTreeSet<(String, String)> =
             namespaced.map(|object| (object.api_version.clone(), object.kind.clone())).collect();
-        self.cluster.labelled("", &kinds, Some(self.dressing.address.namespace())).await
+        self.cluster.labelled("", &kinds, Some(self.dressing.address.namespace()), Freshness::Now).await
     }
 }
 

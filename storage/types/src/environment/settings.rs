@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::window::Window;
 use crate::image::{Platform, RegistryPrefix};
 use crate::label::{LabelKey, LabelOrigin};
-use crate::name::{ChannelName, CheckName, ClusterName, EnvironmentName, KeyName};
+use crate::name::{ApplicationName, ChannelName, CheckName, ClusterName, EnvironmentName, KeyName};
 use crate::secret::SecretReference;
 use crate::selection::{BranchName, LabelSelector, VersionRange};
 use crate::signing::TrustedKeys;
@@ -34,7 +34,7 @@ pub struct EnvironmentSettings {
     pub follow: Option<Follow>,
     /// Whether its namespace is part of every revision.
     pub create_namespace: bool,
-    /// How long a deployment may wait for its gates, in hours.
+    /// How long a deployment may wait for its gates and for the end of a cordon, in hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_after_hours: Option<u32>,
     /// What the built-in core does about what others change of what runs.
@@ -56,7 +56,7 @@ pub enum DriftPolicy {
     Correct,
 }
 
-/// How long a deployment may wait for its gates where nothing else is set, in hours.
+/// How long a deployment may wait for its gates and for the end of a cordon where nothing else is set, in hours.
 pub const EXPIRE_AFTER_HOURS: u32 = 7 * 24;
 
 /// Who is handed the frozen revisions of an environment.
@@ -228,6 +228,15 @@ pub struct Follow {
     pub windows: Vec<Window>,
 }
 
+impl Follow {
+    /// Whether it holds for an application. One of the default team may be named with it or without.
+    pub fn concerns(&self, application: &ApplicationName) -> bool {
+        self.applications.is_empty()
+            || self.applications.contains(&application.to_string())
+            || self.applications.contains(&application.path())
+    }
+}
+
 /// What is wrong with settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
@@ -318,7 +327,7 @@ impl EnvironmentSettings {
         found
     }
 
-    /// How long a deployment may wait for its gates, in hours.
+    /// How long a deployment may wait for its gates and for the end of a cordon, in hours since it was made.
     pub fn expire_after_hours(&self) -> u32 {
         self.expire_after_hours.unwrap_or(EXPIRE_AFTER_HOURS)
     }
@@ -402,4 +411,25 @@ fn first_source_key(selector: &LabelSelector) -> Option<&LabelKey> {
 
 fn shares_key(one: &Signer, other: &Signer) -> bool {
     one.key.keys().iter().any(|key| other.key.keys().contains(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_followed_names_an_application_with_its_team_or_in_the_default_one_without() {
+        for (named, shop, other) in [
+            (vec![], true, true),
+            (vec!["shop"], true, false),
+            (vec!["default/shop"], true, false),
+            (vec!["commerce/shop"], false, true),
+            (vec!["cart"], false, false),
+        ] {
+            let applications = named.iter().map(|name| (*name).to_owned()).collect();
+            let follow = Follow { applications, ..Follow::default() };
+            let concerns = ["shop", "commerce/shop"].map(|name| follow.concerns(&name.parse().unwrap()));
+            assert_eq!(concerns, [shop, other], "{named:?}");
+        }
+    }
 }

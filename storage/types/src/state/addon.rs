@@ -110,6 +110,17 @@ impl AddonState {
         }
     }
 
+    /// The same, with what it waited for done.
+    #[must_use]
+    pub fn without_wait(self) -> Self {
+        match self {
+            Self::Applying { .. } => Self::Applying { why: None },
+            Self::Ending { .. } => Self::Ending { why: None },
+            Self::Releasing { .. } => Self::Releasing { why: None },
+            other => other,
+        }
+    }
+
     /// Whether it is on its way out.
     pub fn is_leaving(&self) -> bool {
         matches!(self, Self::Ending { .. } | Self::Releasing { .. })
@@ -167,6 +178,20 @@ mod tests {
         let gone = releasing.apply(AddonEvent::Gone).unwrap();
         let late = gone.apply(AddonEvent::Release).unwrap_err();
         assert_eq!(late.to_string(), "a resource that is released cannot take `release`");
+    }
+
+    #[test]
+    fn what_was_waited_for_is_forgotten_and_nothing_else() {
+        let why = || Some("the cluster kind is cordoned: upgrade".to_owned());
+        for (waits, expected) in [
+            (AddonState::Applying { why: why() }, AddonState::Applying { why: None }),
+            (AddonState::Ending { why: why() }, AddonState::Ending { why: None }),
+            (AddonState::Releasing { why: why() }, AddonState::Releasing { why: None }),
+            (AddonState::Degraded { why: "1 pod".into() }, AddonState::Degraded { why: "1 pod".into() }),
+            (AddonState::Ready, AddonState::Ready),
+        ] {
+            assert_eq!(waits.without_wait(), expected);
+        }
     }
 
     #[test]

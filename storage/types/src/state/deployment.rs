@@ -1,5 +1,5 @@
 //! Deployment: draft → rejected | frozen(revision) → awaiting(gates) → approved | declined | expired |
-//! withdrawn; approved → handed_off → progressing ⇄ suspended; progressing → live | failed | timed_out;
+//! withdrawn; approved → awaiting if gates closed before its receiver was asked; approved → handed_off → progressing ⇄ suspended; progressing → live | failed | timed_out;
 //! live ⇄ degraded ⇄ unreachable; failed or timed_out → progressing by a retry; any that was handed off →
 //! terminating → terminated, superseded, deleting → deleted. A receiver that never reports back ends in
 //! delivered.
@@ -54,7 +54,8 @@ pub enum DeploymentState {
         /// Who went past the gates, if somebody did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         break_glass: Option<String>,
-        /// When; the receiver's deadline counts from here.
+        /// When, or when its cluster took deployments again after that; until its receiver is asked, deadlines
+        /// count from here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<DateTime<Utc>>,
         /// What the hand-off waits for, if not merely a free worker.
@@ -63,6 +64,12 @@ pub enum DeploymentState {
         /// Whether its receiver is being asked: it may have it, though its answer is not on record.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         submitted: bool,
+        /// When its receiver was first asked; the receiver's deadline counts from here, however often it is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        submitted_at: Option<DateTime<Utc>>,
+        /// Whether it waits for its cluster to take deployments again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cordoned: bool,
     },
     /// Somebody said no.
     Declined {
@@ -71,7 +78,7 @@ pub enum DeploymentState {
         /// Why.
         reason: Option<String>,
     },
-    /// Its gates stayed closed for too long.
+    /// Its gates stayed closed, or its cluster cordoned, for too long.
     Expired {
         /// Which deadline, with its limit.
         which: String,
@@ -168,12 +175,16 @@ pub enum DeploymentEvent {
     Approve(Option<String>, DateTime<Utc>),
     /// Somebody said no, and why.
     Decline(String, Option<String>),
-    /// The gates' deadline passed.
+    /// The deadline of its gates, or of the wait for its cluster, passed.
     Expire(String),
     /// Its maker took it back.
     Withdraw(String),
-    /// The receiver is about to be asked to take it.
-    Submit,
+    /// Its cluster takes nothing new, and why.
+    Cordon(String),
+    /// Its cluster takes deployments again, since then.
+    Uncordon(DateTime<Utc>),
+    /// The receiver is about to be asked to take it, now.
+    Submit(DateTime<Utc>),
     /// The receiver took it.
     HandOff(String),
     /// It was written for a receiver that never reports back.
@@ -214,7 +225,9 @@ impl DeploymentEvent {
             Self::Decline(..) => "decline",
             Self::Expire(_) => "expire",
             Self::Withdraw(_) => "withdraw",
-            Self::Submit => "submit",
+            Self::Cordon(_) => "cordon",
+            Self::Uncordon(_) => "uncordon",
+            Self::Submit(_) => "submit",
             Self::HandOff(_) => "hand off",
             Self::Deliver(_) => "deliver",
             Self::Progress(_) => "progress",
@@ -363,6 +376,7 @@ impl DeploymentState {
     pub fn apply(self, event: DeploymentEvent) -> Result<Self, InvalidTransition> {
         use DeploymentEvent as E;
         let refused = InvalidTransition { what: "deployment", state: self.word(), event: event.word() };
+        let was_asked = self.was_asked();
         match (self, event) {
             (Self::Draft { .. }, E::Wait(why)) => Ok(Self::Draft { why: Some(why) }),
             (Self::Draft { .. }, E::Reject(violations)) => Ok(Self::Rejected { violations }),
@@ -371,14 +385,25 @@ impl DeploymentState {
                 Ok(Self::Awaiting { revision, missing })
             }
             (Self::Frozen { revision } | Self::Awaiting { revision, .. }, E::Approve(break_glass, at)) => {
-                Ok(Self::Approved { revision, break_glass, at: Some(at), why: None, submitted: false })
+                Ok(Self::Approved {
+                    revision,
+                    break_glass,
+                    at: Some(at),
+                    why: None,
+                    submitted: false,
+                    submitted_at: None,
+                    cordoned: false,
+                })
             }
-            (Self::Approved { revision, break_glass, at, .. }, E::Wait(why)) => {
-                Ok(Self::Approved { revision, break_glass, at, why: Some(why), submitted: false })
+            (
+                state @ Self::Approved { .. },
+                event @ (E::Wait(_) | E::Cordon(_) | E::Uncordon(_) | E::Submit(_)),
+            ) => state.on_its_way(event).ok_or(refused),
+            // A receiver that was asked may have it.
+            (Self::Approved { revision, break_glass: None, .. }, E::Await(missing)) if !was_asked => {
+                Ok(Self::Awaiting { revision, missing })
             }
-            (Self::Approved { revision, break_glass, at, why, .. }, E::Submit) => {
-                Ok(Self::Approved { revision, break_glass, at, why, submitted: true })
-            }
+            (Self::Approved { .. }, E::Expire(which)) if !was_asked => Ok(Self::Expired { which }),
             (Self::Frozen { .. } | Self::Awaiting { .. } | Self::Approved { .. }, E::Decline(by, reason)) => {
                 Ok(Self::Declined { by, reason })
             }
@@ -411,6 +436,38 @@ impl DeploymentState {
             (Self::Deleting { .. }, E::Deleted) => Ok(Self::Deleted),
             _ => Err(refused),
         }
+    }
+
+    /// What becomes of an approved deployment until its receiver answers; `None`: nothing by this event.
+    fn on_its_way(mut self, event: DeploymentEvent) -> Option<Self> {
+        use DeploymentEvent as E;
+        let was_asked = self.was_asked();
+        let Self::Approved { at, why, submitted, submitted_at, cordoned, .. } = &mut self else {
+            return None;
+        };
+        // Releases that did not note when they asked first counted from the approval.
+        let first = submitted_at.or(at.filter(|_| *submitted));
+        match event {
+            E::Wait(what) => (*why, *submitted, *submitted_at) = (Some(what), false, first),
+            E::Cordon(what) if !was_asked => (*why, *cordoned) = (Some(what), true),
+            E::Uncordon(since) if *cordoned => (*at, *why, *cordoned) = (Some(since), None, false),
+            E::Submit(now) if !*cordoned => (*submitted, *submitted_at) = (true, first.or(Some(now))),
+            _ => return None,
+        }
+        Some(self)
+    }
+
+    /// Whether its receiver was asked to take it: it may have it, though its answer is not on record.
+    pub fn was_asked(&self) -> bool {
+        let Self::Approved { submitted, submitted_at, .. } = self else { return false };
+        *submitted || submitted_at.is_some()
+    }
+
+    /// Since when the deadline of an approved deployment runs: since its receiver was first asked, and until then
+    /// since it might go out. `None` if it is not approved, or an early release did not note it.
+    pub fn deadline_since(&self) -> Option<DateTime<Utc>> {
+        let Self::Approved { at, submitted_at, .. } = self else { return None };
+        submitted_at.or(*at)
     }
 
     /// Whether a receiver has it and has not yet said how it ended; a deadline runs, unless it is held.

@@ -206,7 +206,7 @@ pub(super) async fn hold(args: HoldArgs, global: &Global) -> Result<()> {
 }
 
 async fn list(client: &Client, base: &str, global: &Global) -> Result<()> {
-    let held = client.list(base, &[], 1000).await?;
+    let held = client.whole(base, &[]).await?;
     if global.json() {
         print_json(&Value::Array(held));
         return Ok(());

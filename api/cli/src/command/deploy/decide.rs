@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::target::{self, Target};
-use super::view::{name_of, state_of};
+use super::view::{self, name_of, state_of};
 use crate::client::Client;
 use crate::command::Global;
 use crate::output::{ago, say, text};
@@ -108,6 +108,7 @@ async fn told(client: &Client, before: &Value, global: &Global) -> Result<()> {
     let now = target::view(client, &text(&before["id"])).await?;
     let name = name_of(&now);
     global.tell(&now, stands(&now));
+    view::waiting_orders(&now).into_iter().for_each(say);
     if matches!(
         now["state"].as_str(),
         Some("awaiting" | "approved" | "handed_off" | "progressing" | "terminating")

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::{ago, data, first_line, say, span, table, text, violations};
+use crate::output::{ago, data, first_line, one_line, say, span, table, text, violations};
 
 /// `APP@ENV#GENERATION`.
 pub(super) fn name_of(deployment: &Value) -> String {
@@ -48,9 +48,32 @@ pub(super) fn show(deployment: &Value) {
     }
     gates(&deployment["gates"]);
     approvals(&deployment["approvals"]);
+    orders(&deployment["orders"]).into_iter().for_each(data);
     let is_stopped = deployment["state"] == "terminated";
     receiver(&deployment["receiver"], is_stopped);
     next_steps(deployment).iter().for_each(say);
+}
+
+/// The orders since the last that the receiver took, in lines, newest first.
+fn orders(orders: &Value) -> Vec<String> {
+    let orders = orders.as_array().into_iter().flatten();
+    let open = orders.take_while(|order| order["state"] != "told");
+    open.map(|order| format!("order       {}", order_line(order))).collect()
+}
+
+/// An order, and what came of it.
+fn order_line(order: &Value) -> String {
+    let node = order["node"].as_str().map(|node| format!(" of node {node}")).unwrap_or_default();
+    let (word, by, at) = (text(&order["word"]), text(&order["person"]), ago(&order["given_at"]));
+    let why = order["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    one_line(&format!("{word}{node} by {by}, {at}, is {}{why}", text(&order["state"])))
+}
+
+/// What people are told of orders that the receiver has not answered.
+pub(super) fn waiting_orders(deployment: &Value) -> Vec<String> {
+    let orders = deployment["orders"].as_array().into_iter().flatten();
+    let waiting = orders.filter(|order| order["state"] == "pending");
+    waiting.map(|order| format!("Kept, and told until its receiver answers: {}", order_line(order))).collect()
 }
 
 /// What people may do next with what is stopped or held.
@@ -189,6 +212,20 @@ mod tests {
         assert_eq!(reason_of(&node("ready", ""), true), "its objects are new");
         assert_eq!(reason_of(&node("skipped", "`a` failed"), true), "it is as it was before: `a` failed");
         assert_eq!(reason_of(&node("ready", ""), false), "");
+    }
+
+    #[test]
+    fn orders_are_told_until_the_receiver_takes_one() {
+        let order = |word: &str, state: &str| json!({"word": word, "state": state, "person": "ann", "node": "web", "why": "it is away\nnow"});
+        let orders = json!([order("resume", "pending"), order("suspend", "told"), order("retry", "refused")]);
+        let deployment = json!({"orders": orders});
+        let shown = super::orders(&deployment["orders"]);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(shown[0].starts_with("order       resume of node web by ann, "), "{shown:?}");
+        assert!(shown[0].ends_with(", is pending: it is away now"), "{shown:?}");
+        let waiting = waiting_orders(&deployment);
+        assert!(waiting.len() == 1 && waiting[0].starts_with("Kept, and told"), "{waiting:?}");
+        assert!(waiting_orders(&json!({})).is_empty());
     }
 
     #[test]

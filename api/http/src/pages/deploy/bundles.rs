@@ -106,7 +106,7 @@ pub(super) async fn page(
     let running = read.deployment_out(environment.id, application.id).await?;
     drop(read);
     let now = Utc::now();
-    let gates = of_bundles(&state, caller, (&application, &environment), &found.versions).await;
+    let gates = of_bundles(&state, caller, &environment, &found.versions).await;
     let mut rows = Vec::new();
     for (version, gates) in found.versions.iter().zip(gates) {
         let bundle = around.row(t, version, &BundleFilter::default(), now)?;

@@ -10,7 +10,7 @@ use crate::pages::parts::{Moment, ShortDigest, Status, Tone};
 use crate::pages::tabs::Link;
 use crate::pages::texts::Texts;
 use crate::rest::audit::AuditView;
-use crate::rest::deployment_views::{ApprovalView, DeploymentDetail, ObservationView};
+use crate::rest::deployment_views::{ApprovalView, DeploymentDetail, ObservationView, OrderView};
 
 /// What a deployment is of, and how it stands.
 pub(super) struct Facts {
@@ -48,6 +48,17 @@ pub(super) struct GateRow {
     pub(super) status: Status,
     pub(super) detail: String,
     pub(super) opens: Option<String>,
+}
+
+/// An order that the receiver did not take, or not yet.
+pub(super) struct OrderRow {
+    pub(super) status: Status,
+    pub(super) word: &'static str,
+    pub(super) node: Option<String>,
+    pub(super) person: String,
+    pub(super) at: Moment,
+    pub(super) reason: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 /// A person's word.
@@ -164,6 +175,29 @@ pub(super) fn approval(t: &'static Texts, approval: &ApprovalView, now: DateTime
         reason: approval.reason.clone(),
         word: if approval.counts { t.deployment.counts } else { t.deployment.does_not_count },
     }
+}
+
+/// Orders since the last that the receiver took, newest first.
+pub(super) fn orders(t: &'static Texts, orders: &[OrderView], now: DateTime<Utc>) -> Vec<OrderRow> {
+    let open = orders.iter().take_while(|order| order.state != "told");
+    open.map(|order| {
+        let (tone, state) = match order.state {
+            "pending" => (Tone::Waiting, t.deployment.order_pending),
+            "overtaken" => (Tone::Off, t.deployment.order_overtaken),
+            "expired" => (Tone::Bad, t.deployment.order_expired),
+            _ => (Tone::Bad, t.deployment.order_refused),
+        };
+        OrderRow {
+            status: Status::told(tone, state),
+            word: order.word,
+            node: order.node.clone(),
+            person: order.person.clone(),
+            at: Moment::new(t, order.given_at, now),
+            reason: order.reason.clone(),
+            why: order.why.clone(),
+        }
+    })
+    .collect()
 }
 
 pub(super) fn receiver(t: &'static Texts, receiver: &ObservationView, now: DateTime<Utc>) -> ReceiverRow {

@@ -112,9 +112,9 @@ pub(super) async fn page(
         Err(error) => return Err(error),
     };
     let now = Utc::now();
-    let next = found.next.map(|next| {
-        address_of((&query.application, &query.environment), &query.state, Some(&next.to_string()))
-    });
+    let next = found
+        .next
+        .map(|next| address_of((&query.application, &query.environment), &query.state, Some(&next)));
     let choice = |word: &'static str| Choice {
         value: word.to_owned(),
         text: t.state(word).to_owned(),

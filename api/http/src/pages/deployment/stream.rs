@@ -21,18 +21,20 @@ use crate::rest::deployment_views::{DeploymentName, find};
 use crate::rest::logs::{end, sse, wait_for};
 use crate::state::ServerState;
 
-/// Which version of a deployment somebody saw: of its row, of what its receiver says, and how many failures are kept.
+/// Which version of a deployment somebody saw: of its row, of what its receiver says, how many failures are kept, and
+/// how many orders its receiver has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {
     row: i64,
     observation: i64,
     failures: usize,
+    orders: usize,
 }
 
 impl Version {
     /// As an event's id, which comes back as `Last-Event-ID`.
     fn id(self) -> String {
-        format!("{}.{}.{}", self.row, self.observation, self.failures)
+        format!("{}.{}.{}.{}", self.row, self.observation, self.failures, self.orders)
     }
 }
 
@@ -101,6 +103,8 @@ async fn look(
     let has_failed =
         observation.nodes.values().any(|node| matches!(node.state.as_str(), "failed" | "timed_out"));
     let failures = if has_failed { read.failures_of(deployment.id).await?.len() } else { 0 };
-    let version = Version { row: deployment.row_version, observation: observation.row_version, failures };
+    let orders = read.orders_pending(deployment.id).await?.len();
+    let version =
+        Version { row: deployment.row_version, observation: observation.row_version, failures, orders };
     Ok((version, deployment.state))
 }

@@ -134,7 +134,7 @@ async fn shown(
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
     let found = addons::show(State(state.clone()), caller.clone(), Path(name)).await?.0;
-    let environments = environments::list(State(state.clone()), caller.clone()).await?.0.items;
+    let environments = environments::all(state, caller).await?;
     let environments: Vec<_> = environments.into_iter().map(|environment| environment.name).collect();
     let reach = Reach::of(state, member).await?;
     let here = addon_page(&found.name);

@@ -31,8 +31,7 @@ async fn offers(state: &ServerState, member: &Member) -> Result<(Vec<String>, Ve
     let kinds = known.usable.iter().filter(|known| known.kind == DefinitionKind::Addon);
     let mut kinds: Vec<String> = kinds.map(|known| known.name.to_string()).collect();
     kinds.dedup();
-    let caller = member.session.caller.clone();
-    let places = environments::list(State(state.clone()), caller).await?.0.items;
+    let places = environments::all(state, &member.session.caller).await?;
     Ok((kinds, places.into_iter().map(|place| place.name).collect()))
 }
 

@@ -66,7 +66,7 @@ pub(super) fn standing(own: &InfrastructureTexts, state: &str) -> Status {
 /// All add-ons that are not released.
 pub(super) async fn page(State(state): State<ServerState>, member: Member) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
-    let items = addons::list(State(state), caller.clone()).await?.0.items;
+    let items = addons::all(&state, caller).await?;
     let title = InfrastructureTexts::of(member.visitor.language).addons;
     let Around { t, own, frame, parts } = Around::new(&member, Part::Addons, title);
     let now = Utc::now();

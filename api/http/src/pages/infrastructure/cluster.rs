@@ -140,7 +140,7 @@ pub(super) async fn shown(
     came: Outcome,
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
-    let environments = environments::list(State(state.clone()), caller.clone()).await?.0.items;
+    let environments = environments::all(state, caller).await?;
     let within = environments.into_iter().filter(|place| cluster_of(&place.address) == found.name);
     let here = cluster_page(&found.name);
     let Around { t, own, frame, parts } =

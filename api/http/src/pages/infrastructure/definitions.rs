@@ -113,9 +113,9 @@ async fn shown(
     refused: Option<&Refused>,
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
-    let all = definitions::list(State(state.clone()), caller.clone()).await?.0.items;
+    let all = definitions::all(state, caller).await?;
     let faults = match caller.may(Role::Reader, None) {
-        true => definitions::faults(State(state.clone()), caller.clone()).await?.0.items,
+        true => definitions::all_faults(state, caller).await?,
         false => Vec::new(),
     };
     let Around { t, own, frame, parts } =

@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::form::{Form, Refused, confirmed};
 use super::places::{cluster_of, cluster_page, environment_page};
 use super::{Around, Part, Parts, led, sent};
-use crate::extract::{Path, Query};
+use crate::extract::Path;
 use crate::pages::address;
 use crate::pages::forms::Posted;
 use crate::pages::frame::{Frame, show_as};
@@ -84,7 +84,7 @@ pub(super) async fn shown(
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
     let wanted = WhereQuery::of("", &found.name)?;
-    let places = places::list(State(state.clone()), caller.clone(), Query(wanted)).await?.0.items;
+    let places = places::all(state, caller, &wanted).await?;
     let Around { t, own, frame, parts } =
         Around::new(member, Part::Places, found.name.clone()).at(environment_page(&found.name));
     let may_change = caller.may(Role::Admin, None);

@@ -29,8 +29,7 @@ const DOCUMENT: &str = "document";
 
 /// The names of other environments.
 async fn others(state: &ServerState, member: &Member, but: &str) -> Result<Vec<String>, ApiError> {
-    let caller = member.session.caller.clone();
-    let all = environments::list(State(state.clone()), caller).await?.0.items;
+    let all = environments::all(state, &member.session.caller).await?;
     Ok(all.into_iter().map(|environment| environment.name).filter(|name| name != but).collect())
 }
 
@@ -40,8 +39,7 @@ async fn new_form(
     fields: &Fields,
     refused: Option<&Refused>,
 ) -> Result<Response, ApiError> {
-    let caller = member.session.caller.clone();
-    let clusters = clusters::list(State(state.clone()), caller).await?.0.items;
+    let clusters = clusters::all(state, &member.session.caller).await?;
     let clusters = clusters.into_iter().map(|cluster| cluster.name).collect::<Vec<_>>().join(", ");
     let others = others(state, member, "").await?;
     let around = Around::new(member, Part::Places, "");

@@ -107,7 +107,7 @@ async fn shown(
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
     caller.on_server(Role::Operator)?;
-    let channels = notices::list(State(state.clone()), caller.clone()).await?.0.items;
+    let channels = notices::all(state, caller).await?;
     let wanted = IncidentQuery {
         application: None,
         environment: None,
@@ -128,10 +128,9 @@ async fn shown(
         parts,
         channels: channels.into_iter().map(|view| channel((t, own), token, view, now)).collect(),
         tested: tested.map(|answer| test_answer(own, answer)),
-        next: incidents.next.map(|next| {
-            let next = next.to_string();
-            address::with_query(Part::Notices.address(), [("after", next.as_str())])
-        }),
+        next: incidents
+            .next
+            .map(|next| address::with_query(Part::Notices.address(), [("after", next.as_str())])),
         incidents: incidents.items.into_iter().map(|view| incident(t, own, view, now)).collect(),
     })
 }

@@ -77,9 +77,9 @@ pub(super) fn cluster_of(address: &str) -> &str {
 pub(super) async fn page(State(state): State<ServerState>, member: Member) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
     let sees_server = caller.may(Role::Reader, None);
-    let environments = environments::list(State(state.clone()), caller.clone()).await?.0.items;
+    let environments = environments::all(&state, caller).await?;
     let clusters = match sees_server {
-        true => clusters::list(State(state), caller.clone()).await?.0.items,
+        true => clusters::all(&state, caller).await?,
         false => Vec::new(),
     };
     let now = Utc::now();

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::Utc;
 use slipway_records::deploying::{SecretUser, SecretUserKind};
@@ -19,7 +20,8 @@ use crate::pages::texts::Texts;
 use crate::pages::texts::infrastructure::InfrastructureTexts;
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
-use crate::rest::secret_users::{self, RestartView, RotateBody, RotationView};
+use crate::rest::secret_restarts::{self, RestartView, RestartsView};
+use crate::rest::secret_users::{self, RotateBody, RotationView};
 use crate::rest::secrets::{self, ScopeQuery, SecretView};
 use crate::state::ServerState;
 
@@ -47,7 +49,8 @@ struct SecretPage {
     problem: Option<String>,
     /// Whether it was just given its next value.
     was_rotated: bool,
-    restarts: Vec<Restart>,
+    /// The newest restarts.
+    restarts: Option<Restarts>,
     rotate: Form,
     remove: Form,
 }
@@ -62,9 +65,22 @@ struct User {
     problem: Option<String>,
 }
 
-/// What became of a user once it had its next value.
+/// What became of what ran with it, once it had a next value.
+struct Restarts {
+    version: u64,
+    started: Moment,
+    by: String,
+    /// Where the page is looked at again, while they go on.
+    again: Option<String>,
+    problem: Option<String>,
+    rows: Vec<Restart>,
+}
+
+/// What became of one place.
 struct Restart {
     place: String,
+    /// Whether its turn has not come.
+    waits: bool,
     /// The new generation; absent if there is none.
     generation: Option<u64>,
     problem: Option<String>,
@@ -96,8 +112,7 @@ async fn found(
     name: &str,
     query: &ScopeQuery,
 ) -> Result<SecretView, ApiError> {
-    let caller = member.session.caller.clone();
-    let all = secrets::list(State(state.clone()), caller, Query(query.clone().into())).await?.0.items;
+    let all = secrets::all(state, &member.session.caller, query).await?;
     let scope = named(query);
     let row = all.into_iter().find(|row| row.name == name && row.scope == scope);
     row.ok_or_else(|| ApiError::not_found("secret", name.chars().take(120).collect::<String>()))
@@ -126,13 +141,14 @@ async fn shown(
     let view = found(state, member, name, &query).await?;
     let Outcome { rotation, refused } = came;
     let was_rotated = rotation.is_some();
-    let (users, restarts, problem) = match rotation {
-        Some(rotation) => (rotation.users, rotation.restarts, rotation.problem),
+    let restarts = newest_restarts(state, member, name, &query).await?;
+    let (users, problem) = match rotation {
+        Some(rotation) => (rotation.users, rotation.problem),
         None => {
             let path = Path(name.to_owned());
             match secret_users::users(State(state.clone()), caller.clone(), path, Query(query)).await {
-                Ok(list) => (list.0.items, Vec::new(), None),
-                Err(error) => (Vec::new(), Vec::new(), Some(error.detail().to_owned())),
+                Ok(list) => (list.0.items, None),
+                Err(error) => (Vec::new(), Some(error.detail().to_owned())),
             }
         }
     };
@@ -160,7 +176,7 @@ async fn shown(
         users: users.into_iter().map(|user| user_row(t, own, user)).collect(),
         problem,
         was_rotated,
-        restarts: restarts.into_iter().map(restart).collect(),
+        restarts: restarts.map(|view| shown_restarts(t, view, &scope.page(name))),
         rotate: rotate.refused(Refused::error(refused.as_ref(), ROTATE)),
         remove: remove.refused(Refused::error(refused.as_ref(), REMOVE)),
         name: view.name,
@@ -196,10 +212,37 @@ fn user_row(t: &Texts, own: &InfrastructureTexts, user: SecretUser) -> User {
     }
 }
 
+/// The newest restarts, if there were any.
+async fn newest_restarts(
+    state: &ServerState,
+    member: &Member,
+    name: &str,
+    query: &ScopeQuery,
+) -> Result<Option<RestartsView>, ApiError> {
+    let (caller, path) = (member.session.caller.clone(), Path(name.to_owned()));
+    match secret_restarts::newest(State(state.clone()), caller, path, Query(query.clone())).await {
+        Ok(found) => Ok(Some(found.0)),
+        Err(error) if error.status() == StatusCode::NOT_FOUND => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn shown_restarts(t: &'static Texts, view: RestartsView, page: &str) -> Restarts {
+    Restarts {
+        version: view.version,
+        started: Moment::new(t, view.started_at, Utc::now()),
+        by: view.by,
+        again: view.ended_at.is_none().then(|| page.to_owned()),
+        problem: view.problem,
+        rows: view.restarts.into_iter().map(restart).collect(),
+    }
+}
+
 fn restart(view: RestartView) -> Restart {
     let hint = view.hint.map(|hint| format!(". {hint}")).unwrap_or_default();
     Restart {
         place: place_of(Some(view.application), Some(view.environment)),
+        waits: view.state == "waiting",
         generation: view.generation,
         problem: view.problem.map(|problem| format!("{problem}{hint}")),
     }

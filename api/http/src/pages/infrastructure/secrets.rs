@@ -149,8 +149,7 @@ async fn found(
     member: &Member,
     wanted: &ScopeText,
 ) -> Result<Vec<SecretView>, ApiError> {
-    let query = Query(wanted.query()?.into());
-    Ok(secrets::list(State(state.clone()), member.session.caller.clone(), query).await?.0.items)
+    secrets::all(state, &member.session.caller, &wanted.query()?).await
 }
 
 async fn shown(

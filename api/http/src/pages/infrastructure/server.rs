@@ -3,10 +3,10 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use slipway_types::Role;
 use uuid::Uuid;
 
 use super::cluster::Finding;
@@ -49,6 +49,8 @@ struct ServerPage {
     kept: Option<Facts>,
     limits: Facts,
     machine: Vec<Finding>,
+    /// When machine and places were looked at.
+    looked: Moment,
     places: Vec<Place>,
     queue: Vec<Depth>,
     dead: Vec<DeadJob>,
@@ -88,14 +90,9 @@ pub(super) async fn page(
 ) -> Result<Response, ApiError> {
     let caller = || member.session.caller.clone();
     let shared = || State(state.clone());
+    member.session.caller.on_server(Role::Reader)?;
     let about = server::show(shared(), caller()).await?.0;
-    let images = match server::image_target(shared(), caller()).await {
-        Ok(found) => Some(found.0),
-        Err(error) if error.status() == StatusCode::NOT_FOUND => None,
-        Err(error) => return Err(error),
-    };
-    let machine = server::machine(shared(), caller()).await?.0.items;
-    let places = server::backends(shared(), caller()).await?.0.items;
+    let seen = state.surroundings.seen(&state, &member.session.caller).await?;
     let storage = server::storage(shared(), caller()).await?.0;
     let queue = server::queue(shared(), caller()).await?.0.items;
     let wanted = PageQuery::new(Some(ROWS_MAX), after.after);
@@ -103,9 +100,9 @@ pub(super) async fn page(
     let title = InfrastructureTexts::of(member.visitor.language).server;
     let Around { t, own, frame, parts } = Around::new(&member, Part::Server, title);
     let now = Utc::now();
-    let mut machine: Vec<_> = machine.into_iter().map(|found| machine_finding(own, found)).collect();
-    machine.extend(images.map(|found| {
-        let detail = found.error.unwrap_or(found.address);
+    let mut machine: Vec<_> = seen.machine.iter().map(|found| machine_finding(own, found)).collect();
+    machine.extend(seen.images.as_ref().map(|found| {
+        let detail = found.error.clone().unwrap_or_else(|| found.address.clone());
         Finding::new(own, found.ok, "images", detail)
     }));
     show(&ServerPage {
@@ -119,12 +116,10 @@ pub(super) async fn page(
         limits: limit_facts(own, &about),
         about: about_facts(t, own, about),
         machine,
-        places: places.into_iter().map(|place| place_row(own, place)).collect(),
+        looked: Moment::new(t, seen.at, now),
+        places: seen.places.iter().map(|place| place_row(own, place)).collect(),
         queue: queue.into_iter().map(|depth| depth_row(t, own, depth, now)).collect(),
-        next: dead.next.map(|next| {
-            let next = next.to_string();
-            address::with_query(Part::Server.address(), [("after", next.as_str())])
-        }),
+        next: dead.next.map(|next| address::with_query(Part::Server.address(), [("after", next.as_str())])),
         dead: dead.items.into_iter().map(|job| dead_row(t, job, now)).collect(),
     })
 }
@@ -167,20 +162,20 @@ fn limit_facts(own: &InfrastructureTexts, about: &ServerView) -> Facts {
 }
 
 /// What is not needed and not there is no fault.
-fn machine_finding(own: &InfrastructureTexts, found: MachineFindingView) -> Finding {
-    let finding = Finding::new(own, found.ok, found.check, found.detail);
+fn machine_finding(own: &InfrastructureTexts, found: &MachineFindingView) -> Finding {
+    let finding = Finding::new(own, found.ok, found.check, found.detail.clone());
     if found.ok || found.needed {
         return finding;
     }
     Finding { status: Status::told(Tone::Off, own.absent), ..finding }
 }
 
-fn place_row(own: &InfrastructureTexts, place: BuildPlaceView) -> Place {
+fn place_row(own: &InfrastructureTexts, place: &BuildPlaceView) -> Place {
     let status = match place.ok {
         true => Status::told(Tone::Good, own.holds),
         false => Status::told(Tone::Bad, own.fails),
     };
-    Place { backend: place.backend, name: place.name, status, detail: place.detail }
+    Place { backend: place.backend, name: place.name.clone(), status, detail: place.detail.clone() }
 }
 
 fn depth_row(t: &Texts, own: &InfrastructureTexts, depth: DepthView, now: DateTime<Utc>) -> Depth {

@@ -193,10 +193,7 @@ async fn shown(
         secret: secret.map(|secret| Command::new(t, secret)),
         rotate: (rights.administers && is_mirrored).then(rotate),
         refusal: Refused::error(refusal.as_ref(), REDELIVER).map(|error| error.detail().to_owned()),
-        next: received.next.map(|next| {
-            let next = next.to_string();
-            address::with_query(&here, [("after", next.as_str())])
-        }),
+        next: received.next.map(|next| address::with_query(&here, [("after", next.as_str())])),
         deliveries: received
             .items
             .into_iter()

@@ -6,7 +6,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use slipway_records::TokenPage;
-use slipway_types::id::TokenId;
 use slipway_types::{ApplicationName, Role};
 
 use super::field::Field;
@@ -22,7 +21,8 @@ use crate::pages::texts::Texts;
 use crate::pages::texts::infrastructure::InfrastructureTexts;
 use crate::pages::visitor::Member;
 use crate::problem::ApiError;
-use crate::rest::tokens::{self, CreatedToken, NewTokenBody, TokenView};
+use crate::rest::list::NamePageQuery;
+use crate::rest::tokens::{self, CreatedToken, NewTokenBody, TokenPlace, TokenView};
 use crate::state::ServerState;
 
 /// Name of the form that makes one.
@@ -82,8 +82,10 @@ struct RoleLine {
 struct Row {
     name: String,
     person: Option<String>,
-    role: String,
+    role: &'static str,
     application: Option<String>,
+    /// The environment whose nodes pull by it.
+    environment: Option<String>,
     break_glass: bool,
     status: Status,
     created: Moment,
@@ -126,23 +128,15 @@ fn holds(view: &TokenView, now: DateTime<Utc>) -> bool {
 impl TokensQuery {
     /// The tokens that are asked for.
     fn page(&self, now: DateTime<Utc>) -> Result<TokenPage, ApiError> {
-        let parsed = |after: &String| {
-            let (name, id) = after.rsplit_once('/').filter(|(name, _)| !name.contains('\0'))?;
-            Some((name.to_owned(), id.parse::<TokenId>().ok()?))
-        };
-        let after = match &self.after {
-            Some(after) => Some(parsed(after).ok_or_else(|| {
-                ApiError::bad_request("bad_query", "after: take the link to the next page")
-            })?),
-            None => None,
-        };
-        Ok(TokenPage { holding_at: (!self.all).then_some(now), after, limit: ROWS_MAX })
+        let page = NamePageQuery::new(Some(ROWS_MAX), self.after.clone()).page::<TokenPlace>()?;
+        let after = page.after.map(|TokenPlace(name, id)| (name, id));
+        Ok(TokenPage { holding_at: (!self.all).then_some(now), after, limit: page.limit })
     }
 
     /// The page that goes on behind a token.
     fn behind(&self, last: &TokenView) -> String {
         let all = if self.all { "true" } else { "" };
-        let after = format!("{}/{}", last.name, last.id);
+        let after = TokenPlace::of(last);
         address::with_query(Part::Tokens.address(), [("all", all), ("after", after.as_str())])
     }
 }
@@ -206,7 +200,7 @@ fn row(
     };
     Row {
         revoke: holds(&view, now).then(revoke),
-        role: view.role.map_or_else(String::new, |role| role_name(own, role).to_owned()),
+        role: view.role.map_or(own.pull_only, |role| role_name(own, role)),
         status,
         created: Moment::new(t, view.created_at, now),
         expires: view.expires_at.map(|at| at.format("%Y-%m-%d %H:%M UTC").to_string()),
@@ -214,6 +208,7 @@ fn row(
         name: view.name,
         person: view.person,
         application: view.application,
+        environment: view.pulls_for,
         break_glass: view.break_glass,
     }
 }
@@ -293,6 +288,8 @@ pub(super) async fn revoke(
 
 #[cfg(test)]
 mod tests {
+    use slipway_types::id::TokenId;
+
     use super::*;
 
     #[test]

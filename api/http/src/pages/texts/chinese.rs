@@ -127,6 +127,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     to_applications: "返回应用列表",
     token_help: "第一个令牌位于服务器的数据目录中。其他令牌用以下命令创建：",
     token_of_build: "此令牌属于某次构建，不能用于登录",
+    token_of_environment: "此令牌供环境拉取镜像，不能用于登录",
     upstream: "上游",
     version: "版本",
     version_commit_author: "版本、提交或作者",

@@ -42,7 +42,7 @@ deployment_texts! {
     counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open
     gates graph handed_off history how_they_stand last_heard leave_it live no_answer_since node node_applying node_blocked
     node_pending node_ready node_unknown node_waiting not_asked not_kept not_ready not_there notes nobody_tells nothing_changes only_when
-    reason_needed reason_optional receiver replaces returns_to revision show_changes step this_one violations waits_for
+    order_expired order_overtaken order_pending order_refused orders reason_needed reason_optional receiver replaces returns_to revision show_changes step this_one violations waits_for
     whole_history would_change why_this_bundle wrote_last
 }
 
@@ -98,6 +98,11 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     nobody_tells: "Its receiver never reports: how its nodes stand, only the place itself tells.",
     nothing_changes: "Nothing would change in the cluster.",
     only_when: "only when",
+    order_expired: "no answer in time",
+    order_overtaken: "overtaken",
+    order_pending: "not answered yet, is told again",
+    order_refused: "refused",
+    orders: "Orders that its receiver has not taken",
     reason_needed: "Reason",
     reason_optional: "Reason (optional)",
     receiver: "Receiver",
@@ -236,6 +241,11 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     nobody_tells: "此接收方从不回报：各节点的状态只能在目标环境中查看。",
     nothing_changes: "集群中没有任何变化。",
     only_when: "仅当",
+    order_expired: "超时无应答",
+    order_overtaken: "已被更新的内容取代",
+    order_pending: "尚未应答，将再次发送",
+    order_refused: "被拒绝",
+    orders: "接收方尚未执行的指令",
     reason_needed: "原因",
     reason_optional: "原因（可选）",
     receiver: "接收方",

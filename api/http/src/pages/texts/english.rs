@@ -128,6 +128,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     to_applications: "To the applications",
     token_help: "The first one lies in the server's data directory. Others are made by",
     token_of_build: "this token belongs to a build: it is not for people",
+    token_of_environment: "by this token an environment pulls images: it is not for people",
     upstream: "Upstream",
     version: "Version",
     version_commit_author: "Version, commit or author",

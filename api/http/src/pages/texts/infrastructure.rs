@@ -62,11 +62,14 @@ texts! {
     as_usual: "as usual (report)", "默认（仅报告）";
     attempts: "Attempts", "尝试次数";
     audit: "Audit", "审计";
+    audit_back_to: "The record is long: it was looked through from the newest entry back to entry",
+        "记录较长：已从最新一条向前验证到编号";
     audit_broken: "broken", "已损坏";
     audit_intro:
         "What people and services did. Each entry covers the one before it, so that none is altered \
          unseen.",
         "人员和服务执行过的操作。每条记录都覆盖前一条，因此任何改动都会被发现。";
+    audit_so_far: "whole so far", "目前完整";
     audit_whole: "whole", "完整";
     author_may: "The author may approve too", "作者本人也可以批准";
     beside_builtin: "It may stand beside a definition that is part of Slipway", "允许与内置定义同名并存";
@@ -91,7 +94,8 @@ texts! {
     context: "Context", "上下文";
     context_help: "Of the kubeconfig. Empty: its current one.", "kubeconfig 中的上下文；留空表示当前上下文。";
     cordon: "Let nothing new go there", "停止向此集群部署";
-    cordon_help: "Whoever deploys is told this.", "部署人会看到此原因。";
+    cordon_help: "Whoever deploys is told this. Approved deployments wait, and their gates are asked again.",
+        "部署人会看到此原因。已批准的部署会等待，恢复后重新检查关卡。";
     count: "Count", "数量";
     create_namespace: "Make the namespace if it is not there", "命名空间不存在时自动创建";
     credential: "Credential", "凭据";
@@ -125,9 +129,10 @@ texts! {
     events: "Events", "事件";
     everything: "everything", "全部";
     examples: "Examples", "示例";
-    expire_after_hours: "Hours that a deployment may wait for its gates", "部署等待关卡的最长小时数";
+    expire_after_hours: "Hours that a deployment may wait for its gates, or for its cluster to take it",
+        "部署等待关卡或集群恢复部署的最长小时数";
     expires: "Ends", "到期";
-    expires_after: "A deployment waits for its gates at most", "部署最长等待时间";
+    expires_after: "A deployment waits for gates and its cluster at most", "部署最长等待时间";
     expires_help: "Empty: it never ends by itself.", "留空表示永不到期。";
     expires_in_days: "Days until it ends", "有效天数";
     fails: "fails", "失败";
@@ -210,8 +215,10 @@ texts! {
     last_used: "Last used", "最近使用";
     let_go: "Take the protection away", "取消保护";
     limits: "Limits", "限制";
+    look_again: "Look again", "重新查看";
     machine: "The machine", "服务器状态";
     made: "Made", "创建";
+    looked: "Looked at", "查看于";
     major_version: "Major version", "主版本";
     manifest: "Manifest", "清单";
     measured: "Measured by upkeep", "由清理任务统计于";
@@ -259,6 +266,7 @@ texts! {
     not_measured: "How much is used is not known yet: upkeep measures it when it looks at all blobs.",
         "尚不清楚已使用的空间：清理任务查看全部数据块时会统计。";
     nothing_to_do: "Nothing waits to be done.", "没有等待处理的任务。";
+    nothing_to_restart: "Nothing ran with an earlier value.", "没有部署在使用旧的值。";
     notice_failed: "failed", "失败";
     notice_pending: "waiting", "等待发送";
     notice_sent: "sent", "已发送";
@@ -287,6 +295,7 @@ texts! {
     properties_help: "JSON, as the definition's page describes it.", "JSON 格式，各属性见定义页面。";
     protect: "Protect it", "启用保护";
     protected: "protected", "受保护";
+    pull_only: "pulls only", "仅拉取";
     pull_registry: "Nodes pull images from", "节点拉取镜像的仓库";
     queue: "What is to be done", "任务队列";
     range_help: "For example ^1.4", "例如 ^1.4";
@@ -329,7 +338,9 @@ texts! {
     required: "required", "必填";
     restart_users: "Restart what runs with it", "重启正在使用它的部署";
     restart_users_help: "The same revisions with the new value, through their gates.", "使用相同的版本和新的值，并同样经过关卡。";
+    restart_waits: "its turn has not come", "等待重启";
     restarts: "What was restarted", "已重启";
+    restarts_go_on: "What runs with it is being restarted.", "正在重启使用它的部署。";
     revision: "Revision", "修订";
     revoke: "Revoke", "吊销";
     revoke_confirm: "Whoever uses it or is signed in by it is locked out at once.", "使用它或通过它登录的人会立即失去访问权限。";
@@ -427,6 +438,7 @@ texts! {
     uses: "Uses", "使用数";
     verdict: "Verdict", "结果";
     verify_audit: "Look through the whole record", "验证完整记录";
+    verify_on: "Go on to older entries", "继续验证更早的记录";
     versions: "Versions", "版本";
     waiting: "Waiting", "等待发送";
     waits_since: "The oldest is due since", "最早任务的到期时间";

@@ -126,6 +126,7 @@ version_texts! {
     put_on_channel: "Put on a channel", "放入通道";
     reason: "Why", "原因";
     remove: "Remove", "移除";
+    reported_by: "reported by", "报告人";
     set: "Set", "设置";
     signatures: "Signatures", "签名";
     signing_key: "Key", "密钥";

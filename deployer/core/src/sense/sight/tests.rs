@@ -45,8 +45,8 @@ fn object(kind: &str) -> ObjectKey {
     }
 }
 
-fn labels(owner: &Key) -> BTreeMap<String, String> {
-    BTreeMap::from([(INVENTORY.to_owned(), InventoryId::of(owner).as_str().to_owned())])
+fn labels(owner: &Key) -> Arc<BTreeMap<String, String>> {
+    Arc::new(BTreeMap::from([(INVENTORY.to_owned(), InventoryId::of(owner).as_str().to_owned())]))
 }
 
 fn seen(kind: &str, owner: &Key, content: &str) -> Sensed {
@@ -159,7 +159,7 @@ fn an_object_that_changes_hands_wakes_both_and_one_that_loses_its_label_its_last
     rig.all_told();
     rig.told("Service", seen("Service", &key("web"), "1"));
     assert_eq!(rig.woken(), [key("shop"), key("web")]);
-    rig.told("Service", Sensed::Gone { key: object("Service"), labels: BTreeMap::new() });
+    rig.told("Service", Sensed::Gone { key: object("Service"), labels: Arc::default() });
     assert_eq!(rig.woken(), [key("web")]);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use slipway_health::ObjectState;
-use slipway_kubernetes::Cluster;
+use slipway_kubernetes::{Cluster, Freshness};
 use slipway_records::failure::{Found, FoundContainer, FoundLog};
 
 use super::super::pods::pods_of_workload;
@@ -37,7 +37,7 @@ pub(super) async fn troubled(
             pods.push(object.clone());
             continue;
         }
-        match asking.ask(pods_of_workload(cluster, object)).await {
+        match asking.ask(pods_of_workload(cluster, object, Freshness::Now)).await {
             Ok(more) => pods.extend(more.into_iter().flatten()),
             Err(why) => {
                 let name = text_at(object, "/metadata/name");

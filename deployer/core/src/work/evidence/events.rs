@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use slipway_kubernetes::Cluster;
+use slipway_kubernetes::{Cluster, Freshness};
 use slipway_records::failure::FoundEvent;
 
 use super::super::pods::selector;
@@ -81,7 +81,7 @@ async fn replica_sets(object: &Value, cluster: &Cluster, asking: &Asking<'_>) ->
     }
     let Some((namespace, selector)) = selector(object) else { return Vec::new() };
     let kinds = BTreeSet::from([("apps/v1".to_owned(), "ReplicaSet".to_owned())]);
-    let listed = asking.ask(cluster.labelled(&selector, &kinds, Some(&namespace))).await;
+    let listed = asking.ask(cluster.labelled(&selector, &kinds, Some(&namespace), Freshness::Lately)).await;
     let mut sets = listed.unwrap_or_default();
     let uid = text_at(object, "/metadata/uid");
     sets.retain(|set| owner_references(set).any(|owner| text_at(owner, "/uid") == uid));

@@ -1,7 +1,15 @@
+mod approved;
+
+use chrono::TimeDelta;
+
 use super::*;
 
 fn digest() -> Digest {
     Digest::of("x")
+}
+
+fn minute(number: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(number)
 }
 
 fn approve() -> DeploymentEvent {
@@ -86,9 +94,9 @@ fn that_a_receiver_is_asked_is_known_until_it_answers() {
     };
     let approved = follow([E::Freeze(digest()), approve()]).unwrap();
     assert!(!is_submitted(&approved));
-    let asked = approved.apply(E::Submit).unwrap();
+    let asked = approved.apply(E::Submit(minute(1))).unwrap();
     assert!(is_submitted(&asked) && asked.word() == "approved");
-    assert_eq!(asked.clone().apply(E::Submit).as_ref(), Ok(&asked), "twice is once");
+    assert_eq!(asked.clone().apply(E::Submit(minute(2))).as_ref(), Ok(&asked), "twice is once");
     let kept = serde_json::to_string(&asked).unwrap();
     assert_eq!(serde_json::from_str::<DeploymentState>(&kept).unwrap(), asked);
     let away = asked.clone().apply(E::Wait("it is away".into())).unwrap();

@@ -1,0 +1,213 @@
+//! Environments that are removed, and who holds one first.
+
+use std::future::Future;
+
+use slipway_records::{DeploymentFilter, Hold};
+use slipway_types::id::EnvironmentId;
+use slipway_types::state::DeploymentState;
+
+use super::addons::{binding, instance};
+use super::deployments::{bundle, environment, insert, new_deployment, save};
+use super::prelude::*;
+
+pub async fn nothing_is_deployed_in_an_environment_that_was_removed(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut draft = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    let mut tx = begin(&records).await;
+    assert!(tx.environment_remove(prod.id).await.unwrap());
+    assert!(!tx.environment_remove(prod.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let kept = read(&records).await.environment_get(prod.id).await.unwrap().unwrap();
+    assert!(prod.removed_at.is_none() && kept.removed_at.is_some());
+
+    let mut tx = begin(&records).await;
+    let refused = tx.deployment_insert(new_deployment(&shop, &prod, &row)).await;
+    assert!(
+        matches!(&refused, Err(RecordsError::Removed { what }) if what.contains("`prod`")),
+        "{refused:?}"
+    );
+    let refused = tx.deployment_raise(&mut draft, 9).await;
+    assert!(matches!(refused, Err(RecordsError::Removed { .. })), "{refused:?}");
+    // What was there stays as it was, and may end.
+    drop(tx);
+    draft.state = DeploymentState::Withdrawn { by: "slipway".into() };
+    assert!(save(&records, &mut draft).await);
+}
+
+/// Removes an environment unless something waits there; whether it did.
+async fn removed_if_empty(records: &Shared, environment: EnvironmentId) -> bool {
+    let mut tx = begin(records).await;
+    assert!(tx.environment_remove(environment).await.unwrap());
+    let there = DeploymentFilter { environment: Some(environment), ..DeploymentFilter::default() };
+    let is_empty = tx.deployment_list(&there, Page::first(1)).await.unwrap().is_empty();
+    if is_empty {
+        tx.commit().await.unwrap();
+    }
+    is_empty
+}
+
+/// Makes something in a place and removes that at the same time: one of them wins.
+async fn have_one_winner<T>(
+    n: usize,
+    make: impl Future<Output = Result<T, RecordsError>>,
+    remove: impl Future<Output = bool>,
+) {
+    let (made, is_removed) = if n.is_multiple_of(2) {
+        tokio::join!(make, remove)
+    } else {
+        let (is_removed, made) = tokio::join!(remove, make);
+        (made, is_removed)
+    };
+    match &made {
+        Ok(_) => assert!(!is_removed, "{n}: what was made is there"),
+        Err(RecordsError::Removed { .. }) => assert!(is_removed, "{n}: it is there still"),
+        Err(error) => panic!("{n}: {error}"),
+    }
+}
+
+pub async fn a_removal_and_a_deployment_at_the_same_time_have_one_winner(records: Shared) {
+    let shop = application(&records, "shop").await;
+    let row = bundle(&records, &shop, 1).await;
+    for n in 0..8 {
+        let place = environment(&records, &format!("place-{n}")).await;
+        let deploy = async {
+            let mut tx = begin(&records).await;
+            let made = tx.deployment_insert(new_deployment(&shop, &place, &row)).await;
+            if made.is_ok() {
+                tx.commit().await.unwrap();
+            }
+            made
+        };
+        have_one_winner(n, deploy, removed_if_empty(&records, place.id)).await;
+    }
+}
+
+pub async fn no_add_on_and_no_binding_comes_to_an_environment_that_was_removed(records: Shared) {
+    let (data, prod) = (environment(&records, "data").await, environment(&records, "prod").await);
+    let shop = application(&records, "shop").await;
+    let (orders, there) = (instance("orders", &data), instance("carts", &prod));
+    let mut tx = begin(&records).await;
+    tx.addon_insert(&orders).await.unwrap();
+    assert!(tx.environment_remove(prod.id).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let mut tx = begin(&records).await;
+    let made = tx.addon_insert(&there).await;
+    let bound = tx.addon_bind(&binding(&orders, &shop, &prod)).await.map(drop);
+    for refused in [made, bound] {
+        assert!(
+            matches!(&refused, Err(RecordsError::Removed { what }) if what.contains("`prod`")),
+            "{refused:?}"
+        );
+    }
+    let elsewhere = binding(&orders, &shop, &data);
+    assert!(tx.addon_bind(&elsewhere).await.unwrap());
+    tx.commit().await.unwrap();
+    let mut found = read(&records).await;
+    assert_eq!(found.addon_list().await.unwrap(), [orders]);
+    assert_eq!(found.addon_bindings_live().await.unwrap(), [elsewhere]);
+}
+
+/// Removes an environment unless an add-on lies there or is bound there; whether it did.
+async fn removed_if_free(records: &Shared, environment: EnvironmentId) -> bool {
+    let mut tx = begin(records).await;
+    assert!(tx.environment_remove(environment).await.unwrap());
+    let lying = tx.addon_list().await.unwrap();
+    let bound = tx.addon_bindings_live().await.unwrap();
+    let is_free = lying.iter().all(|addon| addon.environment_id != environment)
+        && bound.iter().all(|binding| binding.environment_id != environment);
+    if is_free {
+        tx.commit().await.unwrap();
+    }
+    is_free
+}
+
+pub async fn a_removal_and_an_add_on_at_the_same_time_have_one_winner(records: Shared) {
+    let (shop, data) = (application(&records, "shop").await, environment(&records, "data").await);
+    let orders = instance("orders", &data);
+    let mut tx = begin(&records).await;
+    tx.addon_insert(&orders).await.unwrap();
+    tx.commit().await.unwrap();
+    for n in 0..16 {
+        let place = environment(&records, &format!("place-{n}")).await;
+        let make = async {
+            let mut tx = begin(&records).await;
+            let made = if n < 8 {
+                tx.addon_insert(&instance(&format!("carts-{n}"), &place)).await
+            } else {
+                tx.addon_bind(&binding(&orders, &shop, &place)).await.map(drop)
+            };
+            if made.is_ok() {
+                tx.commit().await.unwrap();
+            }
+            made
+        };
+        have_one_winner(n, make, removed_if_free(&records, place.id)).await;
+    }
+}
+
+pub async fn what_is_out_is_found_by_its_environment(records: Shared) {
+    let (shop, cart) = (application(&records, "shop").await, application(&records, "cart").await);
+    let (prod, dev) = (environment(&records, "prod").await, environment(&records, "dev").await);
+    let row = bundle(&records, &shop, 1).await;
+    let mut expected = Vec::new();
+    for (application, place, state, is_out) in [
+        (&shop, &prod, DeploymentState::Live, false),
+        (&shop, &prod, DeploymentState::Degraded { why: "web".into() }, true),
+        (&cart, &prod, DeploymentState::Terminated { by: "ann".into() }, true),
+        (&shop, &dev, DeploymentState::Deleted, false),
+    ] {
+        let mut made = insert(&records, new_deployment(application, place, &row)).await;
+        (made.state, made.handed_off_at) = (state, Some(at(1)));
+        assert!(save(&records, &mut made).await);
+        expected.extend(is_out.then_some(made.id));
+    }
+    // On its way it is not out.
+    insert(&records, new_deployment(&shop, &prod, &row)).await;
+    insert(&records, new_deployment(&cart, &dev, &row)).await;
+    expected.sort();
+    let mut read = read(&records).await;
+    for (place, wanted) in [(&prod, expected), (&dev, Vec::new())] {
+        let out = read.deployments_out_in(place.id).await.unwrap();
+        let mut found: Vec<_> = out.iter().map(|row| row.id).collect();
+        found.sort();
+        assert_eq!(found, wanted, "{}", place.name);
+    }
+}
+
+async fn holds_first(records: &Shared, hold: &Hold) -> bool {
+    let mut tx = begin(records).await;
+    let is_first = tx.hold_first(hold).await.unwrap();
+    tx.commit().await.unwrap();
+    is_first
+}
+
+pub async fn the_first_hold_of_a_place_stays(records: Shared) {
+    let (shop, prod) = (application(&records, "shop").await, environment(&records, "prod").await);
+    let row = bundle(&records, &shop, 1).await;
+    let hold = |by: &str| Hold {
+        environment_id: prod.id,
+        application_id: shop.id,
+        version_id: None,
+        reason: "x".into(),
+        by: by.into(),
+        at: at(1),
+        rollback_to: None,
+    };
+    let mut tx = begin(&records).await;
+    assert!(tx.hold_first(&hold("slipway")).await.unwrap());
+    assert_eq!(tx.hold_get(prod.id, shop.id).await.unwrap(), Some(hold("slipway")));
+    let pin = Hold { version_id: Some(row.id), ..hold("ann") };
+    tx.hold_put(&pin).await.unwrap();
+    assert!(!tx.hold_first(&hold("slipway")).await.unwrap());
+    assert_eq!(tx.hold_get(prod.id, shop.id).await.unwrap(), Some(pin));
+    assert!(tx.hold_release(prod.id, shop.id).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let (ann, slipway) = (hold("ann"), hold("slipway"));
+    let (is_ann, is_slipway) = tokio::join!(holds_first(&records, &ann), holds_first(&records, &slipway));
+    assert!(is_ann != is_slipway, "{is_ann} {is_slipway}");
+    let kept = read(&records).await.hold_get(prod.id, shop.id).await.unwrap();
+    assert_eq!(kept, Some(if is_ann { ann } else { slipway }));
+}
