@@ -100,9 +100,16 @@ fn faults_of_kills_leave_an_incident_told_once_and_repeated_under_its_id() {
         );
         says(&field, NodeState::Ready, "");
         await_told(&hook, "recovered", number + 1);
-        // What was sent and not noted is sent again, and nothing else is.
-        let told = ids(&hook, "degraded").len() - before;
-        assert_eq!(told, if point == "notice.sent" { 2 } else { 1 }, "killed at {point}");
+        // What was sent and not noted is sent again under its id, and nothing else is. While one worker is
+        // held after the decision, another may be that far with the sending.
+        let told = &ids(&hook, "degraded")[before..];
+        assert!(told.iter().all(|id| *id == told[0]), "killed at {point}: {told:?}");
+        let expected = match point {
+            "notice.spread" => 1..=2,
+            "notice.sent" => 2..=2,
+            _ => 1..=1,
+        };
+        assert!(expected.contains(&told.len()), "killed at {point}: {told:?}");
     }
     let incidents = field.server.json(&["incident", "list", "shop"]);
     let all: Vec<&Value> = incidents.as_array().into_iter().flatten().collect();

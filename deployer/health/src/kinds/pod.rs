@@ -51,19 +51,38 @@ fn ended(object: &Object<'_>) -> String {
     if reason.is_some() || message.is_some() {
         return [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
     }
-    let wrong = containers(object).find_map(|container| {
-        let state = container.pointer("/state/terminated")?;
-        let code = state.get("exitCode").and_then(Value::as_i64).filter(|code| *code != 0)?;
-        let reason = format!("exit code {code} {}", text(state, "reason"));
-        Some(told(container, reason.trim_end(), text(state, "message")))
-    });
+    let wrong = containers(object).find_map(|container| went_wrong(container, "/state/terminated"));
     wrong.unwrap_or_else(|| "its containers ended, not all of them well".to_owned())
+}
+
+/// The end of a container that is kept under a pointer, if it did not end well.
+fn went_wrong(container: &Value, pointer: &str) -> Option<String> {
+    let state = container.pointer(pointer)?;
+    let code = state.get("exitCode").and_then(Value::as_i64).filter(|code| *code != 0)?;
+    let reason = format!("exit code {code} {}", text(state, "reason"));
+    Some(told(container, reason.trim_end(), text(state, "message")))
+}
+
+/// The last bad end of a container that the kubelet has not given up on: between two tries, or on its next.
+fn keeps_ending(object: &Object<'_>) -> Option<String> {
+    containers(object).find_map(|container| {
+        let end = went_wrong(container, "/state/terminated")
+            .or_else(|| went_wrong(container, "/lastState/terminated"))?;
+        Some(match container.get("restartCount").and_then(Value::as_u64).unwrap_or_default() {
+            0 => end,
+            1 => format!("{end}, restarted once"),
+            restarts => format!("{end}, restarted {restarts} times"),
+        })
+    })
 }
 
 fn ready(object: &Object<'_>) -> Health {
     match object.condition("Ready") {
         Some(condition) if condition.is_true() => Health::current("it is ready"),
-        Some(condition) => Health::behind(format!("it is not ready: {}", condition.words())),
+        Some(condition) => {
+            let why = keeps_ending(object).unwrap_or_else(|| condition.words());
+            Health::behind(format!("it is not ready: {why}"))
+        }
         None => Health::in_progress("it runs and has not said whether it is ready"),
     }
 }
@@ -78,6 +97,7 @@ fn pending(object: &Object<'_>) -> Health {
         let waiting = container.pointer("/state/waiting")?;
         Some(told(container, text(waiting, "reason"), text(waiting, "message")))
     });
+    let waits = keeps_ending(object).or(waits);
     Health::behind(waits.unwrap_or_else(|| "its containers have not started".to_owned()))
 }
 
@@ -147,6 +167,46 @@ mod tests {
             (pod(json!({"phase": "Succeeded"})), Completed, "ended well"),
         ]);
         after_live(&ready("False"), Degraded);
+    }
+
+    #[test]
+    fn a_pod_that_is_tried_again_says_how_its_last_try_ended() {
+        let not_ready = |phase: &str, list: &str, container: Value| {
+            pod(json!({"phase": phase, list: [container], "conditions": [
+                {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}))
+        };
+        let end = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        let well = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        let running = json!({"running": {}});
+        let web = |state: &Value, last: &Value, restarts: u64| json!({"name": "web", "state": state, "lastState": last, "restartCount": restarts});
+        for (phase, list) in [("Running", "containerStatuses"), ("Pending", "initContainerStatuses")] {
+            hold([
+                (
+                    not_ready(phase, list, web(&end, &json!({}), 0)),
+                    InProgress,
+                    "container `web`: exit code 1 Error",
+                ),
+                (
+                    not_ready(phase, list, web(&running, &end, 1)),
+                    InProgress,
+                    "exit code 1 Error, restarted once",
+                ),
+                (
+                    not_ready(phase, list, web(&end, &end, 3)),
+                    InProgress,
+                    "exit code 1 Error, restarted 3 times",
+                ),
+            ]);
+        }
+        let (running, well) = (web(&running, &well, 1), web(&well, &json!({}), 0));
+        hold([
+            (
+                not_ready("Running", "containerStatuses", running),
+                InProgress,
+                "it is not ready: ContainersNotReady",
+            ),
+            (not_ready("Pending", "initContainerStatuses", well), InProgress, "have not started"),
+        ]);
     }
 
     #[test]
