@@ -245,7 +245,7 @@ mod tests {
         let fitting = |state: &DeploymentState| -> Vec<Action> {
             Action::ALL.into_iter().filter(|action| action.fits(state)).collect()
         };
-        let superseded = DeploymentState::Superseded { by: DeploymentId::new() };
+        let superseded = DeploymentState::Superseded { by: DeploymentId::new(), failed: None };
         assert_eq!(fitting(&superseded), [Action::Return]);
         assert!(fitting(&DeploymentState::Rejected { violations: 1 }).is_empty());
         assert!(fitting(&DeploymentState::Deleted).is_empty());
