@@ -8,6 +8,7 @@ use serde::Serialize;
 use slipway_records::deploying::GateView;
 use slipway_records::{Application, Deployment, Environment, Observation, OrderRow, Read};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
+use slipway_types::state::DeploymentState;
 use slipway_types::{Role, Violation};
 use utoipa::ToSchema;
 
@@ -41,7 +42,7 @@ pub(crate) struct DeploymentView {
     pub(crate) predecessor: Option<String>,
     /// `draft`, `rejected`, `awaiting`, `delivered`, `live` and others.
     pub(crate) state: &'static str,
-    /// Why it waits, failed or ended.
+    /// Why it waits, failed or ended; of one that had failed when it was superseded, why it failed.
     pub(crate) reason: Option<String>,
     pub(crate) frozen_at: Option<DateTime<Utc>>,
     pub(crate) handed_off_at: Option<DateTime<Utc>>,
@@ -146,11 +147,20 @@ impl From<OrderRow> for OrderView {
     }
 }
 
+/// The deployment that took another's place, of the same application in the same environment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct SuccessorView {
+    pub(crate) id: String,
+    pub(crate) generation: u64,
+}
+
 /// A deployment with all that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentDetail {
     #[serde(flatten)]
     pub(crate) deployment: DeploymentView,
+    /// What took its place, of one that is superseded.
+    pub(crate) superseded_by: Option<SuccessorView>,
     #[schema(value_type = Vec<Object>)]
     pub(crate) violations: Vec<Violation>,
     pub(crate) notes: Vec<String>,
@@ -209,6 +219,10 @@ pub(crate) async fn detail(
     let bundle = read.version_get(deployment.bundle_id).await?;
     let observation = read.observation_get(deployment.id).await?;
     let orders = read.orders_of(deployment.id, ORDERS_SHOWN).await?;
+    let newer = match deployment.state {
+        DeploymentState::Superseded { by, .. } => read.deployment_get(by).await?,
+        _ => None,
+    };
     drop(read);
     let gates = match &bundle {
         Some(bundle) if deployment.state.is_pending() => {
@@ -220,6 +234,8 @@ pub(crate) async fn detail(
     let (application, environment) = (application.name.to_string(), environment.name.to_string());
     Ok(DeploymentDetail {
         deployment: view(deployment, &application, &environment),
+        superseded_by: newer
+            .map(|newer| SuccessorView { id: newer.id.to_string(), generation: newer.generation }),
         violations: deployment.violations.clone(),
         notes: deployment.notes.clone(),
         gates,

@@ -18,6 +18,13 @@ pub(super) fn state_of(deployment: &Value) -> String {
     }
 }
 
+/// The name of what took its place.
+fn successor_of(deployment: &Value) -> Option<String> {
+    let generation = deployment["superseded_by"]["generation"].as_u64()?;
+    let part = |key: &str| text(&deployment[key]);
+    Some(format!("{}@{}#{generation}", part("application"), part("environment")))
+}
+
 /// Everything known of one.
 pub(super) fn show(deployment: &Value) {
     data(format!("deployment  {} ({})", name_of(deployment), text(&deployment["id"])));
@@ -28,6 +35,9 @@ pub(super) fn show(deployment: &Value) {
     let (cause, by) = (text(&deployment["cause"]), text(&deployment["created_by"]));
     data(format!("cause       {cause} by {by}, {}", ago(&deployment["created_at"])));
     data(format!("state       {}", state_of(deployment)));
+    if let Some(newer) = successor_of(deployment) {
+        data(format!("superseded  by {newer} ({})", text(&deployment["superseded_by"]["id"])));
+    }
     for (key, name) in [("revision", "revision"), ("predecessor", "replaces")] {
         if !deployment[key].is_null() {
             data(format!("{name:<12}{}", text(&deployment[key])));
@@ -234,5 +244,15 @@ mod tests {
             json!({"application": "pay/shop", "environment": "prod", "generation": 7, "state": "live"});
         assert_eq!(name_of(&view), "pay/shop@prod#7");
         assert_eq!(state_of(&view), "live");
+        assert_eq!(successor_of(&view), None);
+    }
+
+    #[test]
+    fn what_is_past_says_what_came_of_it() {
+        let view = json!({"application": "shop", "environment": "prod", "generation": 7, "state": "superseded",
+            "reason": "failed before that: no such kind",
+            "superseded_by": {"id": "01a1fd91-1437-758d-9532-782b688bbc74", "generation": 8}});
+        assert_eq!(successor_of(&view).as_deref(), Some("shop@prod#8"));
+        assert_eq!(state_of(&view), "superseded: failed before that: no such kind");
     }
 }
