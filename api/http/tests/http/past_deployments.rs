@@ -17,6 +17,12 @@ async fn supersede(server: &Server, past: &mut Deployment, newer: &Deployment) {
     tx.commit().await.unwrap();
 }
 
+async fn remove_environment(server: &Server, of: &Deployment) {
+    let mut tx = server.records.begin().await.unwrap();
+    assert!(tx.environment_remove(of.environment_id).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
 async fn listed(server: &Server, query: &str) -> Value {
     server.get(&format!("/api/v1/deployments?{query}")).await.is(200).json()
 }
@@ -58,4 +64,63 @@ async fn what_failed_before_it_was_superseded_says_why() {
     supersede(&server, &mut live, &newest).await;
     let text = is_page(&browser.get(&page_of(&live)).await.is(200));
     assert!(text.contains("<p>superseded by <a") && text.contains("shop@prod#3"), "{text}");
+}
+
+#[tokio::test]
+async fn deployments_of_an_environment_that_was_removed_stay_readable() {
+    let server = Server::start().await;
+    let (one, two) = bundles(&server).await;
+    let mut past = deployed(&server, &one, DeploymentState::Live).await;
+    let removal = deployed(&server, &two, DeploymentState::Deleted).await;
+    supersede(&server, &mut past, &removal).await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    let back = format!("{}/return", page_of(&past));
+    assert!(is_page(&browser.get(&page_of(&past)).await.is(200)).contains(&back));
+    remove_environment(&server, &past).await;
+
+    let shown = server.get(&format!("/api/v1/deployments/{}", past.id)).await.is(200).json();
+    assert_eq!(shown["environment"], "prod", "{shown:#}");
+    assert!(shown["environment_removed_at"].is_string(), "{shown:#}");
+    for query in ["application=shop", "application=shop&environment=prod", "environment=prod"] {
+        let list = listed(&server, query).await;
+        let items = list["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2, "{query}: {list:#}");
+        assert!(items.iter().all(|item| item["environment_removed_at"].is_string()), "{query}: {list:#}");
+    }
+    server.get("/api/v1/deployments?environment=test").await.problem(404, "not_found");
+
+    for (language, said) in [("en", "environment removed"), ("zh", "环境已移除")] {
+        for path in [page_of(&past), "/deployments/history?environment=prod".to_owned()] {
+            let text = is_page(&browser.get_in(&path, language).await.is(200));
+            assert!(text.contains(said) && text.contains("<bdi>prod</bdi>"), "{path}: {text}");
+            assert!(!text.contains(&back), "nothing goes there any more: {text}");
+        }
+    }
+    let bundle = is_page(&browser.get("/applications/shop/bundles/1.0.0").await.is(200));
+    let place = format!("<a href=\"{}\">prod</a> <span class=\"chip\">removed</span>", page_of(&past));
+    assert!(bundle.contains(&place), "{bundle}");
+}
+
+#[tokio::test]
+async fn an_environment_made_anew_lists_what_was_deployed_in_those_before_it() {
+    let server = Server::start().await;
+    let (one, two) = bundles(&server).await;
+    let past = deployed(&server, &one, DeploymentState::Deleted).await;
+    remove_environment(&server, &past).await;
+    deployed(&server, &two, DeploymentState::Live).await;
+    let query = "application=shop&environment=prod";
+    let whole = listed(&server, query).await;
+    let told: Vec<(&Value, bool)> = whole["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (&item["generation"], item["environment_removed_at"].is_string()))
+        .collect();
+    assert_eq!(told, [(&json!(2), false), (&json!(1), true)], "{whole:#}");
+
+    let first = listed(&server, &format!("{query}&limit=1")).await;
+    assert_eq!(first["items"], json!([whole["items"][0]]));
+    let after = first["next"].as_str().unwrap();
+    let second = listed(&server, &format!("{query}&limit=1&after={after}")).await;
+    assert_eq!(second["items"], json!([whole["items"][1]]));
 }

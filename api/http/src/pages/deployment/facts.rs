@@ -5,6 +5,7 @@ use slipway_records::deploying::GateView;
 use slipway_records::{Deployment, Environment, PackageVersion};
 use slipway_types::ApplicationName;
 
+use super::list;
 use crate::pages::address;
 use crate::pages::parts::{Moment, ShortDigest, Status, Tone};
 use crate::pages::tabs::Link;
@@ -21,6 +22,8 @@ pub(super) struct Facts {
     /// Where else the application runs.
     pub(super) everywhere: String,
     pub(super) environment: Link,
+    /// When the environment was removed; absent: it is there.
+    pub(super) removed_at: Option<Moment>,
     pub(super) bundle: Link,
     pub(super) digest: ShortDigest,
     /// `main@0123abcd`, of what was built.
@@ -123,10 +126,8 @@ impl Known<'_> {
             successor: self.successor(t, (application, environment)),
             application: Link { text: application.to_string(), address: address::application(application) },
             everywhere: address::deployments(application),
-            environment: Link {
-                text: environment.name.to_string(),
-                address: address::with_query("/deployments", [("environment", environment.name.as_str())]),
-            },
+            environment: place(environment),
+            removed_at: environment.removed_at.map(|at| Moment::new(t, at, now)),
             bundle: Link {
                 text: deployment.bundle_version.to_string(),
                 address: address::bundle(application, &deployment.bundle_version),
@@ -163,6 +164,16 @@ impl Known<'_> {
             },
         })
     }
+}
+
+/// What runs in an environment; of one that was removed, what was deployed there.
+fn place(environment: &Environment) -> Link {
+    let name = environment.name.as_str();
+    let address = match environment.removed_at {
+        None => address::with_query("/deployments", [("environment", name)]),
+        Some(_) => list::address_of(("", name), "", None),
+    };
+    Link { text: name.to_owned(), address }
 }
 
 fn source(bundle: &PackageVersion) -> Option<String> {

@@ -39,7 +39,7 @@ macro_rules! deployment_texts {
 
 deployment_texts! {
     after_the_end_of all_deployments approvals asked_cluster audit before_restart caused_by change_create change_keep change_remove change_unknown change_update changes conditions containers
-    counts created deadline does_not_count ended events evidence exit_code failed_then_superseded frozen gate_closed gate_open
+    counts created deadline does_not_count ended environment_removed events evidence exit_code failed_then_superseded frozen gate_closed gate_open
     gates graph handed_off history how_they_stand last_heard leave_it live no_answer_since node node_applying node_blocked
     node_pending node_ready node_unknown node_waiting not_asked not_kept not_ready not_there notes nobody_tells nothing_changes only_when
     order_expired order_overtaken order_pending order_refused orders reason_needed reason_optional receiver replaces returns_to revision show_changes step superseded_by this_one violations waits_for
@@ -68,6 +68,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     deadline: "Deadline",
     does_not_count: "is about another revision",
     ended: "ended",
+    environment_removed: "environment removed",
     events: "Events",
     evidence: "What was found when nodes failed",
     exit_code: "exit code",
@@ -213,6 +214,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     deadline: "截止时间",
     does_not_count: "针对的是另一个修订",
     ended: "结束",
+    environment_removed: "环境已移除",
     events: "事件",
     evidence: "节点失败时的现场信息",
     exit_code: "退出码",
