@@ -311,7 +311,7 @@ pub(crate) mod tests {
     }
 
     fn superseded(lock: &str, out: i64, ended: i64) -> Deployment {
-        row(lock, DeploymentState::Superseded { by: DeploymentId::new() }, out, Some(ended))
+        row(lock, DeploymentState::Superseded { by: DeploymentId::new(), failed: None }, out, Some(ended))
     }
 
     fn live(since: i64, interrupted: bool) -> Option<Observation> {

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_arrived_stays_so_when_a_newer_one_takes_its_place() {
-        let superseded = DeploymentState::Superseded { by: DeploymentId::new() };
+        let superseded = DeploymentState::Superseded { by: DeploymentId::new(), failed: None };
         assert!(has_arrived(&row("a", DeploymentState::Live, 0, None), None));
         assert!(has_arrived(&row("a", superseded.clone(), 0, Some(9)), Some(minute(1))));
         assert!(!has_arrived(&row("a", superseded, 0, Some(9)), None), "it never ran");

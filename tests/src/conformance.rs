@@ -115,6 +115,7 @@ macro_rules! conformance {
             ]
             failures [
                 a_failure_is_kept_whole_and_once_for_each_attempt
+                what_failed_is_kept_when_something_newer_takes_its_place
                 the_oldest_failures_of_a_place_go_with_their_logs
             ]
             git [
@@ -176,6 +177,7 @@ macro_rules! conformance {
             ]
             places [
                 nothing_is_deployed_in_an_environment_that_was_removed
+                environments_that_were_removed_are_found_by_name
                 a_removal_and_a_deployment_at_the_same_time_have_one_winner
                 no_add_on_and_no_binding_comes_to_an_environment_that_was_removed
                 a_removal_and_an_add_on_at_the_same_time_have_one_winner

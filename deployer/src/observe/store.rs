@@ -400,7 +400,8 @@ mod tests {
         }
         note_stretch(&mut observation, &DeploymentState::Degraded { why: "web".into() }, now);
         note_stretch(&mut observation, &DeploymentState::Live, later);
-        let superseded = DeploymentState::Superseded { by: slipway_types::id::DeploymentId::new() };
+        let superseded =
+            DeploymentState::Superseded { by: slipway_types::id::DeploymentId::new(), failed: None };
         note_stretch(&mut observation, &superseded, later);
         assert_eq!((observation.live_since, observation.interrupted), (Some(later), true));
     }

@@ -194,7 +194,11 @@ mod tests {
             (S::Failed { node: None, fault: Fault::permanent("x", "x") }, N::Suspended, "suspended"),
             (S::Terminating { by: "ann".into() }, N::Ready, "terminating"),
             (S::Terminating { by: "ann".into() }, N::Terminated, "terminated"),
-            (S::Superseded { by: slipway_types::id::DeploymentId::new() }, N::Ready, "superseded"),
+            (
+                S::Superseded { by: slipway_types::id::DeploymentId::new(), failed: None },
+                N::Ready,
+                "superseded",
+            ),
         ] {
             let from = state.word();
             assert_eq!(after(state, said, NEW).word(), expected, "{from} and {said:?}");

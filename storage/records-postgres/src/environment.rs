@@ -196,6 +196,17 @@ impl<H: Handle> ReadEnvironments for Session<H> {
         Ok(row.map_err(failed)?.map(Environment::from))
     }
 
+    async fn environments_named(&mut self, name: &EnvironmentName, limit: u32) -> Result<Vec<Environment>> {
+        let found = environments!(
+            "where name = $1 order by removed_at is not null, removed_at desc, id desc limit $2",
+            name.as_str(),
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Environment::from).collect())
+    }
+
     async fn environment_by_address(&mut self, address: &Address) -> Result<Option<Environment>> {
         let row = environments!("where address = $1 and removed_at is null", address.to_string())
             .fetch_optional(self.db())

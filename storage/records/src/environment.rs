@@ -113,6 +113,9 @@ pub trait ReadEnvironments {
     async fn environments_get(&mut self, ids: &[EnvironmentId]) -> Result<Vec<Environment>>;
     /// One environment by name.
     async fn environment_by_name(&mut self, name: &EnvironmentName) -> Result<Option<Environment>>;
+    /// The environments that have or had that name, at most `limit`, which is capped at [`crate::PAGE_ROWS_MAX`]: the
+    /// one that is there, then those that were removed, the last one first.
+    async fn environments_named(&mut self, name: &EnvironmentName, limit: u32) -> Result<Vec<Environment>>;
     /// One environment by address.
     async fn environment_by_address(&mut self, address: &Address) -> Result<Option<Environment>>;
     /// All environments by name.

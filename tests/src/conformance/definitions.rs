@@ -99,7 +99,7 @@ pub async fn a_definition_is_used_until_its_deployment_ends(records: Shared) {
     let found: Vec<_> = uses.iter().map(|one| one.definition.clone()).collect();
     assert_eq!(found, definitions);
     assert_eq!((&uses[0].application, uses[0].environment.as_str()), (&shop.name, "prod"));
-    made.state = DeploymentState::Superseded { by: DeploymentId::new() };
+    made.state = DeploymentState::Superseded { by: DeploymentId::new(), failed: None };
     let mut tx = begin(&records).await;
     assert!(tx.deployment_save(&mut made).await.unwrap());
     tx.commit().await.unwrap();

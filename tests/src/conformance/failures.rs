@@ -1,8 +1,10 @@
 use slipway_records::failure::{Found, FoundContainer, FoundLog, FoundObject};
 use slipway_records::{Deployment, Failure, NewDeployment};
+use slipway_types::Fault;
+use slipway_types::state::{DeploymentEvent, DeploymentState};
 use uuid::Uuid;
 
-use super::deployments::deployed;
+use super::deployments::{deployed, save};
 use super::prelude::*;
 
 fn failure(deployment: &Deployment, node: &str, attempt: u32) -> Failure {
@@ -76,6 +78,23 @@ pub async fn a_failure_is_kept_whole_and_once_for_each_attempt(records: Shared) 
         let found = read.failure_is_kept(made.id, node, attempt).await.unwrap();
         assert_eq!(found, expected, "{node} {attempt}");
     }
+}
+
+pub async fn what_failed_is_kept_when_something_newer_takes_its_place(records: Shared) {
+    let shop = application(&records, "shop").await;
+    let mut made = deployed(&records, &shop, "prod").await;
+    let found = failure(&made, "web", 1);
+    assert!(keep(&records, &found).await);
+    let fault = Fault::permanent("refused", "„web“: no such kind").hint("look");
+    made.state = DeploymentState::Failed { node: Some("web".into()), fault };
+    assert!(save(&records, &mut made).await);
+    let newer = next(&records, &made).await;
+    let failed = made.state.clone();
+    made.state = failed.clone().apply(DeploymentEvent::Supersede(newer.id)).unwrap();
+    assert!(save(&records, &mut made).await);
+    let stored = read(&records).await.deployment_get(made.id).await.unwrap().unwrap();
+    assert_eq!((stored.state.word(), stored.state.failure()), ("superseded", Some(&failed)));
+    assert_eq!(kept(&records, &made).await, [found]);
 }
 
 pub async fn the_oldest_failures_of_a_place_go_with_their_logs(records: Shared) {

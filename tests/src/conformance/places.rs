@@ -35,6 +35,27 @@ pub async fn nothing_is_deployed_in_an_environment_that_was_removed(records: Sha
     assert!(save(&records, &mut draft).await);
 }
 
+pub async fn environments_that_were_removed_are_found_by_name(records: Shared) {
+    environment(&records, "dev").await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let prod = environment(&records, "prod").await;
+        let mut tx = begin(&records).await;
+        assert!(tx.environment_remove(prod.id).await.unwrap());
+        tx.commit().await.unwrap();
+        made.push(prod.id);
+    }
+    let ids = async |limit: u32| -> Vec<EnvironmentId> {
+        let found = read(&records).await.environments_named(&word("prod"), limit).await.unwrap();
+        found.into_iter().map(|place| place.id).collect()
+    };
+    assert_eq!(ids(9).await, [made[1], made[0]], "the last one first");
+    made.push(environment(&records, "prod").await.id);
+    assert_eq!(ids(9).await, [made[2], made[1], made[0]], "that which is there before all");
+    assert_eq!(ids(2).await, [made[2], made[1]]);
+    assert!(read(&records).await.environments_named(&word("test"), 9).await.unwrap().is_empty());
+}
+
 /// Removes an environment unless something waits there; whether it did.
 async fn removed_if_empty(records: &Shared, environment: EnvironmentId) -> bool {
     let mut tx = begin(records).await;

@@ -36,4 +36,11 @@ fn nothing_goes_where_the_environment_was_removed() {
     let arrived = field.wait("prod", &["delivered"]);
     assert_eq!(arrived["generation"], 2);
     assert_eq!(arrived["bundle"], version.as_str());
+
+    // What was deployed in the one before stays to be read.
+    let past = field.server.json(&["deploy", "show", "shop@prod#1"]);
+    assert_eq!((&past["id"], &past["environment"]), (&made["id"], &made["environment"]), "{past:#}");
+    assert!(past["environment_removed_at"].is_string(), "{past:#}");
+    let table = field.server.cli(&["deploy", "list", "shop", "--env", "prod"]).ok();
+    assert!(table.stdout.contains("shop@prod#1 (environment removed)"), "{}", table.stdout);
 }

@@ -27,7 +27,7 @@ pub(crate) use adopt::{AdoptArgs, run as adopt};
 use logs::LogArgs;
 use objects::ObjectsArgs;
 use target::Target;
-use view::name_of;
+use view::{cell_of, name_of};
 use wanted::Wanted;
 use watch::Watch;
 
@@ -443,7 +443,7 @@ fn list(rows: Vec<Value>, global: &Global) {
         .iter()
         .map(|d| {
             vec![
-                name_of(d),
+                cell_of(d),
                 text(&d["bundle"]),
                 text(&d["state"]),
                 text(&d["cause"]),

@@ -149,7 +149,7 @@ async fn page(
         t,
         frame: if deployment.state.is_terminal() { frame } else { frame.live(format!("{here}/events")) },
         name: called,
-        facts: known.facts(t, (&application.name, names.1), now),
+        facts: known.facts(t, (&application.name, &environment), now),
         light: light.iter().map(button).collect(),
         pages: pages.iter().map(button).collect(),
         revision_value: deployment.revision.map(|revision| revision.to_string()).unwrap_or_default(),

@@ -8,6 +8,7 @@ use slipway_records::{
     Application, Build, BundleCheck, Channel, DeclaredCheck, Deployment, DeploymentFilter, Environment,
     PackageVersion, Page, Read, Run, VersionFilter,
 };
+use slipway_types::id::EnvironmentId;
 use slipway_types::name::SOURCE_CHECK_PREFIX;
 use slipway_types::{ApplicationName, GitRef, Version};
 
@@ -38,6 +39,8 @@ pub(super) struct KnownBundle {
     pub(super) environments: Vec<Environment>,
     pub(super) channels: Vec<Channel>,
     pub(super) deployments: Vec<Deployment>,
+    /// Where those are or were.
+    places: Vec<Environment>,
     /// The one published before it, of the same branch if it is of one.
     pub(super) previous: Option<Version>,
     pub(super) history: History,
@@ -59,6 +62,8 @@ pub(super) struct CheckLine {
 /// A deployment of a version.
 pub(super) struct DeploymentLine {
     pub(super) environment: String,
+    /// The word for an environment that was removed; absent: it is there.
+    pub(super) gone: Option<&'static str>,
     pub(super) address: String,
     pub(super) status: Status,
     pub(super) generation: u64,
@@ -92,6 +97,8 @@ impl KnownBundle {
             bundle: Some(version.id),
             ..DeploymentFilter::default()
         };
+        let deployments = read.deployment_list(&filter, Page::first(DEPLOYMENTS_MAX)).await?;
+        let places: Vec<EnvironmentId> = deployments.iter().map(|row| row.environment_id).collect();
         Ok(Self {
             detail,
             surroundings,
@@ -99,7 +106,8 @@ impl KnownBundle {
             builds,
             environments: read.environment_list().await?,
             channels: read.channel_list(application.id).await?,
-            deployments: read.deployment_list(&filter, Page::first(DEPLOYMENTS_MAX)).await?,
+            places: read.environments_get(&places).await?,
+            deployments,
             previous: previous(read.as_mut(), &application, &version).await?,
             history: History::look(read.as_mut(), t, caller, &application.name, &version).await?,
             declared: read.declared_checks_of(version.id).await?,
@@ -110,7 +118,7 @@ impl KnownBundle {
     }
 
     pub(super) fn deployment_lines(&self, t: &'static Texts, now: DateTime<Utc>) -> Vec<DeploymentLine> {
-        deployment_lines(t, &self.application.name, &self.deployments, &self.environments, now)
+        deployment_lines(t, &self.application.name, &self.deployments, &self.places, now)
     }
 
     pub(super) fn check_lines(&self, t: &'static Texts) -> Vec<CheckLine> {
@@ -141,30 +149,33 @@ impl KnownBundle {
     }
 }
 
-/// Deployments as lines, each with its environment; what was removed is called so.
-pub(super) fn deployment_lines(
+/// Deployments as lines, each with its environment; one that was removed is called so.
+fn deployment_lines(
     t: &'static Texts,
     application: &ApplicationName,
     deployments: &[Deployment],
-    environments: &[Environment],
+    places: &[Environment],
     now: DateTime<Utc>,
 ) -> Vec<DeploymentLine> {
-    let names: HashMap<_, _> = environments.iter().map(|one| (one.id, one.name.to_string())).collect();
+    let places: HashMap<_, _> = places.iter().map(|place| (place.id, place)).collect();
     let line = |row: &Deployment| {
-        let known = names.get(&row.environment_id);
-        DeploymentLine {
-            environment: known.cloned().unwrap_or_else(|| t.state("removed").to_owned()),
-            address: known.map_or_else(
-                || address::deployments(application),
-                |environment| address::deployments_in(application, environment),
-            ),
+        let place = places.get(&row.environment_id)?;
+        let is_gone = place.removed_at.is_some();
+        Some(DeploymentLine {
+            environment: place.name.to_string(),
+            gone: is_gone.then(|| t.state("removed")),
+            address: if is_gone {
+                address::deployment(row.id)
+            } else {
+                address::deployments_in(application, place.name.as_str())
+            },
             status: Status::of(t, row.state.word()),
             generation: row.generation,
             by: row.created_by.clone(),
             at: Moment::new(t, row.created_at, now),
-        }
+        })
     };
-    deployments.iter().map(line).collect()
+    deployments.iter().filter_map(line).collect()
 }
 
 /// The version published before one, of the same component or of the bundle, and of the same branch if it is of one.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use slipway_records::deploying::GateView;
 use slipway_records::{Application, Deployment, Environment, Observation, OrderRow, Read};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
+use slipway_types::state::DeploymentState;
 use slipway_types::{Role, Violation};
 use utoipa::ToSchema;
 
@@ -24,6 +25,9 @@ pub(crate) struct DeploymentView {
     pub(crate) id: String,
     pub(crate) application: String,
     pub(crate) environment: String,
+    /// When that environment was removed; absent: it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) environment_removed_at: Option<DateTime<Utc>>,
     /// Rises for each application and environment.
     pub(crate) generation: u64,
     /// The bundle's version.
@@ -41,7 +45,7 @@ pub(crate) struct DeploymentView {
     pub(crate) predecessor: Option<String>,
     /// `draft`, `rejected`, `awaiting`, `delivered`, `live` and others.
     pub(crate) state: &'static str,
-    /// Why it waits, failed or ended.
+    /// Why it waits, failed or ended; of one that had failed when it was superseded, why it failed.
     pub(crate) reason: Option<String>,
     pub(crate) frozen_at: Option<DateTime<Utc>>,
     pub(crate) handed_off_at: Option<DateTime<Utc>>,
@@ -146,11 +150,20 @@ impl From<OrderRow> for OrderView {
     }
 }
 
+/// The deployment that took another's place, of the same application in the same environment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct SuccessorView {
+    pub(crate) id: String,
+    pub(crate) generation: u64,
+}
+
 /// A deployment with all that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DeploymentDetail {
     #[serde(flatten)]
     pub(crate) deployment: DeploymentView,
+    /// What took its place, of one that is superseded.
+    pub(crate) superseded_by: Option<SuccessorView>,
     #[schema(value_type = Vec<Object>)]
     pub(crate) violations: Vec<Violation>,
     pub(crate) notes: Vec<String>,
@@ -172,13 +185,14 @@ pub(crate) struct DeploymentDetail {
     pub(crate) why: serde_json::Value,
 }
 
-/// The view of a deployment.
+/// The view of a deployment in an environment that is there.
 pub(super) fn view(deployment: &Deployment, application: &str, environment: &str) -> DeploymentView {
     let text = |digest: Option<slipway_types::Digest>| digest.map(|digest| digest.to_string());
     DeploymentView {
         id: deployment.id.to_string(),
         application: application.to_owned(),
         environment: environment.to_owned(),
+        environment_removed_at: None,
         generation: deployment.generation,
         bundle: deployment.bundle_version.to_string(),
         bundle_digest: deployment.bundle_digest.to_string(),
@@ -197,6 +211,14 @@ pub(super) fn view(deployment: &Deployment, application: &str, environment: &str
     }
 }
 
+/// The view of a deployment in an environment that is there or was.
+fn view_in(deployment: &Deployment, application: &str, environment: &Environment) -> DeploymentView {
+    DeploymentView {
+        environment_removed_at: environment.removed_at,
+        ..view(deployment, application, environment.name.as_str())
+    }
+}
+
 /// Everything about a deployment.
 pub(crate) async fn detail(
     state: &ServerState,
@@ -209,6 +231,10 @@ pub(crate) async fn detail(
     let bundle = read.version_get(deployment.bundle_id).await?;
     let observation = read.observation_get(deployment.id).await?;
     let orders = read.orders_of(deployment.id, ORDERS_SHOWN).await?;
+    let newer = match deployment.state {
+        DeploymentState::Superseded { by, .. } => read.deployment_get(by).await?,
+        _ => None,
+    };
     drop(read);
     let gates = match &bundle {
         Some(bundle) if deployment.state.is_pending() => {
@@ -217,9 +243,10 @@ pub(crate) async fn detail(
         }
         _ => Vec::new(),
     };
-    let (application, environment) = (application.name.to_string(), environment.name.to_string());
     Ok(DeploymentDetail {
-        deployment: view(deployment, &application, &environment),
+        deployment: view_in(deployment, &application.name.to_string(), environment),
+        superseded_by: newer
+            .map(|newer| SuccessorView { id: newer.id.to_string(), generation: newer.generation }),
         violations: deployment.violations.clone(),
         notes: deployment.notes.clone(),
         gates,
@@ -286,23 +313,30 @@ pub(crate) async fn find(
     Ok((deployment, application, environment))
 }
 
-/// Names of what deployments are about.
-pub(super) struct Names {
-    pub(super) applications: HashMap<ApplicationId, String>,
-    pub(super) environments: HashMap<EnvironmentId, String>,
+/// What deployments are about.
+pub(super) struct Places {
+    applications: HashMap<ApplicationId, String>,
+    environments: HashMap<EnvironmentId, Environment>,
 }
 
-/// Looks up the names of applications and environments.
-pub(super) async fn names(read: &mut dyn Read, deployments: &[Deployment]) -> Result<Names, ApiError> {
-    let applications =
-        super::names_of(read, deployments.iter().map(|deployment| deployment.application_id)).await?;
-    let mut environments = HashMap::new();
-    for deployment in deployments {
-        if !environments.contains_key(&deployment.environment_id)
-            && let Some(environment) = read.environment_get(deployment.environment_id).await?
-        {
-            environments.insert(deployment.environment_id, environment.name.to_string());
+impl Places {
+    /// Looks up names of applications, and environments, those that were removed too.
+    pub(super) async fn look(read: &mut dyn Read, deployments: &[Deployment]) -> Result<Self, ApiError> {
+        let applications =
+            super::names_of(read, deployments.iter().map(|deployment| deployment.application_id)).await?;
+        let ids: Vec<EnvironmentId> =
+            deployments.iter().map(|deployment| deployment.environment_id).collect();
+        let environments = read.environments_get(&ids).await?;
+        let environments = environments.into_iter().map(|place| (place.id, place)).collect();
+        Ok(Self { applications, environments })
+    }
+
+    /// The view of one of the deployments.
+    pub(super) fn view(&self, deployment: &Deployment) -> DeploymentView {
+        let application = self.applications.get(&deployment.application_id).map_or("", String::as_str);
+        match self.environments.get(&deployment.environment_id) {
+            Some(environment) => view_in(deployment, application, environment),
+            None => view(deployment, application, ""),
         }
     }
-    Ok(Names { applications, environments })
 }

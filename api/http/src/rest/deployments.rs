@@ -1,12 +1,14 @@
 //! Deploying what was chosen, and what was deployed.
 
+use std::cmp::Reverse;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use slipway_records::job::{JobPayload, NewJob};
-use slipway_records::{DeploymentFilter, NewAuditEntry, Page, Read, Write};
+use slipway_records::{DeploymentFilter, Environment, NewAuditEntry, Page, Read, Write};
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId};
 use slipway_types::name::EnvironmentName;
 use slipway_types::state::DeploymentState;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 
 use super::deployment_choices::{Chosen, DeployBody, choose, new_deployment};
 use super::deployment_holds::ProposedDeployment;
-use super::deployment_views::{DeploymentDetail, DeploymentName, DeploymentView, detail, find, names, view};
+use super::deployment_views::{DeploymentDetail, DeploymentName, DeploymentView, Places, detail, find, view};
 use super::environments;
 use super::labels::checked_reason;
 use super::list::{List, PageQuery};
@@ -32,7 +34,7 @@ pub(crate) struct DeploymentQuery {
     /// Of this application.
     #[param(value_type = Option<String>)]
     application: Option<ApplicationName>,
-    /// In this environment.
+    /// In this environment, or in one of that name that was removed.
     #[param(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
     /// In one of these states, with commas between them.
@@ -64,6 +66,26 @@ impl DeploymentQuery {
             limit: Some(limit),
             after,
         })
+    }
+
+    /// What to look for: one filter for each environment that has or had the name.
+    async fn filters(&self, caller: &Caller, read: &mut dyn Read) -> Result<Vec<DeploymentFilter>, ApiError> {
+        let mut filter = DeploymentFilter { application: caller.limited_to(), ..DeploymentFilter::default() };
+        if let Some(name) = &self.application {
+            filter.application = Some(caller.application(read, name, Role::Reader).await?.id);
+        }
+        for word in self.state.iter().flat_map(|words| words.split(',')) {
+            let known = DeploymentState::WORDS.into_iter().find(|known| *known == word.trim());
+            filter.states.push(known.ok_or_else(|| {
+                let detail = format!("state: expected some of {}", DeploymentState::WORDS.join(", "));
+                ApiError::bad_request("bad_query", detail)
+            })?);
+        }
+        let Some(name) = &self.environment else { return Ok(vec![filter]) };
+        let places = environments::ever(read, name).await?;
+        let in_place =
+            |place: Environment| DeploymentFilter { environment: Some(place.id), ..filter.clone() };
+        Ok(places.into_iter().map(in_place).collect())
     }
 }
 
@@ -181,29 +203,15 @@ pub(crate) async fn list(
     caller.somewhere(Role::Reader)?;
     let page: Page = PageQuery::new(query.limit, query.after).page()?;
     let mut read = state.records.read().await?;
-    let mut filter = DeploymentFilter { application: caller.limited_to(), ..DeploymentFilter::default() };
-    if let Some(name) = &query.application {
-        filter.application = Some(caller.application(read.as_mut(), name, Role::Reader).await?.id);
+    let filters = query.filters(&caller, read.as_mut()).await?;
+    let mut rows = Vec::new();
+    for filter in filters {
+        rows.extend(read.deployment_list(&filter, page.clone()).await?);
     }
-    if let Some(name) = &query.environment {
-        filter.environment = Some(environments::found(read.as_mut(), name).await?.id);
-    }
-    if let Some(word) = &query.state {
-        for word in word.split(',') {
-            let known = DeploymentState::WORDS.into_iter().find(|known| *known == word.trim());
-            filter.states.push(known.ok_or_else(|| {
-                let detail = format!("state: expected some of {}", DeploymentState::WORDS.join(", "));
-                ApiError::bad_request("bad_query", detail)
-            })?);
-        }
-    }
-    let rows = read.deployment_list(&filter, page.clone()).await?;
-    let names = names(read.as_mut(), &rows).await?;
-    let items = rows.iter().map(|row| {
-        let application = names.applications.get(&row.application_id).map_or("", String::as_str);
-        let environment = names.environments.get(&row.environment_id).map_or("", String::as_str);
-        (row.id.as_uuid(), view(row, application, environment))
-    });
+    rows.sort_by_key(|row| Reverse(row.id));
+    rows.truncate(page.limit as usize);
+    let places = Places::look(read.as_mut(), &rows).await?;
+    let items = rows.iter().map(|row| (row.id.as_uuid(), places.view(row)));
     Ok(Json(List::page(&page, items.collect())))
 }
 

@@ -22,6 +22,9 @@ use crate::extract::{Body, Path, Query};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
+/// So many environments of one name are looked at, those that were removed among them.
+const NAMESAKES_MAX: u32 = 20;
+
 /// An environment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EnvironmentView {
@@ -87,6 +90,12 @@ impl From<Environment> for EnvironmentView {
 /// The environment of that name.
 pub(crate) async fn found(read: &mut dyn Read, name: &EnvironmentName) -> Result<Environment, ApiError> {
     read.environment_by_name(name).await?.ok_or_else(|| missing(name))
+}
+
+/// The environments that have or had that name, the one that is there first; those that had it last, if they are many.
+pub(super) async fn ever(read: &mut dyn Read, name: &EnvironmentName) -> Result<Vec<Environment>, ApiError> {
+    let found = read.environments_named(name, NAMESAKES_MAX).await?;
+    if found.is_empty() { Err(missing(name)) } else { Ok(found) }
 }
 
 fn missing(name: &EnvironmentName) -> ApiError {

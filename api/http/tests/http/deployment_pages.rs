@@ -20,14 +20,14 @@ use crate::rest::{bundle, run};
 use crate::server::Server;
 
 /// Two bundles of `shop`.
-async fn bundles(server: &Server) -> (PackageVersion, PackageVersion) {
+pub(crate) async fn bundles(server: &Server) -> (PackageVersion, PackageVersion) {
     server.application("shop").await;
     let run = run(server, "shop").await;
     (bundle(server, &run, "1.0.0").await, bundle(server, &run, "1.1.0").await)
 }
 
 /// Lets a bundle into `prod`, where two people must approve, in a state.
-async fn deployed(server: &Server, bundle: &PackageVersion, state: DeploymentState) -> Deployment {
+pub(crate) async fn deployed(server: &Server, bundle: &PackageVersion, state: DeploymentState) -> Deployment {
     let mut tx = server.records.begin().await.unwrap();
     let (name, address) = ("prod".parse().unwrap(), "eu/kind/shop".parse().unwrap());
     let prod = match tx.environment_by_name(&name).await.unwrap() {
@@ -67,7 +67,7 @@ async fn deployed(server: &Server, bundle: &PackageVersion, state: DeploymentSta
 }
 
 /// What the receiver says of the node `web`, and what was found of it.
-async fn observed(server: &Server, deployment: &Deployment, state: &str) {
+pub(crate) async fn observed(server: &Server, deployment: &Deployment, state: &str) {
     let mut tx = server.records.begin().await.unwrap();
     let seen = Seen { state: state.to_owned(), reason: hostile(), sequence: 1, at: deployment.created_at };
     let nodes = [("web".to_owned(), seen)].into();
@@ -111,7 +111,7 @@ fn unseen(page: &str) -> String {
     format!("newest={}&target={}", value("newest"), value("target"))
 }
 
-fn page_of(deployment: &Deployment) -> String {
+pub(crate) fn page_of(deployment: &Deployment) -> String {
     format!("/deployments/{}", deployment.id)
 }
 

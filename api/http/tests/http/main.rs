@@ -15,6 +15,7 @@ mod infrastructure;
 mod lists;
 mod logs;
 mod pages;
+mod past_deployments;
 mod pull_tokens;
 mod registry;
 mod rest;

@@ -204,8 +204,8 @@ async fn goes_by(server: &Server, aborted: &str, rollback: &str) {
     let mut aborted = tx.deployment_get(aborted.parse().unwrap()).await.unwrap().unwrap();
     let mut rollback = tx.deployment_get(rollback.parse().unwrap()).await.unwrap().unwrap();
     rollback.handed_off_at = Some(rollback.created_at);
-    rollback.state = DeploymentState::Superseded { by: aborted.id };
-    aborted.state = DeploymentState::Superseded { by: rollback.id };
+    rollback.state = DeploymentState::Superseded { by: aborted.id, failed: None };
+    aborted.state = DeploymentState::Superseded { by: rollback.id, failed: None };
     for row in [&mut aborted, &mut rollback] {
         assert!(tx.deployment_save(row).await.unwrap());
     }

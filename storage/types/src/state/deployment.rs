@@ -148,6 +148,9 @@ pub enum DeploymentState {
     Superseded {
         /// The deployment that did.
         by: DeploymentId,
+        /// How it had failed or timed out, if it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<Box<DeploymentState>>,
     },
     /// Being removed.
     Deleting {
@@ -340,6 +343,15 @@ impl DeploymentState {
         matches!(self, Self::Delivered { .. } | Self::Live)
     }
 
+    /// How it failed or timed out: as it stands, or before a newer generation took its place.
+    pub fn failure(&self) -> Option<&Self> {
+        match self {
+            Self::Failed { .. } | Self::TimedOut { .. } => Some(self),
+            Self::Superseded { failed, .. } => failed.as_deref(),
+            _ => None,
+        }
+    }
+
     /// One line for people: why it waits, failed or ended.
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -364,11 +376,11 @@ impl DeploymentState {
             Self::Progressing { blocker } => blocker.clone(),
             Self::Degraded { why } => Some(why.clone()),
             Self::Unreachable { since } => Some(format!("since {}", since.to_rfc3339())),
-            Self::HandedOff { .. }
-            | Self::Frozen { .. }
-            | Self::Live
-            | Self::Superseded { .. }
-            | Self::Deleted => None,
+            Self::Superseded { .. } => {
+                let why = self.failure()?.reason().unwrap_or_default();
+                Some(format!("failed before that: {why}"))
+            }
+            Self::HandedOff { .. } | Self::Frozen { .. } | Self::Live | Self::Deleted => None,
         }
     }
 
@@ -431,7 +443,9 @@ impl DeploymentState {
             (state, E::TimeOut(node, which)) if state.is_under_way() => Ok(Self::TimedOut { node, which }),
             (state, E::Terminate(by)) if state.is_out() && !state.is_going() => Ok(Self::Terminating { by }),
             (Self::Terminating { by }, E::Terminated) => Ok(Self::Terminated { by }),
-            (state, E::Supersede(by)) if !state.is_terminal() => Ok(Self::Superseded { by }),
+            (state, E::Supersede(by)) if !state.is_terminal() => {
+                Ok(Self::Superseded { by, failed: state.failure().cloned().map(Box::new) })
+            }
             (state, E::Delete(by)) if state.is_out() => Ok(Self::Deleting { by }),
             (Self::Deleting { .. }, E::Deleted) => Ok(Self::Deleted),
             _ => Err(refused),

@@ -28,6 +28,9 @@ pub(super) async fn run(client: &Client, target: &Target, global: &Global) -> Re
     for node in nodes.into_iter().flatten() {
         of_node(&name, node, &failures).into_iter().for_each(data);
     }
+    if view::is_place_gone(&deployment) {
+        return Ok(());
+    }
     let (app, env) = (text(&deployment["application"]), text(&deployment["environment"]));
     tell_kept(client, Some(&app), &env).await
 }

@@ -18,9 +18,30 @@ pub(super) fn state_of(deployment: &Value) -> String {
     }
 }
 
+/// The name, and whether its environment is no more.
+pub(super) fn cell_of(deployment: &Value) -> String {
+    let gone = if is_place_gone(deployment) { " (environment removed)" } else { "" };
+    format!("{}{gone}", name_of(deployment))
+}
+
+/// Whether its environment was removed.
+pub(super) fn is_place_gone(deployment: &Value) -> bool {
+    !deployment["environment_removed_at"].is_null()
+}
+
+/// The name of what took its place.
+fn successor_of(deployment: &Value) -> Option<String> {
+    let generation = deployment["superseded_by"]["generation"].as_u64()?;
+    let part = |key: &str| text(&deployment[key]);
+    Some(format!("{}@{}#{generation}", part("application"), part("environment")))
+}
+
 /// Everything known of one.
 pub(super) fn show(deployment: &Value) {
     data(format!("deployment  {} ({})", name_of(deployment), text(&deployment["id"])));
+    if is_place_gone(deployment) {
+        data(format!("environment removed {}", ago(&deployment["environment_removed_at"])));
+    }
     data(format!("bundle      {} {}", text(&deployment["bundle"]), text(&deployment["bundle_digest"])));
     for line in deployment["explanation"].as_array().into_iter().flatten() {
         data(format!("            {}", text(line)));
@@ -28,6 +49,9 @@ pub(super) fn show(deployment: &Value) {
     let (cause, by) = (text(&deployment["cause"]), text(&deployment["created_by"]));
     data(format!("cause       {cause} by {by}, {}", ago(&deployment["created_at"])));
     data(format!("state       {}", state_of(deployment)));
+    if let Some(newer) = successor_of(deployment) {
+        data(format!("superseded  by {newer} ({})", text(&deployment["superseded_by"]["id"])));
+    }
     for (key, name) in [("revision", "revision"), ("predecessor", "replaces")] {
         if !deployment[key].is_null() {
             data(format!("{name:<12}{}", text(&deployment[key])));
@@ -234,5 +258,16 @@ mod tests {
             json!({"application": "pay/shop", "environment": "prod", "generation": 7, "state": "live"});
         assert_eq!(name_of(&view), "pay/shop@prod#7");
         assert_eq!(state_of(&view), "live");
+        assert_eq!((cell_of(&view), successor_of(&view)), ("pay/shop@prod#7".to_owned(), None));
+    }
+
+    #[test]
+    fn what_is_past_says_what_came_of_it() {
+        let view = json!({"application": "shop", "environment": "prod", "generation": 7, "state": "superseded",
+            "environment_removed_at": "2026-01-02T03:04:05Z", "reason": "failed before that: no such kind",
+            "superseded_by": {"id": "01a1fd91-1437-758d-9532-782b688bbc74", "generation": 8}});
+        assert_eq!(cell_of(&view), "shop@prod#7 (environment removed)");
+        assert_eq!(successor_of(&view).as_deref(), Some("shop@prod#8"));
+        assert_eq!(state_of(&view), "superseded: failed before that: no such kind");
     }
 }

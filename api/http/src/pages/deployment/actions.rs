@@ -213,7 +213,8 @@ impl<'a> Standing<'a> {
 
     /// What `caller` may do.
     pub(super) fn offered(&self, caller: &Caller) -> Vec<Action> {
-        if !caller.may(Role::Operator, Some(self.deployment.application_id)) {
+        let is_place_there = self.environment.removed_at.is_none();
+        if !is_place_there || !caller.may(Role::Operator, Some(self.deployment.application_id)) {
             return Vec::new();
         }
         let may = |action: &Action| *action != Action::BreakGlass || caller.0.may_break_glass();
@@ -245,7 +246,7 @@ mod tests {
         let fitting = |state: &DeploymentState| -> Vec<Action> {
             Action::ALL.into_iter().filter(|action| action.fits(state)).collect()
         };
-        let superseded = DeploymentState::Superseded { by: DeploymentId::new() };
+        let superseded = DeploymentState::Superseded { by: DeploymentId::new(), failed: None };
         assert_eq!(fitting(&superseded), [Action::Return]);
         assert!(fitting(&DeploymentState::Rejected { violations: 1 }).is_empty());
         assert!(fitting(&DeploymentState::Deleted).is_empty());

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use slipway_records::deploying::GateView;
-use slipway_records::{Deployment, PackageVersion};
+use slipway_records::{Deployment, Environment, PackageVersion};
 use slipway_types::ApplicationName;
 
+use super::list;
 use crate::pages::address;
 use crate::pages::parts::{Moment, ShortDigest, Status, Tone};
 use crate::pages::tabs::Link;
@@ -16,10 +17,13 @@ use crate::rest::deployment_views::{ApprovalView, DeploymentDetail, ObservationV
 pub(super) struct Facts {
     pub(super) status: Status,
     pub(super) reason: Option<String>,
+    pub(super) successor: Option<Successor>,
     pub(super) application: Link,
     /// Where else the application runs.
     pub(super) everywhere: String,
     pub(super) environment: Link,
+    /// When the environment was removed; absent: it is there.
+    pub(super) removed_at: Option<Moment>,
     pub(super) bundle: Link,
     pub(super) digest: ShortDigest,
     /// `main@0123abcd`, of what was built.
@@ -34,6 +38,13 @@ pub(super) struct Facts {
     pub(super) explanation: Vec<String>,
     pub(super) notes: Vec<String>,
     pub(super) violations: Vec<ViolationRow>,
+}
+
+/// What took its place.
+pub(super) struct Successor {
+    /// What that made of it.
+    pub(super) word: &'static str,
+    pub(super) newer: Link,
 }
 
 /// Something that stands against it.
@@ -103,19 +114,20 @@ impl Known<'_> {
     pub(super) fn facts(
         &self,
         t: &'static Texts,
-        (application, environment): (&ApplicationName, &str),
+        (application, environment): (&ApplicationName, &Environment),
         now: DateTime<Utc>,
     ) -> Facts {
         let Self { deployment, detail, .. } = self;
+        let state = &deployment.state;
         Facts {
-            status: Status::of(t, deployment.state.word()),
-            reason: deployment.state.reason(),
+            status: Status::of(t, state.word()),
+            // That it failed before it was superseded is said beside what took its place.
+            reason: state.failure().unwrap_or(state).reason(),
+            successor: self.successor(t, (application, environment)),
             application: Link { text: application.to_string(), address: address::application(application) },
             everywhere: address::deployments(application),
-            environment: Link {
-                text: environment.to_owned(),
-                address: address::with_query("/deployments", [("environment", environment)]),
-            },
+            environment: place(environment),
+            removed_at: environment.removed_at.map(|at| Moment::new(t, at, now)),
             bundle: Link {
                 text: deployment.bundle_version.to_string(),
                 address: address::bundle(application, &deployment.bundle_version),
@@ -136,6 +148,32 @@ impl Known<'_> {
                 .collect(),
         }
     }
+
+    fn successor(
+        &self,
+        t: &'static Texts,
+        (application, environment): (&ApplicationName, &Environment),
+    ) -> Option<Successor> {
+        let newer = self.detail.superseded_by.as_ref()?;
+        let has_failed = self.deployment.state.failure().is_some();
+        Some(Successor {
+            word: if has_failed { t.deployment.failed_then_superseded } else { t.deployment.superseded_by },
+            newer: Link {
+                text: format!("{application}@{}#{}", environment.name, newer.generation),
+                address: address::deployment(&newer.id),
+            },
+        })
+    }
+}
+
+/// What runs in an environment; of one that was removed, what was deployed there.
+fn place(environment: &Environment) -> Link {
+    let name = environment.name.as_str();
+    let address = match environment.removed_at {
+        None => address::with_query("/deployments", [("environment", name)]),
+        Some(_) => list::address_of(("", name), "", None),
+    };
+    Link { text: name.to_owned(), address }
 }
 
 fn source(bundle: &PackageVersion) -> Option<String> {

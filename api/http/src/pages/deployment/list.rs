@@ -55,6 +55,8 @@ pub(super) struct Row {
     pub(super) address: String,
     pub(super) application: String,
     pub(super) environment: String,
+    /// Whether that environment was removed.
+    pub(super) is_place_gone: bool,
     pub(super) generation: u64,
     pub(super) version: String,
     pub(super) status: Status,
@@ -73,6 +75,7 @@ pub(super) fn row(t: &'static Texts, view: DeploymentView, this: &str, now: Date
         is_this: view.id == this,
         application: view.application,
         environment: view.environment,
+        is_place_gone: view.environment_removed_at.is_some(),
         generation: view.generation,
         version: view.bundle,
         status: Status::of(t, view.state),

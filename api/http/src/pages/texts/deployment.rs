@@ -39,10 +39,10 @@ macro_rules! deployment_texts {
 
 deployment_texts! {
     after_the_end_of all_deployments approvals asked_cluster audit before_restart caused_by change_create change_keep change_remove change_unknown change_update changes conditions containers
-    counts created deadline does_not_count ended events evidence exit_code frozen gate_closed gate_open
+    counts created deadline does_not_count ended environment_removed events evidence exit_code failed_then_superseded frozen gate_closed gate_open
     gates graph handed_off history how_they_stand last_heard leave_it live no_answer_since node node_applying node_blocked
     node_pending node_ready node_unknown node_waiting not_asked not_kept not_ready not_there notes nobody_tells nothing_changes only_when
-    order_expired order_overtaken order_pending order_refused orders reason_needed reason_optional receiver replaces returns_to revision show_changes step this_one violations waits_for
+    order_expired order_overtaken order_pending order_refused orders reason_needed reason_optional receiver replaces returns_to revision show_changes step superseded_by this_one violations waits_for
     whole_history would_change why_this_bundle wrote_last
 }
 
@@ -68,9 +68,11 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     deadline: "Deadline",
     does_not_count: "is about another revision",
     ended: "ended",
+    environment_removed: "environment removed",
     events: "Events",
     evidence: "What was found when nodes failed",
     exit_code: "exit code",
+    failed_then_superseded: "failed before it was superseded by",
     frozen: "frozen",
     gate_closed: "closed",
     gate_open: "open",
@@ -111,6 +113,7 @@ pub(super) static ENGLISH: DeploymentTexts = DeploymentTexts {
     revision: "Revision",
     show_changes: "Show what would change",
     step: "step",
+    superseded_by: "superseded by",
     this_one: "this one",
     violations: "What stands against it",
     waits_for: "Waits for",
@@ -211,9 +214,11 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     deadline: "截止时间",
     does_not_count: "针对的是另一个修订",
     ended: "结束",
+    environment_removed: "环境已移除",
     events: "事件",
     evidence: "节点失败时的现场信息",
     exit_code: "退出码",
+    failed_then_superseded: "先失败，后被取代，新部署：",
     frozen: "冻结",
     gate_closed: "未放行",
     gate_open: "已放行",
@@ -254,6 +259,7 @@ pub(super) static CHINESE: DeploymentTexts = DeploymentTexts {
     revision: "修订",
     show_changes: "查看将发生的变化",
     step: "步骤",
+    superseded_by: "被取代，新部署：",
     this_one: "当前查看",
     violations: "违反的规则",
     waits_for: "等待",

@@ -116,3 +116,27 @@ fn only_what_others_changed_has_drifted() {
         assert_eq!(state.has_drifted(), wanted, "{state:?}");
     }
 }
+
+#[test]
+fn what_failed_says_why_after_it_was_superseded() {
+    use DeploymentEvent as E;
+    let out = || follow([E::Freeze(digest()), approve(), E::HandOff("r".into())]).unwrap();
+    let by = DeploymentId::new();
+    let fault = Fault::permanent("refused", "web: no such kind");
+    for (event, why) in [
+        (E::Fail(Some("web".into()), fault), "web: no such kind"),
+        (E::TimeOut(None, "deadline_minutes = 60".into()), "deadline_minutes = 60"),
+    ] {
+        let failed = out().apply(event).unwrap();
+        let superseded = failed.clone().apply(E::Supersede(by)).unwrap();
+        assert_eq!((superseded.word(), superseded.failure()), ("superseded", Some(&failed)));
+        assert_eq!(superseded.reason(), Some(format!("failed before that: {why}")));
+        let kept = serde_json::to_string(&superseded).unwrap();
+        assert_eq!(serde_json::from_str::<DeploymentState>(&kept).unwrap(), superseded);
+    }
+    let live = out().apply(E::Live).unwrap().apply(E::Supersede(by)).unwrap();
+    assert_eq!((live.failure(), live.reason()), (None, None));
+    // As earlier releases kept it.
+    let kept = format!(r#"{{"state":"superseded","by":"{by}"}}"#);
+    assert_eq!(serde_json::from_str::<DeploymentState>(&kept).unwrap(), live);
+}
