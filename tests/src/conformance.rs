@@ -182,6 +182,8 @@ macro_rules! conformance {
                 no_add_on_and_no_binding_comes_to_an_environment_that_was_removed
                 a_removal_and_an_add_on_at_the_same_time_have_one_winner
                 what_is_out_is_found_by_its_environment
+                what_is_out_and_on_its_way_is_found_among_places
+                what_runs_not_as_it_was_wanted_is_found
                 the_first_hold_of_a_place_stays
             ]
             pull_tokens [

@@ -2,9 +2,11 @@
 
 use chrono::Utc;
 use serde_json::json;
-use slipway_records::{BundleCheck, CheckState, Write};
+use slipway_records::{BundleCheck, CheckState, Hold, NewVersion, Write};
 use slipway_tests::server::{Answer, Server, shop, tool_output};
-use slipway_types::environment::ClusterSettings;
+use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
+use slipway_types::label::Labels;
+use slipway_types::{Digest, Version};
 
 /// A browser that keeps what it is told to.
 struct Browser<'s> {
@@ -280,6 +282,74 @@ fn each_bundle_is_offered_with_how_the_gates_stand_for_it() {
     let signed = browser.page("/applications/shop/bundles/0.1.0-main.1");
     assert!(signed.contains("verified by") && signed.contains("<bdi>release</bdi>"), "{signed}");
     assert!(browser.page("/applications/shop/bundles/0.1.0-main.2").contains("Nobody has signed it."));
+}
+
+/// 25 packages more of the component `web`, and 51 applications that are held in the environment `prod`.
+fn add_much(server: &Server) {
+    server.write(async |tx: &mut dyn Write| {
+        let shop = tx.application_by_name(&"shop".parse().expect("a name")).await.expect("records");
+        let shop = shop.expect("shop");
+        let (web, first) = ("web".parse().expect("a name"), "0.1.0-main.1".parse().expect("a version"));
+        let package = tx.version_find(shop.id, Some(&web), &first).await.expect("records");
+        let package = package.expect("the first package");
+        for n in 0..25 {
+            let version: Version = format!("0.2.0-main.{n}").parse().expect("a version");
+            let new = NewVersion {
+                application_id: shop.id,
+                component: Some(web.clone()),
+                digest: Digest::of(version.to_string()),
+                size: 1,
+                built_as: version.clone(),
+                version,
+                run_id: package.run_id,
+                git_ref: package.git_ref.clone(),
+                commit: package.commit.clone(),
+                fingerprint: package.fingerprint,
+                detail: package.detail.clone(),
+                labels: Labels::new(),
+            };
+            tx.version_insert(new).await.expect("a package");
+        }
+        let (name, address) =
+            ("prod".parse().expect("a name"), "local/kind/prod".parse().expect("an address"));
+        let settings = EnvironmentSettings::default();
+        let prod = tx.environment_insert(&name, &address, &settings, "root").await.expect("an environment");
+        for n in 0..51 {
+            let name = format!("app-{n:02}");
+            let made = tx.application_insert(&name.parse().expect("a name"), shop.source_id, &name).await;
+            let hold = Hold {
+                environment_id: prod.id,
+                application_id: made.expect("an application").id,
+                version_id: None,
+                reason: "it is looked at".to_owned(),
+                by: "root".to_owned(),
+                at: Utc::now(),
+                rollback_to: None,
+            };
+            tx.hold_put(&hold).await.expect("a hold");
+        }
+    });
+}
+
+#[test]
+fn what_is_much_is_shown_in_parts() {
+    let server = Server::fresh();
+    let app = server.create_app("shop");
+    server.publish(&app, &shop(), "main", "Open the shop");
+    add_much(&server);
+    let browser = Browser::of(&server, server.token());
+
+    let packages = browser.page("/applications/shop/packages");
+    let rows = |page: &str| page.matches("name=\"from\"").count();
+    assert_eq!(rows(&packages), 25, "{packages}");
+    let next = between(&packages, "<p class=\"pager\"><a href=\"", "\"");
+    let rest = browser.page(next);
+    assert!(rest.contains("0.1.0-main.1") && !rest.contains("0.2.0-main."), "{rest}");
+
+    let place = browser.page("/infrastructure/environments/prod");
+    assert_eq!(place.matches("<a href=\"/applications/app-").count(), 50, "{place}");
+    let all = "<a href=\"/deployments?environment=prod\">Show all</a>";
+    assert!(!place.contains("app-50") && place.contains(all), "{place}");
 }
 
 #[test]

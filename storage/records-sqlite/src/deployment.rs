@@ -93,6 +93,11 @@ macro_rules! deployments {
 mod rollback;
 mod secret_use;
 
+struct PlaceRow {
+    application_id: Text<ApplicationId>,
+    environment_id: Text<EnvironmentId>,
+}
+
 struct ApprovalRow {
     deployment_id: Text<DeploymentId>,
     person: String,
@@ -224,6 +229,23 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
+    async fn deployments_pending_among(
+        &mut self,
+        applications: &[ApplicationId],
+        environments: &[EnvironmentId],
+    ) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where state in ('draft', 'frozen', 'awaiting', 'approved')
+            and +application_id in (select value from json_each(?1))
+            and +environment_id in (select value from json_each(?2)) order by generation",
+            json(applications),
+            json(environments)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
     async fn deployments_fallen_last(&mut self, limit: u32) -> Result<Vec<Deployment>> {
         let found = deployments!(
             "where state in ('rejected', 'broken', 'expired')
@@ -302,6 +324,75 @@ impl<H: Handle> ReadDeployments for Session<H> {
         .fetch_optional(self.db())
         .await;
         Ok(found.map_err(failed)?.map(Deployment::from))
+    }
+
+    async fn deployments_out_among(
+        &mut self,
+        applications: &[ApplicationId],
+        environments: &[EnvironmentId],
+    ) -> Result<Vec<Deployment>> {
+        // The unary plus has the rows read by their identity, and not by going through a state.
+        let found = deployments!(
+            "where id in (
+                select (select n.id from deployment n
+                    where n.environment_id = e.value and n.application_id = a.value
+                    and (n.handed_off_at is not null or n.state in ('handed_off', 'delivered', 'progressing',
+                        'suspended', 'live', 'degraded', 'unreachable', 'failed', 'timed_out', 'terminating',
+                        'terminated', 'deleting'))
+                    order by n.generation desc limit 1)
+                from json_each(?1) a cross join json_each(?2) e)
+            and +state in ('handed_off', 'delivered', 'progressing', 'suspended', 'live', 'degraded',
+                'unreachable', 'failed', 'timed_out', 'terminating', 'terminated', 'deleting')
+            order by application_id, environment_id",
+            json(applications),
+            json(environments)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn deployments_troubled(
+        &mut self,
+        application: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<Deployment>> {
+        let found = deployments!(
+            "where state in ('suspended', 'degraded', 'unreachable', 'failed', 'timed_out')
+            and (?1 is null or application_id = ?1)
+            and not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                and n.application_id = d.application_id and n.generation > d.generation
+                and n.handed_off_at is not null)
+            order by application_id, environment_id limit ?2",
+            application.map(|id| id.to_string()),
+            rows(limit)
+        )
+        .fetch_all(self.db())
+        .await;
+        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
+    }
+
+    async fn deployment_places(
+        &mut self,
+        applications: &[ApplicationId],
+    ) -> Result<Vec<(ApplicationId, EnvironmentId)>> {
+        let found = sqlx::query_as!(
+            PlaceRow,
+            r#"select distinct application_id as "application_id!: _", environment_id as "environment_id!: _"
+            from deployment d where +application_id in (select value from json_each(?1))
+            and state in ('draft', 'frozen', 'awaiting', 'approved', 'handed_off', 'delivered', 'progressing',
+                'suspended', 'live', 'degraded', 'unreachable', 'failed', 'timed_out', 'terminating',
+                'terminated', 'deleting')
+            and (state in ('draft', 'frozen', 'awaiting', 'approved')
+                or not exists (select 1 from deployment n where n.environment_id = d.environment_id
+                    and n.application_id = d.application_id and n.generation > d.generation
+                    and n.handed_off_at is not null))"#,
+            json(applications),
+        )
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(found.into_iter().map(|row| (row.application_id.0, row.environment_id.0)).collect())
     }
 
     async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>> {

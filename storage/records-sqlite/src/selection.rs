@@ -1,5 +1,5 @@
-//! Selecting bundles: a list is driven by the rarest thing asked for, and the rest is looked up for each
-//! of its bundles, all in indexes.
+//! Selecting bundles: a list is driven by the rarest thing asked for, or by two that are about as rare side by side, and
+//! the rest is looked up for each of its bundles, all in indexes.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -21,6 +21,8 @@ use statement::{Group, Source, Statement, Test};
 
 /// Where counting the bundles of a facet stops: enough to tell which one is rare.
 const FACET_COUNT_MAX: u32 = 10_000;
+/// How many times as long as a list another is at most, so that both are gone through side by side.
+const ALIKE_MAX: u32 = 2;
 /// How many bundles published last are looked through before the list is driven otherwise.
 const WINDOW_ROWS: u32 = 2_000;
 
@@ -255,20 +257,18 @@ impl<H: Handle> Session<H> {
                 _ => {}
             }
         }
-        let mut rarest: Option<(u32, &Vec<i64>)> = None;
+        let mut counted: Vec<(u32, &[i64])> = Vec::with_capacity(plan.facets.len());
         for facets in &plan.facets {
             let count = self.facet_count(facets).await?;
             if count == 0 {
                 return Ok(None);
             }
-            // Of common ones, one that needs no sorting.
-            let better = rarest.is_none_or(|(least, best)| (count, facets.len()) < (least, best.len()));
-            if better {
-                rarest = Some((count, facets));
-            }
+            counted.push((count, &facets[..]));
         }
+        // The rarest first; of common ones, one that needs no sorting.
+        counted.sort_by_key(|(count, facets)| (*count, facets.len()));
         // Else all would be gone through to find none.
-        if rarest.is_none_or(|(count, _)| count == FACET_COUNT_MAX) {
+        if counted.first().is_none_or(|(count, _)| *count == FACET_COUNT_MAX) {
             for test in asked() {
                 if let Test::NoFacet(facets) = test
                     && self.all_have(application, facets).await?
@@ -277,9 +277,14 @@ impl<H: Handle> Session<H> {
                 }
             }
         }
-        Ok(Some(match rarest {
-            Some((count, facets)) if count < FACET_COUNT_MAX || facets.len() == 1 => {
-                Source::Facets(facets.clone())
+        Ok(Some(match counted[..] {
+            [(fewer, &[first]), (more, &[second]), ..]
+                if first != second && more <= fewer.saturating_mul(ALIKE_MAX) =>
+            {
+                Source::Both(first, second)
+            }
+            [(count, facets), ..] if count < FACET_COUNT_MAX || facets.len() == 1 => {
+                Source::Facets(facets.to_vec())
             }
             _ => match order {
                 SelectionOrder::Precedence => Source::Highest(application),
@@ -323,7 +328,7 @@ impl<H: Handle> ReadSelections for Session<H> {
         let after = page.after.as_ref();
         // Common facets lie in order of precedence only: what was published last is mostly found among
         // the last few, without sorting all.
-        if page.order == SelectionOrder::Newest && matches!(source, Source::Facets(_)) {
+        if page.order == SelectionOrder::Newest && matches!(source, Source::Facets(_) | Source::Both(..)) {
             let window = Source::Window(application, WINDOW_ROWS);
             let ids = self.fetch(Statement::list(&window, &plan.groups, page.order, after, limit)).await?;
             if i64::try_from(ids.len()).is_ok_and(|found| found >= limit) {

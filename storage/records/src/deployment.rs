@@ -276,6 +276,12 @@ pub trait ReadDeployments {
     ) -> Result<Vec<Deployment>>;
     /// All deployments that no receiver has yet and that may still go there, by generation.
     async fn deployments_pending(&mut self) -> Result<Vec<Deployment>>;
+    /// The same of these applications in these environments.
+    async fn deployments_pending_among(
+        &mut self,
+        applications: &[ApplicationId],
+        environments: &[EnvironmentId],
+    ) -> Result<Vec<Deployment>>;
     /// Deployments that never went out (rejected, broken or expired) where nothing newer was asked for, newest first: at
     /// most one for each application and environment.
     async fn deployments_fallen_last(&mut self, limit: u32) -> Result<Vec<Deployment>>;
@@ -292,6 +298,24 @@ pub trait ReadDeployments {
         environment: EnvironmentId,
         application: ApplicationId,
     ) -> Result<Option<Deployment>>;
+    /// The same of these applications in these environments: one step along an index for each pair.
+    async fn deployments_out_among(
+        &mut self,
+        applications: &[ApplicationId],
+        environments: &[EnvironmentId],
+    ) -> Result<Vec<Deployment>>;
+    /// What runs not as it was wanted (failed, timed out, degraded or unreachable) or is suspended, by application and
+    /// environment; of all applications if none is named.
+    async fn deployments_troubled(
+        &mut self,
+        application: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<Deployment>>;
+    /// Where a receiver has a deployment of these applications, or one is on its way there.
+    async fn deployment_places(
+        &mut self,
+        applications: &[ApplicationId],
+    ) -> Result<Vec<(ApplicationId, EnvironmentId)>>;
     /// What was said of a deployment, oldest first.
     async fn approvals_of(&mut self, deployment: DeploymentId) -> Result<Vec<Approval>>;
 }

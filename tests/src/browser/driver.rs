@@ -22,6 +22,10 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 const PAGE_WITHIN_MS: u64 = 30_000;
 const FONTS: &str = include_str!("fonts.conf");
 
+/// Runs its arguments until its input ends. A signal to the whole group, as of Ctrl-C, ends the program and not the guard
+/// alone.
+const GUARD: &str = r#"trap : HUP INT TERM; "$@" </dev/null & read -r _; kill -KILL $!; wait"#;
+
 /// Without a sandbox, which root has not; with no service of its maker's; and drawn alike on every machine.
 const FLAGS: &[&str] = &[
     "--headless",
@@ -55,7 +59,8 @@ pub(super) struct Driver {
 /// A chromedriver that listens.
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    /// What starts it, and ends it when its own input ends.
+    guard: Child,
     address: String,
 }
 
@@ -99,14 +104,14 @@ impl Process {
         fs::create_dir(&home).and_then(|()| fs::create_dir(&temporary)).expect("a directory");
         fs::write(&fonts, FONTS).expect("the list of fonts");
         let output = File::create(&log).expect("a log file");
-        let mut command = Command::new(services::tool("chromedriver"));
-        command.arg("--port=0").stdin(Stdio::null());
+        let mut command = guarded(&services::tool("chromedriver"));
+        command.arg("--port=0");
         command.stdout(output.try_clone().expect("a log file")).stderr(output);
         command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
         command.env("HOME", home).env("TMPDIR", temporary).env("FONTCONFIG_FILE", fonts);
         command.env("LANG", "C.UTF-8").env("TZ", "UTC");
-        let child = command.spawn().expect("chromedriver can be started");
-        let mut process = Self { child, address: String::new() };
+        let guard = command.spawn().expect("chromedriver can be started");
+        let mut process = Self { guard, address: String::new() };
         let port = wait::until("chromedriver listens", STARTS_WITHIN, || {
             let said = fs::read_to_string(&log).unwrap_or_default();
             port(&said).ok_or(said)
@@ -134,10 +139,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        // Its input is closed before.
+        drop(self.guard.wait());
     }
+}
+
+/// A program that ends at once, with its guard, when the guard's input ends: when that is closed, or with this process,
+/// however this one ends.
+fn guarded(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD, "sh"]).arg(program).stdin(Stdio::piped());
+    command
 }
 
 fn port(said: &str) -> Option<u16> {
@@ -200,6 +212,20 @@ fn exchange(address: &str, method: &str, path: &str, body: &Value) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guarded_program_ends_with_the_input_of_its_guard() {
+        let mut command = guarded(Path::new("sh"));
+        command.args(["-c", "echo $$; exec sleep 60"]).stdout(Stdio::piped());
+        let mut guard = command.spawn().expect("sh runs");
+        let mut pid = String::new();
+        let mut said = BufReader::new(guard.stdout.take().expect("its output"));
+        said.read_line(&mut pid).expect("the program's number");
+        let there = Path::new("/proc").join(pid.trim());
+        assert!(there.exists(), "{}", there.display());
+        guard.wait().expect("the guard ends");
+        assert!(!there.exists(), "{}", there.display());
+    }
 
     #[test]
     fn the_port_is_read_from_what_chromedriver_says() {

@@ -11,15 +11,20 @@ const SLOW: Line = Line::Slow { latency_ms: 150, bytes_per_second: 200_000 };
 /// How much slower a telephone computes than this machine.
 const SLOWER: u32 = 4;
 
+/// How long a page that is there may take to be painted: the entry that tells of it comes after the frame.
+const PAINTED_WITHIN_MS: u64 = 10_000;
+
 /// Bytes over the network of the page and all it loads, but for what goes on for ever; milliseconds until it can be
-/// used: it is painted, and its script has run.
+/// used: it is painted, which is awaited for so long as the first argument says, and its script has run.
 const LOADED: &str = "
-    const done = arguments[arguments.length - 1];
+    const [patience, done] = arguments;
+    const end = performance.now() + patience;
     const isStream = part => /\\/(events|stream)$/.test(new URL(part.name).pathname);
     const tell = () => {
+        const [painted] = performance.getEntriesByName('first-contentful-paint');
+        if (!painted && performance.now() < end) return setTimeout(tell, 10);
         const [page] = performance.getEntriesByType('navigation');
         const parts = performance.getEntriesByType('resource').filter(part => !isStream(part));
-        const [painted] = performance.getEntriesByName('first-contentful-paint');
         done([
             [page, ...parts].reduce((sum, part) => sum + part.transferSize, 0),
             Math.max(painted?.startTime ?? Infinity, page.domContentLoadedEventEnd),
@@ -59,7 +64,7 @@ impl Browser {
     pub fn first_load(&self, path: &str) -> FirstLoad {
         self.cdp("Network.clearBrowserCache", json!({}));
         self.open(path);
-        let loaded = self.asked(LOADED);
+        let loaded = self.asked(LOADED, &[json!(PAINTED_WITHIN_MS)]);
         let bytes = loaded[0].as_u64().expect("a number of bytes");
         FirstLoad { bytes, usable_ms: loaded[1].as_f64().unwrap_or(f64::INFINITY) }
     }
@@ -67,11 +72,11 @@ impl Browser {
     /// By how much what could be seen of the page has moved since it was opened; 0 if nothing has
     /// (<https://web.dev/articles/cls>).
     pub fn layout_shift(&self) -> f64 {
-        self.asked(SHIFTED).as_f64().expect("a number")
+        self.asked(SHIFTED, &[]).as_f64().expect("a number")
     }
 
     /// What a script on the page gives to the function that it is called with last.
-    fn asked(&self, script: &str) -> Value {
-        self.command("POST", "/execute/async", &json!({ "script": script, "args": [] }))
+    fn asked(&self, script: &str, arguments: &[Value]) -> Value {
+        self.command("POST", "/execute/async", &json!({ "script": script, "args": arguments }))
     }
 }

@@ -1,9 +1,10 @@
 //! Environments that are removed, and who holds one first.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
-use slipway_records::{DeploymentFilter, Hold};
-use slipway_types::id::EnvironmentId;
+use slipway_records::{Deployment, DeploymentFilter, Environment, Hold};
+use slipway_types::id::{DeploymentId, EnvironmentId};
 use slipway_types::state::DeploymentState;
 
 use super::addons::{binding, instance};
@@ -194,6 +195,97 @@ pub async fn what_is_out_is_found_by_its_environment(records: Shared) {
         let mut found: Vec<_> = out.iter().map(|row| row.id).collect();
         found.sort();
         assert_eq!(found, wanted, "{}", place.name);
+    }
+}
+
+/// Puts a deployment into a state, of which a receiver has heard if it `went_out`.
+async fn stand(
+    records: &Shared,
+    (application, place): (&Application, &Environment),
+    bundle: &PackageVersion,
+    (state, went_out): (DeploymentState, bool),
+) -> DeploymentId {
+    let mut made = insert(records, new_deployment(application, place, bundle)).await;
+    (made.state, made.handed_off_at) = (state, went_out.then(|| at(1)));
+    assert!(save(records, &mut made).await);
+    made.id
+}
+
+fn degraded() -> DeploymentState {
+    DeploymentState::Degraded { why: "web".into() }
+}
+
+pub async fn what_is_out_and_on_its_way_is_found_among_places(records: Shared) {
+    let (shop, cart) = (application(&records, "shop").await, application(&records, "cart").await);
+    let (prod, dev) = (environment(&records, "prod").await, environment(&records, "dev").await);
+    let row = bundle(&records, &shop, 1).await;
+    let withdrawn = || DeploymentState::Withdrawn { by: "ann".into() };
+    stand(&records, (&shop, &prod), &row, (DeploymentState::Live, true)).await;
+    let in_prod = stand(&records, (&shop, &prod), &row, (degraded(), true)).await;
+    stand(&records, (&shop, &prod), &row, (withdrawn(), false)).await;
+    let in_dev = stand(&records, (&shop, &dev), &row, (DeploymentState::Live, true)).await;
+    let draft = insert(&records, new_deployment(&shop, &dev, &row)).await.id;
+    stand(&records, (&cart, &prod), &row, (DeploymentState::Live, true)).await;
+    stand(&records, (&cart, &prod), &row, (DeploymentState::Deleted, true)).await;
+    let other_draft = insert(&records, new_deployment(&cart, &dev, &row)).await.id;
+
+    let mut read = read(&records).await;
+    for (applications, environments, out, pending) in [
+        (vec![shop.id, cart.id], vec![prod.id, dev.id], vec![in_prod, in_dev], vec![draft, other_draft]),
+        (vec![shop.id], vec![prod.id], vec![in_prod], vec![]),
+        (vec![cart.id], vec![prod.id, dev.id], vec![], vec![other_draft]),
+        (vec![shop.id, cart.id], vec![dev.id], vec![in_dev], vec![draft, other_draft]),
+        (vec![shop.id], vec![], vec![], vec![]),
+        (vec![], vec![prod.id], vec![], vec![]),
+    ] {
+        let ids = |found: Vec<Deployment>| found.iter().map(|row| row.id).collect::<BTreeSet<_>>();
+        let found = read.deployments_out_among(&applications, &environments).await.unwrap();
+        assert_eq!(
+            ids(found),
+            out.into_iter().collect::<BTreeSet<_>>(),
+            "{applications:?} in {environments:?}"
+        );
+        let found = read.deployments_pending_among(&applications, &environments).await.unwrap();
+        assert_eq!(
+            ids(found),
+            pending.into_iter().collect::<BTreeSet<_>>(),
+            "{applications:?} in {environments:?}"
+        );
+    }
+    for (applications, mut wanted) in [
+        (vec![shop.id, cart.id], vec![(shop.id, prod.id), (shop.id, dev.id), (cart.id, dev.id)]),
+        (vec![cart.id], vec![(cart.id, dev.id)]),
+        (vec![], vec![]),
+    ] {
+        let mut found = read.deployment_places(&applications).await.unwrap();
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+}
+
+pub async fn what_runs_not_as_it_was_wanted_is_found(records: Shared) {
+    let (shop, cart) = (application(&records, "shop").await, application(&records, "cart").await);
+    let (prod, dev) = (environment(&records, "prod").await, environment(&records, "dev").await);
+    let row = bundle(&records, &shop, 1).await;
+    let suspended = || DeploymentState::Suspended { by: "ann".into() };
+    // What was taken over from is not what runs.
+    stand(&records, (&shop, &prod), &row, (degraded(), true)).await;
+    stand(&records, (&shop, &prod), &row, (DeploymentState::Live, true)).await;
+    let of_shop = stand(&records, (&shop, &dev), &row, (degraded(), true)).await;
+    insert(&records, new_deployment(&shop, &dev, &row)).await;
+    let of_cart = stand(&records, (&cart, &prod), &row, (suspended(), true)).await;
+    stand(&records, (&cart, &dev), &row, (DeploymentState::Terminated { by: "ann".into() }, true)).await;
+
+    let mut read = read(&records).await;
+    for (application, limit, wanted) in [
+        (None, 9, vec![of_shop, of_cart]),
+        (None, 1, vec![of_shop]),
+        (Some(cart.id), 9, vec![of_cart]),
+        (Some(shop.id), 9, vec![of_shop]),
+    ] {
+        let found = read.deployments_troubled(application, limit).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted, "{application:?}");
     }
 }
 

@@ -157,7 +157,7 @@ pub(super) async fn page(
     seen.retain(|application| caller.may(Role::Reader, Some(application.id)));
     let environments = in_order(read.environment_list().await?);
     let (applications, next) = one_page(seen, &query, rows_max(environments.len()));
-    let places = places::views(read.as_mut(), &applications, None).await?;
+    let places = places::views(read.as_mut(), &applications).await?;
     drop(read);
     let places =
         places.into_iter().map(|place| ((place.application.clone(), place.environment.clone()), place));

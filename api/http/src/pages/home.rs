@@ -14,7 +14,6 @@ use slipway_records::{
 };
 use slipway_types::Role;
 use slipway_types::id::{ApplicationId, EnvironmentId, VersionId};
-use slipway_types::state::DeploymentState;
 
 use super::address;
 use super::failure::wants_page;
@@ -36,6 +35,8 @@ const NEEDS_MAX: usize = 20;
 const FAILED_MAX: u32 = 200;
 /// Most deployments that are looked at for waiting at gates.
 const WAITING_MAX: u32 = 200;
+/// Most deployments that are looked at because they run not as they were wanted.
+const TROUBLED_MAX: u32 = 200;
 /// Most deployments that are looked at because they never went out.
 const FALLEN_MAX: u32 = 200;
 
@@ -107,10 +108,11 @@ struct PlaceLine {
     version: String,
 }
 
-/// What is, or wants to be, anywhere.
+/// Where there is something to do about deployments.
 struct Board {
     environments: HashMap<EnvironmentId, String>,
-    out: Vec<Deployment>,
+    /// What runs and is not as it was wanted, or held until somebody lets it go on.
+    troubled: Vec<Deployment>,
     waiting: Vec<Deployment>,
     /// What never went out, where nothing newer was asked for.
     fallen: Vec<Deployment>,
@@ -152,6 +154,7 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
     needs.truncate(NEEDS_MAX);
     let more = needs_count - needs.len();
     let (shown, next) = page(seen, &query);
+    let out = board.out(read.as_mut(), &shown).await?;
     let now = Utc::now();
     let mut rows = Vec::new();
     for application in &shown {
@@ -161,7 +164,7 @@ async fn home(state: &ServerState, member: &Member, query: HomeQuery) -> Result<
             address: address::application(&application.name),
             run: run.map(|run| run_line(t, application, &run, now)),
             bundle: last_bundle(read.as_mut(), application, t, now).await?,
-            places: board.places(t, application.id),
+            places: board.places(t, &out, application.id),
         });
     }
     show(&HomePage {
@@ -271,18 +274,6 @@ async fn held_bundles(
     Ok(versions.iter().filter_map(need).collect())
 }
 
-/// Whether what is out is not as it was wanted, or held until somebody lets it go on.
-fn needs_somebody(state: &DeploymentState) -> bool {
-    matches!(
-        state,
-        DeploymentState::Failed { .. }
-            | DeploymentState::TimedOut { .. }
-            | DeploymentState::Degraded { .. }
-            | DeploymentState::Unreachable { .. }
-            | DeploymentState::Suspended { .. }
-    )
-}
-
 impl Board {
     async fn look(read: &mut dyn Read, caller: &Caller) -> Result<Self, ApiError> {
         let environments = read.environment_list().await?;
@@ -295,26 +286,33 @@ impl Board {
         };
         let waiting = read.deployment_list(&filter, Page::first(WAITING_MAX)).await?;
         let fallen = read.deployments_fallen_last(FALLEN_MAX).await?;
-        let out = read.deployments_out().await?;
-        Ok(Self { environments: environments.collect(), out, waiting, fallen })
+        let troubled = read.deployments_troubled(caller.limited_to(), TROUBLED_MAX).await?;
+        Ok(Self { environments: environments.collect(), troubled, waiting, fallen })
     }
 
-    /// What runs of an application, by environments that there are.
-    fn of(&self, application: ApplicationId) -> impl Iterator<Item = (&String, &Deployment)> {
-        let own = self.out.iter().filter(move |row| row.application_id == application);
-        own.filter_map(move |row| Some((self.environments.get(&row.environment_id)?, row)))
+    /// What runs of these applications, in environments that there are.
+    async fn out(
+        &self,
+        read: &mut dyn Read,
+        applications: &[Application],
+    ) -> Result<Vec<Deployment>, ApiError> {
+        let applications: Vec<_> = applications.iter().map(|application| application.id).collect();
+        let environments: Vec<_> = self.environments.keys().copied().collect();
+        Ok(read.deployments_out_among(&applications, &environments).await?)
     }
 
-    fn places(&self, t: &'static Texts, application: ApplicationId) -> Vec<PlaceLine> {
-        let mut places: Vec<_> = self
-            .of(application)
-            .map(|(environment, row)| PlaceLine {
-                environment: environment.clone(),
+    /// Where an application is among what is `out`, by environment.
+    fn places(&self, t: &'static Texts, out: &[Deployment], application: ApplicationId) -> Vec<PlaceLine> {
+        let own = out.iter().filter(|row| row.application_id == application);
+        let line = |row: &Deployment| {
+            Some(PlaceLine {
+                environment: self.environments.get(&row.environment_id)?.clone(),
                 address: address::deployment(row.id),
                 status: Status::of(t, row.state.word()),
                 version: row.bundle_version.to_string(),
             })
-            .collect();
+        };
+        let mut places: Vec<_> = own.filter_map(line).collect();
         places.sort_by(|one, other| one.environment.cmp(&other.environment));
         places
     }
@@ -322,7 +320,6 @@ impl Board {
     /// What waits at gates, then what is not as it was wanted or is held, then what never went out.
     fn needs(&self, t: &'static Texts, seen: &[Application]) -> Vec<Need> {
         let names: HashMap<_, _> = seen.iter().map(|one| (one.id, one.name.to_string())).collect();
-        let trouble = self.out.iter().filter(|row| needs_somebody(&row.state));
         let need = |row: &Deployment| {
             let (name, environment) =
                 (names.get(&row.application_id)?, self.environments.get(&row.environment_id)?);
@@ -337,6 +334,6 @@ impl Board {
                 address: address::deployment(row.id),
             })
         };
-        self.waiting.iter().chain(trouble).chain(&self.fallen).filter_map(need).collect()
+        self.waiting.iter().chain(&self.troubled).chain(&self.fallen).filter_map(need).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! What runs where.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -118,16 +117,17 @@ impl WhereQuery {
 
 type Place = (ApplicationId, EnvironmentId);
 
-/// Everything that answers "where".
+/// Where there is something to tell of.
 struct Board {
-    out: HashMap<Place, Deployment>,
-    pending: HashMap<Place, Deployment>,
+    deployed: HashSet<Place>,
     holds: HashMap<Place, Hold>,
     environments: Vec<Environment>,
 }
 
 /// What is looked up for the places that are told of, not for each by itself.
 struct Details {
+    out: HashMap<Place, Deployment>,
+    pending: HashMap<Place, Deployment>,
     versions: HashMap<VersionId, PackageVersion>,
     followed: HashMap<ApplicationId, Vec<ConfigurationSource>>,
 }
@@ -135,16 +135,17 @@ struct Details {
 /// An application in an environment where something runs, is on its way or is held.
 type Told<'a> = (&'a Application, &'a Environment);
 
+/// Deployments by where they are; of several in one place the last one counts: the newest.
+fn by_place(rows: Vec<Deployment>) -> HashMap<Place, Deployment> {
+    rows.into_iter().map(|row| ((row.application_id, row.environment_id), row)).collect()
+}
+
 impl Board {
-    async fn look(read: &mut dyn Read) -> Result<Self, ApiError> {
-        let by_place = |rows: Vec<Deployment>| {
-            // Of several in one place the last one counts: the newest.
-            rows.into_iter().map(|row| ((row.application_id, row.environment_id), row)).collect()
-        };
+    async fn look(read: &mut dyn Read, applications: &[Application]) -> Result<Self, ApiError> {
+        let applications: Vec<_> = applications.iter().map(|application| application.id).collect();
         let holds = read.hold_list().await?;
         Ok(Self {
-            out: by_place(read.deployments_out().await?),
-            pending: by_place(read.deployments_pending().await?),
+            deployed: read.deployment_places(&applications).await?.into_iter().collect(),
             holds: holds.into_iter().map(|hold| ((hold.application_id, hold.environment_id), hold)).collect(),
             environments: read.environment_list().await?,
         })
@@ -161,39 +162,58 @@ impl Board {
             let wanted = self.environments.iter().filter(|known| only.is_none_or(|name| *name == known.name));
             places.extend(wanted.filter_map(|environment| {
                 let place = (application.id, environment.id);
-                let is_there = self.out.contains_key(&place)
-                    || self.pending.contains_key(&place)
-                    || self.holds.contains_key(&place);
+                let is_there = self.deployed.contains(&place) || self.holds.contains_key(&place);
                 is_there.then_some((application, environment))
             }));
         }
         places
     }
 
-    fn upstream(&self, application: ApplicationId, environment: &Environment) -> Option<UpstreamView> {
+    /// The environment that comes before one.
+    fn before(&self, environment: &Environment) -> Option<&Environment> {
         let name = environment.settings.upstream.as_ref()?;
-        let upstream = self.environments.iter().find(|known| known.name == *name)?;
-        let running = self.out.get(&(application, upstream.id));
-        let here = self.out.get(&(application, environment.id));
+        self.environments.iter().find(|known| known.name == *name)
+    }
+
+    fn upstream(
+        &self,
+        details: &Details,
+        application: ApplicationId,
+        environment: &Environment,
+    ) -> Option<UpstreamView> {
+        let upstream = self.before(environment)?;
+        let running = details.out.get(&(application, upstream.id));
+        let here = details.out.get(&(application, environment.id));
         Some(UpstreamView {
-            environment: name.to_string(),
+            environment: upstream.name.to_string(),
             version: running.map(|running| running.bundle_version.to_string()),
             same: running.map(|running| running.lock) == here.map(|here| here.lock),
         })
     }
 
     async fn details(&self, read: &mut dyn Read, places: &[Told<'_>]) -> Result<Details, ApiError> {
-        let (mut ids, mut followed) = (Vec::new(), HashMap::new());
+        let mut applications: Vec<_> = places.iter().map(|(application, _)| application.id).collect();
+        let there = places.iter().flat_map(|(_, there)| [Some(*there), self.before(there)]);
+        let mut environments: Vec<_> = there.flatten().map(|environment| environment.id).collect();
+        applications.sort();
+        applications.dedup();
+        environments.sort();
+        environments.dedup();
+        let out = by_place(read.deployments_out_among(&applications, &environments).await?);
+        let pending = by_place(read.deployments_pending_among(&applications, &environments).await?);
+        let mut ids = Vec::new();
         for (application, environment) in places {
             let place = (application.id, environment.id);
-            ids.extend(self.out.get(&place).map(|running| running.bundle_id));
+            ids.extend(out.get(&place).map(|running| running.bundle_id));
             ids.extend(self.holds.get(&place).and_then(|hold| hold.version_id));
-            if let Entry::Vacant(entry) = followed.entry(place.0) {
-                entry.insert(read.configuration_sources(place.0).await?);
-            }
         }
         let versions = read.versions_get(&ids).await?;
-        Ok(Details { versions: versions.into_iter().map(|row| (row.id, row)).collect(), followed })
+        let mut followed = HashMap::new();
+        for application in applications {
+            followed.insert(application, read.configuration_sources(application).await?);
+        }
+        let versions = versions.into_iter().map(|row| (row.id, row)).collect();
+        Ok(Details { out, pending, versions, followed })
     }
 
     async fn views(&self, read: &mut dyn Read, places: &[Told<'_>]) -> Result<Vec<PlaceView>, ApiError> {
@@ -215,10 +235,10 @@ impl Board {
         broken_configuration: Vec<FollowedView>,
     ) -> PlaceView {
         let place = (application.id, environment.id);
-        let (running, hold) = (self.out.get(&place), self.holds.get(&place));
+        let (running, hold) = (details.out.get(&place), self.holds.get(&place));
         let bundle = running.and_then(|running| details.versions.get(&running.bundle_id));
         let pinned = hold.and_then(|hold| details.versions.get(&hold.version_id?));
-        let upstream = self.upstream(application.id, environment);
+        let upstream = self.upstream(details, application.id, environment);
         PlaceView {
             application: application.name.to_string(),
             environment: environment.name.to_string(),
@@ -246,7 +266,7 @@ impl Board {
             behind: upstream.as_ref().is_some_and(|upstream| upstream.version.is_some() && !upstream.same),
             upstream,
             broken_configuration,
-            pending: self.pending.get(&place).map(|row| PendingView {
+            pending: details.pending.get(&place).map(|row| PendingView {
                 id: row.id.to_string(),
                 version: row.bundle_version.to_string(),
                 state: row.state.word(),
@@ -277,17 +297,6 @@ async fn asked(
     Ok(applications)
 }
 
-/// Everything that a query asks about, for the page of one environment.
-pub(crate) async fn all(
-    state: &ServerState,
-    caller: &Caller,
-    query: &WhereQuery,
-) -> Result<Vec<PlaceView>, ApiError> {
-    let mut read = state.records.read().await?;
-    let applications = asked(read.as_mut(), caller, query).await?;
-    views(read.as_mut(), &applications, query.environment.as_ref()).await
-}
-
 /// What every environment runs of every application, by application and environment.
 #[utoipa::path(get, path = "/api/v1/where", tag = "deployments", params(WhereQuery),
     responses((status = 200, body = List<PlaceView>)))]
@@ -305,14 +314,13 @@ pub(crate) async fn list(
     Ok(Json(List { items, next }))
 }
 
-/// What environments run of these applications, or what `only` runs of them.
+/// What environments run of these applications.
 pub(crate) async fn views(
     read: &mut dyn Read,
     applications: &[Application],
-    only: Option<&EnvironmentName>,
 ) -> Result<Vec<PlaceView>, ApiError> {
-    let board = Board::look(read).await?;
-    board.views(read, &board.places(applications, only)).await
+    let board = Board::look(read, applications).await?;
+    board.views(read, &board.places(applications, None)).await
 }
 
 /// Where a place stands in a list by pages: `APPLICATION@ENVIRONMENT`.
@@ -335,7 +343,7 @@ pub(crate) async fn one_page(
 ) -> Result<(Vec<PlaceView>, Option<String>), ApiError> {
     let mut read = state.records.read().await?;
     let applications = asked(read.as_mut(), caller, query).await?;
-    let board = Board::look(read.as_mut()).await?;
+    let board = Board::look(read.as_mut(), &applications).await?;
     let mut places = board.places(&applications, query.environment.as_ref());
     if let Some((application, environment)) = after.rsplit_once('@') {
         let after = (application.to_owned(), environment.to_owned());

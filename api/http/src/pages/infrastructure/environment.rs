@@ -28,6 +28,8 @@ use crate::state::ServerState;
 
 /// Name of the form that takes it away.
 const REMOVE: &str = "remove";
+/// Applications on the page; the list of deployments has the rest.
+const RUNNING_MAX: usize = 50;
 
 /// An environment.
 #[derive(Template)]
@@ -52,6 +54,8 @@ struct EnvironmentPage {
     /// The cluster it lies in, for those who may see that.
     cluster: Option<Link>,
     running: Vec<Running>,
+    /// Whether more run there than are shown.
+    has_more: bool,
     deployments: String,
 }
 
@@ -84,7 +88,7 @@ pub(super) async fn shown(
 ) -> Result<Response, ApiError> {
     let caller = &member.session.caller;
     let wanted = WhereQuery::of("", &found.name)?;
-    let places = places::all(state, caller, &wanted).await?;
+    let (places, next) = places::one_page(state, caller, &wanted, ("", RUNNING_MAX)).await?;
     let Around { t, own, frame, parts } =
         Around::new(member, Part::Places, found.name.clone()).at(environment_page(&found.name));
     let may_change = caller.may(Role::Admin, None);
@@ -113,6 +117,7 @@ pub(super) async fn shown(
         remove: may_change.then(remove),
         cluster: caller.may(Role::Reader, None).then_some(cluster),
         running: places.into_iter().map(|place| running(t, place)).collect(),
+        has_more: next.is_some(),
         deployments: address::with_query("/deployments", [("environment", found.name.as_str())]),
         name: found.name,
     };
