@@ -88,11 +88,11 @@ pub(crate) fn is_away(error: &anyhow::Error) -> bool {
 
 /// The exit code that tells scripts what kind of failure it was.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
-    // What was sent was understood and refused for what it says: no wrong usage of the command.
-    let misused = |problem: &Problem| matches!(problem.status, 400 | 422) && problem.violations.is_empty();
+    // What was understood and refused for what it says is no wrong usage of the command.
+    let is_malformed = |problem: &Problem| problem.status == 400 || problem.code == "bad_body";
     if error.is::<Unended>() {
         3
-    } else if error.is::<Usage>() || error.downcast_ref::<Problem>().is_some_and(misused) {
+    } else if error.is::<Usage>() || error.downcast_ref::<Problem>().is_some_and(is_malformed) {
         2
     } else {
         1
@@ -532,8 +532,14 @@ mod tests {
         let violation =
             r#"{"code": "unknown_definition", "path": "components[web]", "message": "there is no `x`"}"#;
         assert_eq!(code(&format!(r#"{{"status": 422, "violations": [{violation}]}}"#)), 1);
-        assert_eq!(code(r#"{"status": 422, "detail": "an unknown field"}"#), 2);
+        assert_eq!(code(r#"{"status": 422, "code": "never_ran", "detail": "generation 3 never ran"}"#), 1);
         assert_eq!(code(r#"{"status": 409}"#), 1);
+    }
+
+    #[test]
+    fn what_is_malformed_is_wrong_usage() {
+        assert_eq!(code(r#"{"status": 422, "code": "bad_body", "detail": "an unknown field"}"#), 2);
+        assert_eq!(code(r#"{"status": 400, "code": "bad_query", "detail": "limit: a number"}"#), 2);
     }
 
     #[test]
