@@ -140,6 +140,11 @@ const NO_TLS: &str = "InvalidContentType";
 /// What is said where a name leads to no address.
 const NO_ADDRESS: &str = "dns error";
 
+/// Whether the host's name led to no address.
+pub(crate) fn is_unresolved(error: &reqwest::Error) -> bool {
+    says(error, NO_ADDRESS)
+}
+
 /// Whether one of the causes has these words, which is all that tells why there is no connection.
 fn says(error: &reqwest::Error, words: &str) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
@@ -261,7 +266,7 @@ impl Client {
             )
         } else if says(&error, NO_TLS) {
             format!("what answers at {base} does not speak TLS: is its address http://…?")
-        } else if says(&error, NO_ADDRESS) {
+        } else if is_unresolved(&error) {
             format!(
                 "the host's name in {base} cannot be resolved: is it spelt right, and known here? If not, {another}"
             )
