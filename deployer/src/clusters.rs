@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use slipway_kubernetes::{
-    CallError, Cluster, ClusterOptions, Kubeconfig, connect, parse_kubeconfig, server_host,
+    CallError, Cluster, ClusterOptions, Kubeconfig, connect, is_unresolved, parse_kubeconfig, server_host,
 };
 use slipway_network::Network;
 use slipway_secrets::Secrets;
@@ -76,6 +76,9 @@ pub fn fault_of(cluster: &str, error: &CallError) -> Fault {
 
 /// What to do about a cluster that gives no answer.
 fn way_to(why: &str) -> &'static str {
+    if is_unresolved(why) {
+        return "check how the kubeconfig writes its server, and this server's DNS";
+    }
     if why.contains("invalid peer certificate") {
         return "write the authority that signed its certificate into the kubeconfig, as \
                 certificate-authority-data";
@@ -237,6 +240,8 @@ mod tests {
     fn each_silence_and_each_refusal_has_its_next_step() {
         let away = |why: &str| fault_of("kind", &CallError::Away(why.to_owned())).hint.unwrap();
         assert!(away("tcp connect error: Connection refused").contains("network.proxy"));
+        let unresolved = "the host's name of its API server cannot be resolved: dns error";
+        assert!(away(unresolved).contains("DNS"), "{}", away(unresolved));
         assert!(away("invalid peer certificate: UnknownIssuer").contains("certificate-authority-data"));
         let refused = |code: u16| {
             let status =

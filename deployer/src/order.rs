@@ -3,6 +3,8 @@
 use slipway_handoff::{Answer, Capability, Command, Graph, NodeName, told_by};
 use slipway_records::deploying::{DeploymentOrder, DeploymentWord, OrderRefused};
 use slipway_records::{Deployment, Observation, OrderState};
+use slipway_types::ApplicationName;
+use slipway_types::name::EnvironmentName;
 use slipway_types::state::{DeploymentEvent, DeploymentState};
 
 mod telling;
@@ -192,13 +194,19 @@ fn wrong_state(word: DeploymentWord, deployment: &Deployment) -> OrderRefused {
     OrderRefused::WrongState(format!("a deployment that is {} cannot be {what}", deployment.state.word()))
 }
 
-fn unsupported(capability: Capability, receiver: &str) -> OrderRefused {
+fn unsupported(
+    capability: Capability,
+    receiver: &str,
+    (application, environment): (&ApplicationName, &EnvironmentName),
+) -> OrderRefused {
+    let command =
+        |word: &str| format!("slipway deploy {word} {application} --env {environment} --reason WHY");
     let instead = match capability {
-        Capability::Retry => "deploy it once more: slipway deploy restart APP --env ENV --reason WHY",
+        Capability::Retry => format!("deploy it once more: {}", command("restart")),
         Capability::Terminate => {
-            "deploy what is wanted instead (slipway deploy rollback), or take it away (slipway deploy remove)"
+            format!("go back ({}), or take it away ({})", command("rollback"), command("remove"))
         }
-        _ => "do it where the receiver runs",
+        _ => "do it where the receiver runs".to_owned(),
     };
     let reason = format!("the receiver `{receiver}` of this environment cannot {capability}: {instead}");
     OrderRefused::Unsupported { capability: capability.to_string(), reason }
@@ -211,6 +219,20 @@ mod tests {
     use slipway_types::{Digest, Fault, Violation};
 
     use super::*;
+
+    #[test]
+    fn what_a_receiver_cannot_is_told_with_what_can_be_done() {
+        let (application, environment) = ("commerce/cart".parse().unwrap(), "prod".parse().unwrap());
+        for (capability, instead) in [
+            (Capability::Retry, "slipway deploy restart commerce/cart --env prod --reason WHY"),
+            (Capability::Terminate, "slipway deploy remove commerce/cart --env prod --reason WHY"),
+            (Capability::Suspend, "do it where the receiver runs"),
+        ] {
+            let refused = unsupported(capability, "kubevela", (&application, &environment));
+            let OrderRefused::Unsupported { reason, .. } = refused else { panic!("{refused:?}") };
+            assert!(reason.contains(instead), "{reason}");
+        }
+    }
 
     #[test]
     fn an_answer_settles_an_order_for_good() {

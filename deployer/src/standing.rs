@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use slipway_oci::builtin::signed_among;
 use slipway_records::{
-    Approval, BundleCheck, Channel, Deployment, DeploymentCause, DeploymentFilter, Environment, Hold,
-    Observation, PackageVersion, Page, Read, RecordsError,
+    Application, Approval, BundleCheck, Channel, Deployment, DeploymentCause, DeploymentFilter, Environment,
+    Hold, Observation, PackageVersion, Page, Read, RecordsError,
 };
 use slipway_types::environment::EnvironmentSettings;
 use slipway_types::id::{ApplicationId, DeploymentId, EnvironmentId, VersionId};
@@ -39,8 +39,8 @@ pub async fn gates(
     }
     let fault = |error: RecordsError| crate::records_fault(&error);
     let mut read = stage.records.read().await.map_err(fault)?;
-    let place = Surroundings::look(read.as_mut(), deployment.application_id, environment).await;
-    let place = place.map_err(fault)?;
+    let application = named(read.as_mut(), deployment.application_id).await?;
+    let place = Surroundings::look(read.as_mut(), application, environment).await.map_err(fault)?;
     let approvals = read.approvals_of(deployment.id).await.map_err(fault)?;
     let checks = read.checks_of(bundle.id).await.map_err(fault)?;
     let order = crate::waves::gates(read.as_mut(), deployment, environment).await.map_err(fault)?;
@@ -61,7 +61,8 @@ pub async fn gates_of_drafts(
     let fault = |error: RecordsError| crate::records_fault(&error);
     let wanted = &environment.settings.gates.signatures;
     let mut read = stage.records.read().await.map_err(fault)?;
-    let place = Surroundings::look(read.as_mut(), first.application_id, environment).await.map_err(fault)?;
+    let application = named(read.as_mut(), first.application_id).await?;
+    let place = Surroundings::look(read.as_mut(), application, environment).await.map_err(fault)?;
     let versions: Vec<VersionId> = drafts.iter().map(|(_, bundle)| bundle.id).collect();
     let mut checks: HashMap<VersionId, Vec<BundleCheck>> = HashMap::new();
     for check in read.checks_among(&versions).await.map_err(fault)? {
@@ -98,10 +99,15 @@ async fn offered(
     drafts: &[(Deployment, &PackageVersion)],
 ) -> Result<(ApplicationName, BTreeSet<Digest>), Fault> {
     let fault = |error: RecordsError| crate::records_fault(&error);
-    let application = read.application_get(application).await.map_err(fault)?.ok_or_else(gone)?.name;
+    let application = named(read, application).await?.name;
     let digests: Vec<Digest> = drafts.iter().map(|(_, bundle)| bundle.digest).collect();
     let signed = signed_among(read, &application.path(), &digests).await.map_err(fault)?;
     Ok((application, signed))
+}
+
+async fn named(read: &mut dyn Read, application: ApplicationId) -> Result<Application, Fault> {
+    let found = read.application_get(application).await.map_err(|error| crate::records_fault(&error))?;
+    found.ok_or_else(gone)
 }
 
 fn gone() -> Fault {
@@ -111,6 +117,7 @@ fn gone() -> Fault {
 /// What gates of an environment are asked about, whichever bundle of an application it is.
 struct Surroundings<'a> {
     now: DateTime<Utc>,
+    application: ApplicationName,
     environment: &'a Environment,
     hold: Option<Hold>,
     channels: Vec<Channel>,
@@ -128,7 +135,7 @@ struct Told {
 impl<'a> Surroundings<'a> {
     async fn look(
         read: &mut dyn Read,
-        application: ApplicationId,
+        Application { id, name: application, .. }: Application,
         environment: &'a Environment,
     ) -> Result<Self, RecordsError> {
         let settings = &environment.settings;
@@ -137,12 +144,13 @@ impl<'a> Surroundings<'a> {
             && let Some(name) = &settings.upstream
             && let Some(found) = read.environment_by_name(name).await?
         {
-            upstream = Some(heard(read, found.id, application).await?);
+            upstream = Some(heard(read, found.id, id).await?);
         }
         Ok(Self {
-            hold: read.hold_get(environment.id, application).await?,
-            channels: read.channel_list(application).await?,
+            hold: read.hold_get(environment.id, id).await?,
+            channels: read.channel_list(id).await?,
             upstream,
+            application,
             environment,
             now: Utc::now(),
         })
@@ -172,7 +180,8 @@ impl<'a> Surroundings<'a> {
                 .and_then(|heard| longest(heard, &deployment.lock, self.now)),
             upstream: settings.upstream.as_ref().map(ToString::to_string),
         };
-        let pin = crate::pins::of(self.hold.as_ref(), deployment, self.environment);
+        let pin =
+            crate::pins::of(self.hold.as_ref(), deployment, (&self.application, &self.environment.name));
         pin.into_iter().chain(order).chain(ask(settings, &facts)).collect()
     }
 }

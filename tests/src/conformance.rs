@@ -282,6 +282,7 @@ macro_rules! conformance {
                 selections_agree_with_a_slow_and_obvious_model
                 ranges_on_builds_of_branches_do_what_is_said
                 an_explanation_says_why_and_what_to_do
+                what_holds_a_bundle_is_told_by_a_command
                 a_label_that_changes_is_selected_by_at_once
                 a_removed_bundle_is_selected_no_more
                 an_environment_runs_one_bundle_of_an_application

@@ -120,7 +120,7 @@ fn another_version_of_a_component_makes_another_bundle_once() {
     let picked = server.json(&["bundle", "pick", "shop", "--commit", text(&first, "commit")]);
     assert_eq!(picked["bundle"]["version"], first["version"]);
     let none = server.cli(&["bundle", "pick", "shop", "--branch", "absent"]);
-    assert!(none.code == 2 && none.stdout.is_empty(), "{}: {}{}", none.code, none.stdout, none.stderr);
+    assert!(none.code == 1 && none.stdout.is_empty(), "{}: {}{}", none.code, none.stdout, none.stderr);
     repository.tag("v1.0.0");
     server.push(&app, &repository, &["refs/tags/v1.0.0"]);
     let released = server.bundle_of(&server.wait_run_of("shop", &repository.head(), "v1.0.0"));

@@ -210,6 +210,6 @@ fn a_cluster_that_cannot_be_registered_is_told_with_the_next_step() {
     let told = add("- a\n", &[]);
     assert!(told.contains("is no kubeconfig") && told.contains("--flatten"), "{told}");
     let absent = server.cli(&["cluster", "add", "kind", "--kubeconfig-file", "absent"]);
-    assert!(absent.code == 1 && absent.stderr.contains("--kubeconfig-file"), "{}", absent.stderr);
+    assert!(absent.code == 2 && absent.stderr.contains("--kubeconfig-file"), "{}", absent.stderr);
     assert_eq!(server.json(&["secret", "list"]), serde_json::json!([]), "no kubeconfig is left");
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -13,12 +12,10 @@ use slipway_types::Violation;
 
 use crate::output::say;
 
-/// How long an answer may be out before it is said that it is waited for: longer than the server asks a
-/// cluster that does not answer.
-const TOLD_AFTER: Duration = Duration::from_secs(20);
+mod silence;
 
-/// How much longer an answer is waited for: the copy of a large image takes minutes.
-const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
+use silence::Patience;
+pub(crate) use silence::Silent;
 
 /// How many rows of a list are asked for at once.
 const ROWS_AT_ONCE: usize = 200;
@@ -62,9 +59,24 @@ impl Problem {
 #[error("{0}")]
 pub(crate) struct Usage(pub String);
 
-/// Whether a server is not there for now, as while it is replaced: nothing listens, its answer broke off, or what
-/// stands before it has nobody to ask.
+/// A wait that is over without an end, because the server is away.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the server at {server} is away, and what is waited for goes on when it is back. Then go on by: {again}"
+)]
+pub(crate) struct Unended {
+    /// Its address.
+    pub server: String,
+    /// The command that waits for the same, or looks at it.
+    pub again: String,
+}
+
+/// Whether a server is not there for now, as while it is replaced: nothing listens, it is silent, its answer broke
+/// off, or what stands before it has nobody to ask.
 pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    if error.is::<Silent>() {
+        return true;
+    }
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return matches!(problem.status, 502..=504);
     }
@@ -76,10 +88,15 @@ pub(crate) fn is_away(error: &anyhow::Error) -> bool {
 
 /// The exit code that tells scripts what kind of failure it was.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
-    // What was sent was understood and refused for what it says: no wrong usage of the command.
-    let misused = |problem: &Problem| matches!(problem.status, 400 | 422) && problem.violations.is_empty();
-    let usage = error.is::<Usage>() || error.downcast_ref::<Problem>().is_some_and(misused);
-    if usage { 2 } else { 1 }
+    // What was understood and refused for what it says is no wrong usage of the command.
+    let is_malformed = |problem: &Problem| problem.status == 400 || problem.code == "bad_body";
+    if error.is::<Unended>() {
+        3
+    } else if error.is::<Usage>() || error.downcast_ref::<Problem>().is_some_and(is_malformed) {
+        2
+    } else {
+        1
+    }
 }
 
 /// How to reach a server.
@@ -113,14 +130,22 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<SecretString>,
+    patience: Patience,
 }
 
 /// What TLS says of a certificate that nobody it trusts has signed.
 const BAD_CERTIFICATE: &str = "invalid peer certificate";
 /// What TLS says where plain HTTP answers.
 const NO_TLS: &str = "InvalidContentType";
+/// What is said where a name leads to no address.
+const NO_ADDRESS: &str = "dns error";
 
-/// Whether one of the causes has these words, which is all that tells why there is no TLS.
+/// Whether the host's name led to no address.
+pub(crate) fn is_unresolved(error: &reqwest::Error) -> bool {
+    says(error, NO_ADDRESS)
+}
+
+/// Whether one of the causes has these words, which is all that tells why there is no connection.
 fn says(error: &reqwest::Error, words: &str) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -172,12 +197,19 @@ impl Client {
                 "`{base}` is not a server address: expected http://{host} or https://{host}"
             )));
         }
+        let patience = Patience::default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
+            .connect_timeout(patience.connection)
             .build()
             .context("cannot set up HTTP")?;
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, token, patience })
+    }
+
+    /// The same where an answer to a question is worth no more than `limit`.
+    #[must_use]
+    pub(crate) fn answered_within(self, limit: Duration) -> Self {
+        Self { patience: self.patience.for_answers_within(limit), ..self }
     }
 
     /// The token, as registries take it for a password.
@@ -200,53 +232,99 @@ impl Client {
     }
 
     /// The head of the answer. What takes long is told of, and what never answers is given up.
-    async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Result<reqwest::Response>> {
-        let answer = request.send();
+    async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Response> {
+        let (http, request) = request.build_split();
+        let request = request.map_err(|error| self.unreached(error))?;
+        let is_question = request.method() == Method::GET;
+        let Patience { unsaid, question, change, .. } = self.patience;
+        let limit = if is_question { question } else { change };
+        let answer = http.execute(request);
         tokio::pin!(answer);
-        if let Ok(answered) = tokio::time::timeout(TOLD_AFTER, answer.as_mut()).await {
-            return Ok(answered);
+        let unsaid = unsaid.min(limit);
+        if let Ok(answered) = tokio::time::timeout(unsaid, answer.as_mut()).await {
+            return answered.map_err(|error| self.unreached(error));
         }
-        let minutes = ANSWER_MAX.as_secs() / 60;
-        say(format!("{} has not answered yet: waiting for up to {minutes} min more.", self.base));
-        tokio::time::timeout(ANSWER_MAX, answer).await.map_err(|_| {
-            anyhow!(
-                "what listens at {} did not answer: is that the address of a Slipway server, and is it well?",
-                self.base
+        let more = limit.saturating_sub(unsaid);
+        if !more.is_zero() {
+            let shown = silence::shown(more);
+            say(format!("{} has not answered yet: waiting for up to {shown} more.", self.base));
+            if let Ok(answered) = tokio::time::timeout(more, answer).await {
+                return answered.map_err(|error| self.unreached(error));
+            }
+        }
+        let silent = if is_question { Silent::to_question } else { Silent::to_change };
+        Err(silent(&self.base, limit).into())
+    }
+
+    /// Why there is no answer, and what to do.
+    fn unreached(&self, error: reqwest::Error) -> anyhow::Error {
+        let base = &self.base;
+        let another = "name its address by `slipway login` or SLIPWAY_SERVER";
+        let advice = if says(&error, BAD_CERTIFICATE) {
+            format!(
+                "the certificate of {base} is not trusted: set SSL_CERT_FILE to the file of its authority"
             )
-        })
+        } else if says(&error, NO_TLS) {
+            format!("what answers at {base} does not speak TLS: is its address http://…?")
+        } else if is_unresolved(&error) {
+            format!(
+                "the host's name in {base} cannot be resolved: is it spelt right, and known here? If not, {another}"
+            )
+        } else if error.is_connect() && error.is_timeout() {
+            let waited = silence::shown(self.patience.connection);
+            format!(
+                "nothing at {base} took a connection within {waited}: is `slipway serve` running there, and does a \
+                 firewall let you through? Else {another}"
+            )
+        } else if error.is_connect() {
+            format!("no server answers at {base}: is `slipway serve` running? Else {another}")
+        } else {
+            format!("the server at {base} did not answer")
+        };
+        anyhow::Error::new(error).context(advice)
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
-        let response = self.answer(request).await?.map_err(|error| {
-            let advice = if says(&error, BAD_CERTIFICATE) {
-                format!(
-                    "the certificate of {} is not trusted: set SSL_CERT_FILE to the file of its authority",
-                    self.base
-                )
-            } else if says(&error, NO_TLS) {
-                format!("what answers at {} does not speak TLS: is its address http://…?", self.base)
-            } else if error.is_connect() {
-                format!(
-                    "no server answers at {}: is `slipway serve` running? Name its address by `slipway login` or \
-                     SLIPWAY_SERVER",
-                    self.base
-                )
-            } else {
-                format!("the server at {} did not answer", self.base)
-            };
-            anyhow::Error::new(error).context(advice)
-        })?;
-        if response.status().is_success() {
+        let response = self.answer(request).await?;
+        let status = response.status();
+        if status.is_success() {
             return Ok(response);
         }
-        Err(problem(response, self.token.is_some()).await.into())
+        let body = self.body(response).await.unwrap_or_default();
+        Err(problem(status, &body, self.token.is_some()).into())
+    }
+
+    /// What follows the head, handed on piece by piece. An answer that does not go on is given up.
+    async fn pieces(
+        &self,
+        mut response: reqwest::Response,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let limit = self.patience.piece;
+        loop {
+            let piece = tokio::time::timeout(limit, response.chunk()).await;
+            let piece = piece.map_err(|_| Silent::in_answer(&self.base, limit))?;
+            match piece.context("the server's answer broke off")? {
+                Some(piece) => each(&piece)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn body(&self, response: reqwest::Response) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        let gathered = self.pieces(response, |piece| {
+            body.extend_from_slice(piece);
+            Ok(())
+        });
+        gathered.await?;
+        Ok(body)
     }
 
     /// GET, as JSON.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
         let response = self.send(self.request(Method::GET, &with_query(path, query))?).await?;
-        let bytes = response.bytes().await.context("the server's answer broke off")?;
-        self.read(&bytes)
+        self.read(&self.body(response).await?)
     }
 
     /// Every row of a paged list, up to `limit`.
@@ -294,7 +372,7 @@ impl Client {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        let bytes = response.bytes().await.context("the server's answer broke off")?;
+        let bytes = self.body(response).await?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
@@ -338,15 +416,12 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
         accept: &str,
-        mut each: impl FnMut(&[u8]) -> Result<()>,
+        each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<reqwest::header::HeaderMap> {
         let request = self.request(Method::GET, &with_query(path, query))?.header("accept", accept);
         let response = self.send(request).await?;
         let headers = response.headers().clone();
-        let mut body = response.bytes_stream();
-        while let Some(piece) = body.next().await {
-            each(&piece.context("the server's answer broke off")?)?;
-        }
+        self.pieces(response, each).await?;
         Ok(headers)
     }
 }
@@ -370,9 +445,8 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
     format!("{path}?{}", pairs.finish())
 }
 
-async fn problem(response: reqwest::Response, with_token: bool) -> Problem {
-    let status = response.status();
-    let answer: Value = response.json().await.unwrap_or_default();
+fn problem(status: StatusCode, body: &[u8], with_token: bool) -> Problem {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     // The registry below `/v2` has its own shape of errors.
     let registry = answer["errors"][0]["message"].as_str().map(ToOwned::to_owned);
     let mut problem = serde_json::from_value(answer).unwrap_or_else(|_| Problem::default());
@@ -463,7 +537,20 @@ mod tests {
         let violation =
             r#"{"code": "unknown_definition", "path": "components[web]", "message": "there is no `x`"}"#;
         assert_eq!(code(&format!(r#"{{"status": 422, "violations": [{violation}]}}"#)), 1);
-        assert_eq!(code(r#"{"status": 422, "detail": "an unknown field"}"#), 2);
+        assert_eq!(code(r#"{"status": 422, "code": "never_ran", "detail": "generation 3 never ran"}"#), 1);
         assert_eq!(code(r#"{"status": 409}"#), 1);
+    }
+
+    #[test]
+    fn what_is_malformed_is_wrong_usage() {
+        assert_eq!(code(r#"{"status": 422, "code": "bad_body", "detail": "an unknown field"}"#), 2);
+        assert_eq!(code(r#"{"status": 400, "code": "bad_query", "detail": "limit: a number"}"#), 2);
+    }
+
+    #[test]
+    fn a_wait_without_an_end_is_no_failure() {
+        let away = anyhow::Error::new(Problem { status: 503, ..Problem::default() });
+        let unended = Unended { server: DEFAULT_SERVER.into(), again: "slipway run wait shop#1".into() };
+        assert_eq!((exit_code(&away), exit_code(&away.context(unended))), (1, 3));
     }
 }

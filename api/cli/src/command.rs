@@ -55,7 +55,7 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(name = "slipway", version, max_term_width = 100)]
 #[command(
-    after_help = "Start here: `slipway demo` shows the whole way in one minute; `slipway serve` runs a server."
+    after_help = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a wait is over without an end: it expired, a\ngate is closed, or the server is away; 4 cancelled, withdrawn or superseded.\n\nStart here: `slipway demo` shows the whole way in one minute; `slipway serve` runs a server."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -384,6 +384,12 @@ mod tests {
             let refused = refused.unwrap_err().to_string();
             assert!(refused.contains(part), "{line}: {refused}");
         }
+    }
+
+    #[test]
+    fn the_help_tells_what_each_exit_code_means() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a wait"), "{help}");
     }
 
     #[test]

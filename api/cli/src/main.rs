@@ -1,7 +1,7 @@
 //! `slipway`: the server, its command line and its demonstration in one binary.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 it has not ended (a wait expired, or a gate is closed),
-//! 4 cancelled or superseded.
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 it has not ended (a wait expired, the server stayed
+//! away, or a gate is closed), 4 cancelled, withdrawn or superseded.
 
 use std::process::ExitCode;
 

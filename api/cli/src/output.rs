@@ -9,7 +9,7 @@ use serde_json::Value;
 use slipway_types::Violation;
 use unicode_width::UnicodeWidthStr;
 
-use crate::client::Problem;
+use crate::client::{Problem, Unended};
 
 /// The longest first line of a text that is shown in a table.
 const LINE_CHARS_MAX: usize = 80;
@@ -121,7 +121,8 @@ pub(crate) fn error(line: &str) {
 
 /// Says what failed, why, and what to do.
 pub(crate) fn report(failure: &anyhow::Error) {
-    if let Some(problem) = failure.downcast_ref::<Problem>() {
+    let refused = failure.downcast_ref::<Problem>().filter(|_| !failure.is::<Unended>());
+    if let Some(problem) = refused {
         for line in refusal(&problem.to_string(), &problem.violations) {
             say(line);
         }

@@ -14,7 +14,8 @@ use crate::output::say;
 pub(crate) fn read(what: &str, file: Option<&Path>) -> Result<String> {
     let value = match file {
         Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            let read = std::fs::read_to_string(path);
+            read.map_err(|error| Usage(format!("cannot read {}: {error}", path.display())))?
         }
         None if std::io::stdin().is_terminal() => {
             say(format!("Type or paste the {what}, then Enter; it is not shown:"));
@@ -36,4 +37,17 @@ pub(crate) fn read(what: &str, file: Option<&Path>) -> Result<String> {
         }));
     }
     Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::exit_code;
+
+    #[test]
+    fn a_file_that_is_not_there_is_wrong_usage() {
+        let error = read("token", Some(Path::new("/does/not/exist"))).unwrap_err();
+        assert_eq!(exit_code(&error), 2);
+        assert!(error.to_string().contains("cannot read /does/not/exist"), "{error}");
+    }
 }

@@ -12,8 +12,7 @@ use slipway_records::job::{JobPayload, NewJob};
 use slipway_records::order::ORDERS_PENDING_MAX;
 use slipway_records::pipeline::Moved;
 use slipway_records::{
-    Change, Deployment, Environment, NewAuditEntry, Observation, OrderRow, OrderState, RecordsError, Write,
-    fault_point,
+    Change, Deployment, NewAuditEntry, Observation, OrderRow, OrderState, RecordsError, Write, fault_point,
 };
 use slipway_types::id::{DeploymentId, OrderId};
 use slipway_types::state::DeploymentState;
@@ -80,7 +79,7 @@ impl Stage {
                 }
                 let order = self.addressed(order, &subject).await?;
                 let (command, _, action) = meaning(&order, is_removal(&subject.deployment));
-                self.may_be_told(&command, &subject.environment).await?;
+                self.may_be_told(&command, &subject).await?;
                 self.keep_order(order, &subject.deployment, action).await?
             }
         };
@@ -170,7 +169,8 @@ impl Stage {
     }
 
     /// Refuses what the receiver is known not to take. One that gives no answer now is told later.
-    async fn may_be_told(&self, command: &Command, environment: &Environment) -> Result<(), OrderRefused> {
+    async fn may_be_told(&self, command: &Command, subject: &Subject) -> Result<(), OrderRefused> {
+        let (application, environment) = (&subject.application.name, &subject.environment);
         let asked = async {
             let receiver = self.receiver(environment).await?;
             Ok::<_, Fault>((receiver.kind(), receiver.capabilities().await?))
@@ -178,7 +178,9 @@ impl Stage {
         let needed = command.capability();
         let asked = tokio::time::timeout(ASKED_WITHIN, asked).await.unwrap_or_else(|_| Err(silent()));
         match asked {
-            Ok((kind, can)) if !can.contains(&needed) => Err(unsupported(needed, &kind.to_string())),
+            Ok((kind, can)) if !can.contains(&needed) => {
+                Err(unsupported(needed, &kind.to_string(), (application, &environment.name)))
+            }
             Err(fault) if fault.class != Class::Transient => Err(OrderRefused::Failed(fault)),
             Ok(_) | Err(_) => Ok(()),
         }

@@ -362,11 +362,29 @@ fn transport_fault(address: &CheckedAddress, stderr: &str) -> Fault {
         return Fault::permanent("tls", format!("the certificate of {url} is not trusted"))
             .hint("name the certificate authority in `network.ca_bundle`");
     }
-    if has(&["Could not resolve", "Failed to connect", "Couldn't connect", "Connection refused", "error: 5"])
-    {
+    if has(&["Could not resolve"]) {
+        return address::unresolved(url.host_str().unwrap_or_default());
+    }
+    if has(&["Failed to connect", "Couldn't connect", "Connection refused", "error: 5"]) {
         return Fault::transient("unreachable", format!("{url} cannot be reached"));
     }
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
     let last: String = last.chars().filter(|c| !c.is_control()).take(300).collect();
     Fault::transient("fetch_failed", format!("fetching from {url} failed: {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_git_cannot_resolve_is_told_as_one() {
+        let url = "https://git.example.test/a.git".parse().unwrap();
+        let address = CheckedAddress { url, pinned: None };
+        let said =
+            |text: &str| transport_fault(&address, &format!("fatal: unable to access: {text}")).message;
+        let unresolved = said("Could not resolve host: git.example.test");
+        assert_eq!(unresolved, "the host git.example.test cannot be resolved");
+        assert!(said("Failed to connect to git.example.test port 443").ends_with("cannot be reached"));
+    }
 }

@@ -13,6 +13,16 @@ const SAID_CHARS_MAX: usize = 300;
 /// How many of the fields that are wrong are named.
 const CAUSES_MAX: usize = 3;
 
+/// What an HTTP client says where a name leads to no address.
+const NO_ADDRESS: &str = "dns error";
+/// What people are told of that.
+const UNRESOLVED: &str = "the host's name of its API server cannot be resolved";
+
+/// Whether that is why a cluster is away.
+pub fn is_unresolved(why: &str) -> bool {
+    why.starts_with(UNRESOLVED)
+}
+
 /// Why a request did not give what was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
@@ -35,7 +45,19 @@ impl CallError {
                 Self::Away(format!("{} {}", status.code, status.message))
             }
             kube::Error::Api(status) => Self::Refused(status),
-            other => Self::Away(chain(&other)),
+            other => {
+                let why = chain(&other);
+                Self::Away(if why.contains(NO_ADDRESS) { format!("{UNRESOLVED}: {why}") } else { why })
+            }
+        }
+    }
+
+    /// Whether the name of the API server's host leads to no address.
+    pub fn is_unresolved(&self) -> bool {
+        match self {
+            Self::Away(why) => is_unresolved(why),
+            Self::Unreachable(outage) => is_unresolved(&outage.why),
+            Self::Refused(_) => false,
         }
     }
 
@@ -155,6 +177,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_is_told_as_one() {
+        let away = |why: &str| CallError::of(kube::Error::Service(why.to_owned().into()));
+        let unresolved = away("client error (Connect): dns error: failed to lookup address information");
+        assert!(unresolved.is_unresolved(), "{unresolved}");
+        assert!(unresolved.says().contains("cannot be resolved"), "{unresolved}");
+        assert!(!away("client error (Connect): tcp connect error").is_unresolved());
+    }
 
     fn says(status: Value) -> String {
         let status: Status = serde_json::from_value(status).expect("a status");

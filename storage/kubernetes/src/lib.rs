@@ -16,7 +16,7 @@ mod trimming;
 mod watching;
 
 pub use breaker::Outage;
-pub use call::CallError;
+pub use call::{CallError, is_unresolved};
 pub use cluster::{Cluster, ClusterOptions};
 pub use connect::{ConnectError, Kubeconfig, connect, parse_kubeconfig, read_kubeconfig, server_host};
 pub use glimpse::Glimpse;

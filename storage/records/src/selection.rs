@@ -15,7 +15,7 @@ use slipway_types::name::EnvironmentName;
 use slipway_types::selection::{Condition, Selection, SelectionOrder};
 
 use crate::package::PackageVersion;
-use crate::{PAGE_ROWS_MAX, Result};
+use crate::{PAGE_ROWS_MAX, ReadApplications, Result};
 
 mod explanation;
 
@@ -84,7 +84,7 @@ pub struct Deployed {
 
 /// Looking up bundles by what they are.
 #[async_trait]
-pub trait ReadSelections: Send {
+pub trait ReadSelections: ReadApplications + Send {
     /// Bundles of the application that meet every condition of the selection but `failing`, which
     /// they do not meet.
     async fn selection_list(

@@ -277,6 +277,17 @@ pub async fn an_explanation_says_why_and_what_to_do(records: Shared) {
     assert_eq!((plain.versions.len(), plain.next, plain.explanation), (3, None, None));
 }
 
+pub async fn what_holds_a_bundle_is_told_by_a_command(records: Shared) {
+    let (run, ids) = bundles(&records, &["2.0.0"]).await;
+    let check = declared_checks::new_check(&run, ids[0], "source/smoke");
+    let mut tx = begin(&records).await;
+    tx.declared_checks_insert(&[check]).await.unwrap();
+    tx.commit().await.unwrap();
+    let held = pick(&records, run.application_id, serde_json::json!({})).await;
+    says(&held, "1 left out, held by checks that are not green: see `slipway check list shop VERSION`");
+    says(&held, "being held by its checks only: see `slipway check list shop 2.0.0`");
+}
+
 async fn selected(records: &Shared, app: ApplicationId, asked: serde_json::Value) -> Vec<String> {
     let page = SelectionPage::first(50);
     let versions = read(records).await.select(app, &selection(asked), &page, false).await.unwrap().versions;

@@ -17,7 +17,7 @@ fn nothing_goes_where_the_environment_was_removed() {
     let kept = field.server.cli(&["env", "remove", "prod", "--yes"]);
     let told = &kept.stderr;
     assert!(kept.code == 1 && told.contains("`shop` (generation 1, awaiting)"), "{told}");
-    assert!(told.contains("slipway deploy withdraw APP@prod"), "{told}");
+    assert!(told.contains("slipway deploy withdraw shop@prod"), "{told}");
 
     // Earlier releases removed it all the same.
     field.server.stop();

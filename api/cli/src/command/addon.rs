@@ -219,7 +219,8 @@ async fn release(client: &Client, args: ReleaseArgs, global: &Global) -> Result<
         tell(&addon, global);
         return Ok(Exit::OK);
     }
-    let (waiting, path) = (Waiting::new(client, args.wait.timeout), path(name));
+    let waiting = Waiting::new(client, args.wait.timeout, format!("slipway addon show {name}"));
+    let path = path(name);
     loop {
         let Some(addon) = waiting.ask(|| client.find(&path, &[])).await? else {
             let gone = json!({"name": name, "state": "released"});
@@ -251,7 +252,8 @@ async fn settled(client: &Client, addon: &Value, wait: &WaitArgs, global: &Globa
         return Ok(Exit::OK);
     }
     let name = text(&addon["name"]);
-    let (waiting, path) = (Waiting::new(client, wait.timeout), path(&name));
+    let waiting = Waiting::new(client, wait.timeout, format!("slipway addon show {name}"));
+    let path = path(&name);
     let mut addon = addon.clone();
     let mut said = String::new();
     loop {

@@ -117,7 +117,9 @@ pub(crate) async fn run(command: CheckCommand, global: &Global) -> Result<Exit> 
             global.tell(&queued, format!("{} {}: {} is queued.", named.app, named.version, named.name()));
         }
         CheckCommand::Log { named, follow } => {
-            if !log::print(&client, &named.path("log"), 0, follow, global).await? {
+            let (app, version, name) = (&named.app, &named.version, named.name());
+            let again = follow.then(|| format!("slipway check log {app} {version} {name} --follow"));
+            if !log::print(&client, &named.path("log"), 0, again.as_deref(), global).await? {
                 say(format!(
                     "No line yet: `slipway check list {} {}` tells how it stands.",
                     named.app, named.version

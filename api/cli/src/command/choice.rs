@@ -94,8 +94,8 @@ pub(crate) fn explain(explanation: &Value) {
     }
 }
 
-/// As where a deployment finds none by the same options: other ones are needed.
-const NOTHING_SELECTED: Exit = Exit(2);
+/// As where a deployment finds none by the same options.
+const NOTHING_SELECTED: Exit = Exit(1);
 
 /// Prints the bundle that a selection leads to; nothing selected is a failure.
 pub(crate) async fn pick(client: &Client, query: &[(&str, String)], global: &Global) -> Result<Exit> {

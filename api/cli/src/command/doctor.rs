@@ -1,6 +1,7 @@
 //! `slipway doctor`.
 
-use std::process::Command;
+use std::io;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +9,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use slipway_charts::{ChartOptions, Renderer};
 use slipway_records::port::MachineFinding;
+use tokio::process::Command;
 
+use super::login::SERVER_WAIT;
 use super::{Exit, Global};
 use crate::client::login_file;
 use crate::output::{ago, data, json as print_json, size, text};
@@ -24,8 +27,8 @@ struct Finding {
     detail: String,
 }
 
-/// How long a server may take to say what it is.
-const SERVER_WAIT: Duration = Duration::from_secs(15);
+/// How long a program may take to say what it is: docker asks its engine.
+const PROGRAM_WAIT: Duration = Duration::from_secs(10);
 
 /// The first git that can do all that sources need.
 const GIT_MIN: (u32, u32) = (2, 32);
@@ -43,13 +46,14 @@ impl Finding {
 
 pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     let mut findings = vec![
-        program("git", &["--version"], true, "install git; the server and the built-in remote need it"),
+        program("git", &["--version"], true, "install git; the server and the built-in remote need it").await,
         program(
             "docker",
             &["version", "--format", "{{.Server.Version}}"],
             false,
             "only Dockerfiles with RUN need an engine",
-        ),
+        )
+        .await,
     ];
     findings[0].refuse_old_git();
     let server = server(global).await;
@@ -84,25 +88,37 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     Ok(Exit(u8::from(!sound)))
 }
 
-fn program(name: &str, args: &[&str], needed: bool, advice: &str) -> Finding {
-    let output = Command::new(name).args(args).output();
+async fn program(name: &str, args: &[&str], needed: bool, advice: &str) -> Finding {
+    let output = said_within(PROGRAM_WAIT, name, args).await;
     let (ok, detail) = match output {
-        Ok(output) if output.status.success() => {
+        None => {
+            let words = args.first().copied().unwrap_or_default();
+            let waited = PROGRAM_WAIT.as_secs();
+            (false, format!("`{name} {words}` did not end within {waited} s: run it yourself; {advice}"))
+        }
+        Some(Ok(output)) if output.status.success() => {
             (true, String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
-        Ok(output) => {
+        Some(Ok(output)) => {
             let said = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
             (false, format!("{said}: {advice}"))
         }
-        Err(_) => (false, format!("not installed: {advice}")),
+        Some(Err(_)) => (false, format!("not installed: {advice}")),
     };
     Finding { what: name.to_owned(), ok, needed, detail }
 }
 
+/// What a program said, unless it did not end in time.
+async fn said_within(limit: Duration, name: &str, args: &[&str]) -> Option<io::Result<Output>> {
+    let mut command = Command::new(name);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    tokio::time::timeout(limit, command.output()).await.ok()
+}
+
 async fn server(global: &Global) -> Finding {
-    let asked = async { global.client()?.get("/api/v1/server", &[]).await };
-    let (ok, detail) = match tokio::time::timeout(SERVER_WAIT, asked).await {
-        Ok(Ok(server)) => (
+    let asked = async { global.client()?.answered_within(SERVER_WAIT).get("/api/v1/server", &[]).await };
+    let (ok, detail) = match asked.await {
+        Ok(server) => (
             true,
             format!(
                 "{} (Slipway {}), registry {}, database {}",
@@ -112,8 +128,7 @@ async fn server(global: &Global) -> Finding {
                 text(&server["database"])
             ),
         ),
-        Ok(Err(error)) => (false, error.to_string()),
-        Err(_) => (false, format!("what listens there did not answer within {} s", SERVER_WAIT.as_secs())),
+        Err(error) => (false, error.to_string()),
     };
     // Nobody need have a server; one that was named is meant.
     let needed = global.server.server.is_some() || login_file().is_ok_and(|path| path.exists());
@@ -227,6 +242,14 @@ mod tests {
             let place = json!({"backend": backend, "name": name, "detail": detail});
             assert_eq!(place_line(&place), told);
         }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_not_waited_for() {
+        let soon = Duration::from_millis(50);
+        assert!(said_within(soon, "sleep", &["60"]).await.is_none());
+        let absent = said_within(Duration::from_secs(20), "/does/not/exist", &[]).await;
+        assert!(absent.expect("it ends").is_err());
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     let input: Box<dyn Read> = if path == Path::new(STANDARD_INPUT) {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?)
+        let file = std::fs::File::open(path);
+        Box::new(file.map_err(|error| Usage(format!("cannot read {name}: {error}")))?)
     };
     input
         .take(max_bytes as u64 + 1)
@@ -91,5 +92,11 @@ mod tests {
         assert_eq!(parse("a: 1\n---\nb: 2\n"), "a.yaml holds several documents: give one");
         assert_eq!(parse(""), "a.yaml is empty");
         assert!(Document::parse("a.yaml", "a: {b: [1]}").is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_wrong_usage() {
+        let error = Document::open(Path::new("/does/not/exist")).unwrap_err();
+        assert_eq!(crate::client::exit_code(&error), 2, "{error:#}");
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use slipway_types::Digest;
 
 use super::{Exit, Global};
-use crate::client::Usage;
+use crate::client::{Usage, is_unresolved};
 use crate::output::say;
 
 /// The longest silence of the server.
@@ -84,6 +84,17 @@ fn client(url: &url::Url, ca_bundle: Option<&Path>) -> Result<reqwest::Client> {
     builder.build().context("cannot set up HTTP")
 }
 
+/// Why nothing was heard of the server.
+fn unheard(url: &url::Url, is_unresolved: bool) -> String {
+    let host = url.host_str().unwrap_or_default();
+    if is_unresolved {
+        return format!(
+            "the name {host} cannot be resolved here: check the server's address and the pod's DNS"
+        );
+    }
+    format!("the server at {host} did not answer")
+}
+
 /// Why a try did not give the file.
 enum Failure {
     /// Another may.
@@ -98,7 +109,10 @@ async fn fetch(
     token: &str,
     digest: &Digest,
 ) -> Result<File, Failure> {
-    let again = |error: reqwest::Error| Failure::Again(anyhow!(error).context("the server did not answer"));
+    let again = |error: reqwest::Error| {
+        let what = unheard(&args.url, is_unresolved(&error));
+        Failure::Again(anyhow!(error).context(what))
+    };
     let response = client.get(args.url.clone()).bearer_auth(token).send().await.map_err(again)?;
     let status = response.status();
     if status.is_server_error() || status.as_u16() == 429 {
@@ -136,4 +150,16 @@ fn unpack(mut file: File, to: &Path) -> Result<()> {
     // The rest proves that nothing was cut off.
     io::copy(&mut decoder.by_ref(), &mut io::sink()).context("the context is damaged")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_is_told_as_one() {
+        let url = "https://slipway.example.test/v2/a/blobs/sha256:0".parse().unwrap();
+        assert!(unheard(&url, true).contains("slipway.example.test cannot be resolved"));
+        assert!(unheard(&url, false).contains("slipway.example.test did not answer"));
+    }
 }

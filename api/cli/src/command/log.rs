@@ -6,18 +6,19 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Global;
-use crate::client::Client;
+use crate::client::{Client, Unended, is_away};
 use crate::output::{bytes, json_line};
 
 /// How often a log that does not grow is looked at.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Prints the log from byte `from` on, with `follow` until nothing more comes. Whether there was any of it.
+/// Prints the log from byte `from` on; with `follow`, the command that does so, until nothing more comes. Whether
+/// there was any of it.
 pub(super) async fn print(
     client: &Client,
     path: &str,
     from: u64,
-    follow: bool,
+    follow: Option<&str>,
     global: &Global,
 ) -> Result<bool> {
     let mut lines = global.json().then(|| Lines { offset: from, rest: Vec::new() });
@@ -31,13 +32,13 @@ pub(super) async fn print(
             }
             Ok(())
         });
-        let headers = headers.await?;
+        let headers = headers.await.map_err(|error| ended(error, client, follow))?;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let next = header("slipway-next-offset").and_then(|value| value.parse().ok()).unwrap_or(offset);
         let complete = header("slipway-log-complete") == Some("true");
         let more = next > offset;
         offset = next;
-        if complete || (!follow && !more) {
+        if complete || (follow.is_none() && !more) {
             if let Some(lines) = &mut lines {
                 lines.last().iter().for_each(json_line);
             }
@@ -46,6 +47,14 @@ pub(super) async fn print(
         if !more {
             tokio::time::sleep(EVERY).await;
         }
+    }
+}
+
+/// Why it ends; where it was followed and the server is away, as a wait that has not come to its end.
+fn ended(error: anyhow::Error, client: &Client, follow: Option<&str>) -> anyhow::Error {
+    match follow.filter(|_| is_away(&error)) {
+        Some(again) => error.context(Unended { server: client.base().to_owned(), again: again.to_owned() }),
+        None => error,
     }
 }
 
@@ -88,6 +97,22 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Problem, exit_code};
+
+    #[tokio::test]
+    async fn who_follows_is_told_that_the_server_is_away_and_how_to_go_on() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::connect("http://127.0.0.1:1", None).unwrap();
+        let error = |status| anyhow::Error::new(Problem { status, ..Problem::default() });
+        let again = "slipway run logs shop#1 --follow";
+        let away = ended(error(503), &client, Some(again));
+        assert!(away.to_string().contains(again), "{away:#}");
+        for (error, code) in
+            [(away, 3), (ended(error(503), &client, None), 1), (ended(error(404), &client, Some(again)), 1)]
+        {
+            assert_eq!(exit_code(&error), code, "{error:#}");
+        }
+    }
 
     #[test]
     fn lines_are_whole_however_their_bytes_come() {

@@ -1,6 +1,7 @@
 //! `slipway login`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -10,6 +11,9 @@ use super::{Exit, Global};
 use crate::client::{Client, DEFAULT_SERVER, Login, Usage, login_file};
 use crate::output::text;
 use crate::secret_input;
+
+/// How long a server may take to say what it is.
+pub(super) const SERVER_WAIT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
@@ -23,7 +27,7 @@ pub(crate) struct LoginArgs {
 
 pub(crate) async fn run(args: LoginArgs, global: &Global) -> Result<Exit> {
     let token = read_token(args.token_file.as_deref(), global)?;
-    let client = Client::connect(&args.address, Some(token.clone().into()))?;
+    let client = Client::connect(&args.address, Some(token.clone().into()))?.answered_within(SERVER_WAIT);
     let server = client.get("/api/v1/server", &[]).await?;
     let path = login_file()?;
     store(&path, &Login { server: client.base().to_owned(), token })?;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::waiting::{NOT_ENDED, Waiting};
 use super::{Exit, Global, in_path, log};
-use crate::client::{Client, Usage, is_away};
-use crate::output::{ago, data, first_line, json as print_json, report, say, table, text};
+use crate::client::{Client, Usage};
+use crate::output::{ago, data, first_line, json as print_json, say, table, text};
 
 /// How many runs of one commit are looked through for the one of a ref.
 const MAX_RUNS_OF_COMMIT: usize = 2000;
@@ -301,6 +301,12 @@ fn stages(stages: &Value) -> String {
 
 async fn logs(client: &Client, args: LogArgs, global: &Global) -> Result<()> {
     let run = in_path(&args.run);
+    let of = match (&args.check, &args.component) {
+        (Some(check), _) => format!(" --check {check}"),
+        (None, Some(component)) => format!(" {component}"),
+        (None, None) => String::new(),
+    };
+    let again = args.follow.then(|| format!("slipway run logs {}{of} --follow", args.run));
     let (path, what) = match (args.check, args.component) {
         (Some(check), _) => {
             let name = check.strip_prefix("source/").unwrap_or(&check).to_owned();
@@ -314,7 +320,7 @@ async fn logs(client: &Client, args: LogArgs, global: &Global) -> Result<()> {
             (format!("/api/v1/runs/{run}/builds/{}/log", in_path(&only)), only)
         }
     };
-    if !log::print(client, &path, args.offset, args.follow, global).await? {
+    if !log::print(client, &path, args.offset, again.as_deref(), global).await? {
         let none = match args.offset {
             0 => "Nothing is written".to_owned(),
             offset => format!("No line from byte {offset} on"),
@@ -336,19 +342,10 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
 }
 
 async fn wait(client: &Client, args: WaitArgs, global: &Global) -> Result<Exit> {
-    let waiting = Waiting::new(client, args.timeout);
+    let waiting = Waiting::new(client, args.timeout, again(&args));
     let mut last = String::new();
     loop {
-        let run = match waiting.ask(|| awaited(client, &args)).await {
-            Ok(run) => run,
-            // Nothing is known of the run: 1 would say that it failed.
-            Err(error) if is_away(&error) => {
-                report(&error);
-                say(format!("The run goes on when the server is back. Wait again: {}", again(&args)));
-                return Ok(NOT_ENDED);
-            }
-            Err(error) => return Err(error),
-        };
+        let run = waiting.ask(|| awaited(client, &args)).await?;
         if let Some(run) = &run {
             let state = text(&run["state"]);
             if let Some(exit) = exit_of(&state) {

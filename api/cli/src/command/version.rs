@@ -71,7 +71,7 @@ pub(crate) enum BundleCommand {
         explain: bool,
     },
     /// Print the version that a selection leads to, and why; fails if there is none
-    #[command(after_help = "Exit codes: 0 there is one, 2 there is none.
+    #[command(after_help = "Exit codes: 0 there is one, 1 there is none.
 Example: slipway bundle pick shop --range '^1.4' --selector tested")]
     Pick {
         /// The application

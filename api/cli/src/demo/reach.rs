@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use slipway_kubernetes::{Cluster, ClusterOptions, connect};
+use slipway_kubernetes::{CallError, Cluster, ClusterOptions, connect};
 use slipway_network::Network;
 use slipway_types::RegistryPrefix;
 
@@ -84,17 +84,12 @@ impl DeployArgs {
 
     async fn connect(&self, path: &Path) -> Result<(Cluster, String)> {
         let shown = path.display();
-        let unusable = || {
-            format!(
-                "--deploy needs a cluster, and {shown} leads to none: give another file with --kubeconfig FILE \
-                 and --context NAME"
-            )
-        };
+        let unusable = || leads_to_none(path);
         let file = kubeconfig::read(path, self.context.as_deref()).with_context(unusable)?;
         let text = serde_json::to_string_pretty(&file).context("the kubeconfig cannot be written")?;
         let client = connect(Some(file), None, &Network::default()).await.with_context(unusable)?;
         let cluster = Cluster::new(client, ClusterOptions::default());
-        cluster.uid().await.map_err(|error| anyhow!(error.says()).context(unusable()))?;
+        cluster.uid().await.map_err(|error| anyhow!(error.says()).context(unreached(&error, path)))?;
         say(format!("The cluster of {shown} answers."));
         Ok((cluster, text))
     }
@@ -114,6 +109,26 @@ fn in_vain(listen: SocketAddr, reason: &str) -> Option<String> {
             "nodes cannot pull from {listen}: it is loopback, and they are not this machine; {OTHER_ADDRESS}"
         )
     })
+}
+
+fn leads_to_none(kubeconfig: &Path) -> String {
+    format!(
+        "--deploy needs a cluster, and {} leads to none: give another file with --kubeconfig FILE and --context \
+         NAME",
+        kubeconfig.display()
+    )
+}
+
+/// Why the cluster of a kubeconfig gave no answer. A name that cannot be resolved makes no file wrong.
+fn unreached(error: &CallError, kubeconfig: &Path) -> String {
+    if !error.is_unresolved() {
+        return leads_to_none(kubeconfig);
+    }
+    format!(
+        "--deploy needs a cluster, and the host's name of the API server in {} cannot be resolved here: look at the \
+         DNS of this machine, at a VPN that is not up, or choose another context with --context NAME",
+        kubeconfig.display()
+    )
 }
 
 /// An address that others can be told.
@@ -173,6 +188,14 @@ impl Reached {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_makes_no_file_wrong() {
+        let told = |why: &str| unreached(&CallError::Away(why.to_owned()), Path::new("/home/me/config"));
+        let unresolved = told("the host's name of its API server cannot be resolved: dns error");
+        assert!(unresolved.contains("/home/me/config cannot be resolved"), "{unresolved}");
+        assert!(told("Connection refused").contains("give another file"));
+    }
 
     #[test]
     fn a_node_that_means_itself_by_loopback_pulls_nothing() {

@@ -450,20 +450,27 @@ pub(crate) async fn protect(
     Ok(Json(view))
 }
 
+/// How many commands that end a binding are told at once.
+const UNBINDS_TOLD: usize = 3;
+
 /// Why an instance may not be released.
 async fn holding(tx: &mut dyn Write, addon: &AddonInstance) -> Result<Option<ApiError>, ApiError> {
     let bindings = tx.addon_bindings(addon.id).await?;
-    let binders: Vec<String> = bindings
-        .iter()
-        .filter(|binding| binding.ended_at.is_none())
+    let live = bindings.iter().filter(|binding| binding.ended_at.is_none());
+    let binders: Vec<String> = live
+        .clone()
         .map(|binding| format!("`{}` in `{}`", binding.application, binding.environment))
         .collect();
     let name = &addon.name;
     if !binders.is_empty() {
         let detail = format!("the add-on `{name}` is bound by {}", binders.join(", "));
+        let unbind: Vec<String> = live
+            .take(UNBINDS_TOLD)
+            .map(|one| format!("slipway addon unbind {name} {} --env {}", one.application, one.environment))
+            .collect();
         return Ok(Some(
             ApiError::conflict("addon_bound", detail)
-                .hint(format!("end each binding first: slipway addon unbind {name} APP --env ENV")),
+                .hint(format!("end each binding first: {}", unbind.join("; "))),
         ));
     }
     Ok(addon.protected.then(|| {

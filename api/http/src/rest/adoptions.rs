@@ -130,8 +130,9 @@ pub(crate) async fn create(
     Body(body): Body<AdoptBody>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     let reason = checked_reason(body.reason.clone())?;
+    let (application, environment) = (body.application.clone(), body.environment.clone());
     let (chosen, plan) = body.planned(&state, &caller).await?;
-    refuse(&plan)?;
+    refuse(&plan, (&application, &environment))?;
     let mut tx = state.records.begin().await?;
     let made = deployments::store(tx.as_mut(), &caller, &chosen, reason).await?;
     tx.commit().await?;
@@ -139,7 +140,10 @@ pub(crate) async fn create(
 }
 
 /// What stands against taking over.
-fn refuse(plan: &AdoptPlan) -> Result<(), ApiError> {
+fn refuse(
+    plan: &AdoptPlan,
+    (application, environment): (&ApplicationName, &EnvironmentName),
+) -> Result<(), ApiError> {
     if !plan.violations.is_empty() {
         return Err(ApiError::violations(plan.violations.clone()));
     }
@@ -159,7 +163,7 @@ fn refuse(plan: &AdoptPlan) -> Result<(), ApiError> {
     if plan.leave.is_empty() {
         let detail = "nothing of the tool is in the way of this bundle, so there is nothing to take over";
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_to_adopt", detail)
-            .hint("deploy it: slipway deploy create APP --env ENV"));
+            .hint(format!("deploy it: slipway deploy create {application} --env {environment}")));
     }
     Ok(())
 }
@@ -194,6 +198,7 @@ mod tests {
     #[test]
     fn only_what_can_be_taken_over_as_a_whole_is() {
         let violation = Violation::new("receiver_cannot", "receiver", "it cannot");
+        let (application, environment) = ("commerce/cart".parse().unwrap(), "prod".parse().unwrap());
         for (violations, fates, leaves, refused) in [
             (vec![], vec![AdoptFate::TakeOver, AdoptFate::Create, AdoptFate::Ours], vec![leave()], false),
             (vec![violation], vec![AdoptFate::TakeOver], vec![leave()], true),
@@ -202,7 +207,16 @@ mod tests {
         ] {
             let objects = fates.iter().map(|fate| view(*fate)).collect();
             let plan = AdoptPlan { violations, objects, leave: leaves, ..AdoptPlan::default() };
-            assert_eq!(refuse(&plan).is_err(), refused, "{plan:?}");
+            let answer = refuse(&plan, (&application, &environment));
+            assert_eq!(answer.is_err(), refused, "{plan:?}");
+            if let Err(error) = answer
+                && error.code() == "nothing_to_adopt"
+            {
+                assert_eq!(
+                    error.way_out(),
+                    Some("deploy it: slipway deploy create commerce/cart --env prod")
+                );
+            }
         }
     }
 }

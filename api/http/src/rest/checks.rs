@@ -207,8 +207,9 @@ pub(crate) async fn declared(
     let row = row.ok_or_else(|| ApiError::not_found("bundle version", version))?;
     let checks = read.declared_checks_of(row.id).await?;
     checks.into_iter().find(|check| check.name == *name).ok_or_else(|| {
+        let list = format!("slipway check list {} {version}", application.name);
         ApiError::not_found("declared check", name)
-            .hint("`slipway check list APP VERSION` lists them; they are named source/NAME")
+            .hint(format!("`{list}` lists them; they are named source/NAME"))
     })
 }
 

@@ -83,7 +83,11 @@ impl Aborted {
             let detail = format!("a deployment that is {} cannot be aborted", deployment.state.word());
             let refused = ApiError::conflict("wrong_state", detail);
             return Err(if deployment.state.is_out() {
-                refused.hint("go back by a rollback: slipway deploy rollback APP --env ENV --reason WHY")
+                let (application, environment) = (&self.application.name, &self.environment.name);
+                refused.hint(format!(
+                    "go back by a rollback: slipway deploy rollback {application} --env {environment} \
+                     --reason WHY"
+                ))
             } else if deployment.state.is_pending() {
                 refused.hint("take it back before it goes out: slipway deploy withdraw")
             } else {

@@ -32,9 +32,8 @@ impl ProposedDeployment<'_> {
             let (application, environment) = (&self.application.name, &self.environment.name);
             let detail =
                 format!("`{application}` is pinned in `{environment}` by {}: {}", hold.by, hold.reason);
-            return Err(
-                ApiError::conflict("pinned", detail).hint("release it first: slipway release APP --env ENV")
-            );
+            let release = format!("release it first: slipway release {application} --env {environment}");
+            return Err(ApiError::conflict("pinned", detail).hint(release));
         }
         let (reason, rollback_to) = match self.cause {
             DeploymentCause::Rollback { to, reason, .. } => {

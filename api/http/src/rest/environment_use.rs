@@ -54,14 +54,22 @@ async fn deployed(
     let name = &environment.name;
     let detail =
         format!("applications are deployed in `{name}`, or on their way there: {}", named.join(", "));
-    let withdraw = format!("withdraw what waits: slipway deploy withdraw APP@{name}");
-    let remove = format!("take away what runs: slipway deploy remove APP --env {name} --reason …");
+    let (waits, runs) = (named_first(read, pending).await?, named_first(read, out).await?);
+    let withdraw = format!("withdraw what waits: slipway deploy withdraw {waits}@{name}");
+    let remove = format!("take away what runs: slipway deploy remove {runs} --env {name} --reason …");
     let hint = match (pending.is_empty(), out.is_empty()) {
         (false, true) => withdraw,
         (true, false) => remove,
         _ => format!("{withdraw}; {remove}"),
     };
     Ok(ApiError::conflict("environment_in_use", detail).hint(hint))
+}
+
+/// The application that the first of them is of.
+async fn named_first(read: &mut dyn Read, deployments: &[Deployment]) -> Result<String, ApiError> {
+    let Some(first) = deployments.first() else { return Ok(String::new()) };
+    let application = read.application_get(first.application_id).await?;
+    Ok(application.map(|application| application.name.to_string()).unwrap_or_default())
 }
 
 /// The add-ons that lie in an environment, and those that applications are bound to there.

@@ -127,5 +127,5 @@ fn none_of(name: &str, version: Option<u32>) -> ApiError {
     let name: String = name.chars().take(120).collect();
     let which = version.map(|version| format!(" version {version}")).unwrap_or_default();
     ApiError::not_found("restarts of the secret", format!("{name}{which}"))
-        .hint("they are asked for with a new value: slipway secret rotate NAME --restart")
+        .hint(format!("they are asked for with a new value: slipway secret rotate {name} --restart"))
 }

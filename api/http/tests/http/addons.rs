@@ -97,6 +97,8 @@ async fn a_release_is_refused_while_anybody_is_bound_or_it_is_protected() {
     let (code, detail) = (held.json()["code"].clone(), held.json()["detail"].to_string());
     assert_eq!((held.status, code), (StatusCode::CONFLICT, json!("addon_bound")));
     assert!(detail.contains("`shop` in `prod`, `commerce/cart` in `data`"), "{detail}");
+    let hint = held.json()["hint"].to_string();
+    assert!(hint.contains("slipway addon unbind orders commerce/cart --env data"), "{hint}");
     for path in ["/orders/bindings/prod/shop", "/orders/bindings/data/commerce%2Fcart"] {
         let ended = asked(&server, Method::DELETE, path, Value::Null).await;
         assert_eq!(ended.status, StatusCode::OK, "{}", ended.text());

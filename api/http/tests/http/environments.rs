@@ -83,7 +83,7 @@ async fn an_environment_is_kept_while_anything_waits_or_runs_there() {
     let approve = DeploymentEvent::Approve(None, chrono::Utc::now());
     let approved = DeploymentState::Frozen { revision }.apply(approve).unwrap();
     let by = || "ann".to_owned();
-    let (withdraw, take_away) = ("slipway deploy withdraw APP@dev", "slipway deploy remove APP --env dev");
+    let (withdraw, take_away) = ("slipway deploy withdraw shop@dev", "slipway deploy remove shop --env dev");
     for (state, way_out, other) in [
         (DeploymentState::Draft { why: None }, withdraw, take_away),
         (DeploymentState::Frozen { revision }, withdraw, take_away),

@@ -101,7 +101,8 @@ async fn a_rollback_goes_past_a_pin_and_holds_until_it_is_released() {
     let developer = server.token_for("shop", Role::Developer).await;
     roll_back(&server, &developer, &back).await.is(403);
     let other = json!({"bundle": "1.0.0"});
-    roll_back(&server, &server.admin, &other).await.problem(409, "pinned");
+    let pinned = roll_back(&server, &server.admin, &other).await.problem(409, "pinned");
+    assert_eq!(pinned["hint"], "release it first: slipway release shop --env prod");
 
     let operator = server.token_for("shop", Role::Operator).await;
     let made = roll_back(&server, &operator, &back).await.is(201).json();
@@ -174,7 +175,9 @@ async fn an_abort_is_one_order_that_brings_back_what_was_live_before() {
     // What was live runs the same as what is taken back: it is what comes back all the same.
     out(&server, &one, "b", true).await;
     let live = newest().await;
-    abort(&live, &server.admin, why()).await.problem(409, "wrong_state");
+    let refused = abort(&live, &server.admin, why()).await.problem(409, "wrong_state");
+    let back = "go back by a rollback: slipway deploy rollback shop --env prod --reason WHY";
+    assert_eq!(refused["hint"], back);
     out(&server, &two, "b", false).await;
     let failed = newest().await;
     abort(&failed, &server.admin, json!({"reason": " "})).await.problem(400, "bad_body");

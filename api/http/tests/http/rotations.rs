@@ -83,5 +83,6 @@ async fn restarts_are_asked_for_with_the_value_and_can_be_looked_at() {
         server.call(&reader, Method::GET, &address(what), None).await.problem(403, "forbidden");
     }
     server.get("/api/v1/secrets/a%00b/restarts").await.problem(404, "not_found");
-    server.get("/api/v1/secrets/db/restarts").await.problem(404, "not_found");
+    let none = server.get("/api/v1/secrets/db/restarts").await.problem(404, "not_found");
+    assert!(none["hint"].to_string().contains("slipway secret rotate db --restart"), "{none:#}");
 }

@@ -96,7 +96,8 @@ fn literal(ip: IpAddr, options: &GitOptions) -> Result<Vec<IpAddr>, Fault> {
     Ok(vec![ip])
 }
 
-fn unresolved(name: &str) -> Fault {
+/// Nobody knows an address of the host.
+pub(super) fn unresolved(name: &str) -> Fault {
     Fault::transient("unreachable", format!("the host {name} cannot be resolved"))
         .hint("check the clone address and the server's DNS")
 }

@@ -305,11 +305,16 @@ impl Inner {
         let causes =
             std::iter::successors(Some(&error as &(dyn std::error::Error + 'static)), |e| e.source());
         let mut detail = String::new();
+        let mut is_unresolved = false;
         for cause in causes {
             if let Some(refused) = cause.downcast_ref::<Refused>() {
                 return ImageError::AddressRefused { host, why: refused.0.clone() };
             }
             detail = cause.to_string();
+            is_unresolved |= detail == NO_ADDRESS;
+        }
+        if is_unresolved {
+            detail = "its name cannot be resolved: check how it is written, and this server's DNS".to_owned();
         }
         if let Some(proxy) = self.options.network.proxy_for(&ask.url) {
             detail = format!("through the proxy {} (network.proxy): {detail}", proxy.host_and_port());
@@ -317,6 +322,9 @@ impl Inner {
         ImageError::Unreachable { host, detail, source: error.into() }
     }
 }
+
+/// What an HTTP client says where a name leads to no address.
+const NO_ADDRESS: &str = "dns error";
 
 /// Where a response sends us.
 pub(super) fn location(ask: &Ask<'_>, from: &Url, response: &Response) -> Result<Url, ImageError> {

@@ -348,6 +348,17 @@ async fn a_closed_port_is_unreachable_and_a_missing_image_is_not_there() {
     let client = self::client(&[&closed], BTreeMap::new()).await;
     let error = client.registries.fetch_manifest(&image(&closed, "a/b:v1")).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("registry_unreachable", true), "{error}");
+    assert!(!error.to_string().contains("resolved"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_resolved_is_told_as_one() {
+    // Longer than a label may be, so that nobody is asked.
+    let host = format!("{}.test:5000", "x".repeat(64));
+    let client = client(&[], BTreeMap::new()).await;
+    let error = client.registries.fetch_manifest(&image(&host, "a/b:v1")).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("registry_unreachable", true), "{error}");
+    assert!(error.to_string().contains("its name cannot be resolved"), "{error}");
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl Explanation {
         self
     }
 
-    fn in_words(&self) -> Vec<String> {
+    fn in_words(&self, application: &str) -> Vec<String> {
         let mut lines = vec![self.question()];
         lines.push(format!(
             "the application has {}, of which {} match",
@@ -105,13 +105,14 @@ impl Explanation {
             lines.push(match condition {
                 Condition::Prerelease => prereleases_left_out(*count, &self.selection),
                 Condition::Held => format!(
-                    "{count} left out, held by checks that are not green: see `slipway check list APP VERSION`"
+                    "{count} left out, held by checks that are not green: see `slipway check list \
+                     {application} VERSION`"
                 ),
                 _ => format!("{count} left out by {} alone", named(*condition, &self.selection)),
             });
         }
         if self.matching.number == 0 {
-            lines.extend(self.ways_out());
+            lines.extend(self.ways_out(application));
         }
         lines
     }
@@ -139,7 +140,7 @@ impl Explanation {
         text
     }
 
-    fn ways_out(&self) -> Vec<String> {
+    fn ways_out(&self, application: &str) -> Vec<String> {
         let selection = &self.selection;
         if self.candidates.number == 0 {
             return vec![
@@ -149,7 +150,7 @@ impl Explanation {
         if let Some(NearestMiss { version, condition }) = &self.nearest {
             let way = match condition {
                 Condition::Prerelease => "add --prerelease yes, or --branch NAME".to_owned(),
-                Condition::Held => "see `slipway check list APP VERSION`".to_owned(),
+                Condition::Held => format!("see `slipway check list {application} {version}`"),
                 _ => format!("change or leave out {}", named(*condition, selection)),
             };
             return vec![format!(
@@ -236,7 +237,11 @@ pub(super) async fn explain<R: ReadSelections + ?Sized>(
     if matching.number == 0 && candidates.number > 0 {
         look_around(read, application, &mut explanation).await?;
     }
-    explanation.lines = explanation.in_words();
+    let application = match explanation.left_out.contains_key(&Condition::Held) {
+        true => read.application_get(application).await?.map(|found| found.name.to_string()),
+        false => None,
+    };
+    explanation.lines = explanation.in_words(application.as_deref().unwrap_or("APP"));
     Ok(explanation)
 }
 

@@ -87,9 +87,9 @@ async fn find(client: &Client, app: &str, env: &str, generation: Option<u64>) ->
         let Some(generation) = generation else {
             match items.first() {
                 Some(newest) => return Ok(newest.clone()),
-                None => bail!(Usage(format!(
-                    "{app} was never deployed in {env}: slipway deploy create {app} --env {env}"
-                ))),
+                None => {
+                    bail!("{app} was never deployed in {env}: slipway deploy create {app} --env {env}")
+                }
             }
         };
         let number = |row: &Value| row["generation"].as_u64().unwrap_or(0);
@@ -100,9 +100,9 @@ async fn find(client: &Client, app: &str, env: &str, generation: Option<u64>) ->
         let is_past = items.last().is_none_or(|oldest| number(oldest) < generation);
         match page["next"].as_str() {
             Some(next) if !is_past => after = Some(next.to_owned()),
-            _ => bail!(Usage(format!(
-                "{app} in {env} has no generation {generation}: slipway deploy list {app} --env {env}"
-            ))),
+            _ => {
+                bail!("{app} in {env} has no generation {generation}: slipway deploy list {app} --env {env}")
+            }
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches, and says what became of it.
     pub(super) async fn run(&self, client: &Client, id: &str, global: &Global) -> Result<Exit> {
-        let waiting = Waiting::new(client, self.timeout);
+        let waiting = Waiting::new(client, self.timeout, format!("slipway deploy watch {id}"));
         let mut said = String::new();
         loop {
             let deployment = waiting.ask(|| target::view(client, id)).await?;

@@ -45,7 +45,7 @@ impl Restarts<'_> {
     /// As they stand once they have ended or the wait ran out; each is told as it is settled.
     pub(super) async fn ended(&self, wait: &WaitArgs) -> Result<Value> {
         let (path, query) = (self.path(), self.scope.query());
-        let waiting = Waiting::new(self.client, wait.timeout);
+        let waiting = Waiting::new(self.client, wait.timeout, self.look());
         let mut told = BTreeSet::new();
         loop {
             let found = waiting.ask(|| self.client.get(&path, &query)).await?;
