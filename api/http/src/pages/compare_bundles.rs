@@ -36,7 +36,7 @@ const UNCHANGED: &str = "off";
 
 /// Which two.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct CompareQuery {
     pub(super) from: String,
     pub(super) to: String,

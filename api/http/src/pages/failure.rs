@@ -23,11 +23,18 @@ struct FailurePage {
     detail: String,
     hint: Option<String>,
     violations: Vec<String>,
+    /// Where to try again.
+    back: Option<String>,
     request_id: Option<String>,
 }
 
-/// A problem as a page, with the headers that tell when to come again.
-pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) -> Response {
+/// A problem as a page that leads back to `back`, with the headers that tell when to come again.
+pub(super) fn answer(
+    visitor: &Visitor,
+    problem: &Problem,
+    back: Option<&str>,
+    headers: &HeaderMap,
+) -> Response {
     let t = visitor.texts();
     let title = t.problem(problem.status);
     let page = FailurePage {
@@ -38,6 +45,8 @@ pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) 
         detail: problem.detail.clone(),
         hint: problem.hint.clone(),
         violations: problem.violations.iter().map(ToString::to_string).collect(),
+        // Every page of a problem leads to the first page.
+        back: back.filter(|back| *back != "/").map(str::to_owned),
         request_id: problem.request_id.clone(),
     };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -96,7 +105,7 @@ async fn apart(state: &ServerState, request: Request, error: ApiError) -> Respon
     let visitor = Visitor::of(state, &parts.uri, &parts.headers).await;
     // The way out of the problem is for programs.
     let problem = Problem { hint: None, ..problem.clone() };
-    let mut response = self::answer(&visitor, &problem, &HeaderMap::new());
+    let mut response = self::answer(&visitor, &problem, None, &HeaderMap::new());
     protect(response.headers_mut(), &state.options.public_url);
     response
 }

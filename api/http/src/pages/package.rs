@@ -40,7 +40,7 @@ const FILES_MAX: usize = 500;
 
 /// Which bundles that hold it.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct PackageQuery {
     /// The last one of the page before.
     after: Option<Uuid>,

@@ -47,6 +47,7 @@ struct SignInPage {
 
 /// Where to go afterwards.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Back {
     return_to: Option<String>,
 }

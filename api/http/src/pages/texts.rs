@@ -62,7 +62,7 @@ macro_rules! texts {
 
 texts! {
     access_token address after any api_description application application_created applications
-    ask_an_admin_to_create attempt beginning behind branch bundles cancel_run changed channel checks clusters
+    ask_an_admin_to_create attempt back_to_page beginning behind branch bundles cancel_run changed channel checks clusters
     colours commit component components composed_by copy cordoned create create_first_application deploy_help
     deployed_in deployments digest directory directory_help download drifted earlier end_of_log environment environments
     failed_in filters find find_application find_in_log first_step_create first_step_deploy first_step_push

@@ -43,6 +43,7 @@ const FILE_BYTES_MAX: usize = 8 << 10;
 
 /// Which version.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     version: Option<Version>,
 }

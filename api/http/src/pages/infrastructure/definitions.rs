@@ -28,7 +28,7 @@ const INSTALL: &str = "install";
 
 /// Which definitions; empty fields ask for nothing.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct DefinitionsQuery {
     /// A kind's word.
     kind: String,

@@ -30,7 +30,7 @@ const SET: &str = "set";
 
 /// For whom secrets are, as forms and addresses say it; nothing at all: for the server and everybody.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ScopeText {
     pub(super) team: String,
     pub(super) application: String,

@@ -46,6 +46,7 @@ const REDELIVER: &str = "redeliver";
 
 /// Where the page of deliveries before ended.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct After {
     after: Option<Uuid>,
 }

@@ -38,6 +38,7 @@ const ROLES: [Role; 4] = [Role::Reader, Role::Developer, Role::Operator, Role::A
 
 /// Which tokens.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TokensQuery {
     /// Whether those that hold no more are shown.
     #[serde(default)]
