@@ -291,7 +291,7 @@ pub(super) async fn change_label(
             Ok(Redirect::to(&back).into_response())
         }
         Err(error) if error.status().is_client_error() => {
-            let refused = Some(asked.refused(told(&error)));
+            let refused = Some(asked.refused(told(member.visitor.texts(), &error)));
             answer(&state, &member, &name, &PackageQuery::default(), (error.status(), refused)).await
         }
         Err(error) => Err(error),

@@ -148,6 +148,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     slowest: |component, took| format!("最慢：{component}，{took}"),
     state,
     problem,
+    refusal: super::refusals::chinese,
     theme,
     times,
 };

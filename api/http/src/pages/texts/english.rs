@@ -150,6 +150,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     slowest: |component, took| format!("Slowest: {component}, {took}"),
     state,
     problem,
+    refusal: super::Said::english,
     theme,
     times,
 };
