@@ -17,7 +17,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("/api/v1/kits", "those of this release and of one folder of the server's machine"),
     ("/api/v1/queue", "kinds of jobs, each in a few states"),
     ("/api/v1/server/backends", "the back-ends of the server's settings"),
-    ("/api/v1/server/machine", "the programs that Slipway calls, and the disk"),
+    ("/api/v1/server/machine", "the programs that Slipway calls, disks, object store and proxy"),
 ];
 
 /// The names of the query parameters of a call, and whether its answer is a list with a next page.
