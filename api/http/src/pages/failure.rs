@@ -86,9 +86,10 @@ pub(super) fn told(t: &Texts, error: &ApiError) -> Said {
         let text = format!("{} ({})", error.in_words(), error.code());
         return Said { text, language: Language::English.tag(), is_foreign: true };
     }
-    let Some(way_out) = way_out else { return detail };
-    let end = if detail.language == Language::English.tag() { ". " } else { "。" };
-    Said { text: format!("{}{end}{}", detail.text, way_out.text), ..detail }
+    match way_out {
+        Some(way_out) => detail.and(&way_out),
+        None => detail,
+    }
 }
 
 /// Whether whoever asks is a browser that shows pages.

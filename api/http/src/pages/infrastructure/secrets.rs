@@ -214,7 +214,7 @@ fn set_form(
         .field(Field::text("application", own.application, &fields).help(own.secret_application_help))
         .field(Field::text("environment", own.environment, &fields).help(own.secret_environment_help))
         .field(Field::text("team", own.team, &fields).help(own.secret_team_help))
-        .refused(Refused::error(refused, SET))
+        .refused(own, Refused::error(refused, SET))
 }
 
 async fn kept(state: &ServerState, member: &Member, fields: &Fields) -> Result<String, ApiError> {

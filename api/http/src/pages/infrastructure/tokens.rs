@@ -231,7 +231,7 @@ fn create_form(
             Field::number("days", own.expires_in_days, &fields).place("expires_in_s").help(own.expires_help),
         )
         .field(Field::check("break_glass", own.break_glass, &fields).help(own.break_glass_help))
-        .refused(Refused::error(refused, CREATE))
+        .refused(own, Refused::error(refused, CREATE))
 }
 
 fn wanted(fields: &Fields) -> Result<NewTokenBody, ApiError> {

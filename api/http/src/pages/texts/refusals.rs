@@ -19,6 +19,15 @@ impl Said {
         Self { text: text.into(), language: language.tag(), is_foreign: false }
     }
 
+    /// The same with what comes behind it.
+    pub(in crate::pages) fn and(self, next: &Self) -> Self {
+        let is_chinese = [&self, next].iter().all(|said| said.language == Language::Chinese.tag());
+        let text = format!("{}{}{}", self.text, if is_chinese { "。" } else { ". " }, next.text);
+        // What is in two languages is mostly the English that has no words in the other.
+        let language = if is_chinese { Language::Chinese } else { Language::English };
+        Self { text, language: language.tag(), is_foreign: self.is_foreign || next.is_foreign }
+    }
+
     /// English, for whoever reads it.
     pub(super) fn english(text: &str) -> Self {
         Self::own(Language::English, text)
