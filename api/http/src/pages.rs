@@ -30,6 +30,7 @@ mod graph;
 mod home;
 mod infrastructure;
 mod known_bundle;
+mod known_fields;
 mod known_package;
 mod language;
 mod layers;

@@ -47,7 +47,7 @@ pub struct Blobs(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn ObjectStore>,
-    prefix: Path,
+    pub(crate) prefix: Path,
     pub(crate) local: Option<LocalDirectory>,
     pub(crate) spool: SpoolDirectory,
     pub(crate) options: BlobsOptions,

@@ -4,6 +4,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
@@ -15,7 +16,7 @@ use slipway_network::Network;
 use url::Url;
 
 use crate::local::LocalDirectory;
-use crate::{BlobsOptions, OpenError};
+use crate::{Blobs, BlobsOptions, OpenError};
 
 /// A store as its URL names it.
 pub(crate) struct Opened {
@@ -70,8 +71,8 @@ fn open_local(url: &Url) -> Result<Opened, OpenError> {
     let local = LocalDirectory::new(root.clone());
     for directory in [local.blobs(), local.incoming()] {
         make_directory(&directory)?;
-        probe_directory(&directory)?;
     }
+    probe_local(&local)?;
     local.sync_layout().map_err(|source| OpenError::Directory { path: root.clone(), source })?;
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|e| OpenError::Store { url: url.to_string(), source: e.into() })?
@@ -152,17 +153,46 @@ impl HttpConnector for Connector {
     }
 }
 
+impl Blobs {
+    /// Sees that the store still takes, gives back and deletes a small object, within `limit`; that the directories of
+    /// a local one still take a file.
+    pub async fn probe(&self, limit: Duration) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Store { url: self.0.options.url.clone(), source };
+        let probe = async {
+            match self.0.local.clone() {
+                Some(local) => {
+                    let looked = tokio::task::spawn_blocking(move || probe_local(&local)).await;
+                    looked.unwrap_or_else(|error| Err(failed(error.into())))
+                }
+                None => {
+                    probe_store(self.0.store.as_ref(), &self.0.prefix).await.map_err(|e| failed(e.into()))
+                }
+            }
+        };
+        let probed = tokio::time::timeout(limit, probe).await;
+        probed.unwrap_or_else(|_| Err(failed(format!("no answer within {limit:?}").into())))
+    }
+}
+
+fn probe_local(local: &LocalDirectory) -> Result<(), OpenError> {
+    [local.blobs(), local.incoming()].iter().try_for_each(probe_directory)
+}
+
 /// Writes, reads and deletes a small object.
 async fn probe_store(store: &dyn ObjectStore, prefix: &Path) -> object_store::Result<()> {
     let key = prefix.clone().join("probe").join(uuid::Uuid::now_v7().to_string());
     let text = "written by Slipway to see that it can\n";
     store.put(&key, text.into()).await?;
-    let found = store.get(&key).await?.bytes().await?;
+    let found = read_whole(store, &key).await;
     store.delete(&key).await?;
-    if found == text {
+    if found? == text {
         return Ok(());
     }
     Err(object_store::Error::Generic { store: "probe", source: "gave back other bytes than it took".into() })
+}
+
+async fn read_whole(store: &dyn ObjectStore, key: &Path) -> object_store::Result<Bytes> {
+    store.get(key).await?.bytes().await
 }
 
 fn make_directory(path: &FsPath) -> Result<(), OpenError> {

@@ -323,6 +323,26 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     assert!(matches!(refused, Err(OpenError::Directory { .. })), "{refused:?}");
 }
 
+#[tokio::test]
+async fn a_store_is_probed_again_in_bounded_time_and_nothing_is_left_in_it() {
+    let limit = Duration::from_secs(5);
+    let fixture = local().await;
+    fixture.blobs.probe(limit).await.unwrap();
+    std::fs::remove_dir_all(fixture.directory.path().join("store")).unwrap();
+    let gone = fixture.blobs.probe(limit).await;
+    assert!(matches!(gone, Err(OpenError::Directory { .. })), "{gone:?}");
+
+    let (fixture, store) = remote();
+    fixture.blobs.probe(limit).await.unwrap();
+    store.fail(Operation::Get, 1, Effect::FailBefore);
+    let unread = fixture.blobs.probe(limit).await;
+    assert!(matches!(unread, Err(OpenError::Store { .. })), "{unread:?}");
+    assert_eq!((store.calls(Operation::Put), store.calls(Operation::Delete)), (2, 2));
+    store.fail(Operation::Put, 1, Effect::Stall);
+    let silent = fixture.blobs.probe(Duration::from_millis(20)).await;
+    assert!(format!("{silent:?}").contains("no answer within 20ms"), "{silent:?}");
+}
+
 #[test]
 fn secrets_do_not_show() {
     let mut options = BlobsOptions::new("s3://b", "/spool");

@@ -119,7 +119,7 @@ pub trait BuildPlaces: Send + Sync {
 /// One finding about the machine that a server runs on.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct MachineFinding {
-    /// What was looked at, e.g. `disk`, `helm`.
+    /// What was looked at, e.g. `disk`, `objects`, `helm`.
     pub check: &'static str,
     /// Whether it is as it should be.
     pub ok: bool,
@@ -132,7 +132,7 @@ pub struct MachineFinding {
 /// Looking at the machine that a server runs on.
 #[async_trait]
 pub trait MachineCheck: Send + Sync {
-    /// Looks at disk and programs, now.
+    /// Looks at disks, object store, proxy and programs, now: at all of them at once, and at each in bounded time.
     async fn look(&self) -> Vec<MachineFinding>;
 }
 

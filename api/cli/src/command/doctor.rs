@@ -60,11 +60,18 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> Result<Exit> {
     let answers = server.ok;
     findings.push(server);
     if answers {
-        findings.extend(machine(global).await);
-        findings.extend(storage(global).await);
-        findings.extend(image_target(global).await);
-        findings.extend(backends(global).await);
-        findings.extend(definitions(global).await);
+        let (machine, storage, images, builds, definitions) = tokio::join!(
+            machine(global),
+            storage(global),
+            image_target(global),
+            backends(global),
+            definitions(global)
+        );
+        findings.extend(machine);
+        findings.extend(storage);
+        findings.extend(images);
+        findings.extend(builds);
+        findings.extend(definitions);
     } else {
         findings.extend(renderers().await);
     }
@@ -135,7 +142,7 @@ async fn server(global: &Global) -> Finding {
     Finding { what: "server".to_owned(), ok, needed, detail }
 }
 
-/// The machine that the server runs on: its disk, and what renders charts there.
+/// The machine that the server runs on: its disks, the object store and the proxy it reaches, what renders charts.
 async fn machine(global: &Global) -> Vec<Finding> {
     let asked = async { global.client()?.get("/api/v1/server/machine", &[]).await };
     // A server of an earlier release says nothing, and who may not ask it has no use for it.

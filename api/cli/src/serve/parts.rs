@@ -142,7 +142,7 @@ impl Parts {
             }),
             source_check: Arc::new(checker),
             places: Arc::new(shown_places(config, &backends)),
-            machine: Arc::new(Machine::new(config, data, &stage.charts)),
+            machine: Arc::new(Machine::new(config, data, &stage.charts, &blobs, &network)),
             deploying: Arc::clone(&stage) as Arc<dyn Deploying>,
             composing: Arc::new(composer(&records, &blobs, &images, &target)),
             defining: Arc::clone(&stage) as Arc<dyn Defining>,

@@ -30,7 +30,7 @@ const CELLS_MAX: usize = 60;
 
 /// Which applications.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct BoardQuery {
     /// A part of their names.
     q: String,

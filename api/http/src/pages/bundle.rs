@@ -184,7 +184,10 @@ pub(super) async fn change_label(
     match version_labels::change(&state, &member.session.caller, subject, &asked).await {
         Ok(()) => Ok(back(&name, &version, "labels")),
         Err(error) if error.status().is_client_error() => {
-            let refused = Refused { label: Some(asked.refused(told(&error))), ..Refused::default() };
+            let refused = Refused {
+                label: Some(asked.refused(told(member.visitor.texts(), &error))),
+                ..Refused::default()
+            };
             answer(&state, &member, (&name, &version), error.status(), refused).await
         }
         Err(error) => Err(error),
@@ -203,7 +206,10 @@ pub(super) async fn put_on_channel(
     match version_channels::put(&state, &member.session.caller, subject, &asked).await {
         Ok(()) => Ok(back(&name, &version, "channel")),
         Err(error) if error.status().is_client_error() => {
-            let refused = Refused { channel: asked.refused(told(&error)), ..Refused::default() };
+            let refused = Refused {
+                channel: asked.refused(told(member.visitor.texts(), &error)),
+                ..Refused::default()
+            };
             answer(&state, &member, (&name, &version), error.status(), refused).await
         }
         Err(error) => Err(error),

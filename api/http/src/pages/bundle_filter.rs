@@ -14,7 +14,7 @@ const COMMIT_DIGITS: usize = 7;
 
 /// What the form holds; empty fields ask for nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct BundleFilter {
     pub(super) branch: String,
     pub(super) selector: String,

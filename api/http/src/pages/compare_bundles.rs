@@ -19,7 +19,7 @@ use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
 use super::parts::{Moment, ShortDigest, size};
 use super::tabs::{Link, Tab, Tabs};
-use super::texts::{Texts, VersionTexts};
+use super::texts::{Said, Texts, VersionTexts};
 use super::visitor::Member;
 use crate::auth::Caller;
 use crate::bundle_comparison::{self, Change, ComponentComparison};
@@ -36,7 +36,7 @@ const UNCHANGED: &str = "off";
 
 /// Which two.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct CompareQuery {
     pub(super) from: String,
     pub(super) to: String,
@@ -52,7 +52,7 @@ struct ComparePage {
     tabs: Tabs,
     action: String,
     asked: CompareQuery,
-    refusal: Option<String>,
+    refusal: Option<Said>,
     compared: Option<Compared>,
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn page(
         true => Ok(None),
         false => compare(&state, t, caller, &name, &asked).await.map(Some),
     };
-    let (status, compared, refusal) = beside_form(found)?;
+    let (status, compared, refusal) = beside_form(t, found)?;
     let title = format!("{}: {name}", t.versions.compare);
     show_as(
         status,

@@ -19,7 +19,7 @@ use super::failure::beside_form;
 use super::frame::{Frame, Section, show_as};
 use super::parts::size;
 use super::tabs::{Tab, Tabs};
-use super::texts::{Texts, VersionTexts};
+use super::texts::{Said, Texts, VersionTexts};
 use super::visitor::Member;
 use crate::auth::Caller;
 use crate::extract::{Path, Query};
@@ -42,7 +42,7 @@ struct ComparePage {
     tabs: Tabs,
     action: String,
     asked: CompareQuery,
-    refusal: Option<String>,
+    refusal: Option<Said>,
     compared: Option<Compared>,
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn page(
         true => Ok(None),
         false => compare(&state, t, caller, (&application, source.as_ref()), &asked).await.map(Some),
     };
-    let (status, compared, refusal) = beside_form(found)?;
+    let (status, compared, refusal) = beside_form(t, found)?;
     let title = format!("{}: {name}", t.versions.compare);
     show_as(
         status,

@@ -21,6 +21,7 @@ const ROWS_MAX: usize = 50;
 
 /// Where to look.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DeploymentsQuery {
     /// Only this application.
     #[serde(default)]

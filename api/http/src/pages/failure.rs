@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::frame::{Frame, Section, protect, show_as};
-use super::texts::Texts;
+use super::language::Language;
+use super::texts::{Said, Texts};
 use super::visitor::Visitor;
 use crate::problem::{self, ApiError, Problem};
 use crate::state::ServerState;
@@ -20,24 +21,37 @@ struct FailurePage {
     frame: Frame,
     status: u16,
     title: &'static str,
-    detail: String,
-    hint: Option<String>,
+    detail: Said,
+    /// By which it is known where it is not told in the visitor's language.
+    code: Option<&'static str>,
+    hint: Option<Said>,
     violations: Vec<String>,
+    /// Where to try again.
+    back: Option<String>,
     request_id: Option<String>,
 }
 
-/// A problem as a page, with the headers that tell when to come again.
-pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) -> Response {
+/// A problem as a page that leads back to `back`, with the headers that tell when to come again.
+pub(super) fn answer(
+    visitor: &Visitor,
+    problem: &Problem,
+    back: Option<&str>,
+    headers: &HeaderMap,
+) -> Response {
     let t = visitor.texts();
     let title = t.problem(problem.status);
+    let detail = t.refusal(&problem.detail);
     let page = FailurePage {
         t,
         frame: Frame::new(visitor, Section::Elsewhere, title),
         status: problem.status,
         title,
-        detail: problem.detail.clone(),
-        hint: problem.hint.clone(),
+        code: detail.is_foreign.then_some(problem.code),
+        detail,
+        hint: problem.hint.as_deref().map(|hint| t.refusal(hint)),
         violations: problem.violations.iter().map(ToString::to_string).collect(),
+        // Every page of a problem leads to the first page.
+        back: back.filter(|back| *back != "/").map(str::to_owned),
         request_id: problem.request_id.clone(),
     };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -54,19 +68,28 @@ pub(super) fn answer(visitor: &Visitor, problem: &Problem, headers: &HeaderMap) 
 
 /// What a form of filters asked for, or what is wrong with them, to be told beside it; with the status of the page.
 pub(super) fn beside_form<T>(
+    t: &Texts,
     found: Result<Option<T>, ApiError>,
-) -> Result<(StatusCode, Option<T>, Option<String>), ApiError> {
+) -> Result<(StatusCode, Option<T>, Option<Said>), ApiError> {
     match found {
         Ok(found) => Ok((StatusCode::OK, found, None)),
-        Err(error) if error.status().is_client_error() => Ok((error.status(), None, Some(told(&error)))),
+        Err(error) if error.status().is_client_error() => Ok((error.status(), None, Some(told(t, &error)))),
         Err(error) => Err(error),
     }
 }
 
 /// What is wrong and what to do, to be told beside a form.
-pub(super) fn told(error: &ApiError) -> String {
-    let way_out = error.way_out().map(|way_out| format!(". {way_out}")).unwrap_or_default();
-    format!("{}{way_out}", error.detail())
+pub(super) fn told(t: &Texts, error: &ApiError) -> Said {
+    let detail = t.refusal(error.detail());
+    let way_out = error.way_out().map(|way_out| t.refusal(way_out));
+    if detail.is_foreign || way_out.as_ref().is_some_and(|way_out| way_out.is_foreign) {
+        let text = format!("{} ({})", error.in_words(), error.code());
+        return Said { text, language: Language::English.tag(), is_foreign: true };
+    }
+    match way_out {
+        Some(way_out) => detail.and(&way_out),
+        None => detail,
+    }
 }
 
 /// Whether whoever asks is a browser that shows pages.
@@ -96,7 +119,7 @@ async fn apart(state: &ServerState, request: Request, error: ApiError) -> Respon
     let visitor = Visitor::of(state, &parts.uri, &parts.headers).await;
     // The way out of the problem is for programs.
     let problem = Problem { hint: None, ..problem.clone() };
-    let mut response = self::answer(&visitor, &problem, &HeaderMap::new());
+    let mut response = self::answer(&visitor, &problem, None, &HeaderMap::new());
     protect(response.headers_mut(), &state.options.public_url);
     response
 }

@@ -1,13 +1,13 @@
 //! Forms that pages send.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use url::form_urlencoded;
 
-use super::origin;
 use super::visitor::{Member, Session, Visitor};
+use super::{known_fields, origin};
 use crate::problem::ApiError;
 use crate::state::ServerState;
 
@@ -69,6 +69,11 @@ impl Fields {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
+    /// The names of all fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Whether there is a field of that name, or one whose name goes on with a `/` after it.
     pub(super) fn holds(&self, name: &str) -> bool {
         let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('/');
@@ -88,6 +93,7 @@ impl FromRequest<ServerState> for Sent {
             let detail = "a form is sent as application/x-www-form-urlencoded";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
         let bytes = Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(|error| {
             ApiError::new(error.status(), "bad_body", "the form broke off or is longer than is taken here")
         })?;
@@ -95,6 +101,7 @@ impl FromRequest<ServerState> for Sent {
         if let Some(session) = visitor.signed_in() {
             origin::check_token(&session.form_token, fields.text(origin::FIELD))?;
         }
+        known_fields::check(&route, &fields)?;
         Ok(Self { visitor, fields })
     }
 }

@@ -148,7 +148,15 @@ pub(super) async fn around(State(state): State<ServerState>, mut request: Reques
         Some(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
             Redirect::to(&address::sign_in(&visitor.address)).into_response()
         }
-        Some(problem) => failure::answer(&visitor, problem, response.headers()),
+        Some(problem) => {
+            let back = match (is_read, problem.code) {
+                (false, _) => Some(visitor.address.as_str()),
+                // The same page as it is without what was asked of it.
+                (true, "bad_query") => Some(address::own(visitor.address.split('?').next())),
+                (true, _) => None,
+            };
+            failure::answer(&visitor, problem, back, response.headers())
+        }
         None => response,
     };
     protect(response.headers_mut(), &state.options.public_url);

@@ -42,6 +42,7 @@ const FALLEN_MAX: u32 = 200;
 
 /// Which applications.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HomeQuery {
     /// A part of their names.
     #[serde(default)]
@@ -122,14 +123,14 @@ struct Board {
 pub(super) async fn root(
     State(state): State<ServerState>,
     visitor: Visitor,
+    query: Result<Query<HomeQuery>, ApiError>,
     headers: HeaderMap,
-    Query(query): Query<HomeQuery>,
 ) -> Result<Response, ApiError> {
     if !wants_page(&headers) {
         return Ok(landing::page(State(state)).await.into_response());
     }
     let member = Member::of(visitor)?;
-    home(&state, &member, query).await
+    home(&state, &member, query?.0).await
 }
 
 /// Who takes away the end of an address comes to `/applications`.

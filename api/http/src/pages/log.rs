@@ -32,6 +32,7 @@ const PIECE_BYTES: u64 = 1 << 20;
 
 /// Which part of the log.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     /// First byte; goes before `before`.
     from: Option<u64>,

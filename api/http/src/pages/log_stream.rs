@@ -27,6 +27,7 @@ const EVENT_BYTES_MAX: u64 = 32 << 10;
 
 /// Where the stream begins; `Last-Event-ID` goes before it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StreamQuery {
     #[serde(default)]
     from: u64,

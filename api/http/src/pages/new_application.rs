@@ -11,7 +11,7 @@ use super::failure::told;
 use super::forms::{Fields, Posted};
 use super::frame::{Frame, Section, show, show_as};
 use super::parts::Command;
-use super::texts::Texts;
+use super::texts::{Said, Texts};
 use super::visitor::{Member, Visitor};
 use crate::extract::Body;
 use crate::problem::ApiError;
@@ -28,7 +28,7 @@ struct NewApplicationPage {
     source_url: String,
     path: String,
     /// Why it could not be made.
-    refusal: Option<String>,
+    refusal: Option<Said>,
 }
 
 /// An application just made.
@@ -72,7 +72,7 @@ fn form(
     visitor: &Visitor,
     status: StatusCode,
     fields: &Fields,
-    refusal: Option<String>,
+    refusal: Option<Said>,
 ) -> Result<Response, ApiError> {
     let t = visitor.texts();
     let text = |name: &str| fields.text(name).unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ pub(super) async fn create(State(state): State<ServerState>, posted: Posted) -> 
     match made {
         Ok((_, created)) => created_page(&visitor, created.0),
         Err(error) if error.status().is_client_error() => {
-            form(&visitor, error.status(), &fields, Some(told(&error)))
+            form(&visitor, error.status(), &fields, Some(told(visitor.texts(), &error)))
         }
         Err(error) => Err(error),
     }

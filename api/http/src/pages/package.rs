@@ -40,7 +40,7 @@ const FILES_MAX: usize = 500;
 
 /// Which bundles that hold it.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct PackageQuery {
     /// The last one of the page before.
     after: Option<Uuid>,
@@ -291,7 +291,7 @@ pub(super) async fn change_label(
             Ok(Redirect::to(&back).into_response())
         }
         Err(error) if error.status().is_client_error() => {
-            let refused = Some(asked.refused(told(&error)));
+            let refused = Some(asked.refused(told(member.visitor.texts(), &error)));
             answer(&state, &member, &name, &PackageQuery::default(), (error.status(), refused)).await
         }
         Err(error) => Err(error),

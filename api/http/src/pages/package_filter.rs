@@ -25,7 +25,7 @@ const COMMITS_MAX: u32 = 2;
 
 /// Which packages; empty fields ask for nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct PackagesQuery {
     pub(super) component: String,
     pub(super) branch: String,

@@ -27,7 +27,7 @@ const ROWS_MAX: u32 = 50;
 
 /// Which runs; empty fields ask for nothing.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RunsQuery {
     branch: String,
     state: String,

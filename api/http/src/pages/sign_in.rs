@@ -19,7 +19,7 @@ use slipway_types::{Digest, Principal};
 
 use super::forms::{Posted, Sent};
 use super::frame::{Frame, Section, show_as};
-use super::texts::Texts;
+use super::texts::{Said, Texts};
 use super::visitor::{Visitor, cookie_name, is_secure};
 use super::{address, cookie};
 use crate::extract::Query;
@@ -42,11 +42,12 @@ struct SignInPage {
     frame: Frame,
     return_to: String,
     /// Why the token that was given lets nobody in.
-    refusal: Option<String>,
+    refusal: Option<Said>,
 }
 
 /// Where to go afterwards.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Back {
     return_to: Option<String>,
 }
@@ -67,7 +68,7 @@ fn form(
     visitor: &Visitor,
     status: StatusCode,
     return_to: &str,
-    refusal: Option<String>,
+    refusal: Option<Said>,
 ) -> Result<Response, ApiError> {
     let t = visitor.texts();
     let frame = Frame::new(visitor, Section::Elsewhere, t.sign_in);
@@ -99,11 +100,14 @@ pub(super) async fn sign_in(
             if !state.refusals.allow(&sender.0) {
                 return Err(hooks::too_many(&state, sender.0));
             }
-            return form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(error.to_string()));
+            let why = visitor.texts().refusal(&error.to_string());
+            return form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(why));
         }
     };
-    let refused =
-        |why: &str| form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(why.to_owned()));
+    let refused = |why: &str| {
+        let why = Said::own(visitor.language, why);
+        form(&visitor, StatusCode::UNPROCESSABLE_ENTITY, return_to, Some(why))
+    };
     let (id, name) = match principal {
         Principal::Token { id, name, .. } => (id, name),
         Principal::Build { .. } => return refused(visitor.texts().token_of_build),

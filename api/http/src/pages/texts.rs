@@ -1,6 +1,6 @@
 //! What pages say, in every language they are written in. One value of [`Texts`] is a whole language: a text that
 //! is missing in it does not compile. What the server itself says of a thing (reasons, faults) is English, as in the
-//! API, and pages mark it so.
+//! API, and pages mark it so; what it refuses most has words in every language.
 
 use chrono::TimeDelta;
 
@@ -12,11 +12,13 @@ mod deploying;
 mod deployment;
 mod english;
 pub(super) mod infrastructure;
+mod refusals;
 mod versions;
 
 pub(super) use chinese::CHINESE;
 pub(super) use deploying::DeployTexts;
 pub(super) use english::ENGLISH;
+pub(super) use refusals::Said;
 pub(super) use versions::VersionTexts;
 
 macro_rules! texts {
@@ -44,6 +46,8 @@ macro_rules! texts {
             pub(super) state: fn(&'static str) -> &'static str,
             /// The title of a problem, by its HTTP status.
             pub(super) problem: fn(u16) -> &'static str,
+            /// What the server refuses something by.
+            pub(super) refusal: fn(&str) -> Said,
             /// Which colours.
             pub(super) theme: fn(Theme) -> &'static str,
             /// To have times told so.
@@ -62,7 +66,7 @@ macro_rules! texts {
 
 texts! {
     access_token address after any api_description application application_created applications
-    ask_an_admin_to_create attempt beginning behind branch bundles cancel_run changed channel checks clusters
+    ask_an_admin_to_create attempt back_to_page beginning behind branch bundles cancel_run changed channel checks clusters
     colours commit component components composed_by copy cordoned create create_first_application deploy_help
     deployed_in deployments digest directory directory_help download drifted earlier end_of_log environment environments
     failed_in filters find find_application find_in_log first_step_create first_step_deploy first_step_push
@@ -103,6 +107,10 @@ impl Texts {
 
     pub(super) fn problem(&self, status: u16) -> &'static str {
         (self.problem)(status)
+    }
+
+    pub(super) fn refusal(&self, text: &str) -> Said {
+        (self.refusal)(text)
     }
 
     pub(super) fn theme(&self, theme: Theme) -> &'static str {

@@ -6,6 +6,7 @@ use slipway_types::{ApplicationName, Role, Version};
 
 use super::forms::Fields;
 use super::frame::Choice;
+use super::texts::Said;
 use crate::auth::Caller;
 use crate::extract::{Body, Path};
 use crate::problem::ApiError;
@@ -21,7 +22,7 @@ pub(super) struct ChannelPart {
     pub(super) channels: Vec<Choice>,
     pub(super) new: String,
     pub(super) reason: String,
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Said>,
 }
 
 /// What the form asks for, as typed.
@@ -32,7 +33,7 @@ pub(super) struct AskedChannel {
     new: String,
     reason: String,
     /// Why it was refused.
-    refusal: Option<String>,
+    refusal: Option<Said>,
 }
 
 impl AskedChannel {
@@ -43,7 +44,7 @@ impl AskedChannel {
 
     /// The same, refused for that reason.
     #[must_use]
-    pub(super) fn refused(self, why: String) -> Self {
+    pub(super) fn refused(self, why: Said) -> Self {
         Self { refusal: Some(why), ..self }
     }
 

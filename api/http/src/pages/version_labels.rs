@@ -7,6 +7,7 @@ use slipway_types::{ApplicationName, ComponentName, Role, Version};
 use super::address;
 use super::bundle_filter::BundleFilter;
 use super::forms::Fields;
+use super::texts::Said;
 use crate::auth::Caller;
 use crate::problem::ApiError;
 use crate::rest::following::role_of_label;
@@ -49,7 +50,7 @@ pub(super) struct RefusedLabel {
     pub(super) key: String,
     pub(super) value: String,
     pub(super) reason: String,
-    pub(super) why: String,
+    pub(super) why: Said,
     is_new: bool,
 }
 
@@ -81,7 +82,7 @@ impl Asked {
     }
 
     /// The same, refused for that reason.
-    pub(super) fn refused(self, why: String) -> RefusedLabel {
+    pub(super) fn refused(self, why: Said) -> RefusedLabel {
         let Self { key, value, reason, is_new, .. } = self;
         RefusedLabel { key, value, reason, why, is_new }
     }
@@ -170,6 +171,7 @@ impl LabelsPart {
 
 #[cfg(test)]
 mod tests {
+    use super::super::language::Language;
     use super::*;
 
     fn asked(body: &str) -> Asked {
@@ -199,7 +201,7 @@ mod tests {
             let Err(error) = asked.wish() else { panic!("{body} is taken") };
             assert!(error.detail().starts_with(field), "{body}: {}", error.detail());
         }
-        let refused = asked("key=<b>&value=\"&reason=why").refused("no".to_owned());
+        let refused = asked("key=<b>&value=\"&reason=why").refused(Said::own(Language::English, "no"));
         assert_eq!(
             (refused.key.as_str(), refused.value.as_str(), refused.reason.as_str()),
             ("<b>", "\"", "why")

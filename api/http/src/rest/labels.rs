@@ -32,6 +32,7 @@ pub(crate) struct NewLabel {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Removal {
     /// Why; kept in the history.
     reason: Option<String>,

@@ -25,6 +25,7 @@ pub(crate) struct List<T> {
 /// Which page.
 #[derive(Debug, Default, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// Rows in the answer, 1 to 500; 50 if absent.
     limit: Option<u32>,

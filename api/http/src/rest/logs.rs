@@ -43,6 +43,7 @@ const CHUNKS_MAX: u32 = 256;
 /// Which piece of the log.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PieceQuery {
     /// First byte; 0 if absent.
     #[serde(default)]
@@ -54,6 +55,7 @@ pub(crate) struct PieceQuery {
 /// Where a stream begins.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StreamQuery {
     /// First byte; `Last-Event-ID` goes before it.
     #[serde(default)]

@@ -85,7 +85,7 @@ pub(crate) struct BuildPlaceView {
 /// Something about the machine that the server runs on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MachineFindingView {
-    /// `disk`, `helm`, `kustomize`.
+    /// `disk`, `spool`, `objects`, `proxy`, `helm`, `kustomize`.
     pub(crate) check: &'static str,
     pub(crate) ok: bool,
     /// Whether the server cannot do its work if it is not `ok`.
@@ -188,7 +188,7 @@ pub(crate) async fn backends(
     Ok(Json(List::whole(state.places.look().await.into_iter().map(view).collect())))
 }
 
-/// The machine that the server runs on: room on its disk, programs beside it.
+/// The machine that the server runs on: its disks, programs beside it, the object store and the proxy it reaches.
 #[utoipa::path(get, path = "/api/v1/server/machine", tag = "server",
     responses((status = 200, body = List<MachineFindingView>)))]
 pub(crate) async fn machine(

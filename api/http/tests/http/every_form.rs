@@ -96,7 +96,30 @@ async fn what_a_reader_sends_changes_nothing() {
         if OWN.contains(&route.as_str()) || route == "/deploy" || route.starts_with("/deploy/") {
             continue;
         }
-        let answer = browser.post(&filled(&route), "confirmed=yes&reason=x").await;
-        assert!(answer.status.is_client_error(), "{route}: {}", answer.text());
+        // One of them holds nothing that the form does not have.
+        for fields in ["", "confirmed=yes", "reason=x"] {
+            let answer = browser.post(&filled(&route), fields).await;
+            assert!(answer.status.is_client_error(), "{route} {fields}: {}", answer.text());
+        }
     }
+}
+
+#[tokio::test]
+async fn a_misspelt_field_is_refused_wherever_it_is_sent() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for route in routes() {
+        // Its fields are named by what is filled in.
+        if route == "/deploy/part" {
+            continue;
+        }
+        let text = is_page(&browser.post(&filled(&route), "cofnirmed=yes").await.is(400));
+        assert!(text.contains("unknown field `cofnirmed`"), "{route}: {text}");
+        assert!(text.contains("<a href=\"/new-application\">Back to the page</a>"), "{route}: {text}");
+    }
+    // What stands in the page is sent as it stands.
+    let page = is_page(&browser.get("/new-application").await.is(200));
+    assert!(page.contains("name=\"source_url\""), "{page}");
+    is_page(&browser.post("/applications", "name=till&source_url=&path=").await.is(200));
 }

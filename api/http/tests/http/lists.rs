@@ -6,6 +6,7 @@ use slipway_types::Role;
 use slipway_types::environment::{ClusterSettings, EnvironmentSettings};
 use url::form_urlencoded::byte_serialize;
 
+use crate::pages::{Browser, is_page};
 use crate::server::Server;
 
 /// Lists that are given whole, and what bounds them.
@@ -16,7 +17,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("/api/v1/kits", "those of this release and of one folder of the server's machine"),
     ("/api/v1/queue", "kinds of jobs, each in a few states"),
     ("/api/v1/server/backends", "the back-ends of the server's settings"),
-    ("/api/v1/server/machine", "the programs that Slipway calls, and the disk"),
+    ("/api/v1/server/machine", "the programs that Slipway calls, disks, object store and proxy"),
 ];
 
 /// The names of the query parameters of a call, and whether its answer is a list with a next page.
@@ -152,6 +153,48 @@ async fn a_page_that_there_cannot_be_is_refused() {
     let behind = server.get("/api/v1/clusters?after=kin").await.is(200).json();
     let names: Vec<_> = behind["items"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["kind", "near"]);
+}
+
+#[tokio::test]
+async fn a_mistyped_parameter_is_refused_by_its_name_with_those_that_are_known() {
+    let server = filled().await;
+    for (path, known) in [
+        ("queue/dead?afetr=x", "after"),
+        ("sources/shop/deliveries?limti=1", "limit"),
+        ("runs?brnach=main", "branch"),
+        ("bundles/shop/1.0.0/labels/qa?raeson=x", "reason"),
+    ] {
+        let method = if path.contains("/labels/") { Method::DELETE } else { Method::GET };
+        let answer = server.call(&server.admin, method, &format!("/api/v1/{path}"), None).await;
+        let detail = answer.problem(400, "bad_query")["detail"].as_str().unwrap().to_owned();
+        let wrong = path.split(['?', '=']).nth(1).unwrap();
+        assert!(detail.contains(&format!("unknown field `{wrong}`")), "{path}: {detail}");
+        assert!(detail.contains(&format!("`{known}`")), "{path}: {detail}");
+    }
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (page, known) in [
+        ("/", "q"),
+        ("/where", "q"),
+        ("/deployments", "environment"),
+        ("/deployments/history", "state"),
+        ("/applications/shop", "branch"),
+        ("/applications/shop/runs", "branch"),
+        ("/applications/shop/packages", "branch"),
+        ("/applications/shop/bundles/compare", "from"),
+        ("/applications/shop/packages/compare", "from"),
+        ("/infrastructure/secrets", "team"),
+        ("/infrastructure/definitions", "kind"),
+        ("/infrastructure/sources", "after"),
+        ("/infrastructure/tokens", "all"),
+        ("/infrastructure/audit", "subject"),
+        ("/infrastructure/notices", "after"),
+        ("/infrastructure/server", "after"),
+    ] {
+        let text = is_page(&browser.get(&format!("{page}?brnach=main")).await.is(400));
+        assert!(text.contains("brnach") && text.contains(&format!("`{known}`")), "{page}: {text}");
+        let back = format!("<a href=\"{page}\">Back to the page</a>");
+        assert_eq!(text.contains(&back), page != "/", "{page}: {text}");
+    }
 }
 
 #[tokio::test]

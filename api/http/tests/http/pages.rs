@@ -218,6 +218,31 @@ async fn programs_get_what_they_got_and_cookies_open_no_api() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_said_in_the_visitors_language() {
+    let server = Server::start().await;
+    server.application("shop").await;
+    let browser = Browser::of(&server, &server.admin.clone()).await;
+    for (path, status, said) in [
+        ("/applications/none", 404, "没有名为 `none` 的应用"),
+        ("/applications/shop/runs?brnach=main", 400, "没有名为 `brnach` 的字段"),
+        ("/nowhere", 404, "/nowhere 处没有任何内容"),
+    ] {
+        let text = is_page(&browser.get_in(path, "zh-CN").await.is(status));
+        let paragraph = between(&text, "<p dir=\"auto\" lang=\"", "</p>");
+        assert!(paragraph.starts_with("zh-Hans\"") && paragraph.contains(said), "{path}: {text}");
+    }
+    // What has no words in it is told in English, with the code.
+    let strange = is_page(&browser.get_in("/applications/shop/bundles/x", "zh-CN").await.is(400));
+    let paragraph = between(&strange, "<p dir=\"auto\" lang=\"", "</p>");
+    assert!(paragraph.starts_with("en\"") && paragraph.contains("<code>bad_path</code>"), "{strange}");
+    let reader = server.token("reader", Some(Role::Reader), None, vec![]).await;
+    let reader = Browser::of(&server, &reader).await;
+    let forbidden = is_page(&reader.get_in("/new-application", "zh").await.is(403));
+    assert!(forbidden.contains("此操作需要对整个服务器拥有 admin 角色"), "{forbidden}");
+    assert!(forbidden.contains("请向管理员申请具有该角色的令牌"), "{forbidden}");
+}
+
+#[tokio::test]
 async fn a_sign_in_ends_with_its_token_and_by_signing_out() {
     let server = Server::start().await;
     let token = server.token("ann", Some(Role::Reader), None, vec![]).await;

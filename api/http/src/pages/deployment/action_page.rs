@@ -33,7 +33,7 @@ use crate::state::ServerState;
 
 /// To which node.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ActionQuery {
     node: String,
     /// Whether it is to be said what would change. That asks the cluster, so it is done when it is asked for.

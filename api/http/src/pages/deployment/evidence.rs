@@ -213,7 +213,7 @@ fn log_row(title: &'static str, log: &FoundLog, whole: String, weight: &mut usiz
 
 /// Which log of a failure.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct LogQuery {
     pod: String,
     container: String,

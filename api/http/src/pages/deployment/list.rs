@@ -27,7 +27,7 @@ const PATH: &str = "/deployments/history";
 
 /// Which deployments; empty fields ask for nothing.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct HistoryQuery {
     application: String,
     environment: String,

@@ -17,7 +17,7 @@ use crate::state::ServerState;
 
 /// Which objects the page shows as they are now.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     /// Of this node; of none if empty.
     pub(super) objects: String,

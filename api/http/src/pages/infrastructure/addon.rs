@@ -245,7 +245,7 @@ fn bind_form(
         .field(Field::text("application", own.application, &fields).required())
         .field(Field::choice("environment", own.environment, &fields, choices))
         .field(Field::text("prefix", own.prefix, &fields).help(own.prefix_help));
-    Some(form.refused(Refused::error(refused, BIND)))
+    Some(form.refused(own, Refused::error(refused, BIND)))
 }
 
 /// What operators may do with it.
@@ -259,11 +259,11 @@ fn actions(
     let here = addon_page(&found.name);
     let (button, wanted) = if found.protected { (own.let_go, "no") } else { (own.protect, "yes") };
     let protect = Form::new(token, PROTECT, format!("{here}/protection"), button).hidden("protected", wanted);
-    let mut actions = vec![protect.refused(Refused::error(refused, PROTECT))];
+    let mut actions = vec![protect.refused(own, Refused::error(refused, PROTECT))];
     if !found.protected && found.state != "releasing" {
         let release = Form::new(token, RELEASE, format!("{here}/release"), own.release_addon);
         let release = release.confirm(own.release_addon_confirm);
-        actions.push(release.refused(Refused::error(refused, RELEASE)));
+        actions.push(release.refused(own, Refused::error(refused, RELEASE)));
     }
     actions
 }

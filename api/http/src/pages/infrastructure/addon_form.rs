@@ -58,7 +58,7 @@ async fn new_form(
         above: above(own, Part::Addons),
         title: own.new_addon.to_owned(),
         intro: own.new_addon_intro,
-        form: further(form, around.own, fields).refused(Refused::error(refused, APPLY)),
+        form: further(form, around.own, fields).refused(own, Refused::error(refused, APPLY)),
         other: None,
     };
     form_page(around.titled(own.new_addon), Refused::status(refused), of)
@@ -105,7 +105,7 @@ fn edit_form(
         above: Link { text: name.to_string(), address: page },
         title: format!("{} {name}", own.change),
         intro: "",
-        form: further(form, own, fields).refused(Refused::error(refused, APPLY)),
+        form: further(form, own, fields).refused(own, Refused::error(refused, APPLY)),
         other: None,
     };
     form_page(around.at(here), Refused::status(refused), of)

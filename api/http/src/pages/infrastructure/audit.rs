@@ -29,6 +29,7 @@ const ROWS_MAX: u32 = 50;
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EntriesQuery {
     /// Of this subject; empty: of all.
     #[serde(default)]

@@ -105,14 +105,14 @@ fn actions(
                 let fields = Refused::typed(refused, CORDON);
                 let why = Field::text("reason", own.reason, &fields).required().help(own.cordon_help);
                 let form = Form::new(token, CORDON, format!("{here}/cordon"), own.cordon).folded().field(why);
-                form.refused(Refused::error(refused, CORDON))
+                form.refused(own, Refused::error(refused, CORDON))
             }
         });
     }
     if caller.may(Role::Admin, None) {
         let form = Form::new(token, REMOVE, format!("{here}/remove"), own.remove_cluster);
         let form = form.confirm(own.remove_cluster_confirm);
-        actions.push(form.refused(Refused::error(refused, REMOVE)));
+        actions.push(form.refused(own, Refused::error(refused, REMOVE)));
     }
     actions
 }

@@ -73,7 +73,7 @@ fn form(
         above: way_back,
         title: title.clone(),
         intro: if known.is_some() { "" } else { own.new_cluster_intro },
-        form: form.refused(Refused::error(refused, REACH)),
+        form: form.refused(own, Refused::error(refused, REACH)),
         other: None,
     };
     form_page(around.titled(title).at(action), Refused::status(refused), of)

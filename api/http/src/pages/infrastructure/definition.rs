@@ -43,6 +43,7 @@ const FILE_BYTES_MAX: usize = 8 << 10;
 
 /// Which version.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     version: Option<Version>,
 }
@@ -195,12 +196,12 @@ fn actions(
         actions.push(match is_enabled {
             true => Form::new(token, "disable", format!("{here}/{version}/disable"), own.disable),
             false => Form::new(token, ENABLE, format!("{here}/{version}/enable"), own.enable)
-                .refused(Refused::error(refused, ENABLE)),
+                .refused(own, Refused::error(refused, ENABLE)),
         });
         actions.push(
             Form::new(token, REMOVE, format!("{here}/{version}/remove"), own.remove_definition)
                 .confirm(own.remove_definition_confirm)
-                .refused(Refused::error(refused, REMOVE)),
+                .refused(own, Refused::error(refused, REMOVE)),
         );
     }
     // What an add-on is made by, it names itself.
@@ -212,13 +213,13 @@ fn actions(
             .hidden("version", version)
             .field(Field::text("application", own.application, &fields).required())
             .field(Field::number("major", own.major_version, &fields).required().help(own.hold_major_help));
-        actions.push(hold.refused(Refused::error(refused, HOLD)));
+        actions.push(hold.refused(own, Refused::error(refused, HOLD)));
         let fields = Refused::typed(refused, RELEASE);
         let release = Form::new(token, RELEASE, format!("{here}/release"), own.release_major);
         let release = release.folded().hidden("version", version).field(
             Field::text("application", own.application, &fields).required().help(own.release_major_help),
         );
-        actions.push(release.refused(Refused::error(refused, RELEASE)));
+        actions.push(release.refused(own, Refused::error(refused, RELEASE)));
     }
     actions
 }

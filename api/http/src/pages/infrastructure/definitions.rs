@@ -28,7 +28,7 @@ const INSTALL: &str = "install";
 
 /// Which definitions; empty fields ask for nothing.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct DefinitionsQuery {
     /// A kind's word.
     kind: String,
@@ -180,7 +180,7 @@ fn install_form(member: &Member, own: &'static InfrastructureTexts, refused: Opt
     if member.session.caller.may(Role::Admin, None) {
         form = form.field(Field::check("beside_builtin", own.beside_builtin, &fields));
     }
-    form.refused(Refused::error(refused, INSTALL))
+    form.refused(own, Refused::error(refused, INSTALL))
 }
 
 fn wanted(fields: &Fields) -> Result<Installation, ApiError> {

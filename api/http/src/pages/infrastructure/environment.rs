@@ -96,7 +96,7 @@ pub(super) async fn shown(
     let remove = || {
         Form::new(&member.session.form_token, REMOVE, format!("{here}/remove"), own.remove_environment)
             .confirm(own.remove_environment_confirm)
-            .refused(Refused::error(refused, REMOVE))
+            .refused(own, Refused::error(refused, REMOVE))
     };
     let cluster = cluster_of(&found.address);
     let cluster = Link { text: cluster.to_owned(), address: cluster_page(cluster) };

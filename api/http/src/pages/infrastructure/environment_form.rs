@@ -58,7 +58,7 @@ async fn new_form(
         above: above(own, Part::Places),
         title: own.new_environment.to_owned(),
         intro: own.new_environment_intro,
-        form: form.refused(Refused::error(refused, SETTINGS)),
+        form: form.refused(own, Refused::error(refused, SETTINGS)),
         other: None,
     };
     form_page(around.titled(own.new_environment), Refused::status(refused), of)
@@ -152,8 +152,8 @@ async fn edit_form(
         above: Link { text: found.name.clone(), address: here },
         title: format!("{} {}", own.change, found.name),
         intro: "",
-        form: form.refused(Refused::error(refused, SETTINGS)),
-        other: Some((own.all_settings, other.refused(Refused::error(refused, DOCUMENT)))),
+        form: form.refused(own, Refused::error(refused, SETTINGS)),
+        other: Some((own.all_settings, other.refused(own, Refused::error(refused, DOCUMENT)))),
     };
     form_page(around, Refused::status(refused), of)
 }

@@ -5,6 +5,7 @@ use askama::filters::HtmlSafe;
 
 use crate::pages::forms::Fields;
 use crate::pages::frame::Choice;
+use crate::pages::texts::Said;
 
 /// Lines that a field for several shows at once, at least and at most.
 const ROWS: (usize, usize) = (3, 24);
@@ -31,7 +32,7 @@ pub(super) struct Field {
     label: &'static str,
     value: String,
     help: String,
-    error: Option<String>,
+    error: Option<Said>,
     shape: Shape,
     choices: Vec<Choice>,
     required: bool,
@@ -120,10 +121,10 @@ impl Field {
     }
 
     /// Says what is wrong with it; after what was said before.
-    pub(super) fn refuse(&mut self, why: &str) {
+    pub(super) fn refuse(&mut self, why: &Said) {
         self.error = Some(match self.error.take() {
-            Some(before) => format!("{before}. {why}"),
-            None => why.to_owned(),
+            Some(before) => before.and(why),
+            None => why.clone(),
         });
     }
 

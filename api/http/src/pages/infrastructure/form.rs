@@ -11,8 +11,8 @@ use super::{Around, Part};
 use crate::pages::forms::Fields;
 use crate::pages::frame::{Frame, show_as};
 use crate::pages::tabs::Link;
-use crate::pages::texts::Texts;
 use crate::pages::texts::infrastructure::InfrastructureTexts;
+use crate::pages::texts::{Said, Texts};
 use crate::problem::ApiError;
 
 /// A form.
@@ -35,7 +35,7 @@ pub(super) struct Form {
     folded: bool,
     is_main: bool,
     /// What is wrong beyond single fields.
-    refusal: Vec<String>,
+    refusal: Vec<Said>,
 }
 
 /// What a form sends unseen.
@@ -135,29 +135,29 @@ impl Form {
 
     /// Says what is wrong: at the fields that it is about, else above all.
     #[must_use]
-    pub(super) fn refused(mut self, error: Option<&ApiError>) -> Self {
+    pub(super) fn refused(mut self, own: &InfrastructureTexts, error: Option<&ApiError>) -> Self {
         let Some(error) = error else { return self };
         let violations = error.all_violations();
         for violation in violations {
             let Violation { path, message, hint, .. } = violation;
-            let said = with_hint(message, hint.as_deref());
+            let said = with_hint(own, message, hint.as_deref());
             if !self.refuse_field(path, &said) {
-                let whole = if path.is_empty() { said } else { format!("{path}: {said}") };
-                self.refusal.push(whole);
+                let text = if path.is_empty() { said.text } else { format!("{path}: {}", said.text) };
+                self.refusal.push(Said { text, ..said });
             }
         }
         if violations.is_empty() {
-            let said = with_hint(error.detail(), error.way_out());
-            let of_field = said.split_once(": ").map(|(place, why)| (place.to_owned(), why.to_owned()));
-            if !of_field.is_some_and(|(place, why)| self.refuse_field(&place, &why)) {
-                self.refusal.push(said);
+            let (detail, hint) = (error.detail(), error.way_out());
+            let of_field = detail.split_once(": ");
+            if !of_field.is_some_and(|(place, why)| self.refuse_field(place, &with_hint(own, why, hint))) {
+                self.refusal.push(with_hint(own, detail, hint));
             }
         }
         self
     }
 
     /// Whether a field is called so; it then says what is wrong.
-    fn refuse_field(&mut self, place: &str, why: &str) -> bool {
+    fn refuse_field(&mut self, place: &str, why: &Said) -> bool {
         let fields = self.groups.iter_mut().flat_map(|group| &mut group.fields);
         let named = fields.filter_map(|field| Some((field.share_of(place)?, field)));
         match named.max_by_key(|(share, _)| *share) {
@@ -188,8 +188,13 @@ impl Form {
     }
 }
 
-fn with_hint(said: &str, hint: Option<&str>) -> String {
-    hint.map_or_else(|| said.to_owned(), |hint| format!("{said}. {hint}"))
+fn with_hint(own: &InfrastructureTexts, said: &str, hint: Option<&str>) -> Said {
+    let t = own.language.texts();
+    let said = t.refusal(said);
+    match hint {
+        Some(hint) => said.and(&t.refusal(hint)),
+        None => said,
+    }
 }
 
 impl Refused {
@@ -272,6 +277,7 @@ pub(super) fn above(own: &InfrastructureTexts, part: Part) -> Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::language::Language;
 
     fn form() -> Form {
         let fields = Fields::filled([("name", "<b>\"".to_owned()), ("windows", "mon\nx".to_owned())]);
@@ -303,21 +309,34 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_at_its_field() {
+        let english = InfrastructureTexts::of(Language::English);
         let wrong = ApiError::violations(vec![
             Violation::new("a", "settings.gates.windows[1]", "is no <window>"),
             Violation::new("b", "settings.receiver", "is away").hint("try again"),
         ]);
-        let html = form().refused(Some(&wrong)).to_string();
+        let html = form().refused(english, Some(&wrong)).to_string();
         let said = "<p id=\"make-windows-wrong\" class=\"wrong\" lang=\"en\" dir=\"auto\">is no &#60;window&#62;</p>";
         assert!(html.contains(said) && html.contains("aria-describedby=\"make-windows-wrong\""), "{html}");
         assert!(html.contains("settings.receiver: is away. try again") && html.contains(" open>"), "{html}");
         for (detail, at_field) in
             [("name: too long", true), ("names: too long", false), ("it is: away", false)]
         {
-            let html = form().refused(Some(&ApiError::bad_request("bad_body", detail))).to_string();
+            let html = form().refused(english, Some(&ApiError::bad_request("bad_body", detail))).to_string();
             assert_eq!(html.contains("make-name-wrong"), at_field, "{detail}");
             assert_eq!(html.contains("role=\"alert\""), !at_field, "{detail}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_language_of_the_form() {
+        let chinese = InfrastructureTexts::of(Language::Chinese);
+        let wrong = ApiError::violations(vec![
+            Violation::new("a", "name", "is empty"),
+            Violation::new("b", "other", "is of no use"),
+        ]);
+        let html = form().refused(chinese, Some(&wrong)).to_string();
+        assert!(html.contains("class=\"wrong\" lang=\"zh-Hans\" dir=\"auto\">不能为空</p>"), "{html}");
+        assert!(html.contains("<p lang=\"en\" dir=\"auto\">other: is of no use</p>"), "{html}");
     }
 
     #[test]

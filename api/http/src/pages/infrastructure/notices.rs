@@ -30,6 +30,7 @@ const ROWS_MAX: u32 = 25;
 
 /// Where the page of incidents before ended.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct After {
     after: Option<Uuid>,
 }

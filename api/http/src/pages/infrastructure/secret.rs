@@ -177,8 +177,8 @@ async fn shown(
         problem,
         was_rotated,
         restarts: restarts.map(|view| shown_restarts(t, view, &scope.page(name))),
-        rotate: rotate.refused(Refused::error(refused.as_ref(), ROTATE)),
-        remove: remove.refused(Refused::error(refused.as_ref(), REMOVE)),
+        rotate: rotate.refused(own, Refused::error(refused.as_ref(), ROTATE)),
+        remove: remove.refused(own, Refused::error(refused.as_ref(), REMOVE)),
         name: view.name,
     };
     show_as(Refused::status(refused.as_ref()), &page)

@@ -30,7 +30,7 @@ const SET: &str = "set";
 
 /// For whom secrets are, as forms and addresses say it; nothing at all: for the server and everybody.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ScopeText {
     pub(super) team: String,
     pub(super) application: String,
@@ -214,7 +214,7 @@ fn set_form(
         .field(Field::text("application", own.application, &fields).help(own.secret_application_help))
         .field(Field::text("environment", own.environment, &fields).help(own.secret_environment_help))
         .field(Field::text("team", own.team, &fields).help(own.secret_team_help))
-        .refused(Refused::error(refused, SET))
+        .refused(own, Refused::error(refused, SET))
 }
 
 async fn kept(state: &ServerState, member: &Member, fields: &Fields) -> Result<String, ApiError> {

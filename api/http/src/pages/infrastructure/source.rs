@@ -46,6 +46,7 @@ const REDELIVER: &str = "redeliver";
 
 /// Where the page of deliveries before ended.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct After {
     after: Option<Uuid>,
 }
@@ -167,7 +168,7 @@ async fn shown(
     let rotate = || {
         Form::new(token, ROTATE, format!("{here}/webhook-secret"), own.new_webhook_secret)
             .confirm(own.new_webhook_secret_confirm)
-            .refused(Refused::error(refusal.as_ref(), ROTATE))
+            .refused(own, Refused::error(refusal.as_ref(), ROTATE))
     };
     let is_mirrored = view.kind == "https";
     let again = |id: &str| {

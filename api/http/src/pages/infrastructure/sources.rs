@@ -25,6 +25,7 @@ const ROWS_MAX: u32 = 25;
 
 /// Where the page before ended.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SourcesQuery {
     /// Name of its last source.
     after: Option<SourceName>,

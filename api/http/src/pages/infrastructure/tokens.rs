@@ -38,6 +38,7 @@ const ROLES: [Role; 4] = [Role::Reader, Role::Developer, Role::Operator, Role::A
 
 /// Which tokens.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TokensQuery {
     /// Whether those that hold no more are shown.
     #[serde(default)]
@@ -230,7 +231,7 @@ fn create_form(
             Field::number("days", own.expires_in_days, &fields).place("expires_in_s").help(own.expires_help),
         )
         .field(Field::check("break_glass", own.break_glass, &fields).help(own.break_glass_help))
-        .refused(Refused::error(refused, CREATE))
+        .refused(own, Refused::error(refused, CREATE))
 }
 
 fn wanted(fields: &Fields) -> Result<NewTokenBody, ApiError> {

@@ -18,6 +18,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     applications: "应用",
     ask_an_admin_to_create: "应用由管理员创建，请联系管理员。",
     attempt: "第几次尝试：",
+    back_to_page: "返回原页面",
     beginning: "开头",
     behind: "落后：上游运行的是",
     branch: "分支",
@@ -147,6 +148,7 @@ pub(in crate::pages) static CHINESE: Texts = Texts {
     slowest: |component, took| format!("最慢：{component}，{took}"),
     state,
     problem,
+    refusal: super::refusals::chinese,
     theme,
     times,
 };

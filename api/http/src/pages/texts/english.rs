@@ -18,6 +18,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     applications: "Applications",
     ask_an_admin_to_create: "An administrator makes applications: ask one for yours.",
     attempt: "attempt",
+    back_to_page: "Back to the page",
     beginning: "Beginning",
     behind: "behind: upstream runs",
     branch: "Branch",
@@ -149,6 +150,7 @@ pub(in crate::pages) static ENGLISH: Texts = Texts {
     slowest: |component, took| format!("Slowest: {component}, {took}"),
     state,
     problem,
+    refusal: super::Said::english,
     theme,
     times,
 };

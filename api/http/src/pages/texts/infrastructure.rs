@@ -7,12 +7,13 @@ macro_rules! texts {
         /// The texts of these pages in one language.
         #[derive(Debug)]
         pub(in crate::pages) struct InfrastructureTexts {
+            pub(in crate::pages) language: Language,
             $(pub(in crate::pages) $name: &'static str,)*
         }
 
-        static ENGLISH: InfrastructureTexts = InfrastructureTexts { $($name: $english,)* };
+        static ENGLISH: InfrastructureTexts = InfrastructureTexts { language: Language::English, $($name: $english,)* };
 
-        static CHINESE: InfrastructureTexts = InfrastructureTexts { $($name: $chinese,)* };
+        static CHINESE: InfrastructureTexts = InfrastructureTexts { language: Language::Chinese, $($name: $chinese,)* };
 
         #[cfg(test)]
         const ALL: &[(&str, &str, &str)] = &[$((stringify!($name), $english, $chinese),)*];
