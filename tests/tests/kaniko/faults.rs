@@ -64,7 +64,8 @@ impl Setting {
 #[test]
 fn faults_of_a_deleted_job_are_another_attempt() {
     let mut setting = Setting::new(&[]);
-    let commit = setting.push("/bin/busybox sleep 3");
+    // It must run on until the tool has found it and deleted its Job.
+    let commit = setting.push("/bin/busybox sleep 12");
     await_running(&setting.namespace);
     setting.namespace.kubectl(&["delete", "job", "--selector", "slipway.dev/owner"]);
     let run = setting.assert_done(&commit);
