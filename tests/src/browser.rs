@@ -34,7 +34,7 @@ use picture::Gallery;
 use traffic::Journal;
 
 /// How long a page may take to look as approved.
-const LOOKS_WITHIN: Duration = Duration::from_secs(5);
+const LOOKS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Width and height of a telephone's window, in CSS pixels.
 pub const PHONE: (u32, u32) = (390, 844);

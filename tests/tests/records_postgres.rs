@@ -21,7 +21,7 @@ use slipway_types::state::DeliveryState;
 use slipway_types::{CommitId, Digest, GitRef};
 use uuid::Uuid;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// A lease that no test waits for.
 const LONG: Duration = Duration::from_mins(5);
 

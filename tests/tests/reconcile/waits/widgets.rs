@@ -10,7 +10,7 @@ use slipway_tests::wait;
 
 const GROUP: &str = "reconcile.slipway.test";
 /// How long the API server may take to serve a kind.
-const SERVED_WITHIN: Duration = Duration::from_secs(30);
+const SERVED_WITHIN: Duration = Duration::from_secs(90);
 
 /// What is a namespace's own in its name.
 fn mark(space: &Namespace) -> &str {
