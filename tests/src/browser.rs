@@ -34,7 +34,7 @@ use picture::Gallery;
 use traffic::Journal;
 
 /// How long a page may take to look as approved.
-const LOOKS_WITHIN: Duration = Duration::from_secs(5);
+const LOOKS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Width and height of a telephone's window, in CSS pixels.
 pub const PHONE: (u32, u32) = (390, 844);
@@ -143,8 +143,12 @@ impl Browser {
     /// A command of WebDriver (<https://www.w3.org/TR/webdriver2/>) to the session: `path` is what follows its id.
     /// Panics with what is said if it is refused.
     pub fn command(&self, method: &str, path: &str, body: &Value) -> Value {
-        let answer = self.driver.attempt(method, path, body);
-        answer.unwrap_or_else(|refusal| panic!("{method} {path}: {refusal}"))
+        self.attempt(method, path, body).unwrap_or_else(|refusal| panic!("{method} {path}: {refusal}"))
+    }
+
+    /// The same; gives what is said if it is refused, as of an element whose part of the page was exchanged meanwhile.
+    pub fn attempt(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        self.driver.attempt(method, path, body)
     }
 
     /// A command of Chromium's own protocol (<https://chromedevtools.github.io/devtools-protocol/>).

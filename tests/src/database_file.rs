@@ -30,7 +30,8 @@ impl DatabaseFile {
         self.rows_at(&self.path, query)
     }
 
-    /// The same from a copy: a killed server's files are left for it to recover.
+    /// The same from a copy: a killed server's files are left for it to recover. Of one that runs the copy would be
+    /// torn.
     pub fn rows_in_copy(&self, query: &str) -> Vec<Vec<String>> {
         let copy = tempfile::tempdir().expect("a temporary directory");
         let path = copy.path().join("slipway.db");

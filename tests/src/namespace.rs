@@ -14,7 +14,7 @@ use crate::wait;
 pub const JOB_WITHIN: Duration = Duration::from_secs(90);
 /// Jobs at once that the cluster has room for.
 const JOBS_MAX: usize = 4;
-const KUBECTL_WITHIN: Duration = Duration::from_secs(60);
+const KUBECTL_WITHIN: Duration = Duration::from_secs(120);
 
 /// A namespace of a test's own, gone when dropped.
 #[derive(Debug)]

@@ -429,11 +429,11 @@ async fn a_command_that_nobody_waits_for_is_stopped(engine: services::DockerEngi
 
 async fn a_silent_build_times_out_by_name(engine: services::DockerEngine) {
     let world = World::new(engine).await;
-    let options = DockerOptions { idle_timeout_ms: 1500, ..world.options() };
+    let options = DockerOptions { idle_timeout_ms: 6000, ..world.options() };
     let dockerfile = format!("FROM {BASE}\nRUN sleep 300\n");
     let built = world.build(options, &[("app/Dockerfile", &dockerfile)]).await;
     let Err(BuildError::TimedOut(which)) = &built.result else { panic!("{:?}", built.result) };
-    assert_eq!(which, "Dockerfile:2: RUN sleep 300: silent longer than idle_timeout_ms = 1500");
+    assert_eq!(which, "Dockerfile:2: RUN sleep 300: silent longer than idle_timeout_ms = 6000");
     assert_eq!(world.containers(&world.owner), "");
 }
 

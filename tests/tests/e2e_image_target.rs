@@ -29,7 +29,7 @@ fn prefix() -> String {
 fn options(target: &str) -> ServerOptions {
     ServerOptions::default()
         .env("SLIPWAY__REGISTRY__IMAGE_TARGET", target)
-        .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "1500")
+        .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "5000")
         .env("SLIPWAY__REGISTRIES__MAX_ATTEMPTS", "1")
 }
 
@@ -222,7 +222,7 @@ fn faults_of_the_image_target_fail_the_run_by_name_and_a_retry_succeeds() {
         (Mood::Status(401), "refused"),
         (Mood::Status(403), "forbids"),
         (Mood::Status(500), "answered 500"),
-        (Mood::Hangs, "idle_timeout_ms = 1500 ms"),
+        (Mood::Hangs, "idle_timeout_ms = 5000 ms"),
     ];
     for (number, (mood, part)) in moods.into_iter().enumerate() {
         fickle.proxy.is(mood);

@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use slipway_tests::server::{Answer, Server, ServerOptions, World, layout, packages, shop};
 
-const REACHED_WITHIN: Duration = Duration::from_secs(30);
+const REACHED_WITHIN: Duration = Duration::from_secs(90);
 
 fn two_servers() -> Server {
     Server::start(ServerOptions { world: Some(World::Pair), ..ServerOptions::default() })

@@ -21,7 +21,7 @@ use slipway_types::state::DeliveryState;
 use slipway_types::{CommitId, Digest, GitRef};
 use uuid::Uuid;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// A lease that no test waits for.
 const LONG: Duration = Duration::from_mins(5);
 
@@ -363,7 +363,7 @@ async fn killed_connections_are_made_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_left_alone_frees_what_it_holds() {
     let database = Database::create();
-    let hasty = PostgresOptions { idle_transaction_timeout_ms: 100, ..options(&database) };
+    let hasty = PostgresOptions { idle_transaction_timeout_ms: 1_000, ..options(&database) };
     let (hasty, other) = (PostgresRecords::connect(hasty).await.unwrap(), server(&database).await);
     let shop = make_application(&other, "shop").await;
     let mut tx = hasty.begin().await.unwrap();

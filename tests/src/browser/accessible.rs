@@ -8,7 +8,7 @@ use super::Browser;
 use crate::wait;
 
 /// What a page may take until something is on it.
-const FOUND_WITHIN: Duration = Duration::from_secs(15);
+const FOUND_WITHIN: Duration = Duration::from_secs(45);
 /// Key under which WebDriver gives an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What takes an input, in roles and in Chromium's own names of what has no role.

@@ -15,11 +15,11 @@ use tempfile::TempDir;
 use super::BrowserOptions;
 use crate::{services, wait};
 
-const STARTS_WITHIN: Duration = Duration::from_secs(30);
+const STARTS_WITHIN: Duration = Duration::from_secs(90);
 /// Longer than a page or a script is given.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
 /// What a page may take to load, and a script to run.
-const PAGE_WITHIN_MS: u64 = 30_000;
+const PAGE_WITHIN_MS: u64 = 90_000;
 const FONTS: &str = include_str!("fonts.conf");
 
 /// Runs its arguments until its input ends. A signal to the whole group, as of Ctrl-C, ends the program and not the guard

@@ -10,7 +10,7 @@ use crate::wait;
 
 /// A page with more stops than these is no page for a keyboard.
 const MAX_STOPS: usize = 100;
-const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+const SETTLES_WITHIN: Duration = Duration::from_secs(45);
 /// Left Shift and left Control, as WebDriver writes keys that are no characters.
 const SHIFT: char = '\u{e008}';
 const CONTROL: char = '\u{e009}';

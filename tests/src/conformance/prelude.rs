@@ -18,7 +18,7 @@ pub(super) use slipway_types::state::{
 pub(super) use slipway_types::{ApplicationName, CommitId, ComponentName, Digest, GitRef, Role, Version};
 
 /// How long to wait for what must happen.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The records under test.
 pub(super) type Shared = Arc<dyn Records>;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{GitRepository, Pushed, Server};
 
 /// How long a run may take.
-const RUN_WITHIN: &str = "90s";
+const RUN_WITHIN: &str = "180s";
 
 /// An application on a server.
 #[derive(Debug, Clone)]

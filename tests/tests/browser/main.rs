@@ -14,7 +14,7 @@ use slipway_tests::wait;
 
 use site::{FOREIGN, HOME, Site};
 
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+const TOLD_WITHIN: Duration = Duration::from_secs(45);
 
 #[test]
 fn nothing_is_found_on_a_sound_page() {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::helm::helm_ok;
 use crate::image;
 
-const READY_WITHIN: Duration = Duration::from_mins(2);
+const READY_WITHIN: Duration = Duration::from_mins(4);
 const PORT: u16 = 7300;
 
 /// A release, its namespaces and all that it stands on. What it leaves goes with the namespaces.
@@ -107,7 +107,7 @@ impl Installed {
         let kubeconfig = self.server.cluster.kubeconfig.display().to_string();
         let values = self.scratch.path().join("values.json").display().to_string();
         let mut all =
-            vec!["--kubeconfig", &kubeconfig, "--namespace", &self.server.name, "--wait", "--timeout", "120"];
+            vec!["--kubeconfig", &kubeconfig, "--namespace", &self.server.name, "--wait", "--timeout", "240"];
         if verb != "uninstall" {
             all.extend(["--values", &values]);
         }

@@ -58,7 +58,7 @@ fn a_hold_is_never_replaced_and_a_failure_stops_the_following() {
     field.publish("three\n");
     let rejected = field.wait("dev", &["rejected"]);
     assert_eq!(rejected["cause"], "follow");
-    let place = wait::until("following stops", Duration::from_secs(30), || {
+    let place = wait::until("following stops", Duration::from_secs(90), || {
         let place = field.place("dev").expect("dev runs something");
         let is = place["pin"]["reason"].as_str().is_some_and(|why| why.contains("following stopped"));
         if is { Ok(place) } else { Err(place) }

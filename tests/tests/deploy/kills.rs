@@ -61,7 +61,7 @@ fn faults_of_kills_at_every_point_end_as_without_them() {
         field.server.cli(&create).ok();
         await_marker(&marker, point);
         field.server.kill9();
-        let found = ledger.rows("select state from deployment order by generation desc limit 1");
+        let found = ledger.rows_of_killed("select state from deployment order by generation desc limit 1");
         assert_eq!(found, [state_at(point)], "killed at {point}");
         field.server.options_mut().env.remove("SLIPWAY_TEST_STOP_AT");
         field.server.restart();

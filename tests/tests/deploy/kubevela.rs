@@ -63,7 +63,7 @@ fn an_application_of_kubevela_is_watched_from_its_status() {
     let shown = field.wait_for(&made, &["progressing"]);
     assert!(shown["reason"].as_str().is_some_and(|why| why.contains("not taken up")), "{shown:#}");
     says(&field.namespace, 1, "runningWorkflow", false, &web(false, "0/1 ready"));
-    wait::until("the reason is told", Duration::from_secs(30), || {
+    wait::until("the reason is told", Duration::from_secs(90), || {
         let shown = field.server.json(&["deploy", "show", "shop@prod"]);
         if shown["reason"].to_string().contains("web: 0/1 ready") { Ok(()) } else { Err(shown) }
     });

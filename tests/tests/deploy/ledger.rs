@@ -24,15 +24,24 @@ const LOOKED: [&str; 1] = ["last_used_at"];
 /// The database of a server on SQLite.
 pub(crate) struct Ledger(DatabaseFile);
 
+fn joined(rows: &[Vec<String>]) -> Vec<String> {
+    rows.iter().map(|columns| columns.join("|")).collect()
+}
+
 impl Ledger {
     /// The one in a data directory.
     pub(crate) fn open(data: &Path) -> Self {
         Self(DatabaseFile::open(data))
     }
 
-    /// The rows of a query, columns as text, from a copy: the server's own files are left for it.
+    /// The rows of a query, columns as text.
     pub(crate) fn rows(&self, query: &str) -> Vec<String> {
-        self.0.rows_in_copy(query).into_iter().map(|columns| columns.join("|")).collect()
+        joined(&self.0.rows(query))
+    }
+
+    /// The same of a server that was killed, whose own files are left for it.
+    pub(crate) fn rows_of_killed(&self, query: &str) -> Vec<String> {
+        joined(&self.0.rows_in_copy(query))
     }
 
     /// The content of every table that stands for what was done.

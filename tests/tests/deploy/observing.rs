@@ -18,6 +18,9 @@ use crate::world::{Field, options};
 
 use Capability::{Delete, Observe, Ownership, Resume, Retry, Secrets, Suspend, Terminate};
 
+/// How long it may take until it is said why a deployment waits.
+const SAID_WITHIN: Duration = Duration::from_secs(90);
+
 /// The field, whose environment `prod` hands off to a service.
 pub(crate) struct Ground {
     pub(crate) field: Field,
@@ -52,6 +55,16 @@ impl Ground {
 
     pub(crate) fn show(&self) -> Value {
         self.server().json(&["deploy", "show", "shop@prod"])
+    }
+
+    /// Waits until a deployment is in a state for a reason that says this.
+    fn await_reason(&self, deployment: &Value, state: &str, said: &str) {
+        let id = deployment["id"].as_str().expect("an id");
+        wait::until(&format!("{id} is {state}, since: {said}"), SAID_WITHIN, || {
+            let shown = self.server().json(&["deploy", "show", id]);
+            let is = shown["reason"].as_str().is_some_and(|why| why.contains(said));
+            if is && shown["state"] == state { Ok(()) } else { Err(shown) }
+        });
     }
 
     /// The token by which nodes pull the shop, as their namespace holds it.
@@ -319,13 +332,11 @@ fn a_service_that_is_away_is_waited_for_by_name_and_asked_once_in_effect() {
     service.fail(Some(Fault::Answers(503)));
     let made = ground.deploy(&version);
     service.await_failed(2);
-    let shown = ground.field.wait_for(&made, &["draft"]);
-    assert!(shown["reason"].as_str().is_some_and(|why| why.contains("503")), "{shown:#}");
+    ground.await_reason(&made, "draft", "503");
     // It takes the submission, and its answer is lost.
     service.fail(Some(Fault::TakesInSilence));
     service.await_failed(2);
-    let shown = ground.field.wait_for(&made, &["approved"]);
-    assert!(shown["reason"].as_str().is_some_and(|why| why.contains("504")), "{shown:#}");
+    ground.await_reason(&made, "approved", "504");
     service.fail(None);
     let handed = ground.field.wait_for(&made, &["handed_off"]);
     let submissions = service.submissions();
@@ -338,7 +349,7 @@ fn a_service_that_is_away_is_waited_for_by_name_and_asked_once_in_effect() {
     ground.field.wait_for(&made, &["live"]);
     service.fail(Some(Fault::Answers(500)));
     service.await_failed(1);
-    wait::until("the trouble is told", Duration::from_secs(30), || {
+    wait::until("the trouble is told", SAID_WITHIN, || {
         let shown = ground.show();
         let is = shown["receiver"]["trouble"].as_str().is_some_and(|why| why.contains("500"));
         if is { Ok(()) } else { Err(shown) }

@@ -79,7 +79,7 @@ fn faults_of_kills_around_an_order_leave_one_effect_and_one_record() {
         ground.field.server.kill9();
         drop(asking);
         assert_eq!(ground.service.ordered().len() - heard, before, "killed at {point}");
-        let kept = ledger.rows(&format!(
+        let kept = ledger.rows_of_killed(&format!(
             "select count(*) from deployment_order o join audit a on json_extract(a.detail, '$.order') = o.id
             where a.action = 'deployment.{word}'"
         ));

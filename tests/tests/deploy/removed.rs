@@ -27,7 +27,7 @@ fn nothing_goes_where_the_environment_was_removed() {
     field.server.restart();
     let ended = field.wait_for(&made, &["withdrawn"]);
     assert!(ended["notes"].to_string().contains("the environment prod was removed"), "{ended:#}");
-    let handed = database.rows_in_copy("select count(*) from deployment where handed_off_at is not null");
+    let handed = database.rows("select count(*) from deployment where handed_off_at is not null");
     assert_eq!(handed, [["0"]]);
 
     // In one that is made anew it is deployed as ever.

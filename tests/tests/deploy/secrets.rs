@@ -2,15 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::Server;
+use slipway_tests::wait;
 
 use crate::world::{Field, options};
 
 /// What every secret here holds somewhere: in no file that anybody may read.
 const VALUE: &str = "hunter2-in-the-clear";
+/// How long the cluster may take to give a service account its token.
+const TOKEN_WITHIN: Duration = Duration::from_secs(90);
 
 /// An environment whose receiver leaves Secrets out.
 fn external() -> Value {
@@ -281,13 +285,12 @@ impl<'a> Limited<'a> {
     /// A kubeconfig of that user.
     fn kubeconfig(&self, directory: &Path) -> String {
         let namespace = self.0;
-        let secret = namespace.kubectl(&[
-            "get",
-            "serviceaccount",
-            "limited",
-            "--output",
-            "jsonpath={.secrets[0].name}",
-        ]);
+        let account = ["get", "serviceaccount", "limited", "--output", "jsonpath={.secrets[0].name}"];
+        let secret =
+            wait::until("the account has a token", TOKEN_WITHIN, || match namespace.try_kubectl(&account) {
+                Ok(secret) if !secret.is_empty() => Ok(secret),
+                Ok(other) | Err(other) => Err(other),
+            });
         let token = namespace.kubectl(&[
             "get",
             "secret",

@@ -26,7 +26,7 @@ impl World {
         let address = registry.address.to_string();
         let options = ServerOptions::default()
             .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", &address)
-            .env("SLIPWAY__REGISTRIES__RESOLVE_TIMEOUT_MS", "1000")
+            .env("SLIPWAY__REGISTRIES__RESOLVE_TIMEOUT_MS", "2000")
             .env("SLIPWAY__REGISTRIES__MAX_BASE_AGE_HOURS", max_base_age_hours);
         let server = Server::start(options);
         let app = server.create_app("shop");
@@ -114,7 +114,7 @@ fn faults_of_a_base_registry_are_not_covered_by_an_answer_that_is_too_old() {
     let began = Instant::now();
     let reason = assert_failed(&world.deliver("Too late"), "max_base_age_hours = 24");
     assert!(began.elapsed() < SOON, "took {:?}", began.elapsed());
-    assert!(reason.contains("resolve_timeout_ms = 1000"), "{reason}");
+    assert!(reason.contains("resolve_timeout_ms = 2000"), "{reason}");
     world.assert_named(&reason);
 }
 

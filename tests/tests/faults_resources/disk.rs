@@ -3,13 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use slipway_tests::server::{Server, ServerOptions};
+use slipway_tests::wait;
 use tempfile::TempDir;
 
 use crate::world::{assert_failed, assert_retry_is_done, noise, shop};
 
 const MIB: usize = 1 << 20;
+/// A step takes its files away once its end is known.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A small disk of its own; needs root.
 struct Disk {
@@ -112,8 +116,10 @@ fn faults_of_a_disk_that_fills_during_a_build_fail_the_run_by_name_and_a_retry_s
     disk.relieve();
     let retried = assert_retry_is_done(&server, &run);
     assert_eq!(retried["version"], "0.1.0-main.2", "{retried:#}");
-    let spooled = fs::read_dir(server.data().join("spool")).expect("the spool directory").count();
-    assert_eq!(spooled, 0, "spool files are left");
+    wait::until("no spool file is left", GONE_WITHIN, || {
+        let spooled = fs::read_dir(server.data().join("spool")).expect("the spool directory").count();
+        if spooled == 0 { Ok(()) } else { Err(spooled) }
+    });
 }
 
 #[test]

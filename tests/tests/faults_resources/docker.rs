@@ -75,7 +75,7 @@ fn faults_of_an_engine_that_goes_away_in_a_build_fail_the_run_by_name_and_a_retr
     let server = Server::start(ServerOptions::default().env("SLIPWAY__BUILD__DOCKER_HOST", &host));
     let app = server.create_app("shop");
     // The engine shows the command too: only what it says holds the sum.
-    let step = "RUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo step $((40 + 2)) runs; /bin/busybox sleep 5; echo step $((40 + 2)) ends\"]";
+    let step = "RUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo step $((40 + 2)) runs; /bin/busybox sleep 15; echo step $((40 + 2)) ends\"]";
     let repository = shop(&format!("FROM scratch\nCOPY busybox /bin/busybox\n{step}\nCOPY index.html /\n"));
     repository.write_executable("web/busybox", fs::read("/bin/busybox").expect("busybox is installed"));
     let log = || server.cli(&["run", "logs", "shop#1", "web"]).stdout;

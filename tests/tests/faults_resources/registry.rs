@@ -142,7 +142,7 @@ fn server_for(registry: &Registry) -> Server {
     Server::start(
         ServerOptions::default()
             .env("SLIPWAY__REGISTRIES__ALLOW_PRIVATE_HOSTS", &registry.address.to_string())
-            .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "500")
+            .env("SLIPWAY__REGISTRIES__IDLE_TIMEOUT_MS", "3000")
             .env("SLIPWAY__REGISTRIES__MAX_ATTEMPTS", "1"),
     )
 }
@@ -168,7 +168,7 @@ fn faults_of_a_registry_that_answers_500_fail_the_run_and_a_retry_succeeds() {
 
 #[test]
 fn faults_of_a_registry_that_hangs_fail_the_run_and_a_retry_succeeds() {
-    assert_fails_and_recovers(Mood::Hangs, "idle_timeout_ms = 500 ms");
+    assert_fails_and_recovers(Mood::Hangs, "idle_timeout_ms = 3000 ms");
 }
 
 #[test]

@@ -64,7 +64,8 @@ impl Setting {
 #[test]
 fn faults_of_a_deleted_job_are_another_attempt() {
     let mut setting = Setting::new(&[]);
-    let commit = setting.push("/bin/busybox sleep 3");
+    // It must run on until the tool has found it and deleted its Job.
+    let commit = setting.push("/bin/busybox sleep 12");
     await_running(&setting.namespace);
     setting.namespace.kubectl(&["delete", "job", "--selector", "slipway.dev/owner"]);
     let run = setting.assert_done(&commit);
@@ -124,13 +125,13 @@ fn faults_of_a_quota_on_jobs_are_waited_out_too() {
 
 #[test]
 fn faults_of_a_quota_that_stays_full_time_the_build_out_by_name() {
-    let mut setting = Setting::new(&[("SLIPWAY__KANIKO__START_TIMEOUT_MS", "8000")]);
+    let mut setting = Setting::new(&[("SLIPWAY__KANIKO__START_TIMEOUT_MS", "20000")]);
     setting.namespace.kubectl(&["create", "quota", "full", "--hard", "pods=0"]);
     let commit = setting.push("true");
     let run = setting.server.wait_run("shop", &commit);
     assert_eq!(run["state"], "timed_out", "{run:#}");
     let reason = web_build(&run)["reason"].to_string();
-    assert!(reason.contains("start_timeout_ms = 8000") && reason.contains("exceeded quota"), "{reason}");
+    assert!(reason.contains("start_timeout_ms = 20000") && reason.contains("exceeded quota"), "{reason}");
     setting.namespace.assert_empty();
 }
 

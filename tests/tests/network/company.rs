@@ -10,7 +10,7 @@ use slipway_tests::services;
 use tempfile::TempDir;
 
 const OPENSSL_WITHIN: Duration = Duration::from_secs(30);
-const LISTEN_WITHIN: Duration = Duration::from_secs(20);
+const LISTEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server that reaches nothing but through the proxy.
 pub(crate) fn behind_proxy() -> ServerOptions {

@@ -1,14 +1,20 @@
 //! What is done with bundles: a label is edited, two are compared.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use slipway_tests::browser::{DESKTOP, PHONE};
 use slipway_tests::server::{Server, shop};
+use slipway_tests::wait;
 
 use crate::visit::{Taste, Visit};
 use crate::words::{CHINESE, ENGLISH, Words};
 
 /// Key under which WebDriver gives an element.
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long it may take until a part of the page stays as it is.
+pub(crate) const SENT_WITHIN: Duration = Duration::from_secs(45);
 
 /// Of the form that has this button: the input with a label, or the button itself.
 const PART_OF_FORM: &str = "
@@ -38,13 +44,19 @@ pub(crate) fn two_bundles() -> Server {
 impl Visit<'_> {
     /// Fills the form that has this button, of several the first, and sends it.
     pub(crate) fn send_form(&self, button: &str, fields: &[(&str, &str)]) {
+        // A page that lives may exchange its parts between two commands.
         for (label, text) in fields {
-            let input = self.part_of_form(button, &json!(label));
-            self.browser.command("POST", &format!("/element/{input}/clear"), &json!({}));
-            self.browser.command("POST", &format!("/element/{input}/value"), &json!({ "text": text }));
+            wait::until(&format!("«{text}» in the field {label}"), SENT_WITHIN, || {
+                let input = self.part_of_form(button, &json!(label));
+                self.browser.attempt("POST", &format!("/element/{input}/clear"), &json!({}))?;
+                let text = json!({ "text": text });
+                self.browser.attempt("POST", &format!("/element/{input}/value"), &text)
+            });
         }
-        let button = self.part_of_form(button, &Value::Null);
-        self.browser.command("POST", &format!("/element/{button}/click"), &json!({}));
+        wait::until(&format!("a click on «{button}»"), SENT_WITHIN, || {
+            let button = self.part_of_form(button, &Value::Null);
+            self.browser.attempt("POST", &format!("/element/{button}/click"), &json!({}))
+        });
     }
 
     fn part_of_form(&self, button: &str, label: &Value) -> String {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use slipway_tests::browser::{DESKTOP, PHONE};
 use slipway_tests::namespace::Namespace;
 use slipway_tests::server::{GitRepository, Server, ServerOptions, World};
+use slipway_tests::wait;
 
-use crate::bundles::ELEMENT;
+use crate::bundles::{ELEMENT, SENT_WITHIN};
 use crate::visit::{Taste, Visit};
 use crate::words::{CHINESE, ENGLISH, Words};
 
@@ -103,10 +104,13 @@ impl Visit<'_> {
 
     /// Clicks on the one element that a selector names.
     pub(crate) fn click_on(&self, selector: &str) {
-        let found = json!({ "using": "css selector", "value": selector });
-        let found = self.browser.command("POST", "/element", &found);
-        let id = found[ELEMENT].as_str().expect("an element");
-        self.browser.command("POST", &format!("/element/{id}/click"), &json!({}));
+        let wanted = json!({ "using": "css selector", "value": selector });
+        // A page that lives may exchange its parts between two commands.
+        wait::until(&format!("a click on {selector}"), SENT_WITHIN, || {
+            let found = self.browser.attempt("POST", "/element", &wanted)?;
+            let id = found[ELEMENT].as_str().expect("an element");
+            self.browser.attempt("POST", &format!("/element/{id}/click"), &json!({}))
+        });
     }
 
     /// Chooses place, bundle and configuration, each on a page of its own, sees what would change, and deploys.

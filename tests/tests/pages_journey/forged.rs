@@ -3,11 +3,16 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use slipway_tests::server::Server;
+use slipway_tests::wait;
 
 use crate::visit::Visit;
+
+/// How long it may take until the browser tells what it refused.
+const TOLD_WITHIN: Duration = Duration::from_secs(45);
 
 /// Another site, on another port of the same machine: browsers send it the cookies of this server, so that
 /// only the origin and the form's token are left to tell it by. Gives its address.
@@ -88,8 +93,12 @@ fn a_page_cannot_be_framed_and_runs_no_script_of_its_text() {
         &[],
     );
     assert_eq!(browser.run_script("return globalThis.owned ?? null", &[]), json!(null));
-    let said = browser.take_console();
-    assert!(said.iter().any(|line| line.contains("Content Security Policy")), "{said:?}");
+    let mut said = Vec::new();
+    wait::until("the policy is told", TOLD_WITHIN, || {
+        said.extend(browser.take_console());
+        let is_told = said.iter().any(|line: &String| line.contains("Content Security Policy"));
+        if is_told { Ok(()) } else { Err(said.join("\n")) }
+    });
     let answer = server.request("GET", "/sign-in", &[("Accept", "text/html")], b"");
     let policy = answer.header("content-security-policy").unwrap_or_default();
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");

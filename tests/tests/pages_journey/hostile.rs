@@ -21,7 +21,7 @@ const RIGHT_TO_LEFT: char = '\u{202e}';
 /// Within the 63 characters that a label's value may have.
 const LABEL: &str = "\"'><script>globalThis.owned = 1</script>\u{202e}dlog";
 /// How long a link may take.
-const LEADS_WITHIN: Duration = Duration::from_secs(15);
+const LEADS_WITHIN: Duration = Duration::from_secs(45);
 const BRANCH: &str = "feature/<b>&\"bold";
 /// The name of a file that is not there, as an error says it.
 const FILE: &str = "<img src=x onerror=globalThis.owned=1>";

@@ -16,7 +16,7 @@ use crate::words::{CHINESE, ENGLISH};
 
 /// A page with more stops before what is looked for is no page for a keyboard.
 const MAX_STOPS: usize = 60;
-const PASTED_WITHIN: Duration = Duration::from_secs(15);
+const PASTED_WITHIN: Duration = Duration::from_secs(45);
 
 impl Visit<'_> {
     /// Presses Tab until keys go to what has this name, and sees that it shows.

@@ -11,7 +11,7 @@ use slipway_tests::wait;
 use crate::deploying::Prod;
 use crate::visit::Visit;
 
-const ASKED_WITHIN: Duration = Duration::from_secs(30);
+const ASKED_WITHIN: Duration = Duration::from_secs(60);
 const ASKED: &str = "return document.querySelectorAll('details[open] [data-asked]').length";
 
 #[test]

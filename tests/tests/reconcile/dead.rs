@@ -16,7 +16,7 @@ const KEYS: usize = 40;
 const DEADLINE: [(&str, &str); 1] = [("SLIPWAY__DEPLOY__DEADLINE_MINUTES", "1")];
 /// What a deployment elsewhere may take beyond its usual time on a machine that is busy; one request into the silence
 /// takes 15 s.
-const SLACK: Duration = Duration::from_secs(8);
+const SLACK: Duration = Duration::from_secs(12);
 /// How long it may take until it is told that a deadline passed.
 const LATE_WITHIN: Duration = Duration::from_secs(120);
 /// How long all may take once the cluster answers: it is asked once a minute. What ran out of time is tried again after

@@ -13,9 +13,10 @@ use crate::ordered::{PASSWORD, holding};
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
 
-/// An operator's file whose nodes have little time.
+/// An operator's file whose nodes have little time: what crashes at once is between its second restart, after some ten
+/// seconds, and its third, after some thirty, also if it starts late.
 fn short(component: &Value) -> Value {
-    let roll = json!({"name": "roll", "type": "deploy", "timeout": "20s"});
+    let roll = json!({"name": "roll", "type": "deploy", "timeout": "28s"});
     document(&json!({"components": [component], "workflow": {"steps": [roll]}}))
 }
 

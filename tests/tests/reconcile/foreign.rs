@@ -7,6 +7,7 @@ use slipway_tests::server::GitRepository;
 use crate::cluster;
 use crate::ground::{Ground, LIVE_WITHIN, MOVES_WITHIN, gated, settings};
 use crate::inventory::{INVENTORY, assert_whole};
+use crate::waits::widgets;
 
 /// Somebody makes the ConfigMap that the shop is to have.
 fn make_theirs(space: &Namespace) -> (Value, Value) {
@@ -66,29 +67,10 @@ fn somebody_elses_object_that_came_after_freezing_is_left_alone() {
     assert_whole(&ground, &space, &live, None);
 }
 
-/// A definition of the kind `Stall`, in an API group of the namespace's own.
-fn definition(space: &Namespace) -> Value {
-    let group = format!("{}.example.com", space.name);
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("stalls.{group}")},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": "Stall", "plural": "stalls", "singular": "stall"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object"}},
-            }],
-        },
-    })
-}
-
 #[test]
 fn a_definition_that_an_application_leaves_is_of_the_next_that_brings_it() {
     let ground = Ground::prepare();
-    let definition = definition(&ground.namespace);
+    let definition = widgets::definition_of(&ground.namespace);
     let name = definition["metadata"]["name"].as_str().expect("a name");
     let label = || cluster::field(&ground.namespace, "crd", name, "/metadata/labels")[INVENTORY].clone();
     let uid = || cluster::field(&ground.namespace, "crd", name, "/metadata/uid");

@@ -12,7 +12,7 @@ use slipway_tests::wait;
 /// How long a deployment may take that nothing stands against, on a machine that is busy with others.
 pub(crate) const LIVE_WITHIN: Duration = Duration::from_secs(150);
 /// How long a deployment may take to where no pod has to start.
-pub(crate) const MOVES_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const MOVES_WITHIN: Duration = Duration::from_secs(120);
 
 /// States that nothing leads out of, and that are not what anybody waits for.
 const LOST: [&str; 5] = ["rejected", "broken", "declined", "expired", "superseded"];

@@ -15,7 +15,7 @@ pub(crate) const INVENTORY: &str = "slipway.dev/inventory";
 /// Names the generation that wrote an object.
 const GENERATION: &str = "slipway.dev/generation";
 /// How long what is deleted may take to go.
-const GONE_WITHIN: Duration = Duration::from_secs(30);
+const GONE_WITHIN: Duration = Duration::from_secs(90);
 /// How long the core may take to name what a server wrote at the moment of its death: it lists such things half a
 /// minute later.
 const NAMED_WITHIN: Duration = Duration::from_secs(90);

@@ -75,7 +75,7 @@ fn the_server_is_killed_and_goes_on() {
         assert_whole(&ground, &ground.namespace, &live, None);
     }
     let dead = DatabaseFile::open(&ground.server.data())
-        .rows_in_copy("select kind, last_error from job where state = 'dead'");
+        .rows("select kind, last_error from job where state = 'dead'");
     assert!(dead.is_empty(), "{dead:?}");
 }
 

@@ -15,12 +15,12 @@ use crate::ground::{Ground, settings};
 use crate::line::line_to;
 
 /// How long the cluster may take to give a service account its token.
-const TOKEN_WITHIN: Duration = Duration::from_secs(30);
+const TOKEN_WITHIN: Duration = Duration::from_secs(90);
 /// How long it may take until a process has learnt how a cluster is sensed.
-const LEARNT_WITHIN: Duration = Duration::from_secs(60);
+const LEARNT_WITHIN: Duration = Duration::from_secs(90);
 /// How soon a change is to be told: by a poll, or in the half minute over which those are looked at that a process
 /// has just learnt of. What is sensed is looked at by itself after half an hour.
-const SEEN_WITHIN: Duration = Duration::from_secs(40);
+const SEEN_WITHIN: Duration = Duration::from_secs(90);
 /// How soon it is to be told that a cluster is away, and that it is back: three polls, and the pauses between tries.
 const AWAY_WITHIN: Duration = Duration::from_secs(150);
 

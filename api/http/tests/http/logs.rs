@@ -111,7 +111,7 @@ async fn a_runs_events_show_it_until_it_ends() {
 #[tokio::test]
 async fn whoever_reads_a_log_has_one_connection_and_none_while_its_bytes_come() {
     // With a single one, who asked for a second would wait for the first.
-    let options = SqliteOptions { readers: 1, acquire_timeout_ms: 2_000, ..SqliteOptions::default() };
+    let options = SqliteOptions { readers: 1, acquire_timeout_ms: 20_000, ..SqliteOptions::default() };
     let server = Server::over(options, |_| {}).await;
     server.application("shop").await;
     let run = run(&server, "shop").await;

@@ -10,7 +10,7 @@ use slipway_tests::wait;
 
 const GROUP: &str = "reconcile.slipway.test";
 /// How long the API server may take to serve a kind.
-const SERVED_WITHIN: Duration = Duration::from_secs(30);
+const SERVED_WITHIN: Duration = Duration::from_secs(90);
 
 /// What is a namespace's own in its name.
 fn mark(space: &Namespace) -> &str {
@@ -48,12 +48,17 @@ fn apply(space: &Namespace, object: &Value) {
     space.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &file]);
 }
 
-/// Has the cluster serve the namespace's kind.
-pub(crate) fn define(space: &Namespace) {
+/// The definition of the namespace's kind, for whoever is to bring it to the cluster.
+pub(crate) fn definition_of(space: &Namespace) -> Value {
     apply(space, &definition("Anchor", "anchors", "anchor"));
     let plural = plural(space);
-    apply(space, &definition(&kind(space), &plural, &plural));
-    let name = format!("{plural}.{GROUP}");
+    definition(&kind(space), &plural, &plural)
+}
+
+/// Has the cluster serve the namespace's kind.
+pub(crate) fn define(space: &Namespace) {
+    apply(space, &definition_of(space));
+    let name = format!("{}.{GROUP}", plural(space));
     wait::until(&format!("{name} is served"), SERVED_WITHIN, || space.try_kubectl(&["get", &name]));
 }
 
