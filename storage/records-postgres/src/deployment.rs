@@ -222,14 +222,6 @@ impl<H: Handle> ReadDeployments for Session<H> {
         Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
     }
 
-    async fn deployments_pending(&mut self) -> Result<Vec<Deployment>> {
-        let found =
-            deployments!("where state in ('draft', 'frozen', 'awaiting', 'approved') order by generation")
-                .fetch_all(self.db())
-                .await;
-        Ok(found.map_err(failed)?.into_iter().map(Deployment::from).collect())
-    }
-
     async fn deployments_pending_among(
         &mut self,
         applications: &[ApplicationId],

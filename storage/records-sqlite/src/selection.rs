@@ -278,9 +278,7 @@ impl<H: Handle> Session<H> {
             }
         }
         Ok(Some(match counted[..] {
-            [(fewer, &[first]), (more, &[second]), ..]
-                if first != second && more <= fewer.saturating_mul(ALIKE_MAX) =>
-            {
+            [(fewer, &[first]), (more, &[second]), ..] if first != second && are_alike(fewer, more) => {
                 Source::Both(first, second)
             }
             [(count, facets), ..] if count < FACET_COUNT_MAX || facets.len() == 1 => {
@@ -297,6 +295,13 @@ impl<H: Handle> Session<H> {
         let ids: Vec<Text<VersionId>> = statement.query().fetch_all(self.db()).await.map_err(failed)?;
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
+}
+
+/// Whether lists are about as long, as far as they were counted: one that was not counted to its end may be far longer
+/// than one that was.
+fn are_alike(fewer: u32, more: u32) -> bool {
+    let is_known = more < FACET_COUNT_MAX || fewer == FACET_COUNT_MAX;
+    is_known && more <= fewer.saturating_mul(ALIKE_MAX)
 }
 
 /// The first whole millisecond that is not before the time.
@@ -416,5 +421,23 @@ impl WriteSelections for Writer {
             .map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_may_be_far_longer_is_not_gone_through_beside_another() {
+        for (fewer, more, alike) in [
+            (3, 6, true),
+            (3, 7, false),
+            (6_000, 9_000, true),
+            (6_000, FACET_COUNT_MAX, false),
+            (FACET_COUNT_MAX, FACET_COUNT_MAX, true),
+        ] {
+            assert_eq!(are_alike(fewer, more), alike, "{fewer} and {more}");
+        }
     }
 }

@@ -274,9 +274,8 @@ pub trait ReadDeployments {
         environment: EnvironmentId,
         application: ApplicationId,
     ) -> Result<Vec<Deployment>>;
-    /// All deployments that no receiver has yet and that may still go there, by generation.
-    async fn deployments_pending(&mut self) -> Result<Vec<Deployment>>;
-    /// The same of these applications in these environments.
+    /// Deployments of these applications in these environments that no receiver has yet and that may still go there, by
+    /// generation.
     async fn deployments_pending_among(
         &mut self,
         applications: &[ApplicationId],

@@ -388,7 +388,7 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
         assert!(save(&records, &mut made).await);
         ids.push(made.id);
     }
-    let last = insert(&records, new_deployment(&shop, &prod, &row)).await;
+    insert(&records, new_deployment(&shop, &prod, &row)).await;
     let mut read = read(&records).await;
     let out: Vec<DeploymentId> = read.deployments_out().await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(out, [ids[1]]);
@@ -401,9 +401,6 @@ pub async fn the_newest_deployment_that_went_out_is_what_runs(records: Shared) {
     assert_eq!(read.deployment_out(dev.id, shop.id).await.unwrap(), None);
     assert_eq!(read.deployment_out(prod.id, cart.id).await.unwrap(), None);
     assert_eq!(read.deployments_open(prod.id, shop.id).await.unwrap().len(), 3);
-    let pending: Vec<DeploymentId> =
-        read.deployments_pending().await.unwrap().iter().map(|row| row.id).collect();
-    assert_eq!(pending, [last.id]);
     drop(read);
 
     // What was stopped is there until it is taken away.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use slipway_records::{Deployment, DeploymentFilter, Environment, Hold};
+use slipway_types::Fault;
 use slipway_types::id::{DeploymentId, EnvironmentId};
 use slipway_types::state::DeploymentState;
 
@@ -286,6 +287,24 @@ pub async fn what_runs_not_as_it_was_wanted_is_found(records: Shared) {
     ] {
         let found = read.deployments_troubled(application, limit).await.unwrap();
         assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted, "{application:?}");
+    }
+    drop(read);
+
+    let fault = Fault::permanent("refused", "no such kind");
+    for (state, is_found) in [
+        (suspended(), true),
+        (degraded(), true),
+        (DeploymentState::Unreachable { since: at(1) }, true),
+        (DeploymentState::Failed { node: None, fault }, true),
+        (DeploymentState::TimedOut { node: None, which: "an hour".into() }, true),
+        (DeploymentState::Progressing { blocker: None }, false),
+        (DeploymentState::Terminating { by: "ann".into() }, false),
+    ] {
+        let word = state.word();
+        let made = stand(&records, (&shop, &dev), &row, (state, true)).await;
+        let found = self::read(&records).await.deployments_troubled(Some(shop.id), 9).await.unwrap();
+        let found: Vec<_> = found.iter().map(|row| row.id).collect();
+        assert_eq!(found, if is_found { vec![made] } else { vec![] }, "{word}");
     }
 }
 

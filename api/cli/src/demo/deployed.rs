@@ -83,7 +83,8 @@ impl<'a> Deployed<'a> {
         let rows = self.client.list("/api/v1/deployments", &query, EARLIER_MAX).await?;
         let mut left = BTreeSet::new();
         let mut gone = BTreeSet::new();
-        for row in &rows {
+        // Those of one that was removed are told under its name too.
+        for row in rows.iter().filter(|row| row["environment_removed_at"].is_null()) {
             let (application, state) = (text(&row["application"]), text(&row["state"]));
             // They come newest first: what was taken away since is gone.
             if state == "deleted" {

@@ -35,8 +35,9 @@ const NEEDS_MAX: usize = 20;
 const FAILED_MAX: u32 = 200;
 /// Most deployments that are looked at for waiting at gates.
 const WAITING_MAX: u32 = 200;
-/// Most deployments that are looked at because they run not as they were wanted.
-const TROUBLED_MAX: u32 = 200;
+/// Most deployments that are looked at because they run not as they were wanted: of all applications, and only then
+/// those of the name that is looked for.
+const TROUBLED_MAX: u32 = 1_000;
 /// Most deployments that are looked at because they never went out.
 const FALLEN_MAX: u32 = 200;
 

@@ -96,11 +96,11 @@ async fn find(client: &Client, app: &str, env: &str, generation: Option<u64>) ->
         if let Some(found) = items.iter().find(|row| number(row) == generation) {
             return Ok(found.clone());
         }
-        // They come newest first, so that what is not among younger ones is not there.
-        let is_past = items.last().is_none_or(|oldest| number(oldest) < generation);
+        // In an environment that was made anew at another address they are counted from 1 again: an older one may have a
+        // greater number.
         match page["next"].as_str() {
-            Some(next) if !is_past => after = Some(next.to_owned()),
-            _ => {
+            Some(next) => after = Some(next.to_owned()),
+            None => {
                 bail!("{app} in {env} has no generation {generation}: slipway deploy list {app} --env {env}")
             }
         }
