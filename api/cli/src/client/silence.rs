@@ -153,7 +153,8 @@ mod tests {
 
     /// Why a request was in vain; it ends by itself.
     async fn asked(client: &Client, method: &Method) -> anyhow::Error {
-        let asked = client.send_json(method.clone(), "/api/v1/server", &json!({}));
+        let body = json!({});
+        let asked = client.send_json(method.clone(), "/api/v1/server", &body);
         let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
         asked.expect("it ends by itself").unwrap_err()
     }

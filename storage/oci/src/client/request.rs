@@ -314,7 +314,8 @@ impl Inner {
             is_unresolved |= detail == NO_ADDRESS;
         }
         if is_unresolved {
-            "its name cannot be resolved: check how it is written, and this server's DNS".clone_into(&mut detail);
+            "its name cannot be resolved: check how it is written, and this server's DNS"
+                .clone_into(&mut detail);
         }
         if let Some(proxy) = self.options.network.proxy_for(&ask.url) {
             detail = format!("through the proxy {} (network.proxy): {detail}", proxy.host_and_port());
