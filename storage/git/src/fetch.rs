@@ -362,10 +362,12 @@ fn transport_fault(address: &CheckedAddress, stderr: &str) -> Fault {
         return Fault::permanent("tls", format!("the certificate of {url} is not trusted"))
             .hint("name the certificate authority in `network.ca_bundle`");
     }
-    if has(&["Could not resolve"]) {
+    // The name of a proxy is none of the address.
+    if has(&["Could not resolve host"]) {
         return address::unresolved(url.host_str().unwrap_or_default());
     }
-    if has(&["Failed to connect", "Couldn't connect", "Connection refused", "error: 5"]) {
+    if has(&["Could not resolve", "Failed to connect", "Couldn't connect", "Connection refused", "error: 5"])
+    {
         return Fault::transient("unreachable", format!("{url} cannot be reached"));
     }
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
@@ -385,6 +387,9 @@ mod tests {
             |text: &str| transport_fault(&address, &format!("fatal: unable to access: {text}")).message;
         let unresolved = said("Could not resolve host: git.example.test");
         assert_eq!(unresolved, "the host git.example.test cannot be resolved");
-        assert!(said("Failed to connect to git.example.test port 443").ends_with("cannot be reached"));
+        for other in ["Failed to connect to git.example.test port 443", "Could not resolve proxy: proxy.test"]
+        {
+            assert!(said(other).ends_with("cannot be reached"), "{other}");
+        }
     }
 }

@@ -157,20 +157,26 @@ impl Blobs {
     /// Sees that the store still takes, gives back and deletes a small object, within `limit`; that the directories of
     /// a local one still take a file.
     pub async fn probe(&self, limit: Duration) -> Result<(), OpenError> {
+        let url = self.0.options.url.clone();
+        let failed = |source| OpenError::Store { url, source };
+        // One that is late goes on by itself: given up halfway it would leave its object in the store.
+        let probe = tokio::spawn(self.clone().probe_whole());
+        match tokio::time::timeout(limit, probe).await {
+            Ok(Ok(probed)) => probed,
+            Ok(Err(error)) => Err(failed(error.into())),
+            Err(_) => Err(failed(format!("no answer within {limit:?}").into())),
+        }
+    }
+
+    async fn probe_whole(self) -> Result<(), OpenError> {
         let failed = |source| OpenError::Store { url: self.0.options.url.clone(), source };
-        let probe = async {
-            match self.0.local.clone() {
-                Some(local) => {
-                    let looked = tokio::task::spawn_blocking(move || probe_local(&local)).await;
-                    looked.unwrap_or_else(|error| Err(failed(error.into())))
-                }
-                None => {
-                    probe_store(self.0.store.as_ref(), &self.0.prefix).await.map_err(|e| failed(e.into()))
-                }
+        match self.0.local.clone() {
+            Some(local) => {
+                let looked = tokio::task::spawn_blocking(move || probe_local(&local)).await;
+                looked.unwrap_or_else(|error| Err(failed(error.into())))
             }
-        };
-        let probed = tokio::time::timeout(limit, probe).await;
-        probed.unwrap_or_else(|_| Err(failed(format!("no answer within {limit:?}").into())))
+            None => probe_store(self.0.store.as_ref(), &self.0.prefix).await.map_err(|e| failed(e.into())),
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use proptest::prelude::*;
 use slipway_types::Digest;
 
@@ -341,6 +343,19 @@ async fn a_store_is_probed_again_in_bounded_time_and_nothing_is_left_in_it() {
     store.fail(Operation::Put, 1, Effect::Stall);
     let silent = fixture.blobs.probe(Duration::from_millis(20)).await;
     assert!(format!("{silent:?}").contains("no answer within 20ms"), "{silent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_late_leaves_nothing_either() {
+    let config = ThrottleConfig { wait_get_per_call: Duration::from_secs(1), ..ThrottleConfig::default() };
+    let slow: Arc<dyn ObjectStore> = Arc::new(ThrottledStore::new(InMemory::new(), config));
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = Blobs::with_store(Arc::clone(&slow), BlobsOptions::new("memory:///", directory.path()));
+    let late = blobs.probe(Duration::from_millis(20)).await;
+    assert!(format!("{late:?}").contains("no answer within 20ms"), "{late:?}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let left: Vec<_> = slow.list(None).try_collect().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

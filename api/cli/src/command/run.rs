@@ -336,7 +336,7 @@ async fn only_component(client: &Client, run: &str) -> Result<String> {
         run["builds"].as_array().into_iter().flatten().map(|build| text(&build["component"])).collect();
     match names.as_slice() {
         [only] => Ok(only.clone()),
-        [] => bail!(Usage("the run has no builds yet; `slipway run show` tells why".into())),
+        [] => bail!("the run has no builds yet; `slipway run show` tells why"),
         many => bail!(Usage(format!("name a component, one of {}", many.join(", ")))),
     }
 }

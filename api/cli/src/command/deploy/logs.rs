@@ -57,9 +57,9 @@ impl LogArgs {
                 && self.attempt.is_none_or(|attempt| failure["attempt"] == attempt)
         };
         let Some(failure) = failures.iter().rev().find(is_meant) else {
-            bail!(Usage(format!(
+            bail!(
                 "nothing is kept of a failure there: `slipway deploy show {name}` tells how its nodes stand"
-            )));
+            );
         };
         let containers = failure["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
         let meant: Vec<&Value> = containers.iter().filter(|container| self.is_meant(container)).collect();
@@ -129,6 +129,13 @@ mod tests {
         let line = Line::try_parse_from([&["logs", "shop@prod"][..], words].concat()).unwrap();
         let chosen = line.args.choose("shop@prod#1", failures).map_err(|error| error.to_string())?;
         Ok((text(&chosen.0["id"]), format!("{}/{}", text(&chosen.1["pod"]), text(&chosen.1["container"]))))
+    }
+
+    #[test]
+    fn that_nothing_is_kept_is_no_wrong_usage() {
+        let line = Line::try_parse_from(["logs", "shop@prod"]).unwrap();
+        let error = line.args.choose("shop@prod#1", &[]).unwrap_err();
+        assert_eq!(crate::client::exit_code(&error), 1, "{error:#}");
     }
 
     #[test]

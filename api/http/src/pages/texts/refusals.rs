@@ -146,6 +146,10 @@ fn read<'t>(english: &str, text: &'t str) -> Option<Vec<&'t str>> {
     while let Some(part) = parts.next() {
         let is_last = parts.peek().is_none();
         let (value, after) = if is_last { (rest.strip_suffix(part)?, "") } else { rest.split_once(part)? };
+        // What is quoted ends with its quote: what goes on behind that is another text.
+        if part.starts_with('`') && value.contains('`') {
+            return None;
+        }
         found.push(value);
         rest = after;
     }
@@ -232,6 +236,7 @@ mod tests {
             (said.text.as_str(), said.language, said.is_foreign),
             ("something new: it is", "en", true)
         );
+        assert!(chinese("there is no run `1` of `shop`").is_foreign);
     }
 
     #[test]
