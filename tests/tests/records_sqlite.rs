@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use slipway_records::{Records, RecordsError};
 use slipway_records_sqlite::{SqliteOptions, SqliteRecords};
+use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 async fn open(path: &Path) -> SqliteRecords {
@@ -83,4 +84,27 @@ async fn a_damaged_file_is_told_from_a_refused_statement() {
     std::fs::write(&path, [b'x'; 8192]).unwrap();
     let opened = SqliteRecords::open(&path, SqliteOptions::default()).await;
     assert!(matches!(opened.err(), Some(RecordsError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_label_is_looked_up_by_its_version_whatever_the_figures_of_the_tables_say() {
+    // The figures of a database with two bundles, which stay until it is closed.
+    const SMALL: &str = "analyze; delete from sqlite_stat1;
+        insert into sqlite_stat1 (tbl, idx, stat) values ('version', 'bundle_newest', '2 2 1'),
+            ('version', 'sqlite_autoindex_version_1', '2 1'), ('version_label', 'version_label', '25 5 1')";
+    const LOOK: &str = "explain query plan select f.id from bundle_label b join facet f
+        on f.application_id = b.application_id and f.kind = b.kind and f.name = b.name and f.value = b.value
+        where b.version_id = 'a' and b.pair_id = 1";
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("records.db");
+    open(&path).await.close().await;
+    let path = path.to_str().unwrap();
+    sqlx::raw_sql(SMALL).execute(&mut SqliteConnection::connect(path).await.unwrap()).await.unwrap();
+    let mut db = SqliteConnection::connect(path).await.unwrap();
+    let steps = sqlx::query(LOOK).fetch_all(&mut db).await.unwrap();
+    let steps: Vec<String> = steps.iter().map(|row| row.get("detail")).collect();
+    let tables: Vec<&String> =
+        steps.iter().filter(|step| step.contains(" v ") || step.contains(" l ")).collect();
+    assert_eq!(tables.len(), 4, "{steps:#?}");
+    assert!(tables.iter().all(|step| step.starts_with("SEARCH")), "{steps:#?}");
 }
