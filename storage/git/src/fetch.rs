@@ -362,7 +362,6 @@ fn transport_fault(address: &CheckedAddress, stderr: &str) -> Fault {
         return Fault::permanent("tls", format!("the certificate of {url} is not trusted"))
             .hint("name the certificate authority in `network.ca_bundle`");
     }
-    // The name of a proxy is none of the address.
     if has(&["Could not resolve host"]) {
         return address::unresolved(url.host_str().unwrap_or_default());
     }
@@ -387,9 +386,8 @@ mod tests {
             |text: &str| transport_fault(&address, &format!("fatal: unable to access: {text}")).message;
         let unresolved = said("Could not resolve host: git.example.test");
         assert_eq!(unresolved, "the host git.example.test cannot be resolved");
-        for other in ["Failed to connect to git.example.test port 443", "Could not resolve proxy: proxy.test"]
-        {
-            assert!(said(other).ends_with("cannot be reached"), "{other}");
-        }
+        let proxy = said("Could not resolve proxy: proxy.test");
+        assert_eq!(proxy, "the proxy does not lead to https://git.example.test/a.git");
+        assert!(said("Failed to connect to git.example.test port 443").ends_with("cannot be reached"));
     }
 }
