@@ -26,7 +26,7 @@ mod traffic;
 
 pub use accessible::Element;
 pub use emulation::{Line, Motion, Scheme};
-pub use first_load::{FIRST_LOAD_BYTES_MAX, FirstLoad};
+pub use first_load::{FIRST_LOAD_BYTES_MAX, FirstLoad, Shift};
 pub use keyboard::{Focus, Key};
 
 use driver::Driver;
